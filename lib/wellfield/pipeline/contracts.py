@@ -1,0 +1,69 @@
+"""Side results of a function, by name: what it returns besides its image, and what it takes from earlier steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from wellfield.errors import PipelineError
+from wellfield.materialization.spec import MaterializationSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SPECIAL_OUTPUTS = "__special_outputs__"
+SPECIAL_INPUTS = "__special_inputs__"
+
+
+def special_outputs(*outputs: str | tuple[str, MaterializationSpec]) -> Callable[[F], F]:
+    """Declare the values that a function returns after its image, in the order in which it returns them.
+
+    Each is a name (kept in memory for later steps) or a pair of a name and a
+    :class:`~wellfield.materialization.MaterializationSpec` (also written).
+
+    Raises
+    ------
+    PipelineError
+        A name twice, or something that is no spec beside a name.
+
+    Examples
+    --------
+    >>> from wellfield.materialization import CsvOptions, MaterializationSpec
+    >>> @special_outputs("positions", ("counts", MaterializationSpec(CsvOptions())))
+    ... def count(image):
+    ...     return image, [(0, 0)], {"Count": [3]}
+    """
+    declared: list[tuple[str, MaterializationSpec | None]] = []
+    for output in outputs:
+        name, spec = (output, None) if isinstance(output, str) else output
+        if spec is not None and not isinstance(spec, MaterializationSpec):
+            hint = f'("{name}", MaterializationSpec(CsvOptions()))'
+            raise PipelineError(f"special output {name!r} is paired with {spec!r}; expected a spec, such as {hint}")
+        if name in (seen for seen, _ in declared):
+            raise PipelineError(f"special output {name!r} is declared twice")
+        declared.append((name, spec))
+
+    def decorate(function: F) -> F:
+        setattr(function, SPECIAL_OUTPUTS, tuple(declared))
+        return function
+
+    return decorate
+
+
+def special_inputs(*names: str) -> Callable[[F], F]:
+    """Declare the special outputs of earlier steps that a function takes as keyword arguments of the same names."""
+
+    def decorate(function: F) -> F:
+        setattr(function, SPECIAL_INPUTS, names)
+        return function
+
+    return decorate
+
+
+def declared_outputs(function: Callable[..., Any]) -> tuple[tuple[str, MaterializationSpec | None], ...]:
+    """Return the special outputs that *function* declares, in order."""
+    return getattr(function, SPECIAL_OUTPUTS, ())
+
+
+def declared_inputs(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the special inputs that *function* declares."""
+    return getattr(function, SPECIAL_INPUTS, ())
