@@ -21,7 +21,7 @@ def detect_memory_type(data: Any) -> MemoryType:
     """
     for adapter in _ADAPTERS:
         if adapter.owns(data):
-            return adapter.memory_type
+            return MemoryType(adapter.memory_type)
     raise MemoryTypeError(
         f"{type(data).__module__}.{type(data).__qualname__} is no array of a supported memory type "
         f"({', '.join(a.memory_type for a in _ADAPTERS)})"

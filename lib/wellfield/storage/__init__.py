@@ -1,1 +1,59 @@
+"""The virtual file system: one :class:`FileManager` over every place where data can live."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrCompressor, ZarrConfig
+from wellfield.storage.base import DataSink, StorageBackend, VirtualBackend
+from wellfield.storage.filemanager import FileManager
+from wellfield.storage.registry import (
+    STORAGE_BACKENDS,
+    StorageBackendMeta,
+    create_storage_registry,
+    discover_all_backends,
+    get_backend_instance,
+    storage_registry,
+)
+
+if TYPE_CHECKING:
+    from wellfield.storage.disk import DiskStorageBackend
+    from wellfield.storage.memory import MemoryStorageBackend
+    from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
+    from wellfield.storage.zarr.backend import ZarrStorageBackend
+
+__all__ = [
+    "STORAGE_BACKENDS",
+    "Backend",
+    "DataSink",
+    "DiskStorageBackend",
+    "FileManager",
+    "MemoryStorageBackend",
+    "StorageBackend",
+    "StorageBackendMeta",
+    "VirtualBackend",
+    "VirtualWorkspaceBackend",
+    "ZarrChunkStrategy",
+    "ZarrCompressor",
+    "ZarrConfig",
+    "ZarrStorageBackend",
+    "create_storage_registry",
+    "discover_all_backends",
+    "get_backend_instance",
+    "storage_registry",
+]
+
+_LAZY = {
+    "DiskStorageBackend": "wellfield.storage.disk",
+    "MemoryStorageBackend": "wellfield.storage.memory",
+    "VirtualWorkspaceBackend": "wellfield.storage.virtual_workspace",
+    "ZarrStorageBackend": "wellfield.storage.zarr.backend",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a backend class when it is first asked for."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

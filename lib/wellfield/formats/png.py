@@ -1,0 +1,33 @@
+"""PNG images without loss, through Pillow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wellfield.errors import UnreadableImageError
+from wellfield.formats.atomic import atomic_path
+
+
+def read_png(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
+    """Return the pixels of a PNG: ``[Y, X]``, or ``[Y, X, channel]`` for colour."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(Path(path), formats=["PNG"]) as image:
+            return np.asarray(image)
+    except FileNotFoundError:
+        raise
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise UnreadableImageError(f"{os.fspath(path)} is no readable PNG: {error}") from error
+
+
+def write_png(path: str | os.PathLike[str], array: Any) -> None:
+    """Write uint8 or uint16 grey, or uint8 RGB, atomically."""
+    from PIL import Image
+
+    with atomic_path(path) as part, part.open("wb") as file:
+        Image.fromarray(np.asarray(array)).save(file, format="PNG")

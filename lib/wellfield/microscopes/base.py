@@ -1,0 +1,162 @@
+"""What every microscope handler shares: from a vendor's folder to the plate table, the mapping and the report."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from wellfield.errors import EmptyPlateError, PlateNotFoundError
+from wellfield.formats.json import write_json
+from wellfield.microscopes.contents import PlateContents, ingest_report
+from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
+from wellfield.microscopes.metadata_writer import update_metadata
+from wellfield.microscopes.scan import Scan, scan_plate
+from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
+from wellfield.plate.keys import plane_name
+from wellfield.storage.backend import Backend
+
+MICROSCOPES: dict[str, type[MicroscopeHandler]] = {}
+
+IMAGE_FOLDER = "images"
+
+
+def virtual_path(plane: PlaneRecord) -> str:
+    """Return the path of a plane in the virtual workspace."""
+    return f"{IMAGE_FOLDER}/{plane_name(plane.key)}"
+
+
+def workspace_mapping(planes: list[PlaneRecord]) -> dict[str, str]:
+    """Return virtual path → path relative to the plate folder."""
+    return {virtual_path(plane): plane.path for plane in planes}
+
+
+class MicroscopeHandler(ABC):
+    """One plate as one vendor's microscope wrote it.
+
+    A vendor's handler names itself in ``_microscope_type``, tells whether a folder is its own (:meth:`detect`) and
+    finds the planes (:meth:`find_planes`); everything else is shared. The raw folder is only read.
+
+    Parameters
+    ----------
+    plate_path:
+        Folder of the raw plate.
+    scan:
+        A scan of that folder, if there is one already.
+    """
+
+    _microscope_type: ClassVar[str]
+    metadata_suffixes: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        name = cls.__dict__.get("_microscope_type")
+        if name:
+            known = MICROSCOPES.setdefault(name, cls)
+            if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise ValueError(f"two microscope handlers are named {name!r}: {known.__module__} and {cls.__module__}")
+
+    def __init__(self, plate_path: str | os.PathLike[str], *, scan: Scan | None = None) -> None:
+        self.plate_path = Path(plate_path)
+        self.scan = scan if scan is not None else scan_plate(plate_path)
+
+    @classmethod
+    @abstractmethod
+    def detect(cls, scan: Scan) -> str | None:
+        """Say why the scanned folder looks like this vendor's, or return ``None``."""
+
+    @abstractmethod
+    def find_planes(self) -> PlateContents:
+        """Return the planes of the plate, keyed; opens a bounded number of images.
+
+        Raises
+        ------
+        DuplicatePlaneError
+            Two different files claim one key.
+        """
+
+    def promises(self) -> list[str]:
+        """Say what the vendor's metadata announces, one line each; for a folder that has no images yet."""
+        return []
+
+    def read_plate(self) -> PlateContents:
+        """Return :meth:`find_planes`, with what the scan left out.
+
+        Raises
+        ------
+        EmptyPlateError
+            The folder holds no plane; the message says what it does hold.
+        """
+        contents = self.find_planes()
+        for reason, paths in self.scan.skipped.items():
+            contents.ignored.setdefault(reason, []).extend(paths)
+        if not contents.planes:
+            found = ", ".join(f"{len(paths)} {reason}" for reason, paths in contents.ignored.items()) or "nothing"
+            promised = "".join(f"\n  {line}" for line in self.promises())
+            raise EmptyPlateError(
+                f"plate folder {self.plate_path} has no {self._microscope_type} image; it holds {found}. "
+                f"Copy the images, or correct the folder in plates.tsv"
+                + (f"\nIts metadata promises:{promised}" if promised else "")
+            )
+        return contents
+
+    def initialize_workspace(
+        self, workspace: str | os.PathLike[str], *, plate: str, why: str = "configured"
+    ) -> PlateInfo:
+        """Map the plate: write ``openhcs_metadata.json``, ``index.parquet`` and ``ingest_report.json`` to *workspace*.
+
+        Nothing is copied and nothing is written to the raw folder.
+        """
+        contents = self.read_plate()
+        info = contents.plate_info(plate=plate, plate_path=os.fspath(self.plate_path), microscope=self._microscope_type)
+        folder = Path(workspace)
+        if folder.resolve().is_relative_to(self.plate_path.resolve()):
+            raise PlateNotFoundError(
+                f"results folder {folder} lies in the raw plate {self.plate_path}, which is never written"
+            )
+        self._build_virtual_mapping(folder, contents, info)
+        write_json(folder / "ingest_report.json", ingest_report(contents, info, why=why))
+        write_index(folder / "index.parquet", contents.planes, info)
+        return info
+
+    def _build_virtual_mapping(self, workspace: Path, contents: PlateContents, info: PlateInfo) -> None:
+        mapping = workspace_mapping(contents.planes)
+        keys = [plane.key for plane in contents.planes]
+        entry = {
+            "microscope_handler_name": self._microscope_type,
+            "source_filename_parser_name": type(self).__name__,
+            "plate_path": info.plate_path,
+            "grid_dimensions": list(info.grid_dimensions) if info.grid_dimensions else None,
+            "pixel_size": info.pixel_size_um,
+            "channels": {str(number): name for number, name in info.channels.items()},
+            "wells": dict.fromkeys(info.wells),
+            "sites": {str(field): None for field in sorted({key.field for key in keys})},
+            "z_indexes": {str(z): None for z in sorted({key.z for key in keys if key.z})},
+            "timepoints": {str(time): None for time in sorted({key.timepoint for key in keys})},
+            "available_backends": {str(Backend.DISK): True, str(Backend.VIRTUAL_WORKSPACE): True},
+            "main": True,
+            "image_files": list(mapping),
+            "workspace_mapping": mapping,
+        }
+        update_metadata(workspace, entry, replace=True)
+
+    @staticmethod
+    def get_available_backends(workspace: str | os.PathLike[str]) -> dict[str, bool]:
+        """Return which backends can read the plate that was mapped into *workspace*."""
+        return dict(_main_entry(workspace).get("available_backends", {}))
+
+    @staticmethod
+    def get_primary_backend(workspace: str | os.PathLike[str]) -> Backend:
+        """Return the backend that the plate is read through: zarr, then virtual workspace, then disk."""
+        return primary_backend(_main_entry(workspace), source=os.fspath(workspace))
+
+    @staticmethod
+    def get_image_files(workspace: str | os.PathLike[str]) -> list[str]:
+        """Return the plate's images as paths of the primary backend."""
+        return list(_main_entry(workspace).get("image_files", []))
+
+
+def _main_entry(workspace: str | os.PathLike[str]) -> Mapping[str, Any]:
+    return main_subdirectory(read_metadata(workspace), source=os.fspath(workspace))

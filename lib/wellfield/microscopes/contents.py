@@ -1,0 +1,136 @@
+"""What a microscope handler found on a plate, and the report about it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo
+from wellfield.plate.keys import PlaneKey, Projection, plane_name
+from wellfield.plate.wells import split_well
+
+
+@dataclass
+class PlateContents:
+    """Planes of a plate and everything about them that the report must say.
+
+    Parameters
+    ----------
+    planes:
+        One record per plane, no key twice.
+    channels:
+        Name of each channel number that has planes; names are unique.
+    ignored:
+        Files left out, by reason.
+    notes:
+        Contradictions and substitutions, one sentence each.
+    promised:
+        What the vendor's metadata announces but the disk does not hold, by axis.
+    """
+
+    planes: list[PlaneRecord]
+    channels: dict[int, str]
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    promised: dict[str, list[str]] = field(default_factory=dict)
+    shape: tuple[int, int] | None = None
+    dtype: str | None = None
+    pixel_size_um: float | None = None
+    z_spacing_um: float | None = None
+    grid_dimensions: tuple[int, int] | None = None
+    images_opened: int = 0
+
+    def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
+        """Return the plate's own metadata; sorts the planes by key, wells row by row."""
+        order = {well: split_well(well) for well in {plane.key.well for plane in self.planes}}
+        self.planes.sort(key=lambda plane: (order[plane.key.well], plane.key[1:]))
+        wells = tuple(sorted(order, key=order.__getitem__))
+        counts = dict.fromkeys(wells, 0)
+        for plane in self.planes:
+            counts[plane.key.well] += 1
+        return PlateInfo(
+            plate=plate,
+            plate_path=plate_path,
+            microscope=microscope,
+            wells=wells,
+            channels=dict(sorted(self.channels.items())),
+            shape=self.shape,
+            dtype=self.dtype,
+            pixel_size_um=self.pixel_size_um,
+            z_spacing_um=self.z_spacing_um,
+            grid_dimensions=self.grid_dimensions,
+            planes_per_well=counts,
+        )
+
+
+def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
+    """Return the planes that are absent though the plate has their field, timepoint and z elsewhere.
+
+    Expected in every well are all fields and timepoints that any well has and, for each channel, all z and projections
+    that this channel has anywhere (numbers of z differ between channels by design).
+    """
+    fields: set[int] = set()
+    times: set[int] = set()
+    depth: dict[int, set[tuple[int, Projection]]] = defaultdict(set)
+    present: set[PlaneKey] = set()
+    wells: dict[str, None] = {}
+    for record in planes:
+        key = record.key
+        present.add(key)
+        wells[key.well] = None
+        fields.add(key.field)
+        times.add(key.timepoint)
+        depth[key.channel].add((key.z, key.projection))
+    layers = [(channel, *layer) for channel, found in sorted(depth.items()) for layer in sorted(found)]
+    if len(present) == len(wells) * len(fields) * len(times) * len(layers):
+        return []
+    return [
+        key
+        for well in wells
+        for site in sorted(fields)
+        for channel, z, projection in layers
+        for time in sorted(times)
+        if (key := PlaneKey(well, site, channel, z, time, projection)) not in present
+    ]
+
+
+def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict[str, Any]:
+    """Return what was found, what is missing and what was ignored, as JSON values."""
+    layers: dict[int, set[str]] = defaultdict(set)
+    fields: set[int] = set()
+    times: set[int] = set()
+    for plane in contents.planes:
+        key = plane.key
+        fields.add(key.field)
+        times.add(key.timepoint)
+        layers[key.channel].add(f"z{key.z}" if key.projection == Projection.NONE else str(key.projection))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "plate": info.plate,
+        "microscope": {"name": info.microscope, "why": why},
+        "found": {
+            "planes": len(contents.planes),
+            "bytes": sum(plane.size for plane in contents.planes),
+            "wells": list(info.wells),
+            "fields": sorted(fields),
+            "timepoints": sorted(times),
+            "channels": {
+                str(number): {"name": name, "z_and_projections": sorted(layers[number])}
+                for number, name in info.channels.items()
+            },
+            "planes_per_well": info.planes_per_well,
+        },
+        "image": {
+            "shape": info.shape,
+            "dtype": info.dtype,
+            "pixel_size_um": info.pixel_size_um,
+            "z_spacing_um": info.z_spacing_um,
+            "field_grid_rows_columns": info.grid_dimensions,
+        },
+        "missing_planes": [plane_name(key) for key in find_holes(contents.planes)],
+        "promised_but_absent": contents.promised,
+        "ignored": {reason: {"count": len(paths), "files": paths} for reason, paths in contents.ignored.items()},
+        "notes": contents.notes,
+        "images_opened": contents.images_opened,
+    }

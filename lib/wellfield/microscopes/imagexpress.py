@@ -1,0 +1,314 @@
+"""ImageXpress (MetaXpress): both dialects of folders and names, and the copies that the vendor fills gaps with.
+
+Names and folders say where a plane should be, the tags inside a file what it really is: MetaXpress puts a copy of a
+wave's only plane, or of its projection, into every ``ZStep`` folder, and of its only time into every ``TimePoint``
+folder. The tags are sampled once per wave and folder; a group whose samples disagree is read file by file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from typing import NamedTuple
+
+from wellfield.errors import DuplicatePlaneError, WellNameError
+from wellfield.microscopes.base import MicroscopeHandler
+from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.htd import Htd, read_htd
+from wellfield.microscopes.metaseries import PlaneTags, read_tags
+from wellfield.microscopes.scan import Scan, ScannedFile
+from wellfield.plate.index import NAN, PlaneRecord
+from wellfield.plate.keys import PlaneKey, Projection, plane_name
+from wellfield.plate.wells import canonical_well
+
+_GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+# The well is the last token before site and wave (so the prefix is as short as it can be), and never a lower-case s1 or
+# w1 itself; a GUID may be glued to any of them, bracketed or not.
+_NAME = re.compile(
+    r"(?:.*?_)??(?P<well>(?:[A-Z]{1,2}|[a-rt-vx-z]|[a-z]{2})[0-9]{1,2})(?:_s(?P<site>[0-9]{1,4}?))?"
+    rf"(?:_w(?P<wave>[0-9]{{1,2}}?))?(?P<thumb>_thumb)?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}})?\.[tT][iI][fF][fF]?"
+)
+_TIMEPOINT = re.compile(r"timepoint_?([0-9]+)", re.IGNORECASE)
+_Z_STEP = re.compile(r"zstep_?([0-9]+)", re.IGNORECASE)
+_TIFF = (".tif", ".tiff")
+
+
+class Place(NamedTuple):
+    """Where a file lies: TimePoint and ZStep number of its folders, ``None`` without such a folder."""
+
+    timepoint: int | None
+    z: int | None
+
+
+class Candidate(NamedTuple):
+    """A file that a name and a folder make a plane."""
+
+    file: ScannedFile
+    well: str
+    site: int
+    wave: int
+
+
+class ParsedName(NamedTuple):
+    """What a file name says; a missing site or wave is 1."""
+
+    well: str
+    site: int
+    wave: int
+    thumbnail: bool
+
+
+def parse_filename(name: str) -> ParsedName | None:
+    """Return what an ImageXpress file name says, or ``None`` if it is none.
+
+    >>> parse_filename("Exp_D4_A01_s1_w2607EE13F-AB5E-4E8C-BC4B-52E1118E7723.tif")
+    ParsedName(well='A01', site=1, wave=2, thumbnail=False)
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    well, site, wave, thumb = match.groups()
+    try:
+        well = canonical_well(well)
+    except WellNameError:
+        return None
+    return ParsedName(well, int(site or 1), int(wave or 1), thumb is not None)
+
+
+class ImageXpressHandler(MicroscopeHandler):
+    """Plates of Molecular Devices' ImageXpress, in database or export style."""
+
+    _microscope_type = "imagexpress"
+    metadata_suffixes = (".htd",)
+
+    @classmethod
+    def detect(cls, scan: Scan) -> str | None:
+        """Recognise ``.HTD`` files, or names with site, wave or GUID."""
+        htd = sum(file.name.lower().endswith(".htd") for file in scan.files)
+        token = re.compile(rf"_s[0-9]|_w[0-9]|{_GUID}", re.IGNORECASE)
+        names = sum(
+            1 for file in scan.files if token.search(file.name) and (p := parse_filename(file.name)) and not p.thumbnail
+        )
+        if not htd and not names:
+            return None
+        return f"{htd} .HTD files, {names} names such as A01_s1_w1.tif"
+
+    def promises(self) -> list[str]:
+        """Return the lines of the plate's ``.HTD`` file."""
+        return [line for _, htd in self._htds()[:1] for line in htd.lines()]
+
+    def find_planes(self) -> PlateContents:
+        """Return the planes of the plate; opens two images per wave and folder."""
+        contents = PlateContents(planes=[], channels={})
+        groups = self._group_files(contents)
+        tags = {key: self._sample(group, contents) for key, group in groups.items()}
+        has_z = any(place.z is not None for place, _ in groups)
+        chosen = _Chooser(contents)
+        for (place, wave), group in groups.items():
+            sampled = tags[place, wave]
+            common = _agreed(sampled)
+            for candidate in group:
+                found = common if common is not None else sampled.get(candidate.file.path)
+                chosen.add(candidate, place, found, sampled.get(candidate.file.path), has_z=has_z)
+        contents.planes = chosen.records()
+        self._describe(contents, [t for sampled in tags.values() for t in sampled.values()], tags)
+        return contents
+
+    def _group_files(self, contents: PlateContents) -> dict[tuple[Place, int], list[Candidate]]:
+        groups: dict[tuple[Place, int], list[Candidate]] = defaultdict(list)
+        places: dict[str, Place] = {}
+        ignored = defaultdict(list, contents.ignored)
+        for file in self.scan.files:
+            parsed = parse_filename(file.name)
+            if parsed is None:
+                if not file.name.lower().endswith(self.metadata_suffixes):
+                    tiff = file.name.lower().endswith(_TIFF)
+                    ignored["name is not of the vendor's form" if tiff else "no image"].append(file.path)
+                continue
+            if parsed.thumbnail:
+                ignored["thumbnail"].append(file.path)
+                continue
+            place = places.get(file.folder)
+            if place is None:
+                place = places[file.folder] = _place(file.folder)
+            groups[place, parsed.wave].append(Candidate(file, parsed.well, parsed.site, parsed.wave))
+        contents.ignored = dict(ignored)
+        return dict(sorted(groups.items(), key=lambda item: (item[0][0].timepoint or 0, item[0][0].z or 0, item[0][1])))
+
+    def _sample(self, group: list[Candidate], contents: PlateContents) -> dict[str, PlaneTags]:
+        """Return the tags of the first and last readable file of a group; of all files when these two disagree."""
+        found: dict[str, PlaneTags] = {}
+        for order in (group[:3], group[:-4:-1]):  # an unreadable file does not hide what its neighbours say
+            for candidate in order:
+                path = candidate.file.path
+                if path not in found and candidate.file.size:
+                    contents.images_opened += 1
+                    if (tags := read_tags(self.plate_path / path)) is not None:
+                        found[path] = tags
+                if path in found:
+                    break
+        if _agreed(found) is None and len(found) > 1:
+            for candidate in group:
+                if candidate.file.path not in found:
+                    contents.images_opened += 1
+                    if (tags := read_tags(self.plate_path / candidate.file.path)) is not None:
+                        found[candidate.file.path] = tags
+        return found
+
+    def _htds(self) -> list[tuple[str, Htd]]:
+        files = [file for file in self.scan.files if file.name.lower().endswith(".htd")]
+        files.sort(key=lambda file: (file.folder.count("/") + bool(file.folder), file.path))
+        distinct: dict[tuple[str, int], str] = {}
+        for file in files:  # MetaXpress puts a copy into every folder
+            distinct.setdefault((file.name, file.size), file.path)
+        return [(path, read_htd(self.plate_path / path)) for path in distinct.values()]
+
+    def _describe(
+        self, contents: PlateContents, tags: list[PlaneTags], groups: dict[tuple[Place, int], dict[str, PlaneTags]]
+    ) -> None:
+        htds = self._htds()
+        htd = htds[0][1] if htds else Htd()
+        for path, other in htds[1:]:
+            if other != htd:
+                contents.notes.append(f"{path} contradicts {htds[0][0]}; the latter is used")
+        waves = sorted({plane.key.channel for plane in contents.planes})
+        tag_names = {
+            wave: name
+            for (_, wave), sampled in groups.items()
+            for name in [next((t.illumination for t in sampled.values() if t.illumination), None)]
+            if name
+        }
+        names = {wave: (htd.wave_names or {}).get(wave) or tag_names.get(wave) or f"w{wave}" for wave in waves}
+        contents.channels = _unique_names(names, contents.notes)
+        shapes = Counter((t.shape, t.dtype) for t in tags)
+        if shapes:
+            (contents.shape, contents.dtype), _ = shapes.most_common(1)[0]
+            if len(shapes) > 1:
+                seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
+                contents.notes.append(f"planes of different size or dtype among those sampled: {seen}")
+        sizes = Counter(t.pixel_size_um for t in tags if t.pixel_size_um)
+        if sizes:
+            contents.pixel_size_um = sizes.most_common(1)[0][0]
+            if len(sizes) > 1:
+                contents.notes.append(f"planes of different pixel size among those sampled: {sorted(sizes)} µm")
+        contents.grid_dimensions = htd.site_grid
+        contents.z_spacing_um = _z_spacing(contents.planes)
+        contents.promised = _absent(htd, contents.planes)
+
+
+def _place(folder: str) -> Place:
+    timepoint = z = None
+    for part in folder.split("/"):
+        if match := _TIMEPOINT.fullmatch(part):
+            timepoint = int(match[1])
+        elif match := _Z_STEP.fullmatch(part):
+            z = int(match[1])
+    return Place(timepoint, z)
+
+
+def _agreed(found: dict[str, PlaneTags]) -> PlaneTags | None:
+    """Return the tags that speak for a whole group; ``None`` if the samples disagree on what the planes are."""
+    if len({(t.projection, t.z, t.timepoint) for t in found.values()}) != 1:
+        return None
+    return next(iter(found.values()))
+
+
+class _Chooser:
+    """Finds the one file of every plane among candidates of which some are the vendor's filler copies."""
+
+    def __init__(self, contents: PlateContents) -> None:
+        self._contents = contents
+        self._planes: dict[PlaneKey, PlaneRecord] = {}
+        self._fillers: list[tuple[PlaneKey, PlaneRecord]] = []
+
+    def add(
+        self, candidate: Candidate, place: Place, tags: PlaneTags | None, own: PlaneTags | None, *, has_z: bool
+    ) -> None:
+        """Take a file with the tags that hold for it; *own* are those read from the file itself, if any were."""
+        projection, z, in_place = _z_and_projection(place, tags, has_z=has_z)
+        time = (tags.timepoint if tags else None) or place.timepoint or 1
+        in_place &= place.timepoint in (None, time)
+        key = PlaneKey(candidate.well, candidate.site, candidate.wave, z, time, projection)
+        file = candidate.file
+        position = (own.stage_x_um, own.stage_y_um, own.stage_z_um) if own else (NAN, NAN, NAN)
+        pixel = (tags.pixel_size_um or NAN) if tags else NAN
+        record = PlaneRecord(key, file.path, file.size, file.mtime_ns, *position, pixel)
+        if not in_place:
+            self._fillers.append((key, record))
+        elif (known := self._planes.setdefault(key, record)) is not record:
+            raise DuplicatePlaneError(
+                f"two files are the same plane {plane_name(key)} (well {key.well}, field {key.field}, "
+                f"channel {key.channel}, timepoint {key.timepoint}): {known.path} and {record.path}. "
+                "Remove one, or list each acquisition as a plate of its own"
+            )
+
+    def records(self) -> list[PlaneRecord]:
+        """Return the planes; a copy stands in where the original is not there, the other copies are reported."""
+        copies = self._contents.ignored.setdefault("copy that the vendor filled a folder with", [])
+        for key, record in self._fillers:
+            if key in self._planes:
+                copies.append(record.path)
+            else:
+                self._planes[key] = record
+                self._contents.notes.append(
+                    f"{record.path} is by its tags {plane_name(key)} and stands in for the original, which is absent"
+                )
+        if not copies:
+            del self._contents.ignored["copy that the vendor filled a folder with"]
+        return list(self._planes.values())
+
+
+def _z_and_projection(place: Place, tags: PlaneTags | None, *, has_z: bool) -> tuple[Projection, int, bool]:
+    """Return projection and z of a plane and whether the file lies in the folder where that belongs."""
+    if tags is not None and tags.projection != Projection.NONE:
+        return tags.projection, 0, not place.z
+    if tags is not None and tags.z is not None:
+        return Projection.NONE, tags.z, place.z == tags.z or (place.z is None and not has_z)
+    if place.z:
+        return Projection.NONE, place.z, True
+    # Without tags: ZStep_0, and files beside ZStep folders, hold projections whose method is not known.
+    return (Projection.UNKNOWN, 0, True) if has_z else (Projection.NONE, 1, True)
+
+
+def _unique_names(names: dict[int, str], notes: list[str]) -> dict[int, str]:
+    """Return channel names of which no two are equal; a name used twice gets its wave number appended."""
+    counts = Counter(names.values())
+    doubled = sorted(name for name, count in counts.items() if count > 1)
+    if doubled:
+        notes.append(f"channel names used more than once get their wave number appended: {', '.join(doubled)}")
+    return {wave: f"{name}_w{wave}" if counts[name] > 1 else name for wave, name in names.items()}
+
+
+def _z_spacing(planes: list[PlaneRecord]) -> float | None:
+    """Return the median distance in µm of neighbouring z planes whose position is known, or ``None``."""
+    heights: dict[tuple[str, int, int, int], dict[int, float]] = defaultdict(dict)
+    for plane in planes:
+        key = plane.key
+        if key.z and not math.isnan(plane.stage_z_um):
+            heights[key.well, key.field, key.channel, key.timepoint][key.z] = plane.stage_z_um
+    steps = [abs(found[z + 1] - found[z]) for found in heights.values() for z in sorted(found) if z + 1 in found]
+    if not steps:
+        return None
+    steps.sort()
+    # The z drive reports positions with jitter of some 10 nm.
+    return round(steps[len(steps) // 2], 2) or None
+
+
+def _absent(htd: Htd, planes: list[PlaneRecord]) -> dict[str, list[str]]:
+    """Return what the HTD promises and no plane has, by axis."""
+    keys = {plane.key for plane in planes}
+    wells = {key.well for key in keys}
+    waves = {key.channel for key in keys}
+    absent = {
+        "wells": [well for well in htd.wells if well not in wells],
+        "channels": [f"{n} ({name})" for n, name in (htd.wave_names or {}).items() if n not in waves],
+        "fields": _numbers(htd.sites, {key.field for key in keys}),
+        "z": _numbers(htd.z_steps, {key.z for key in keys if key.z}),
+        "timepoints": _numbers(htd.timepoints, {key.timepoint for key in keys}),
+    }
+    return {axis: values for axis, values in absent.items() if values}
+
+
+def _numbers(promised: int | None, found: set[int]) -> list[str]:
+    return [str(number) for number in range(1, (promised or 0) + 1) if number not in found]

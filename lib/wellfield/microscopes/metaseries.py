@@ -1,0 +1,85 @@
+"""The MetaSeries tags of ImageXpress TIFFs: what a plane really is, where it was taken and how large its pixels are."""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+import re
+import struct
+from dataclasses import dataclass
+
+from wellfield.plate.keys import Projection
+
+# One regular expression over the description instead of an XML parser: no entity is ever expanded, and only these
+# properties are looked at.
+_PROPERTY = re.compile(
+    r'<(?:custom-)?prop id="(spatial-calibration-(?:state|x|units)|stage-position-[xy]|z-position|_IllumSetting_'
+    r'|Z Projection Method|Z Step|Timepoint)" type="[^"]*" value="([^"]*)"'
+)
+_PROJECTIONS = {"maximum": Projection.MAX, "best focus": Projection.BEST_FOCUS}
+_MICROMETRE = {"um", "µm", "μm", "micron", "microns"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneTags:
+    """What one file says of itself. ``None`` or ``nan`` where it says nothing.
+
+    *projection* is ``Projection.NONE`` for a plane of a z series and for a file without such tags; *z* and *timepoint*
+    count from 1.
+    """
+
+    shape: tuple[int, int]
+    dtype: str
+    projection: Projection = Projection.NONE
+    z: int | None = None
+    timepoint: int | None = None
+    illumination: str | None = None
+    pixel_size_um: float | None = None
+    stage_x_um: float = math.nan
+    stage_y_um: float = math.nan
+    stage_z_um: float = math.nan
+
+
+def _number(text: str | None) -> float:
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return math.nan
+    return value
+
+
+def _count(text: str | None) -> int | None:
+    value = _number(text)
+    return int(value) if value >= 1 and value == int(value) else None
+
+
+def read_tags(path: str | os.PathLike[str]) -> PlaneTags | None:
+    """Return the tags of a TIFF file, or ``None`` if it is no readable TIFF. Pixels are not read."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(os.fspath(path)) as file:
+            page = file.pages.first
+            shape, dtype, text = page.shape, page.dtype, page.description
+    except (tifffile.TiffFileError, ValueError, struct.error, OSError, IndexError, KeyError, AttributeError):
+        return None
+    if len(shape) != 2 or dtype is None:
+        return None
+    tags = dict(_PROPERTY.findall(text))
+    calibrated = tags.get("spatial-calibration-state", "on").lower() in ("on", "true", "1")
+    micrometres = html.unescape(tags.get("spatial-calibration-units", "")).lower() in _MICROMETRE
+    pixel_size = _number(tags.get("spatial-calibration-x")) if calibrated and micrometres else math.nan
+    method = tags.get("Z Projection Method")
+    return PlaneTags(
+        shape=(int(shape[0]), int(shape[1])),
+        dtype=dtype.newbyteorder("=").name,
+        projection=Projection.NONE if method is None else _PROJECTIONS.get(method.lower(), Projection.UNKNOWN),
+        z=_count(tags.get("Z Step")),
+        timepoint=_count(tags.get("Timepoint")),
+        illumination=html.unescape(tags["_IllumSetting_"]) if tags.get("_IllumSetting_") else None,
+        pixel_size_um=pixel_size if pixel_size > 0 else None,
+        stage_x_um=_number(tags.get("stage-position-x")),
+        stage_y_um=_number(tags.get("stage-position-y")),
+        stage_z_um=_number(tags.get("z-position")),
+    )

@@ -1,0 +1,98 @@
+"""One pass over a plate folder: every file with its size and time, and what could not be looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from wellfield.errors import PlateNotFoundError
+
+
+class ScannedFile(NamedTuple):
+    """A file below the plate folder; ``folder`` is relative to it (``""`` for the plate folder itself)."""
+
+    folder: str
+    name: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def path(self) -> str:
+        """Path relative to the plate folder, with forward slashes."""
+        return f"{self.folder}/{self.name}" if self.folder else self.name
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What lies below a plate folder: files in the order of their paths, and entries left out by reason."""
+
+    root: Path
+    files: list[ScannedFile]
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+
+    def names_digest(self, suffixes: tuple[str, ...]) -> str:
+        """Return a digest of all file names, and of size and time of those with one of *suffixes* (lower case).
+
+        Two scans differ in it when files came or went, or when a metadata file changed; not when an image changed.
+        """
+        digest = hashlib.sha256()
+        for file in self.files:
+            digest.update(file.path.encode(errors="surrogateescape") + b"\0")
+            if file.name.lower().endswith(suffixes):
+                digest.update(f"{file.size} {file.mtime_ns}\0".encode())
+        return digest.hexdigest()[:16]
+
+
+def scan_plate(root: str | os.PathLike[str]) -> Scan:
+    """List every file below *root* without opening one.
+
+    Hidden entries, links to folders, broken links and links that leave the folder are left out and reported.
+
+    Raises
+    ------
+    PlateNotFoundError
+        *root* does not exist or is no folder.
+    """
+    top = Path(root)
+    if not top.is_dir():
+        what = "is a file, not a folder" if top.exists() else "does not exist"
+        raise PlateNotFoundError(f"plate folder {top} {what}; check the path, or whether its disk is mounted")
+    files: list[ScannedFile] = []
+    skipped: dict[str, list[str]] = defaultdict(list)
+    real_root = os.path.realpath(top)
+    pending = [("", str(top))]
+    while pending:
+        folder, path = pending.pop()
+        prefix = f"{folder}/" if folder else ""
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.startswith("."):
+                        skipped["hidden"].append(prefix + name)
+                    elif entry.is_dir(follow_symlinks=False):
+                        pending.append((prefix + name, entry.path))
+                    elif entry.is_symlink() and (reason := _link_problem(entry, real_root)):
+                        skipped[reason].append(prefix + name)
+                    elif entry.is_file():
+                        status = entry.stat()
+                        files.append(ScannedFile(folder, name, status.st_size, status.st_mtime_ns))
+                    else:
+                        skipped["neither file nor folder"].append(prefix + name)
+        except OSError as error:
+            skipped[f"folder cannot be read ({error.strerror})"].append(folder or ".")
+    files.sort()
+    return Scan(top, files, {reason: sorted(paths) for reason, paths in sorted(skipped.items())})
+
+
+def _link_problem(entry: os.DirEntry[str], real_root: str) -> str | None:
+    if entry.is_dir():
+        return "link to a folder"
+    target = os.path.realpath(entry.path)
+    if not os.path.exists(target):
+        return "broken link"
+    return None if target.startswith(real_root + os.sep) else "link that leaves the plate folder"
