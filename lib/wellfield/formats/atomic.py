@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wellfield.errors import DiskSpaceError
+
 PART_SUFFIX = ".part"
 
 
@@ -41,8 +43,12 @@ def atomic_path(final: str | os.PathLike[str], *, durable: bool = False) -> Iter
             with part.open("rb") as file:
                 os.fsync(file.fileno())
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskSpaceError(
+                error.errno, f"no space left to write {target}; free some space, or move the results, and run again"
+            ) from error
         raise
 
 

@@ -83,9 +83,7 @@ class MaterializationSpec:
     primary: int
     allowed_backends: tuple[str, ...] | None
 
-    def __init__(
-        self, *options: Options, primary: int = 0, allowed_backends: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, *options: Options, primary: int = 0, allowed_backends: tuple[str, ...] | None = None) -> None:
         for option in options:
             if not isinstance(option, _Options) or type(option) is _Options:
                 raise MaterializationError(

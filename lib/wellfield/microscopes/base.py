@@ -13,24 +13,12 @@ from wellfield.formats.json import write_json
 from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
+from wellfield.microscopes.paths import workspace_mapping
 from wellfield.microscopes.scan import Scan, scan_plate
-from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
-from wellfield.plate.keys import plane_name
+from wellfield.plate.index import PlateInfo, write_index
 from wellfield.storage.backend import Backend
 
 MICROSCOPES: dict[str, type[MicroscopeHandler]] = {}
-
-IMAGE_FOLDER = "images"
-
-
-def virtual_path(plane: PlaneRecord) -> str:
-    """Return the path of a plane in the virtual workspace."""
-    return f"{IMAGE_FOLDER}/{plane_name(plane.key)}"
-
-
-def workspace_mapping(planes: list[PlaneRecord]) -> dict[str, str]:
-    """Return virtual path → path relative to the plate folder."""
-    return {virtual_path(plane): plane.path for plane in planes}
 
 
 class MicroscopeHandler(ABC):

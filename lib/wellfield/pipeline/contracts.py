@@ -34,7 +34,8 @@ def special_outputs(*outputs: str | tuple[str, MaterializationSpec]) -> Callable
     """
     declared: list[tuple[str, MaterializationSpec | None]] = []
     for output in outputs:
-        name, spec = (output, None) if isinstance(output, str) else output
+        name, given = (output, None) if isinstance(output, str) else output
+        spec: Any = given  # decorators take what anybody writes
         if spec is not None and not isinstance(spec, MaterializationSpec):
             hint = f'("{name}", MaterializationSpec(CsvOptions()))'
             raise PipelineError(f"special output {name!r} is paired with {spec!r}; expected a spec, such as {hint}")

@@ -1,0 +1,71 @@
+# Every target sets up what it needs. Needs Python >= 3.11, make and git; never root.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+EXAMPLE := example
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup example demo test lint format schemas bench bench-quick stress clean
+
+help:
+	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
+	@echo "make stress  the tests that kill and race, with large counts"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' \
+		|| { echo "Wellfield needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	@touch $@
+
+example: setup
+	$(BIN)/python -m wellfield.testing.synthetic $(EXAMPLE)
+
+demo: example
+	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --report report.zip
+	@echo
+	@echo "Results:  results/Example  (cell_counts.csv, objects.parquet, plate.zarr, tables/)"
+	@echo "Report:   results/Example/report/summary.html, heatmap.png, montage.png; all of it in report.zip"
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	@mkdir -p .lint/example/Plate_1 .lint/config
+	@touch .lint/example/Plate_1/example.HTD
+	@printf 'well,treatment,concentration,unit,control\n' > .lint/example/plate_map.csv
+	@cp config/config.yaml config/plates.tsv .lint/config/
+	$(BIN)/snakemake --lint --directory .lint
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+schemas: setup
+	$(BIN)/python -c 'from wellfield.config.schema import write_schemas; write_schemas("config/schemas")'
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+bench-quick: setup
+	$(BIN)/python -m benchmarks --quick
+
+stress: setup
+	WELLFIELD_STRESS=1 $(BIN)/python -m pytest -m stress $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(EXAMPLE) results report.zip .lint .snakemake

@@ -1,0 +1,88 @@
+"""The manifest of a well: every file of its results, its planes and its status. Written last."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from wellfield import __version__
+from wellfield.errors import SchemaVersionError
+from wellfield.formats.json import read_json, write_json
+from wellfield.pipeline.execute import PlaneAccount
+from wellfield.plate.index import check_schema_version
+
+MANIFEST_SCHEMA_VERSION = 1
+DONE, FAILED = "done", "failed"
+
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "tifffile", "zarr", "pyarrow")
+
+
+def file_entry(root: Path, path: Path, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the manifest says of one file: path relative to *root*, size, SHA-256 and further *facts*."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": path.relative_to(root).as_posix(), "size": path.stat().st_size, "sha256": digest, **(facts or {})}
+
+
+def folder_entry(root: Path, path: Path, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the manifest says of a folder (a well of a Zarr store): one digest over the names and bytes in it."""
+    digest, size, count = hashlib.sha256(), 0, 0
+    for name in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        entry = file_entry(path, name)
+        digest.update(f"{entry['path']}\0{entry['sha256']}\0".encode())
+        size, count = size + entry["size"], count + 1
+    relative = path.relative_to(root).as_posix()
+    return {"path": f"{relative}/", "size": size, "files": count, "sha256": digest.hexdigest(), **(facts or {})}
+
+
+def write_manifest(
+    path: str | os.PathLike[str],
+    *,
+    plate: str,
+    well: str,
+    status: str,
+    error: Mapping[str, Any] | None,
+    planes: PlaneAccount,
+    plan_digest: str,
+    files: Iterable[Mapping[str, Any]],
+) -> None:
+    """Write the manifest of a well, durably; what depends on the machine is in its block ``run``."""
+    data = {
+        "schema_version": MANIFEST_SCHEMA_VERSION,
+        "plate": plate,
+        "well": well,
+        "status": status,
+        "error": error,
+        "planes": asdict(planes),
+        "plan_digest": plan_digest,
+        "files": sorted(files, key=lambda entry: str(entry["path"])),
+        "run": {
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "wellfield": __version__,
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }
+    write_json(path, data, durable=True)
+
+
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a manifest.
+
+    Raises
+    ------
+    MetadataError
+        The file is no JSON.
+    SchemaVersionError
+        It was written by another version, or it is no manifest.
+    """
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise SchemaVersionError(f"{os.fspath(path)} is no manifest; move it away and run again")
+    check_schema_version(data.get("schema_version"), MANIFEST_SCHEMA_VERSION, source=os.fspath(path))
+    return data

@@ -1,0 +1,213 @@
+"""From a staged well to the files of its results."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from wellfield.formats.atomic import part_path, replace_directory
+from wellfield.materialization.manifest import DONE, file_entry, folder_entry, write_manifest
+from wellfield.materialization.spec import JsonOptions, MaterializationSpec
+from wellfield.materialization.writers import materialize, output_paths
+from wellfield.pipeline.plan import CompiledStep, Plan
+from wellfield.pipeline.stage import StagedImage, StagedWell
+from wellfield.plate.keys import Projection, plane_name
+from wellfield.plate.wells import row_name, split_well
+from wellfield.processing.registry import ImageKind
+from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrCompressor, ZarrConfig
+from wellfield.storage.filemanager import FileManager
+
+STORE_NAME = "plate.zarr"
+
+
+def store_well(results: Path, well: str) -> Path:
+    """Return the folder of a well in the plate's Zarr store."""
+    row, column = split_well(well)
+    return results / STORE_NAME / row_name(row) / f"{column + 1:02d}"
+
+
+def well_folders(results: Path, well: str) -> list[Path]:
+    """Return every folder that holds results of one well."""
+    return [results / "images" / well, results / "tables" / well, store_well(results, well)]
+
+
+def materialize_well(
+    staged: StagedWell,
+    staging: Path,
+    plan: Plan,
+    results: Path,
+    filemanager: FileManager,
+    *,
+    manifest: Path,
+    thumbnail: Path,
+) -> None:
+    """Write the persistent files of a well below *results*, then its manifest.
+
+    Each folder of the well is written beside the old one and put in its place when complete; what the pipeline does not
+    write any more is removed. A failed well keeps no result of an earlier run, which would not belong to its input.
+    """
+    writer = _WellWriter(staged, staging, plan, results, filemanager)
+    files = writer.write() if staged.status == DONE else []
+    kept = {entry["path"] for entry in files}
+    for folder in well_folders(results, staged.well):
+        if folder.exists() and not any(_covers(folder.relative_to(results).as_posix(), path) for path in kept):
+            shutil.rmtree(folder)
+    writer.write_thumbnail(thumbnail)
+    write_manifest(
+        manifest,
+        plate=staged.plate,
+        well=staged.well,
+        status=staged.status,
+        error=staged.error,
+        planes=staged.planes,
+        plan_digest=plan.digest(),
+        files=files,
+    )
+
+
+def _covers(folder: str, path: str) -> bool:
+    return path.startswith(f"{folder}/")
+
+
+class _WellWriter:
+    def __init__(self, staged: StagedWell, staging: Path, plan: Plan, results: Path, filemanager: FileManager) -> None:
+        self._staged = staged
+        self._staging = staging
+        self._plan = plan
+        self._results = results
+        self._filemanager = filemanager
+
+    def write(self) -> list[dict[str, Any]]:
+        """Write everything and return the manifest's entries."""
+        return [*self._write_zarr(), *self._write_tiffs(), *self._write_outputs()]
+
+    def _load(self, image: StagedImage) -> Any:
+        return self._filemanager.load(self._staging / image.path, Backend.DISK)
+
+    def _images(self, target: str) -> list[tuple[CompiledStep, StagedImage]]:
+        steps = {step.name: step for step in self._plan.steps if target in step.materialize}
+        return [(steps[image.step], image) for image in self._staged.images if image.step in steps]
+
+    # --- plate.zarr ----------------------------------------------------------------------------------------------
+
+    def _write_zarr(self) -> list[dict[str, Any]]:
+        images = self._images("zarr")
+        if not images:
+            return []
+        from wellfield.storage.zarr.metadata import FieldMetadata
+
+        store = self._results / STORE_NAME
+        planes, paths = [], []
+        for step, image in images:
+            stack = self._load(image)
+            folder = store if step.kind == ImageKind.INTENSITY else store / "labels" / step.name
+            for plane, key in zip(stack, image.keys(self._staged.well), strict=True):
+                planes.append(plane if step.kind == ImageKind.INTENSITY else plane.astype("uint32"))
+                paths.append(folder / plane_name(key))
+        projected = all(image.projection != Projection.NONE for _, image in images)
+        metadata = FieldMetadata(
+            pixel_size_um=self._plan.pixel_size_um,
+            z_spacing_um=None if projected else self._plan.z_spacing_um,
+            channel_names=dict(self._plan.channels),
+        )
+        config = ZarrConfig(
+            ZarrChunkStrategy(self._plan.zarr.get("chunk_strategy", ZarrChunkStrategy.FIELD)),
+            ZarrCompressor(self._plan.zarr.get("compressor", ZarrCompressor.ZSTD)),
+            self._plan.zarr.get("compression_level", 1),
+            self._plan.zarr.get("ngff_version", "0.5"),
+        )
+        self._filemanager.save_batch(
+            planes, paths, Backend.ZARR, chunk_name=self._staged.well, zarr_config=config, metadata=metadata
+        )
+        facts = [_facts(step, image, self._load(image)) for step, image in images]
+        return [folder_entry(self._results, store_well(self._results, self._staged.well), {"images": facts})]
+
+    # --- TIFF ----------------------------------------------------------------------------------------------------
+
+    def _write_tiffs(self) -> list[dict[str, Any]]:
+        final = self._results / "images" / self._staged.well
+        facts: dict[str, dict[str, Any]] = {}
+        part = part_path(final)
+        for step, image in self._images("tiff"):
+            for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
+                name = f"{step.name}/{plane_name(key)}"
+                pixels = _narrow_labels(plane) if step.kind == ImageKind.LABELS else plane
+                self._filemanager.save(pixels, part / name, Backend.DISK, pixel_size_um=self._plan.pixel_size_um)
+                facts[name] = {"shape": list(pixels.shape), "dtype": pixels.dtype.name}
+        return self._move_in(part, final, facts)
+
+    def _move_in(self, part: Path, final: Path, facts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        if not facts:
+            return []
+        replace_directory(part, final)
+        return [file_entry(self._results, final / name, values) for name, values in facts.items()]
+
+    # --- tables and values ---------------------------------------------------------------------------------------
+
+    def _write_outputs(self) -> list[dict[str, Any]]:
+        specs = {name: spec for step in self._plan.steps for name, spec in step.special_outputs if spec is not None}
+        final = self._results / "tables" / self._staged.well
+        part = part_path(final)
+        facts: dict[str, dict[str, Any]] = {}
+        for name, staged_path in (*self._staged.tables.items(), *self._staged.values.items()):
+            data = self._filemanager.load(self._staging / staged_path, Backend.DISK)
+            spec: MaterializationSpec = specs[name]
+            rows = None if isinstance(spec.options[0], JsonOptions) else data.num_rows
+            materialize(spec, data, part / name, self._filemanager)
+            for written in output_paths(spec, part / name):
+                facts[Path(written).name] = {} if rows is None else {"rows": rows}
+        return self._move_in(part, final, facts)
+
+    # --- thumbnail -----------------------------------------------------------------------------------------------
+
+    def write_thumbnail(self, path: Path) -> None:
+        """Write the well's picture for the report: the stored image with the outlines of the last labels.
+
+        A well without a stored image gets an empty array.
+        """
+        import numpy as np
+
+        from wellfield.report.thumbnails import well_thumbnail
+
+        intensity = [s for s in self._plan.steps if s.materialize and s.kind == ImageKind.INTENSITY]
+        labels = [s for s in self._plan.steps if s.materialize and s.kind == ImageKind.LABELS]
+        thumbnail = np.zeros((2, 0, 0), np.float32)
+        if intensity and self._staged.status == DONE:
+            channel = next(
+                (c for c in (labels[-1].channels if labels else ()) if c in intensity[0].channels),
+                intensity[0].channels[0],
+            )
+            pictures = self._planes_of(intensity[0], channel)
+            outlines = self._planes_of(labels[-1], channel) if labels else {}
+            fields = {field: (plane, outlines.get(field)) for field, plane in pictures.items()}
+            if fields:
+                thumbnail = well_thumbnail(fields, grid=self._plan.grid)
+        self._filemanager.save(thumbnail, path, Backend.DISK)
+
+    def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
+        """Return the middle plane of the first timepoint of every field."""
+        first = min((image.timepoint for image in self._staged.images), default=1)
+        return {
+            image.field: stack[len(stack) // 2]
+            for image in self._staged.images
+            if (image.step, image.channel, image.timepoint) == (step.name, channel, first)
+            for stack in [self._load(image)]
+        }
+
+
+def _facts(step: CompiledStep, image: StagedImage, stack: Any) -> dict[str, Any]:
+    dtype = stack.dtype.name if step.kind == ImageKind.INTENSITY else "uint32"
+    return {
+        "step": step.name,
+        "field": image.field,
+        "timepoint": image.timepoint,
+        "channel": image.channel,
+        "shape": list(stack.shape),
+        "dtype": dtype,
+    }
+
+
+def _narrow_labels(plane: Any) -> Any:
+    """Return labels as uint16 where every id fits, which every viewer opens, else as uint32; no id is ever changed."""
+    return plane.astype("uint16" if plane.max(initial=0) <= 65_535 else "uint32")

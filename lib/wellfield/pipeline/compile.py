@@ -1,0 +1,262 @@
+"""The compiler: checks a whole pipeline against a plate before anything runs, and reports all mistakes together."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from wellfield.errors import PipelineError, UnknownFunctionError
+from wellfield.pipeline.contracts import declared_inputs, declared_outputs
+from wellfield.pipeline.functions import resolve_function
+from wellfield.pipeline.plan import CompiledStep, Plan, SourceLayers
+from wellfield.pipeline.step import PREVIOUS, START, FunctionStep, StackAxis
+from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.processing.registry import FunctionInfo, ImageKind
+
+MATERIALIZE_TARGETS = ("zarr", "tiff")
+
+# Parameters that a function may have and that the compiler fills in from the plate unless the step sets them.
+PLATE_PARAMETERS = ("channel_names", "pixel_size_um")
+
+_RESERVED = (START, PREVIOUS)
+
+
+def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLayers]:
+    """Return, for each channel of a plate, the planes that a pipeline starts from.
+
+    Parameters
+    ----------
+    keys:
+        All planes of the plate, so that every well gets the same choice.
+    source:
+        ``"planes"``, ``"projection"`` or ``"planes_or_projection"`` (a projection where a channel has no planes).
+
+    Channels without planes of the wanted sort are left out.
+    """
+    depth: dict[int, set[int]] = {}
+    projections: dict[int, set[Projection]] = {}
+    for key in keys:
+        if key.projection == Projection.NONE:
+            depth.setdefault(key.channel, set()).add(key.z)
+        else:
+            projections.setdefault(key.channel, set()).add(key.projection)
+    chosen: dict[int, SourceLayers] = {}
+    for channel in sorted({*depth, *projections}):
+        if source != "projection" and channel in depth:
+            chosen[channel] = SourceLayers(tuple(sorted(depth[channel])))
+        elif source != "planes" and channel in projections:
+            best = next(p for p in Projection if p in projections[channel])
+            chosen[channel] = SourceLayers((), best)
+    return chosen
+
+
+def compile_pipeline(
+    steps: Sequence[FunctionStep],
+    *,
+    channels: Mapping[int, str],
+    sources: Mapping[int, SourceLayers],
+    pixel_size_um: float | None = None,
+    z_spacing_um: float | None = None,
+    on_unreadable: str = "fail",
+    on_missing: str = "use_present",
+    zarr: Mapping[str, Any] | None = None,
+    grid: tuple[int, int] | None = None,
+) -> Plan:
+    """Return the plan of a pipeline for a plate with these channels.
+
+    Raises
+    ------
+    PipelineError
+        Every mistake of every step, with the number and name of the step.
+    """
+    compiler = _Compiler(dict(channels), dict(sources), pixel_size_um)
+    for number, step in enumerate(steps, start=1):
+        compiler.add(number, step)
+    compiler.check_outputs()
+    if not steps:
+        compiler.mistakes.append("the pipeline has no step")
+    if compiler.mistakes:
+        count = len(compiler.mistakes)
+        lines = "".join(f"\n  {mistake}" for mistake in compiler.mistakes)
+        raise PipelineError(f"the pipeline has {count} mistake{'s' * (count > 1)}:{lines}")
+    return Plan(
+        steps=compiler.with_last_use(),
+        sources=dict(sources),
+        channels=dict(channels),
+        pixel_size_um=pixel_size_um,
+        z_spacing_um=z_spacing_um,
+        on_unreadable=on_unreadable,
+        on_missing=on_missing,
+        zarr=dict(zarr or {}),
+        grid=grid,
+    )
+
+
+class _Compiler:
+    """Takes steps one by one and collects their mistakes."""
+
+    def __init__(self, channels: dict[int, str], sources: dict[int, SourceLayers], pixel_size_um: float | None) -> None:
+        self.mistakes: list[str] = []
+        self._channels = channels
+        self._sources = sources
+        self._pixel_size_um = pixel_size_um
+        self._done: list[CompiledStep] = []
+        self._specials: dict[str, str] = {}
+        self._where = ""
+
+    def add(self, number: int, step: FunctionStep) -> None:
+        """Check one step against those before it."""
+        self._where = f"step {number} ({step.name})"
+        if step.name in _RESERVED or step.name in {done.name for done in self._done}:
+            self._mistake(f"the name {step.name!r} is taken; give the step another 'name'")
+        try:
+            info = resolve_function(step.func)
+        except UnknownFunctionError as error:
+            self._mistake(str(error))
+            info = None
+        source = self._input(step.input)
+        channels = self._resolve_channels(step, source)
+        if info is not None:
+            self._check_kind(step, info, source)
+            self._check_inputs(step, channels)
+            self._check_specials(info)
+            self._check_memory_type(step, info)
+        for target in step.materialize:
+            if target not in MATERIALIZE_TARGETS:
+                self._mistake(f"materialize: {target!r} is unknown; expected {' or '.join(MATERIALIZE_TARGETS)}")
+        self._done.append(
+            CompiledStep(
+                number=number,
+                name=step.name,
+                func=step.func if isinstance(step.func, str) else None,
+                params=self._params(step, info, channels) if info else {},
+                input=source.name if isinstance(source, CompiledStep) else START,
+                inputs={name: self._canonical_input(value) for name, value in step.inputs.items()},
+                channels=channels,
+                stack=step.stack,
+                memory_type=str(info.function.input_memory_type) if info else "numpy",  # type: ignore[attr-defined]
+                kind=info.returns if info else ImageKind.INTENSITY,
+                projection=self._projection(info, source),
+                materialize=step.materialize,
+                last_use=number,
+                function=info.function if info else None,
+            )
+        )
+
+    def check_outputs(self) -> None:
+        """Check what only the whole pipeline shows."""
+        images = [s.name for s in self._done if "zarr" in s.materialize and s.kind == ImageKind.INTENSITY]
+        if len(images) > 1:
+            self.mistakes.append(
+                f"steps {', '.join(images)} all write an intensity image to zarr; plate.zarr holds one image per "
+                "field: keep one and write the others as tiff"
+            )
+
+    def with_last_use(self) -> tuple[CompiledStep, ...]:
+        """Return the steps, each knowing the last one that reads it."""
+        last = {step.name: step.number for step in self._done}
+        for step in self._done:
+            for name in (step.input, *step.inputs.values()):
+                last[name] = step.number
+        return tuple(replace(step, last_use=last[step.name]) for step in self._done)
+
+    def _mistake(self, text: str) -> None:
+        self.mistakes.append(f"{self._where}: {text}")
+
+    def _input(self, name: str) -> CompiledStep | None:
+        """Return the step that *name* means; ``None`` for the plate's images and where there is no such step."""
+        if name == PREVIOUS:
+            return self._done[-1] if self._done else None
+        if name == START:
+            return None
+        found = next((step for step in self._done if step.name == name), None)
+        if found is None:
+            near = difflib.get_close_matches(name, [step.name for step in self._done], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self._mistake(f"no earlier step is named {name!r}{hint}")
+        return found
+
+    def _canonical_input(self, name: str) -> str:
+        return self._done[-1].name if name == PREVIOUS and self._done else name
+
+    def _resolve_channels(self, step: FunctionStep, source: CompiledStep | None) -> tuple[int, ...]:
+        available = source.channels if source else tuple(self._sources)
+        if step.channels is None:
+            if not available:
+                self._mistake("its input has no channel")
+            return available
+        numbers = []
+        for wanted in step.channels:
+            number = wanted if isinstance(wanted, int) else self._by_name(wanted)
+            if number is None or number not in self._channels:
+                known = ", ".join(f"{n} {name}" for n, name in self._channels.items())
+                self._mistake(f"the plate has no channel {wanted!r}; it has {known}")
+            elif number not in available:
+                reason = f"step {source.name!r} has channels {list(available)}" if source else "'source' leaves it out"
+                self._mistake(f"channel {wanted!r} is not in its input: {reason}")
+            else:
+                numbers.append(number)
+        return tuple(dict.fromkeys(numbers))
+
+    def _by_name(self, name: str) -> int | None:
+        found = [number for number, channel in self._channels.items() if channel == name]
+        return found[0] if len(found) == 1 else None
+
+    def _check_kind(self, step: FunctionStep, info: FunctionInfo, source: CompiledStep | None) -> None:
+        kind = source.kind if source else ImageKind.INTENSITY
+        if kind not in info.accepts:
+            wanted = " or ".join(sorted(info.accepts))
+            hint = "; threshold the image first (threshold_otsu)" if ImageKind.MASK in info.accepts else ""
+            self._mistake(f"{info.name} takes {wanted}, but its input {step.input!r} is {kind}{hint}")
+
+    def _check_inputs(self, step: FunctionStep, channels: tuple[int, ...]) -> None:
+        for parameter, name in step.inputs.items():
+            given = self._input(name)
+            has = given.channels if given else tuple(self._sources)
+            if len(has) > 1 and (step.stack == StackAxis.CHANNEL or not set(channels) <= set(has)):
+                self._mistake(f"inputs: {parameter} = {name!r} has channels {list(has)}; expected one")
+
+    def _check_specials(self, info: FunctionInfo) -> None:
+        for name in declared_inputs(info.function):
+            if name not in self._specials:
+                self._mistake(f"{info.name} needs the special input {name!r}, which no earlier step makes")
+        for name, _ in declared_outputs(info.function):
+            if name in self._specials:
+                self._mistake(f"the special output {name!r} is already made by step {self._specials[name]!r}")
+            self._specials[name] = self._where
+
+    def _check_memory_type(self, step: FunctionStep, info: FunctionInfo) -> None:
+        own = str(info.function.input_memory_type)  # type: ignore[attr-defined]
+        if step.memory_type is not None and step.memory_type != own:
+            self._mistake(f"memory_type: {info.name} runs on {own}, not on {step.memory_type!r}")
+
+    def _params(self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...]) -> dict[str, Any]:
+        signature = inspect.signature(info.function).parameters
+        named = {p.name: p for p in list(signature.values())[1:] if p.kind is not p.VAR_POSITIONAL}
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in named.values())
+        known = [name for name, p in named.items() if p.kind is not p.VAR_KEYWORD]
+        for name in (*step.params, *step.inputs):
+            if name not in known and not open_ended:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                self._mistake(f"{info.name} has no parameter {name!r}{hint} It has: {', '.join(known) or 'none'}")
+        params = dict(step.params)
+        filled = {
+            "channel_names": [self._channels[number] for number in channels if number in self._channels],
+            "pixel_size_um": self._pixel_size_um,
+        }
+        params |= {name: filled[name] for name in PLATE_PARAMETERS if name in known and name not in params}
+        given = {*params, *step.inputs, *declared_inputs(info.function)}
+        for name in known:
+            if named[name].default is inspect.Parameter.empty and name not in given:
+                self._mistake(f"{info.name} needs the parameter {name!r} (under 'params', or 'inputs' for an image)")
+        return params
+
+    @staticmethod
+    def _projection(info: FunctionInfo | None, source: CompiledStep | None) -> Projection:
+        if info is not None and info.projection:
+            return Projection(info.projection)
+        return source.projection if source else Projection.NONE

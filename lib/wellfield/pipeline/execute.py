@@ -1,0 +1,304 @@
+"""The executor: runs a plan over the fields of a well, one field and timepoint after the other.
+
+Between steps every stack lives in the memory backend and is dropped after its last use, so that what is held at a time
+is a few stacks of one field. Results go to a sink as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wellfield.errors import ArrayShapeError, StepError, StorageError, WellfieldError
+from wellfield.materialization.spec import MaterializationSpec
+from wellfield.memory import MemoryType, stack_slices, unstack_slices
+from wellfield.pipeline.plan import CompiledStep, Plan
+from wellfield.pipeline.step import START, StackAxis
+from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
+from wellfield.storage.backend import Backend
+from wellfield.storage.filemanager import FileManager
+
+
+class ResultSink(Protocol):
+    """Takes the results of a pipeline field by field."""
+
+    def image(self, step: CompiledStep, key: FieldKey, channel: int, z: Sequence[int], stack: Any) -> None:
+        """Take the stack ``[Z, Y, X]`` of one channel; *z* are its z numbers, ``(0,)`` for a projection."""
+
+    def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
+        """Take a side result of one field."""
+
+
+@dataclass
+class PlaneAccount:
+    """What became of the planes of a well."""
+
+    used: int = 0
+    missing: list[str] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    blanked: list[dict[str, str]] = field(default_factory=list)
+    skipped_fields: dict[str, str] = field(default_factory=dict)
+
+
+class FieldSkipped(Exception):
+    """A policy leaves the current field out."""
+
+
+@dataclass(frozen=True)
+class WellInput:
+    """The planes of one well, by key.
+
+    Parameters
+    ----------
+    planes:
+        Key → path in *backend*.
+    shape, dtype:
+        What a blanked plane looks like.
+    """
+
+    plate: str
+    well: str
+    planes: Mapping[PlaneKey, str]
+    filemanager: FileManager
+    backend: str
+    describe: Callable[[str], str] = str
+    shape: tuple[int, int] | None = None
+    dtype: str | None = None
+
+    def fields(self) -> list[FieldKey]:
+        """Return all fields of the well, by timepoint within field."""
+        return sorted({key.field_key for key in self.planes})
+
+
+def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccount) -> None:
+    """Run the pipeline over every field of a well; *account* tells what became of the planes, also after an error.
+
+    Raises
+    ------
+    StepError
+        A plane cannot be read under the policy ``fail``, or a function raised; says plate, well, field, channel, file
+        and step in its attributes and message.
+    """
+    for key in well.fields():
+        run = _FieldRun(plan, well, key, sink, account)
+        try:
+            run.run()
+        except FieldSkipped as reason:
+            account.skipped_fields[f"{key.well}_s{key.field:03d}_t{key.timepoint:03d}"] = str(reason)
+        finally:
+            run.forget()
+
+
+class _FieldRun:
+    """One field and timepoint on its way through all steps."""
+
+    def __init__(self, plan: Plan, well: WellInput, key: FieldKey, sink: ResultSink, account: PlaneAccount) -> None:
+        self._plan = plan
+        self._well = well
+        self._key = key
+        self._sink = sink
+        self._account = account
+        self._memory = well.filemanager
+        self._root = f"/{well.plate}/{key.well}/s{key.field:03d}_t{key.timepoint:03d}"
+        self._z: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._specials: dict[str, Any] = {}
+        self._last_start = max(
+            (s.number for s in plan.steps if s.input == START or START in s.inputs.values()), default=0
+        )
+
+    def run(self) -> None:
+        self._check_missing()
+        for step in self._plan.steps:
+            if step.stack == StackAxis.CHANNEL:
+                self._run_over_channels(step)
+            else:
+                for channel in step.channels:
+                    self._run_over_z(step, channel)
+            self._drop_after(step.number)
+
+    def forget(self) -> None:
+        """Drop everything of this field from memory."""
+        if self._memory.is_dir(self._root, Backend.MEMORY):
+            self._memory.delete_all(self._root, Backend.MEMORY)
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    def _run_over_z(self, step: CompiledStep, channel: int) -> None:
+        stack = self._stack(step.input, channel)
+        extra = {name: self._stack(source, self._channel_of(source, channel)) for name, source in step.inputs.items()}
+        image = self._call(step, stack, extra, channel)
+        z = self._z[step.input, channel]
+        self._keep(step, channel, z if len(z) == len(image) else _new_axis(step, len(image)), image)
+
+    def _run_over_channels(self, step: CompiledStep) -> None:
+        stacks = [self._stack(step.input, channel) for channel in step.channels]
+        deep = {channel: len(s) for channel, s in zip(step.channels, stacks, strict=True) if len(s) != 1}
+        if deep:
+            raise self._error(
+                step,
+                None,
+                f"stack: channel needs one plane per channel, but channels {deep} have more; project them first",
+            )
+        stack = stack_slices([s[0] for s in stacks], step.memory_type)
+        extra = {
+            name: self._stack(source, self._channel_of(source, step.channels[0]))
+            for name, source in step.inputs.items()
+        }
+        image = self._call(step, stack, extra, None)
+        if len(image) != len(step.channels):
+            raise self._error(step, None, f"{len(step.channels)} channels went in, {len(image)} planes came out")
+        for channel, plane in zip(step.channels, unstack_slices(image, step.memory_type), strict=True):
+            self._keep(step, channel, self._z[step.input, channel], plane[None])
+
+    def _call(self, step: CompiledStep, stack: Any, extra: Mapping[str, Any], channel: int | None) -> Any:
+        extra = {**extra, **{name: self._specials[name] for name in step.special_inputs}}
+        try:
+            result = step.call(stack, **step.params, **extra)
+        except WellfieldError as error:
+            raise self._error(step, channel, str(error)) from error
+        except Exception as error:  # the function is anybody's code: whatever it raises becomes the well's reason
+            raise self._error(step, channel, f"{type(error).__name__}: {error}") from error
+        image, *values = result if isinstance(result, tuple) else (result,)
+        declared = step.special_outputs
+        if len(values) != len(declared):
+            names = ", ".join(name for name, _ in declared) or "none"
+            raise self._error(
+                step,
+                channel,
+                f"{len(values)} values came back besides the image; {len(declared)} are declared ({names})",
+            )
+        for (name, spec), value in zip(declared, values, strict=True):
+            self._specials[name] = value
+            self._sink.output(name, spec, self._key, value)
+        return image
+
+    def _keep(self, step: CompiledStep, channel: int, z: tuple[int, ...], image: Any) -> None:
+        self._z[step.name, channel] = z
+        if step.materialize:
+            self._sink.image(step, self._key, channel, z, image)
+        if step.last_use > step.number:
+            self._memory.save(image, self._path(step.name, channel), Backend.MEMORY, copy=False)
+
+    def _drop_after(self, number: int) -> None:
+        for step in self._plan.steps[:number]:
+            if step.last_use == number:
+                self._drop(step.name)
+        if number == self._last_start:
+            self._drop(START)
+
+    def _drop(self, name: str) -> None:
+        folder = f"{self._root}/{name}"
+        if self._memory.is_dir(folder, Backend.MEMORY):
+            self._memory.delete_all(folder, Backend.MEMORY)
+
+    # --- inputs --------------------------------------------------------------------------------------------------
+
+    def _path(self, name: str, channel: int) -> str:
+        return f"{self._root}/{name}/w{channel}"
+
+    def _channel_of(self, name: str, channel: int) -> int:
+        channels = tuple(self._plan.sources) if name == START else self._plan.step(name).channels
+        return channel if channel in channels else channels[0]
+
+    def _stack(self, name: str, channel: int) -> Any:
+        path = self._path(name, channel)
+        if name == START and not self._memory.is_file(path, Backend.MEMORY):
+            stack, z = self._load_start(channel)
+            self._z[START, channel] = z
+            self._memory.save(stack, path, Backend.MEMORY, copy=False)
+        return self._memory.load(path, Backend.MEMORY)
+
+    def _expected(self, channel: int) -> list[PlaneKey]:
+        layers = self._plan.sources[channel]
+        key = self._key
+        if layers.projection != Projection.NONE:
+            return [PlaneKey(key.well, key.field, channel, 0, key.timepoint, layers.projection)]
+        return [PlaneKey(key.well, key.field, channel, z, key.timepoint) for z in layers.z]
+
+    def _check_missing(self) -> None:
+        """Apply the policy for planes that are not there, before a plane is opened."""
+        for channel in self._plan.start_channels:
+            expected = self._expected(channel)
+            missing = [plane_name(key) for key in expected if key not in self._well.planes]
+            self._account.missing += missing
+            if missing and self._plan.on_missing == "fail":
+                raise self._error(None, channel, f"plane {missing[0]} is missing and on_missing is 'fail'")
+            if missing and self._plan.on_missing == "skip_field":
+                raise FieldSkipped(f"plane {missing[0]} is missing and on_missing is 'skip_field'")
+            if len(missing) == len(expected):
+                raise FieldSkipped(f"channel {channel} ({self._plan.channels[channel]}) has no plane in this field")
+
+    def _load_start(self, channel: int) -> tuple[Any, tuple[int, ...]]:
+        keys = [key for key in self._expected(channel) if key in self._well.planes]
+        planes: list[Any] = []
+        for key in keys:
+            planes.append(self._load_plane(key, planes[0] if planes else None))
+        self._account.used += len(planes)
+        return stack_slices(planes, MemoryType.NUMPY), tuple(key.z for key in keys)
+
+    def _load_plane(self, key: PlaneKey, first: Any | None) -> Any:
+        path = self._well.planes[key]
+        try:
+            plane = self._memory.load(path, self._well.backend)
+            shape = tuple(first.shape) if first is not None else self._well.shape
+            if plane.ndim != 2 or (shape is not None and plane.shape != shape):
+                expected = list(shape) if shape else "[Y, X]"
+                raise ArrayShapeError(f"the image has shape {list(plane.shape)}; expected {expected}")
+            if first is not None and plane.dtype != first.dtype:
+                raise ArrayShapeError(f"the image has dtype {plane.dtype}; expected {first.dtype}")
+        except (StorageError, ArrayShapeError) as error:
+            return self._unreadable(key, path, error)
+        return plane
+
+    def _unreadable(self, key: PlaneKey, path: str, error: WellfieldError) -> Any:
+        """Apply the policy for a plane that cannot be read."""
+        file = self._well.describe(path)
+        entry = {"plane": plane_name(key), "file": file, "reason": str(error)}
+        if self._plan.on_unreadable == "blank" and self._well.shape is not None:
+            import numpy as np
+
+            self._account.blanked.append(entry)
+            return np.zeros(self._well.shape, self._well.dtype)
+        if self._plan.on_unreadable == "skip_field":
+            self._account.skipped.append(entry)
+            raise FieldSkipped(f"plane {plane_name(key)} cannot be read: {error}")
+        raise self._error(None, key.channel, str(error), file=file) from error
+
+    def _error(
+        self, step: CompiledStep | None, channel: int | None, reason: str, *, file: str | None = None
+    ) -> StepError:
+        return WellStepError(
+            reason,
+            plate=self._well.plate,
+            key=self._key,
+            channel=channel,
+            step=f"{step.number} ({step.name})" if step else None,
+            file=file,
+        )
+
+
+class WellStepError(StepError):
+    """A step failed on one field; *details* says where, as it goes into the manifest."""
+
+    def __init__(
+        self, reason: str, *, plate: str, key: FieldKey, channel: int | None, step: str | None, file: str | None
+    ) -> None:
+        self.details: dict[str, Any] = {
+            "message": reason,
+            "step": step,
+            "field": key.field,
+            "timepoint": key.timepoint,
+            "channel": channel,
+            "file": file,
+        }
+        where = [f"plate {plate}", f"well {key.well}", f"field {key.field}", f"timepoint {key.timepoint}"]
+        where += [f"channel {channel}"] if channel is not None else []
+        where += [f"file {file}"] if file else []
+        super().__init__(f"{', '.join(where)}: {f'step {step}' if step else 'reading'} failed: {reason}")
+
+
+def _new_axis(step: CompiledStep, planes: int) -> tuple[int, ...]:
+    if planes == 1 and step.projection != Projection.NONE:
+        return (0,)
+    return tuple(range(1, planes + 1))

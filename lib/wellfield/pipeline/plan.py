@@ -1,0 +1,176 @@
+"""The compiled pipeline: everything that a job must know, decided before it runs. Stored as ``plan.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from wellfield.materialization.spec import MaterializationSpec
+from wellfield.pipeline.contracts import declared_inputs, declared_outputs
+from wellfield.pipeline.functions import resolve_function
+from wellfield.pipeline.step import StackAxis
+from wellfield.plate.index import check_schema_version
+from wellfield.plate.keys import Projection
+from wellfield.processing.registry import ImageKind
+
+PLAN_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SourceLayers:
+    """Which planes of a channel the pipeline starts from: z planes, or one projection (*z* is empty then)."""
+
+    z: tuple[int, ...]
+    projection: Projection = Projection.NONE
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """A checked step.
+
+    Parameters
+    ----------
+    number:
+        Position in the pipeline, from 1.
+    func:
+        Name or ``package.module:function``; ``None`` for a callable given in Python.
+    channels:
+        Channel numbers the step produces.
+    kind:
+        What the pixels of its result are.
+    projection:
+        Projection that its planes are of, ``Projection.NONE`` for planes of a z series.
+    last_use:
+        Number of the last step that reads its result.
+    """
+
+    number: int
+    name: str
+    func: str | None
+    params: Mapping[str, Any]
+    input: str
+    inputs: Mapping[str, str]
+    channels: tuple[int, ...]
+    stack: StackAxis
+    memory_type: str
+    kind: ImageKind
+    projection: Projection
+    materialize: tuple[str, ...]
+    last_use: int
+    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def call(self) -> Callable[..., Any]:
+        """The function itself."""
+        return self.function if self.function is not None else resolve_function(str(self.func)).function
+
+    @property
+    def special_outputs(self) -> tuple[tuple[str, MaterializationSpec | None], ...]:
+        """Side results by name, in the order in which the function returns them."""
+        return declared_outputs(self.call)
+
+    @property
+    def special_inputs(self) -> tuple[str, ...]:
+        """Names of the side results that the function takes."""
+        return declared_inputs(self.call)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled pipeline for one plate.
+
+    Parameters
+    ----------
+    steps:
+        The steps in order.
+    sources:
+        Channel number → planes that the pipeline starts from.
+    channels:
+        Channel number → name.
+    pixel_size_um, z_spacing_um:
+        Calibration of the plate, ``None`` where unknown.
+    zarr:
+        Settings of the Zarr store.
+    grid:
+        Rows and columns of the fields in a well, ``None`` where unknown.
+    on_unreadable, on_missing:
+        What happens to a field with a plane that cannot be read, or that is not there.
+    """
+
+    steps: tuple[CompiledStep, ...]
+    sources: Mapping[int, SourceLayers]
+    channels: Mapping[int, str]
+    pixel_size_um: float | None = None
+    z_spacing_um: float | None = None
+    on_unreadable: str = "fail"
+    on_missing: str = "use_present"
+    zarr: Mapping[str, Any] = field(default_factory=dict)
+    grid: tuple[int, int] | None = None
+
+    @property
+    def start_channels(self) -> tuple[int, ...]:
+        """Channels of the plate that some step starts from."""
+        used = {c for step in self.steps if step.input == "start" for c in step.channels}
+        named = any("start" in step.inputs.values() for step in self.steps)
+        return tuple(sorted(self.sources if named else used))
+
+    def step(self, name: str) -> CompiledStep:
+        """Return the step *name*."""
+        return next(step for step in self.steps if step.name == name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        steps = []
+        for step in self.steps:
+            entry = asdict(replace(step, function=None))
+            del entry["function"]
+            entry["special_outputs"] = [name for name, _ in step.special_outputs]
+            steps.append(entry)
+        values = {name: value for name, value in self.__dict__.items() if name not in ("steps", "sources", "channels")}
+        return {
+            "schema_version": PLAN_SCHEMA_VERSION,
+            **values,
+            "channels": {str(number): name for number, name in self.channels.items()},
+            "sources": {str(number): asdict(layers) for number, layers in self.sources.items()},
+            "steps": steps,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, source: str | os.PathLike[str]) -> Plan:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        SchemaVersionError
+            The plan was written by another version.
+        """
+        values = dict(data)
+        check_schema_version(values.pop("schema_version", None), PLAN_SCHEMA_VERSION, source=os.fspath(source))
+        steps = []
+        for stored in values.pop("steps"):
+            entry = {key: value for key, value in stored.items() if key != "special_outputs"}
+            entry |= {"channels": tuple(entry["channels"]), "materialize": tuple(entry["materialize"])}
+            entry |= {"stack": StackAxis(entry["stack"]), "kind": ImageKind(entry["kind"])}
+            steps.append(CompiledStep(**(entry | {"projection": Projection(entry["projection"])})))
+        sources = {
+            int(number): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]))
+            for number, layers in values.pop("sources").items()
+        }
+        channels = {int(number): name for number, name in values.pop("channels").items()}
+        values["grid"] = tuple(values["grid"]) if values["grid"] else None
+        return cls(steps=tuple(steps), sources=sources, channels=channels, **values)
+
+    def digest(self) -> str:
+        """Return a digest of the plan's content."""
+        text = json.dumps(self.to_json(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def materialized(steps: Sequence[CompiledStep], where: str) -> list[CompiledStep]:
+    """Return the steps whose images are written to *where* (``"zarr"`` or ``"tiff"``)."""
+    return [step for step in steps if where in step.materialize]

@@ -1,0 +1,144 @@
+"""The staged well: what a pipeline hands over to materialization, on disk between two jobs.
+
+Images are ``.npy`` (memory-mapped by the next stage), tables Parquet, the rest JSON; ``staged.json`` lists them and is
+written last.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wellfield.errors import StepError
+from wellfield.materialization.spec import CsvOptions, MaterializationSpec, ParquetOptions
+from wellfield.pipeline.execute import PlaneAccount
+from wellfield.pipeline.plan import CompiledStep
+from wellfield.plate.index import check_schema_version
+from wellfield.plate.keys import FieldKey, PlaneKey, Projection
+from wellfield.storage.backend import Backend
+from wellfield.storage.filemanager import FileManager
+
+STAGE_SCHEMA_VERSION = 1
+STAGED_NAME = "staged.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedImage:
+    """One staged stack ``[Z, Y, X]``: the result of a step for one channel of one field."""
+
+    step: str
+    field: int
+    timepoint: int
+    channel: int
+    z: tuple[int, ...]
+    projection: Projection
+    path: str
+
+    def keys(self, well: str) -> list[PlaneKey]:
+        """Return the key of each plane of the stack."""
+        return [PlaneKey(well, self.field, self.channel, z, self.timepoint, self.projection) for z in self.z]
+
+
+@dataclass
+class StagedWell:
+    """The content of ``staged.json``; paths are relative to the staging folder."""
+
+    plate: str
+    well: str
+    status: str
+    error: dict[str, Any] | None
+    planes: PlaneAccount
+    images: list[StagedImage] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
+        """Read the list of a staging folder.
+
+        Raises
+        ------
+        SchemaVersionError
+            Another version staged the well.
+        """
+        path = Path(folder) / STAGED_NAME
+        data = filemanager.load(path, Backend.DISK)
+        check_schema_version(data.pop("schema_version", None), STAGE_SCHEMA_VERSION, source=str(path))
+        data["planes"] = PlaneAccount(**data["planes"])
+        data["images"] = [
+            StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
+            for entry in data["images"]
+        ]
+        return cls(**data)
+
+
+class StageWriter:
+    """Result sink that writes a staging folder."""
+
+    def __init__(self, folder: str | os.PathLike[str], filemanager: FileManager, *, plate: str, well: str) -> None:
+        self._folder = Path(folder)
+        self._filemanager = filemanager
+        self._plate, self._well = plate, well
+        self._images: list[StagedImage] = []
+        self._tables: dict[str, list[Any]] = {}
+        self._values: dict[str, dict[str, Any]] = {}
+
+    def image(self, step: CompiledStep, key: FieldKey, channel: int, z: Sequence[int], stack: Any) -> None:
+        """Write one stack at once, so that memory holds it no longer."""
+        path = f"images/{step.name}/s{key.field:03d}_t{key.timepoint:03d}_w{channel}.npy"
+        projection = step.projection if tuple(z) == (0,) else Projection.NONE
+        self._filemanager.save(stack, self._folder / path, Backend.DISK)
+        self._images.append(
+            StagedImage(step.name, key.field, key.timepoint, channel, tuple(int(n) for n in z), projection, path)
+        )
+
+    def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
+        """Take a side result: tables get key columns and are joined per well, other values are keyed by field."""
+        if spec is None:
+            return
+        if all(isinstance(option, CsvOptions | ParquetOptions) for option in spec.options):
+            self._tables.setdefault(name, []).append(self._keyed(data, key))
+        else:
+            self._values.setdefault(name, {})[f"s{key.field:03d}_t{key.timepoint:03d}"] = data
+
+    def finish(self, account: PlaneAccount, error: StepError | None = None) -> StagedWell:
+        """Write tables, values and, last, the list. After an *error* the well is staged as failed, without results."""
+        if error is not None:
+            details = getattr(error, "details", {"message": str(error)})
+            staged = StagedWell(self._plate, self._well, "failed", details, account)
+        else:
+            staged = StagedWell(self._plate, self._well, "done", None, account, self._images)
+            self._write_outputs(staged)
+        data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
+        self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
+        return staged
+
+    def _write_outputs(self, staged: StagedWell) -> None:
+        import pyarrow as pa
+
+        for name, parts in self._tables.items():
+            staged.tables[name] = f"tables/{name}.parquet"
+            table = pa.concat_tables(parts, promote_options="permissive")
+            self._filemanager.save(table, self._folder / staged.tables[name], Backend.DISK)
+        for name, values in self._values.items():
+            staged.values[name] = f"values/{name}.json"
+            self._filemanager.save(values, self._folder / staged.values[name], Backend.DISK)
+
+    def _keyed(self, data: Any, key: FieldKey) -> Any:
+        import pyarrow as pa
+
+        from wellfield.formats.table import to_table
+
+        table = to_table(data)
+        rows = table.num_rows
+        keys = {
+            "Metadata_Plate": pa.array([self._plate] * rows, pa.string()),
+            "Metadata_Well": pa.array([self._well] * rows, pa.string()),
+            "Metadata_Site": pa.array([key.field] * rows, pa.int32()),
+            "Metadata_Timepoint": pa.array([key.timepoint] * rows, pa.int32()),
+        }
+        columns = {**keys, **dict(zip(table.column_names, table.columns, strict=True))}
+        return pa.table(columns)

@@ -1,0 +1,37 @@
+"""Stage 2a: compile the pipeline for one plate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from wellfield.config.load import load_config
+from wellfield.config.models import Config
+from wellfield.pipeline.compile import choose_sources, compile_pipeline
+from wellfield.pipeline.plan import Plan
+from wellfield.pipeline.step import FunctionStep
+from wellfield.plate.index import read_index
+
+
+def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, Any]) -> Plan:
+    """Return the plan of the configured pipeline for the plate behind *index*.
+
+    Raises
+    ------
+    PipelineError
+        All mistakes of the pipeline together.
+    """
+    checked = config if isinstance(config, Config) else load_config(config)
+    info, planes = read_index(index)
+    return compile_pipeline(
+        [FunctionStep.from_dict(step.model_dump()) for step in checked.steps],
+        channels=info.channels,
+        sources=choose_sources((plane.key for plane in planes), checked.source),
+        pixel_size_um=info.pixel_size_um,
+        z_spacing_um=info.z_spacing_um,
+        on_unreadable=checked.on_unreadable,
+        on_missing=checked.on_missing,
+        zarr=checked.storage.zarr.model_dump(),
+        grid=info.grid_dimensions,
+    )

@@ -1,0 +1,69 @@
+"""The surroundings of a job: its log, its threads, and errors that say what to do.
+
+Imports nothing heavy: the thread limits must be in the environment before an array library is imported.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wellfield.errors import WellfieldError
+
+# Every library that starts threads of its own reads one of these.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "BLOSC_NTHREADS",
+    "TIFFFILE_NUM_THREADS",
+    "ARROW_IO_THREADS",
+    "ZARR_THREADING__MAX_WORKERS",
+)
+
+
+def cap_threads(threads: int) -> None:
+    """Limit the threads of every library that this process imports later."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+
+
+@contextmanager
+def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[logging.Logger]:
+    """Run the body of a script: threads capped, messages in *log*, an expected error as one line on stderr.
+
+    An error of the :class:`~wellfield.errors.WellfieldError` tree, or a full disk, ends the process with exit code 1
+    and its message on stderr; its traceback goes to the log. Any other error goes to both.
+    """
+    cap_threads(threads)
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    logger = logging.getLogger("wellfield")
+    try:
+        yield logger
+    except Exception as error:
+        logger.error("%s", traceback.format_exc())
+        message = str(error)
+        if not isinstance(error, WellfieldError):
+            if not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+                raise
+            message = f"no space left on the device while writing {error.filename or 'results'}"
+        print(f"error: {message}\n(log: {path})", file=sys.stderr)
+        raise SystemExit(1) from None
+    finally:
+        root.removeHandler(handler)
+        handler.close()

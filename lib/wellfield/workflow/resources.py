@@ -1,0 +1,31 @@
+"""What a well job needs, from the plate index."""
+
+from __future__ import annotations
+
+import math
+
+from wellfield.plate.index import PlateInfo
+
+# A field's stack as it was read, as float32 between two steps, and the scratch of one function.
+STACK_COPIES = 6
+MEGABYTE = 1e6
+
+
+def stack_megabytes(info: PlateInfo, well: str, fields: int) -> float:
+    """Return the size of all planes of one field in MB; that of a 2048² uint16 plane each where nothing is known."""
+    rows, columns = info.shape or (2048, 2048)
+    itemsize = 4 if info.dtype in ("float32", "int32", "uint32") else 1 if info.dtype == "uint8" else 2
+    planes = math.ceil(info.planes_per_well.get(well, 1) / max(fields, 1))
+    return planes * rows * columns * itemsize / MEGABYTE
+
+
+def memory_mb(info: PlateInfo, well: str, fields: int, *, margin_mb: int, attempt: int = 1) -> int:
+    """Return the memory of a well job in MB; a repeated attempt gets that much more."""
+    return math.ceil((margin_mb + STACK_COPIES * stack_megabytes(info, well, fields)) * attempt)
+
+
+def runtime_minutes(info: PlateInfo, well: str, *, attempt: int = 1) -> int:
+    """Return the time limit of a well job in minutes: start-up and 2 s per megapixel read."""
+    rows, columns = info.shape or (2048, 2048)
+    megapixels = info.planes_per_well.get(well, 1) * rows * columns / 1e6
+    return math.ceil((5 + megapixels * 2 / 60) * attempt)

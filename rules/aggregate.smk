@@ -1,0 +1,105 @@
+rule aggregate_plate:
+    input:
+        index=ancient(results("index.parquet")),
+        manifests=well_files(results("wells", "{well}.json")),
+        plate_map=plate_map,
+    output:
+        counts_csv=report(
+            results("cell_counts.csv"),
+            caption="../report/cell_counts.rst",
+            category="{plate}",
+            labels={"what": "Cell counts"},
+        ),
+        counts=results("cell_counts.parquet"),
+        objects=results("objects.parquet"),
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        wells=wells,
+        code=digests.code_digest("aggregate"),
+    log:
+        log_of("aggregate_plate", "{plate}"),
+    benchmark:
+        benchmark_of("aggregate_plate", "{plate}")
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    threads: 1
+    conda:
+        "../envs/base.yaml"
+    message:
+        "{wildcards.plate}: joining the tables of all wells"
+    script:
+        "../scripts/aggregate_plate.py"
+
+
+rule report_plate:
+    input:
+        index=ancient(results("index.parquet")),
+        ingest=ancient(results("ingest_report.json")),
+        counts=results("cell_counts.parquet"),
+        manifests=well_files(results("wells", "{well}.json")),
+        thumbnails=well_files(results("report", "thumbnails", "{well}.npy")),
+        plate_map=plate_map,
+    output:
+        heatmap=report(
+            results("report", "heatmap.png"),
+            caption="../report/heatmap.rst",
+            category="{plate}",
+            labels={"what": "Heatmap of the count"},
+        ),
+        montage=report(
+            results("report", "montage.png"),
+            caption="../report/montage.rst",
+            category="{plate}",
+            labels={"what": "Montage of all wells"},
+        ),
+        summary=report(
+            results("report", "summary.html"),
+            caption="../report/summary.rst",
+            category="{plate}",
+            labels={"what": "Summary, and what went wrong"},
+        ),
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        wells=wells,
+        code=digests.code_digest("aggregate"),
+    log:
+        log_of("report_plate", "{plate}"),
+    benchmark:
+        benchmark_of("report_plate", "{plate}")
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    threads: 1
+    conda:
+        "../envs/base.yaml"
+    message:
+        "{wildcards.plate}: drawing the report"
+    script:
+        "../scripts/report_plate.py"
+
+
+rule check_plate:
+    input:
+        counts=results("cell_counts.csv"),
+        summary=results("report", "summary.html"),
+        manifests=well_files(results("wells", "{well}.json")),
+    output:
+        results("check_plate.json"),
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        wells=wells,
+    log:
+        log_of("check_plate", "{plate}"),
+    benchmark:
+        benchmark_of("check_plate", "{plate}")
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    threads: 1
+    conda:
+        "../envs/base.yaml"
+    message:
+        "{wildcards.plate}: checking that every well is done"
+    script:
+        "../scripts/check_plate.py"

@@ -1,0 +1,153 @@
+"""Paths, checked configuration and input functions: the only rule file with definitions."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir, "lib")))
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from wellfield.config.load import load_config
+from wellfield.config.plates import read_plate_sheet
+from wellfield.errors import WellfieldError
+from wellfield.microscopes.registry import MICROSCOPES
+from wellfield.microscopes.scan import scan_plate
+from wellfield.pipeline.compile import choose_sources
+from wellfield.plate.index import read_index
+from wellfield.workflow import digests, resources
+
+try:
+    CONFIG = load_config(config)
+    PLATES = read_plate_sheet(CONFIG.plates)
+except WellfieldError as error:
+    raise WorkflowError(str(error)) from None
+
+validate(config, "../config/schemas/config.schema.json")
+
+RESULTS = CONFIG.results
+PIPELINE = CONFIG.model_dump(exclude={"plates", "results", "memory_margin_mb"})
+FUNCTIONS = digests.function_digest(step.func for step in CONFIG.steps)
+
+
+wildcard_constraints:
+    plate="|".join(map(re.escape, PLATES)),
+    well="[A-Z]{1,2}[0-9]{2}",
+
+
+def results(*parts):
+    return "/".join([RESULTS, "{plate}", *parts])
+
+
+def log_of(rule_name, *wildcards):
+    return results("logs", rule_name, *wildcards) + ".log"
+
+
+def benchmark_of(rule_name, *wildcards):
+    return results("benchmarks", rule_name, *wildcards) + ".tsv"
+
+
+@cache
+def plate_scan(plate):
+    try:
+        return scan_plate(PLATES[plate].folder)
+    except WellfieldError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def raw_digest(wildcards):
+    """Changes when files of the raw plate come or go, or when one of its metadata files changes."""
+    suffixes = tuple({suffix for handler in MICROSCOPES.values() for suffix in handler.metadata_suffixes})
+    return plate_scan(wildcards.plate).names_digest(suffixes)
+
+
+@cache
+def _index(path, mtime):
+    info, planes = read_index(path)
+    by_well = {well: [] for well in info.wells}
+    for plane in planes:
+        by_well[plane.key.well].append(plane)
+    return info, by_well
+
+
+def plate_index(wildcards):
+    """The plate's facts and its planes by well; waits for the checkpoint."""
+    path = Path(checkpoints.ingest_plate.get(plate=wildcards.plate).output.index)
+    try:
+        return _index(path, path.stat().st_mtime_ns)
+    except WellfieldError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def wells(wildcards):
+    """The wells of a plate that are to be processed."""
+    info, _ = plate_index(wildcards)
+    wanted = PLATES[wildcards.plate].wells
+    unknown = [well for well in wanted or () if well not in info.wells]
+    if unknown:
+        raise WorkflowError(
+            f"plate {wildcards.plate}: the plate sheet asks for wells {', '.join(unknown)}, which have no image; "
+            f"the plate has {', '.join(info.wells)}"
+        )
+    return [well for well in info.wells if wanted is None or well in wanted]
+
+
+def well_files(pattern):
+    """An input function: the file *pattern* of every well."""
+
+    def files(wildcards):
+        return [pattern.format(plate=wildcards.plate, well=well) for well in wells(wildcards)]
+
+    return files
+
+
+def plate_facts(wildcards):
+    """What a plan depends on beside the pipeline: channels, sources, calibration."""
+    info, by_well = plate_index(wildcards)
+    sources = choose_sources((p.key for planes in by_well.values() for p in planes), CONFIG.source)
+    return digests.digest_of(
+        [dict(info.channels), {n: [s.z, s.projection] for n, s in sources.items()}]
+        + [info.pixel_size_um, info.z_spacing_um, info.grid_dimensions]
+    )
+
+
+@cache
+def _present(plate):
+    return {file.path: (file.size, file.mtime_ns) for file in plate_scan(plate).files}
+
+
+def planes_digest(wildcards):
+    """Changes when a plane of the well changes. Jobs on other machines do not look at the whole plate again."""
+    _, by_well = plate_index(wildcards)
+    if not workflow.is_main_process:
+        return "of the main process"
+    return digests.planes_digest(by_well.get(wildcards.well, []), _present(wildcards.plate))
+
+
+def _fields(by_well, well):
+    return len({plane.key.field_key for plane in by_well.get(well, [])})
+
+
+def well_mem_mb(wildcards, attempt):
+    info, by_well = plate_index(wildcards)
+    fields = _fields(by_well, wildcards.well)
+    return resources.memory_mb(info, wildcards.well, fields, margin_mb=CONFIG.memory_margin_mb, attempt=attempt)
+
+
+def well_runtime(wildcards, attempt):
+    info, _ = plate_index(wildcards)
+    return resources.runtime_minutes(info, wildcards.well, attempt=attempt)
+
+
+def plate_mem_mb(wildcards, attempt):
+    return CONFIG.memory_margin_mb * 2 * attempt
+
+
+def plate_map(wildcards):
+    return PLATES[wildcards.plate].plate_map or []
+
+
+def plate_targets():
+    targets = ["check_plate.json", "cell_counts.csv", "report/summary.html"]
+    return [results(target).format(plate=plate) for plate in PLATES for target in targets]

@@ -1,0 +1,55 @@
+checkpoint ingest_plate:
+    output:
+        index=results("index.parquet"),
+        metadata=results("openhcs_metadata.json"),
+        report=report(
+            results("ingest_report.json"),
+            caption="../report/ingest.rst",
+            category="{plate}",
+            labels={"what": "Ingest report"},
+        ),
+    params:
+        folder=lambda wildcards: PLATES[wildcards.plate].folder,
+        microscope=lambda wildcards: PLATES[wildcards.plate].microscope,
+        raw=raw_digest,
+        code=digests.code_digest("ingest"),
+    log:
+        log_of("ingest_plate", "{plate}"),
+    benchmark:
+        benchmark_of("ingest_plate", "{plate}")
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    threads: 1
+    conda:
+        "../envs/base.yaml"
+    message:
+        "{wildcards.plate}: mapping the plate"
+    script:
+        "../scripts/ingest_plate.py"
+
+
+rule compile_plan:
+    input:
+        index=ancient(results("index.parquet")),
+    output:
+        plan=results("plan.json"),
+    params:
+        pipeline=PIPELINE,
+        plate=plate_facts,
+        code=digests.code_digest("process"),
+        functions=FUNCTIONS,
+    log:
+        log_of("compile_plan", "{plate}"),
+    benchmark:
+        benchmark_of("compile_plan", "{plate}")
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    threads: 1
+    conda:
+        "../envs/base.yaml"
+    message:
+        "{wildcards.plate}: compiling the pipeline"
+    script:
+        "../scripts/compile_plan.py"

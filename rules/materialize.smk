@@ -1,0 +1,24 @@
+rule materialize_well:
+    input:
+        staged=results(".staging", "{well}"),
+        plan=results("plan.json"),
+    output:
+        manifest=results("wells", "{well}.json"),
+        thumbnail=results("report", "thumbnails", "{well}.npy"),
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        code=digests.code_digest("materialize"),
+    log:
+        log_of("materialize_well", "{well}"),
+    benchmark:
+        benchmark_of("materialize_well", "{well}")
+    resources:
+        mem_mb=well_mem_mb,
+        runtime=well_runtime,
+    threads: 1
+    conda:
+        "../envs/base.yaml"
+    message:
+        "{wildcards.plate} {wildcards.well}: writing results"
+    script:
+        "../scripts/materialize_well.py"

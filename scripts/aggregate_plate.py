@@ -1,0 +1,17 @@
+"""Join the tables of all wells, write the plate's shared metadata, remove what no longer belongs to the plate."""
+
+from wellfield.workflow.jobs import job
+
+with job(snakemake.log[0], threads=snakemake.threads) as logger:
+    from wellfield.workflow.aggregate import aggregate_plate
+
+    aggregate_plate(
+        snakemake.params.results,
+        snakemake.input.index,
+        snakemake.params.wells,
+        plate_map=next(iter(snakemake.input.get("plate_map", [])), None),
+        counts_csv=snakemake.output.counts_csv,
+        counts_parquet=snakemake.output.counts,
+        objects_parquet=snakemake.output.objects,
+    )
+    logger.info("%d wells", len(snakemake.params.wells))

@@ -1,0 +1,15 @@
+"""Write the files of one staged well and its manifest."""
+
+from wellfield.workflow.jobs import job
+
+with job(snakemake.log[0], threads=snakemake.threads) as logger:
+    from wellfield.workflow.materialize import materialize_well
+
+    staged = materialize_well(
+        snakemake.input.staged,
+        snakemake.input.plan,
+        snakemake.params.results,
+        manifest=snakemake.output.manifest,
+        thumbnail=snakemake.output.thumbnail,
+    )
+    logger.info("well %s: %s", staged.well, staged.status)

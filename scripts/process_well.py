@@ -1,0 +1,11 @@
+"""Run the pipeline over one well and stage its results."""
+
+from wellfield.workflow.jobs import job
+
+with job(snakemake.log[0], threads=snakemake.threads) as logger:
+    from wellfield.workflow.process import process_well
+
+    staged = process_well(
+        snakemake.input.index, snakemake.input.plan, snakemake.wildcards.well, snakemake.output.staged
+    )
+    logger.info("well %s: %s, %d planes used", staged.well, staged.status, staged.planes.used)
