@@ -12,20 +12,20 @@ rule aggregate_plate:
         ),
         counts=results("cell_counts.parquet"),
         objects=results("objects.parquet"),
-    params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
-        wells=wells,
-        code=digests.code_digest("aggregate"),
     log:
         log_of("aggregate_plate", "{plate}"),
     benchmark:
         benchmark_of("aggregate_plate", "{plate}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
     resources:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
-    threads: 1
-    conda:
-        "../envs/base.yaml"
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        wells=wells,
+        code=digests.code_digest("aggregate"),
     message:
         "{wildcards.plate}: joining the tables of all wells"
     script:
@@ -59,20 +59,20 @@ rule report_plate:
             category="{plate}",
             labels={"what": "Summary, and what went wrong"},
         ),
-    params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
-        wells=wells,
-        code=digests.code_digest("aggregate"),
     log:
         log_of("report_plate", "{plate}"),
     benchmark:
         benchmark_of("report_plate", "{plate}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
     resources:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
-    threads: 1
-    conda:
-        "../envs/base.yaml"
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        wells=wells,
+        code=digests.code_digest("aggregate"),
     message:
         "{wildcards.plate}: drawing the report"
     script:
@@ -86,19 +86,19 @@ rule check_plate:
         manifests=well_files(results("wells", "{well}.json")),
     output:
         results("check_plate.json"),
-    params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
-        wells=wells,
     log:
         log_of("check_plate", "{plate}"),
     benchmark:
         benchmark_of("check_plate", "{plate}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
     resources:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    threads: 1
-    conda:
-        "../envs/base.yaml"
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        wells=wells,
     message:
         "{wildcards.plate}: checking that every well is done"
     script:

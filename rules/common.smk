@@ -58,7 +58,13 @@ def plate_scan(plate):
 
 def raw_digest(wildcards):
     """Changes when files of the raw plate come or go, or when one of its metadata files changes."""
-    suffixes = tuple({suffix for handler in MICROSCOPES.values() for suffix in handler.metadata_suffixes})
+    suffixes = tuple(
+        {
+            suffix
+            for handler in MICROSCOPES.values()
+            for suffix in handler.metadata_suffixes
+        }
+    )
     return plate_scan(wildcards.plate).names_digest(suffixes)
 
 
@@ -97,7 +103,10 @@ def well_files(pattern):
     """An input function: the file *pattern* of every well."""
 
     def files(wildcards):
-        return [pattern.format(plate=wildcards.plate, well=well) for well in wells(wildcards)]
+        return [
+            pattern.format(plate=wildcards.plate, well=well)
+            for well in wells(wildcards)
+        ]
 
     return files
 
@@ -105,7 +114,9 @@ def well_files(pattern):
 def plate_facts(wildcards):
     """What a plan depends on beside the pipeline: channels, sources, calibration."""
     info, by_well = plate_index(wildcards)
-    sources = choose_sources((p.key for planes in by_well.values() for p in planes), CONFIG.source)
+    sources = choose_sources(
+        (p.key for planes in by_well.values() for p in planes), CONFIG.source
+    )
     return digests.digest_of(
         [dict(info.channels), {n: [s.z, s.projection] for n, s in sources.items()}]
         + [info.pixel_size_um, info.z_spacing_um, info.grid_dimensions]
@@ -122,7 +133,9 @@ def planes_digest(wildcards):
     _, by_well = plate_index(wildcards)
     if not workflow.is_main_process:
         return "of the main process"
-    return digests.planes_digest(by_well.get(wildcards.well, []), _present(wildcards.plate))
+    return digests.planes_digest(
+        by_well.get(wildcards.well, []), _present(wildcards.plate)
+    )
 
 
 def _fields(by_well, well):
@@ -132,7 +145,9 @@ def _fields(by_well, well):
 def well_mem_mb(wildcards, attempt):
     info, by_well = plate_index(wildcards)
     fields = _fields(by_well, wildcards.well)
-    return resources.memory_mb(info, wildcards.well, fields, margin_mb=CONFIG.memory_margin_mb, attempt=attempt)
+    return resources.memory_mb(
+        info, wildcards.well, fields, margin_mb=CONFIG.memory_margin_mb, attempt=attempt
+    )
 
 
 def well_runtime(wildcards, attempt):
@@ -150,4 +165,6 @@ def plate_map(wildcards):
 
 def plate_targets():
     targets = ["check_plate.json", "cell_counts.csv", "report/summary.html"]
-    return [results(target).format(plate=plate) for plate in PLATES for target in targets]
+    return [
+        results(target).format(plate=plate) for plate in PLATES for target in targets
+    ]

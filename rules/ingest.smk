@@ -8,21 +8,21 @@ checkpoint ingest_plate:
             category="{plate}",
             labels={"what": "Ingest report"},
         ),
+    log:
+        log_of("ingest_plate", "{plate}"),
+    benchmark:
+        benchmark_of("ingest_plate", "{plate}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         folder=lambda wildcards: PLATES[wildcards.plate].folder,
         microscope=lambda wildcards: PLATES[wildcards.plate].microscope,
         raw=raw_digest,
         code=digests.code_digest("ingest"),
-    log:
-        log_of("ingest_plate", "{plate}"),
-    benchmark:
-        benchmark_of("ingest_plate", "{plate}")
-    resources:
-        mem_mb=plate_mem_mb,
-        runtime=lambda wildcards, attempt: 30 * attempt,
-    threads: 1
-    conda:
-        "../envs/base.yaml"
     message:
         "{wildcards.plate}: mapping the plate"
     script:
@@ -34,21 +34,21 @@ rule compile_plan:
         index=ancient(results("index.parquet")),
     output:
         plan=results("plan.json"),
+    log:
+        log_of("compile_plan", "{plate}"),
+    benchmark:
+        benchmark_of("compile_plan", "{plate}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         pipeline=PIPELINE,
         plate=plate_facts,
         code=digests.code_digest("process"),
         functions=FUNCTIONS,
-    log:
-        log_of("compile_plan", "{plate}"),
-    benchmark:
-        benchmark_of("compile_plan", "{plate}")
-    resources:
-        mem_mb=plate_mem_mb,
-        runtime=lambda wildcards, attempt: 10 * attempt,
-    threads: 1
-    conda:
-        "../envs/base.yaml"
     message:
         "{wildcards.plate}: compiling the pipeline"
     script:

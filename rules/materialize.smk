@@ -5,19 +5,19 @@ rule materialize_well:
     output:
         manifest=results("wells", "{well}.json"),
         thumbnail=results("report", "thumbnails", "{well}.npy"),
-    params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
-        code=digests.code_digest("materialize"),
     log:
         log_of("materialize_well", "{well}"),
     benchmark:
         benchmark_of("materialize_well", "{well}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
     resources:
         mem_mb=well_mem_mb,
         runtime=well_runtime,
-    threads: 1
-    conda:
-        "../envs/base.yaml"
+    params:
+        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        code=digests.code_digest("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"
     script:

@@ -4,20 +4,20 @@ rule process_well:
         plan=results("plan.json"),
     output:
         staged=temp(directory(results(".staging", "{well}"))),
-    params:
-        planes=planes_digest,
-        code=digests.code_digest("process"),
-        functions=FUNCTIONS,
     log:
         log_of("process_well", "{well}"),
     benchmark:
         benchmark_of("process_well", "{well}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
     resources:
         mem_mb=well_mem_mb,
         runtime=well_runtime,
-    threads: 1
-    conda:
-        "../envs/base.yaml"
+    params:
+        planes=planes_digest,
+        code=digests.code_digest("process"),
+        functions=FUNCTIONS,
     message:
         "{wildcards.plate} {wildcards.well}: running the pipeline"
     script:

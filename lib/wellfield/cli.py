@@ -1,0 +1,143 @@
+"""The command ``wellfield``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from wellfield import __version__
+from wellfield.errors import WellfieldError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0 for yes, 1 for no, 2 for a usage error."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except WellfieldError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of a long listing has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="wellfield", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"wellfield {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    inspect = commands.add_parser("inspect", help="what would be ingested from a plate folder; writes nothing")
+    inspect.add_argument("folder")
+    inspect.add_argument("--microscope", default="auto", help="name of the handler (default: auto)")
+    inspect.set_defaults(run=_inspect)
+    functions = commands.add_parser("functions", help="the functions that a pipeline may name")
+    functions.set_defaults(run=_functions)
+    plan = commands.add_parser("plan", help="check the pipeline of a configuration against an ingested plate")
+    plan.add_argument("config")
+    plan.add_argument("--index", required=True, metavar="RESULTS/PLATE/index.parquet", help="index of the plate")
+    plan.set_defaults(run=_plan)
+    validate = commands.add_parser("validate", help="check the results of a plate, or compare them with others")
+    validate.add_argument("results", metavar="RESULTS/PLATE")
+    validate.add_argument("--against", metavar="OTHER/PLATE", help="results that should be equal")
+    validate.set_defaults(run=_validate)
+    return parser
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from wellfield.microscopes.contents import ingest_report
+    from wellfield.microscopes.registry import get_microscope_handler
+
+    handler, why = get_microscope_handler(options.folder, options.microscope)
+    print(f"{options.folder}: {handler._microscope_type} ({why})")
+    contents = handler.read_plate()
+    info = contents.plate_info(plate=handler.plate_path.name, plate_path=options.folder, microscope="")
+    _print_report(ingest_report(contents, info, why=why))
+    return 0
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    found, image = report["found"], report["image"]
+    size = "unknown" if image["shape"] is None else f"{image['shape'][0]} x {image['shape'][1]} {image['dtype']}"
+    rows = [
+        ("planes", f"{found['planes']} ({found['bytes'] / 1e6:.1f} MB)"),
+        ("wells", f"{len(found['wells'])}: {_shorten(found['wells'])}"),
+        ("fields", _shorten(found["fields"])),
+        ("timepoints", _shorten(found["timepoints"])),
+        *(
+            (f"channel {number}", f"{channel['name']}: {_shorten(channel['z_and_projections'])}")
+            for number, channel in found["channels"].items()
+        ),
+        (
+            "image",
+            f"{size}, pixel {image['pixel_size_um'] or 'unknown'} µm, z step {image['z_spacing_um'] or 'unknown'} µm",
+        ),
+        ("missing", f"{len(report['missing_planes'])}: {_shorten(report['missing_planes'])}"),
+        *((f"promised {axis}, absent", _shorten(names)) for axis, names in report["promised_but_absent"].items()),
+        *((f"ignored: {why}", f"{e['count']}: {_shorten(e['files'])}") for why, e in report["ignored"].items()),
+        *(("note", note) for note in report["notes"]),
+    ]
+    width = min(max(len(name) for name, _ in rows), 48)
+    for name, value in rows:
+        print(f"  {name:<{width}}  {value}")
+
+
+def _shorten(values: Sequence[Any], limit: int = 12) -> str:
+    shown = ", ".join(map(str, values[:limit]))
+    return shown if len(values) <= limit else f"{shown}, … and {len(values) - limit} more"
+
+
+def _functions(options: argparse.Namespace) -> int:
+    import inspect
+
+    from wellfield.processing.registry import function_names, get_function
+
+    for name in function_names():
+        info = get_function(name)
+        parameters = [str(p) for p in list(inspect.signature(info.function).parameters.values())[1:]]
+        print(f"{name}({', '.join(p.split(': ')[0] + _default(p) for p in parameters)}) -> {info.returns}")
+        print(f"    {(inspect.getdoc(info.function) or '').splitlines()[0]}")
+    return 0
+
+
+def _default(parameter: str) -> str:
+    _, sign, value = parameter.partition(" = ")
+    return f"={value}" if sign else ""
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from wellfield.config.load import read_config
+    from wellfield.workflow.compile import compile_plan
+
+    plan = compile_plan(options.index, read_config(options.config))
+    for step in plan.steps:
+        channels = ", ".join(f"{number} {plan.channels[number]}" for number in step.channels)
+        source = ", ".join([step.input, *(f"{name}={value}" for name, value in step.inputs.items())])
+        print(f"{step.number}. {step.name}: {step.func} [{step.memory_type}] on {source}; {channels}; {step.kind}")
+        if step.params:
+            print(f"     parameters: {', '.join(f'{name}={value!r}' for name, value in step.params.items())}")
+        if step.special_outputs:
+            print(f"     also returns: {', '.join(name for name, _ in step.special_outputs)}")
+        if step.materialize:
+            print(f"     written to: {', '.join(step.materialize)}")
+    return 0
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from wellfield.workflow.validate import check_results, compare_results
+
+    problems = check_results(options.results)
+    what = f"{options.results}: files, checksums and OME-Zarr"
+    if options.against:
+        problems += compare_results(options.results, options.against)
+        what += f"; equality with {options.against}"
+    for problem in problems:
+        print(problem)
+    print(f"{what}: {f'{len(problems)} problems' if problems else 'all good'}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The executor: what goes in, what comes out, what is held and what is said when something breaks."""
+
+import numpy as np
+import pytest
+
+from wellfield.errors import ArrayShapeError, StepError
+from wellfield.materialization import CsvOptions, MaterializationSpec
+from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
+from wellfield.pipeline.compile import compile_pipeline
+from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
+from wellfield.pipeline.plan import SourceLayers
+from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.storage import FileManager, MemoryStorageBackend
+
+STACK = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
+
+
+class Sink:
+    """Collects results and, at each, how much the memory backend holds."""
+
+    def __init__(self, memory=None):
+        self.images, self.outputs, self.held, self.memory = [], [], [], memory
+
+    def image(self, step, key, channel, z, stack):
+        self.images.append((step.name, key.field, channel, tuple(z), np.array(stack)))
+        if self.memory is not None:
+            self.held.append(self.memory.nbytes)
+
+    def output(self, name, spec, key, data):
+        self.outputs.append((name, key.field, data))
+
+
+class Plate:
+    """A well in the memory backend under the name of a plate."""
+
+    def __init__(self, *, fields=(1, 2), channels=(1, 2), z=(1, 2, 3), leave_out=(), replace=None):
+        self.memory, self.working = MemoryStorageBackend(), MemoryStorageBackend()
+        self.planes = {}
+        for field in fields:
+            for channel in channels:
+                for layer in z:
+                    key = PlaneKey("B03", field, channel, layer, 1)
+                    if key in leave_out:
+                        continue
+                    self.planes[key] = f"/raw/{plane_name(key)}"
+                    plane = np.full((4, 5), 100 * field + 10 * channel + layer, np.uint16)
+                    if not replace or key not in replace:
+                        self.memory.save(plane, self.planes[key])
+                    elif replace[key] is not None:
+                        self.memory.save(replace[key], self.planes[key])
+
+    def run(self, *steps, sink=None, **settings):
+        sources = {c: SourceLayers(tuple(sorted({k.z for k in self.planes if k.channel == c}))) for c in (1, 2)}
+        plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, **settings)
+        sink, account = sink or Sink(), PlaneAccount()
+        files = FileManager({"raw": self.memory, "memory": self.working})
+        well = WellInput("P1", "B03", self.planes, files, "raw", shape=(4, 5), dtype="uint16")
+        run_well(plan, well, sink, account)
+        return sink, account
+
+
+PROJECT = FunctionStep("max_projection", name="p", materialize=["tiff"])
+
+
+def test_every_field_and_channel_goes_through_every_step():
+    sink, account = Plate().run(PROJECT)
+    found = {(field, channel): (z, int(stack.max())) for _, field, channel, z, stack in sink.images}
+    assert found == {(f, c): ((0,), 100 * f + 10 * c + 3) for f in (1, 2) for c in (1, 2)}
+    assert account.used == 12
+
+
+def test_a_step_that_keeps_z_keeps_the_numbers_of_the_planes_that_are_there():
+    missing = PlaneKey("B03", 1, 1, 2, 1)
+    sink, account = Plate(leave_out=[missing]).run(FunctionStep("gaussian_filter", materialize=["tiff"]))
+    assert [image[3] for image in sink.images] == [(1, 3), (1, 2, 3), (1, 2, 3), (1, 2, 3)]
+    assert account.missing == ["B03_s001_w1_z002_t001.tif"]
+
+
+def test_a_missing_plane_can_leave_out_its_field_or_fail_the_well():
+    plate = Plate(leave_out=[PlaneKey("B03", 1, 1, 2, 1)])
+    sink, account = plate.run(PROJECT, on_missing="skip_field")
+    assert {image[1] for image in sink.images} == {2}
+    assert list(account.skipped_fields) == ["B03_s001_t001"]
+    with pytest.raises(StepError, match=r"plate P1, well B03, field 1.*B03_s001_w1_z002_t001.tif is missing"):
+        plate.run(PROJECT, on_missing="fail")
+
+
+def test_a_field_without_any_plane_of_a_channel_in_use_is_left_out_with_its_reason():
+    gone = [PlaneKey("B03", 2, 2, z, 1) for z in (1, 2, 3)]
+    sink, account = Plate(leave_out=gone).run(PROJECT)
+    assert {image[1] for image in sink.images} == {1}
+    assert account.skipped_fields == {"B03_s002_t001": "channel 2 (FITC) has no plane in this field"}
+
+
+BROKEN = PlaneKey("B03", 2, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "plane", [None, np.zeros((4, 6), np.uint16), np.zeros((2, 4, 5), np.uint16)], ids=["gone", "larger", "stack"]
+)
+def test_an_unreadable_plane_fails_the_well_and_says_which(plane):
+    with pytest.raises(StepError) as caught:
+        Plate(replace={BROKEN: plane}).run(PROJECT)
+    assert "plate P1, well B03, field 2, timepoint 1, channel 1, file /raw/B03_s002_w1_z001_t001.tif" in str(caught.value)
+    assert caught.value.details["file"] == "/raw/B03_s002_w1_z001_t001.tif"
+
+
+def test_an_unreadable_plane_can_leave_out_its_field():
+    sink, account = Plate(replace={BROKEN: None}).run(PROJECT, on_unreadable="skip_field")
+    assert {image[1] for image in sink.images} == {1}
+    assert [entry["plane"] for entry in account.skipped] == ["B03_s002_w1_z001_t001.tif"]
+    assert "B03_s002_t001" in account.skipped_fields
+
+
+def test_an_unreadable_plane_can_be_black_and_is_accounted_for():
+    sink, account = Plate(replace={BROKEN: None}, z=(1,)).run(PROJECT, on_unreadable="blank")
+    black = next(stack for _, field, channel, _, stack in sink.images if (field, channel) == (2, 1))
+    assert black.max() == 0
+    assert black.dtype == np.uint16
+    assert [entry["plane"] for entry in account.blanked] == ["B03_s002_w1_z001_t001.tif"]
+
+
+def test_a_plane_of_another_dtype_than_its_stack_is_not_cast():
+    with pytest.raises(StepError, match="dtype float32; expected uint16"):
+        Plate(replace={PlaneKey("B03", 1, 1, 2, 1): np.zeros((4, 5), np.float32)}).run(PROJECT)
+
+
+def test_a_function_that_raises_says_step_and_field():
+    def explode(image):
+        raise ZeroDivisionError("no cells")
+
+    with pytest.raises(StepError, match=r"field 1.*step 1 \(explode\) failed: ZeroDivisionError: no cells") as caught:
+        Plate().run(FunctionStep(explode))
+    assert caught.value.details["step"] == "1 (explode)"
+
+
+def test_a_result_of_wrong_rank_fails_at_its_step():
+    with pytest.raises(StepError, match=r"step 1 \(flat\).*result of flat has shape \[4, 5\]; expected a stack"):
+        Plate().run(FunctionStep(flat))
+
+
+def flat(image):
+    return image[0]
+
+
+def test_inputs_of_a_function_cannot_be_changed_by_it():
+    def scribble(image):
+        image[:] = 0
+        return image
+
+    with pytest.raises(StepError, match="read-only"):
+        Plate().run(FunctionStep(scribble))
+
+
+def test_stacking_over_channels_gives_one_plane_per_channel_in_order():
+    seen = []
+
+    def look(image):
+        seen.append(image[:, 0, 0].tolist())
+        return image
+
+    Plate(fields=(1,)).run(PROJECT, FunctionStep(look, stack="channel"))
+    assert seen == [[113, 123]]
+
+
+def test_stacking_over_channels_refuses_stacks_that_are_not_projected():
+    with pytest.raises(StepError, match="needs one plane per channel"):
+        Plate().run(FunctionStep("gaussian_filter", stack="channel"))
+
+
+def test_returned_values_land_under_their_own_names_in_declared_order():
+    @special_outputs("zebra", ("apple", MaterializationSpec(CsvOptions())))
+    def make(image):
+        return image, "first", {"n": [1]}
+
+    result = run_pipeline([FunctionStep(make)], STACK)
+    assert result.outputs == {"zebra": "first", "apple": {"n": [1]}}
+
+
+def test_a_wrong_number_of_returned_values_is_refused():
+    @special_outputs("a", "b")
+    def make(image):
+        return image, 1
+
+    with pytest.raises(StepError, match=r"1 values came back besides the image; 2 are declared \(a, b\)"):
+        run_pipeline([FunctionStep(make)], STACK)
+
+
+def test_special_inputs_come_from_the_same_field():
+    @special_outputs("level")
+    def make(image):
+        return image, int(image.max())
+
+    @special_inputs("level")
+    def use(image, level):
+        assert int(image.max()) == level
+        return image
+
+    Plate().run(FunctionStep(make, channels=[1]), FunctionStep(use))
+
+
+def test_memory_never_holds_more_than_the_stacks_still_needed_and_ends_empty():
+    plate = Plate(fields=(1, 2, 3))
+    stack, plane = 3 * 4 * 5 * 2, 4 * 5 * 2
+    sink = Sink(plate.working)
+    plate.run(PROJECT, FunctionStep("tophat", name="t", radius=1, materialize=["tiff"]), sink=sink)
+    # raw stacks of both channels at most, and the projections that the next step still needs
+    assert max(sink.held) <= 2 * stack + 2 * plane
+    assert plate.working.nbytes == 0
+
+
+def test_arrays_that_are_no_stacks_are_refused():
+    with pytest.raises(ArrayShapeError, match=r"shape \[4, 5\]; expected a stack"):
+        run_pipeline([FunctionStep("max_projection")], STACK[0])
+
+
+def test_the_images_given_are_never_changed():
+    before = STACK.copy()
+    run_pipeline([FunctionStep("max_projection"), FunctionStep("gaussian_filter")], STACK)
+    assert np.array_equal(STACK, before)
+    assert STACK.flags.writeable
