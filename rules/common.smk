@@ -15,14 +15,24 @@ from wellfield.errors import WellfieldError
 from wellfield.microscopes.registry import MICROSCOPES
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.compile import choose_sources
-from wellfield.plate.index import read_index
+from wellfield.plate.index import read_index, read_info
 from wellfield.workflow import digests, resources
+from wellfield.workflow.ingest import chosen_wells
 
 try:
     CONFIG = load_config(config)
     PLATES = read_plate_sheet(CONFIG.plates)
 except WellfieldError as error:
     raise WorkflowError(str(error)) from None
+
+for plate, entry in PLATES.items():
+    # A fresh plate is checked by the job that maps it.
+    index = Path(CONFIG.results, plate, "index.parquet")
+    try:
+        if index.exists():
+            chosen_wells(read_info(index), entry.wells)
+    except WellfieldError as error:
+        raise WorkflowError(str(error)) from None
 
 validate(config, "../config/schemas/config.schema.json")
 
@@ -89,14 +99,7 @@ def plate_index(wildcards):
 def wells(wildcards):
     """The wells of a plate that are to be processed."""
     info, _ = plate_index(wildcards)
-    wanted = PLATES[wildcards.plate].wells
-    unknown = [well for well in wanted or () if well not in info.wells]
-    if unknown:
-        raise WorkflowError(
-            f"plate {wildcards.plate}: the plate sheet asks for wells {', '.join(unknown)}, which have no image; "
-            f"the plate has {', '.join(info.wells)}"
-        )
-    return [well for well in info.wells if wanted is None or well in wanted]
+    return chosen_wells(info, PLATES[wildcards.plate].wells)
 
 
 def well_files(pattern):

@@ -9,7 +9,7 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         snakemake.params.results,
         snakemake.input.index,
         snakemake.params.wells,
-        plate_map=next(iter(snakemake.input.get("plate_map", [])), None),
+        plate_map=snakemake.input.get("plate_map") or None,
         counts_csv=snakemake.output.counts_csv,
         counts_parquet=snakemake.output.counts,
         objects_parquet=snakemake.output.objects,

@@ -5,12 +5,17 @@ from pathlib import Path
 from wellfield.workflow.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
+    from wellfield.config.load import load_config
+    from wellfield.config.plates import read_plate_sheet
     from wellfield.workflow.ingest import ingest_plate
 
+    # From the sheet and not from params: asking for other wells does not map the plate again.
+    entry = read_plate_sheet(load_config(snakemake.config).plates)[snakemake.wildcards.plate]
     info = ingest_plate(
         snakemake.params.folder,
         plate=snakemake.wildcards.plate,
         microscope=snakemake.params.microscope,
         results=Path(snakemake.output.index).parent,
+        wells=entry.wells,
     )
     logger.info("%s: %d wells, %d planes", info.plate, len(info.wells), sum(info.planes_per_well.values()))

@@ -9,7 +9,7 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         snakemake.params.results,
         snakemake.input.index,
         snakemake.params.wells,
-        plate_map=next(iter(snakemake.input.get("plate_map", [])), None),
+        plate_map=snakemake.input.get("plate_map") or None,
         heatmap=snakemake.output.heatmap,
         montage=snakemake.output.montage,
         summary=snakemake.output.summary,

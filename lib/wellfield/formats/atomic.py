@@ -9,12 +9,13 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wellfield.errors import DiskSpaceError
+from wellfield.errors import DiskSpaceError, StorageError, WellfieldError
 
 PART_SUFFIX = ".part"
+_OLD_SUFFIX = f".old{PART_SUFFIX}"
 
 
 def is_part(name: str) -> bool:
@@ -33,23 +34,33 @@ def atomic_path(final: str | os.PathLike[str], *, durable: bool = False) -> Iter
 
     The folder is made if needed. The file mode follows the umask. With *durable* the data is on the disk before the
     rename, so that even a power cut leaves the old or the new file.
+
+    Raises
+    ------
+    DiskSpaceError
+        The file system is full.
+    StorageError
+        The operating system refuses the write for another reason; the message names *final*.
     """
     target = Path(final)
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = part_path(target)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if durable:
             with part.open("rb") as file:
                 os.fsync(file.fileno())
         part.replace(target)
     except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if not isinstance(error, OSError) or isinstance(error, WellfieldError):
+            raise
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskSpaceError(
                 error.errno, f"no space left to write {target}; free some space, or move the results, and run again"
             ) from error
-        raise
+        raise StorageError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview, *, durable: bool = False) -> None:
@@ -102,12 +113,21 @@ def heal_directory(final: Path) -> None:
 
 
 def _old_path(final: Path) -> Path:
-    return final.with_name(f".{final.name}.old{PART_SUFFIX}")
+    return final.with_name(f".{final.name}{_OLD_SUFFIX}")
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed writers left below *folder*; only for a folder that nobody writes to."""
+    """Remove what killed writers left below *folder*, putting back a folder of which only the old one is left.
+
+    Only for a folder that nobody writes to.
+    """
     for root, folders, files in os.walk(folder):
+        for name in folders[:]:
+            if name.startswith(".") and name.endswith(_OLD_SUFFIX):
+                final = name[1 : -len(_OLD_SUFFIX)]
+                heal_directory(Path(root, final))
+                if final not in folders:
+                    folders[folders.index(name)] = final
         for name in files:
             if is_part(name):
                 (Path(root) / name).unlink(missing_ok=True)

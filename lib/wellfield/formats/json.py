@@ -21,7 +21,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     try:
         return json.loads(Path(path).read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise MetadataError(f"{os.fspath(path)} is no valid JSON ({error}); mend it or delete it") from error
 
 
@@ -32,7 +32,7 @@ def write_json(path: str | os.PathLike[str], data: Any, *, indent: int | None = 
     else:
         try:
             text = json.dumps(data, indent=indent, ensure_ascii=False, default=_plain) + "\n"
-        except TypeError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UnknownFormatError(
                 f"{os.fspath(path)}: {error}; JSON holds numbers, text, lists and dictionaries"
             ) from error

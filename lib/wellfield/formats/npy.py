@@ -15,12 +15,16 @@ from wellfield.formats.atomic import atomic_path
 def read_npy(path: str | os.PathLike[str], *, mmap: bool = True) -> np.ndarray[Any, Any]:
     """Return the array of a file; by default a read-only memory map, so that only what is touched is read."""
     try:
-        array: np.ndarray[Any, Any] = np.load(Path(path), mmap_mode="r" if mmap else None, allow_pickle=False)
+        # Not np.load, which opens .npz archives and pickles too.
+        if mmap:
+            return np.lib.format.open_memmap(Path(path), mode="r")
+        with Path(path).open("rb") as file:
+            array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return array
     except FileNotFoundError:
         raise
     except (ValueError, EOFError, OSError) as error:
         raise UnreadableImageError(f"{os.fspath(path)} is no readable .npy array: {error}") from error
-    return array
 
 
 def write_npy(path: str | os.PathLike[str], array: Any) -> None:
@@ -28,5 +32,8 @@ def write_npy(path: str | os.PathLike[str], array: Any) -> None:
     values = np.asarray(array)
     if values.dtype.hasobject:
         raise UnknownFormatError(f"{os.fspath(path)}: an array of Python objects cannot be stored as .npy")
+    values = np.ascontiguousarray(values).reshape(values.shape)  # the former makes a scalar an array of one
     with atomic_path(path) as part, part.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
+        # Not np.save, which reports a full disk as an error without a number.
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+        file.write(values.reshape(-1).view(np.uint8).data)

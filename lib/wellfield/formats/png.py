@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import UnreadableImageError
+from wellfield.errors import UnknownFormatError, UnreadableImageError
 from wellfield.formats.atomic import atomic_path
 
 
@@ -29,5 +29,11 @@ def write_png(path: str | os.PathLike[str], array: Any) -> None:
     """Write uint8 or uint16 grey, or uint8 RGB, atomically."""
     from PIL import Image
 
+    values = np.asarray(array)
+    kind = values.dtype.newbyteorder("=").name
+    if not (values.ndim == 2 and kind in ("uint8", "uint16")) and not (values.shape[2:] == (3,) and kind == "uint8"):
+        raise UnknownFormatError(
+            f"{os.fspath(path)}: PNG holds uint8 or uint16 [Y, X] and uint8 [Y, X, 3], not {kind} {list(values.shape)}"
+        )
     with atomic_path(path) as part, part.open("wb") as file:
-        Image.fromarray(np.asarray(array)).save(file, format="PNG")
+        Image.fromarray(values).save(file, format="PNG")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from wellfield.errors import UnknownFormatError
@@ -34,23 +35,58 @@ def to_table(data: Any) -> Any:
     if dataclasses.is_dataclass(data) and not isinstance(data, type):
         data = dataclasses.asdict(data)
     if isinstance(data, Mapping):
-        columns = {str(name): _column(values) for name, values in data.items()}
         try:
-            return pa.table(columns)
+            columns = {str(name): _column(values) for name, values in data.items()}
+            return pa.Table.from_arrays(list(columns.values()), names=list(columns))
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            lengths = {name: len(values) for name, values in columns.items()}
+            lengths = {name: len(values) for name, values in data.items() if hasattr(values, "__len__")}
             raise UnknownFormatError(f"columns do not make a table: {error}; lengths {lengths}") from error
     if isinstance(data, list | tuple):
         rows = [dataclasses.asdict(row) if dataclasses.is_dataclass(row) else row for row in data]  # type: ignore[arg-type]
         if all(isinstance(row, Mapping) for row in rows):
-            return pa.Table.from_pylist(rows) if rows else pa.table({})
+            # pyarrow alone would take the columns of the first row and drop the others silently.
+            names = dict.fromkeys(name for row in rows for name in row)
+            return to_table({name: [row.get(name) for row in rows] for name in names}) if names else pa.table({})
     raise UnknownFormatError(f"a {type(data).__name__} is no table; expected columns, rows or a DataFrame")
 
 
 def _column(values: Any) -> Any:
+    """Return one column as an Arrow array; a scalar is a column of one row.
+
+    Whatever Arrow makes from Python objects imports pandas first, which takes longer than most tables: numbers and text
+    go by their buffers, to the same result.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    if getattr(values, "ndim", 1) == 0:  # a number of NumPy, or an array of one
+        values = [values.item()]
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-        return [values]
-    return values
+        values = [values]
+    items = values if isinstance(values, np.ndarray) else list(values)
+    if isinstance(items, list) and items and all(type(item) is str for item in items):
+        return text_column(items)
+    if isinstance(items, list) and items and all(type(item) is int for item in items):
+        items = np.asarray(items)
+    if isinstance(items, np.ndarray) and items.dtype.kind == "U":
+        return text_column(items.tolist())
+    if isinstance(items, np.ndarray) and items.dtype.kind in "iuf" and items.ndim == 1:
+        array = np.ascontiguousarray(items, items.dtype.newbyteorder("="))
+        return pa.Array.from_buffers(pa.from_numpy_dtype(array.dtype), len(array), [None, pa.py_buffer(array)])
+    return pa.array(items)
+
+
+def text_column(items: Sequence[str]) -> Any:
+    """Return text as an Arrow array."""
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = [item.encode() for item in items]
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(item) for item in encoded], out=offsets[1:])
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
 
 
 def read_parquet(path: str | os.PathLike[str]) -> Any:
@@ -76,10 +112,20 @@ def write_parquet(path: str | os.PathLike[str], data: Any) -> None:
 
 
 def read_csv(path: str | os.PathLike[str]) -> Any:
-    """Return a comma-separated file with a header line as a :class:`pyarrow.Table`."""
+    """Return a comma-separated file with a header line as a :class:`pyarrow.Table`; no columns if it is empty."""
+    import pyarrow as pa
     import pyarrow.csv
 
-    return pyarrow.csv.read_csv(os.fspath(path))
+    options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    try:
+        table = pyarrow.csv.read_csv(os.fspath(path), parse_options=options)
+    except pa.ArrowInvalid as error:
+        if not Path(path).read_bytes().strip():  # what a table without columns is written as
+            return pa.table({})
+        raise UnknownFormatError(f"{os.fspath(path)} is no readable CSV file: {error}") from error
+    if odd := [column.name for column in table.schema if pa.types.is_binary(column.type)]:
+        raise UnknownFormatError(f"{os.fspath(path)} is no readable CSV file: no UTF-8 in columns {', '.join(odd)}")
+    return table
 
 
 def write_csv(path: str | os.PathLike[str], data: Any) -> None:
@@ -87,6 +133,7 @@ def write_csv(path: str | os.PathLike[str], data: Any) -> None:
 
     Text is quoted where it must be, floats have the shortest form that reads back to the same value.
     """
+    import pyarrow as pa
     import pyarrow.csv
 
     if isinstance(data, str):
@@ -97,4 +144,8 @@ def write_csv(path: str | os.PathLike[str], data: Any) -> None:
     table = to_table(data)
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
     with atomic_path(path) as part:
-        pyarrow.csv.write_csv(table, part, write_options=options)
+        try:
+            pyarrow.csv.write_csv(table, part, write_options=options)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            types = ", ".join(f"{column.name} {column.type}" for column in table.schema)
+            raise UnknownFormatError(f"{os.fspath(path)}: CSV cannot hold these columns ({types}): {error}") from error

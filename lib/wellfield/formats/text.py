@@ -12,7 +12,10 @@ from wellfield.formats.atomic import write_bytes
 
 def read_text(path: str | os.PathLike[str]) -> str:
     """Return the text of a file as it is."""
-    return Path(path).read_bytes().decode()
+    try:
+        return Path(path).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise UnknownFormatError(f"{os.fspath(path)} is no text in UTF-8: {error}") from error
 
 
 def write_text(path: str | os.PathLike[str], data: Any) -> None:

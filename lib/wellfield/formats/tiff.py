@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import UnreadableImageError
+from wellfield.errors import UnknownFormatError, UnreadableImageError
 from wellfield.formats.atomic import atomic_path
 
 MICROMETRES_PER_CENTIMETRE = 10_000.0
@@ -30,6 +30,8 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     try:
         with tifffile.TiffFile(Path(path)) as file:
             array: np.ndarray[Any, Any] = file.asarray()
+            if array.ndim == 3 and array.shape[0] == 1 and file.series[0].axes[0] not in "YXS":
+                array = array[0]
     except FileNotFoundError:
         raise
     except (
@@ -69,6 +71,10 @@ def write_tiff(
     values = np.asarray(array)
     if values.dtype == bool:
         values = values.view(np.uint8)
+    if values.dtype.kind not in "iufc" or values.ndim < 2 or not values.size:
+        raise UnknownFormatError(
+            f"{os.fspath(path)}: TIFF holds images of numbers, not {values.dtype} {list(values.shape)}"
+        )
     axes = axes or "ZYX"[-values.ndim :]
     imagej = values.dtype.str.lstrip("<>|=") in ("u1", "u2", "f4")
     options: dict[str, Any] = {"photometric": "minisblack", "imagej": imagej, "metadata": {"axes": axes}}

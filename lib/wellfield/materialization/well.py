@@ -103,7 +103,7 @@ class _WellWriter:
             stack = self._load(image)
             folder = store if step.kind == ImageKind.INTENSITY else store / "labels" / step.name
             for plane, key in zip(stack, image.keys(self._staged.well), strict=True):
-                planes.append(plane if step.kind == ImageKind.INTENSITY else plane.astype("uint32"))
+                planes.append(plane)
                 paths.append(folder / plane_name(key))
         projected = all(image.projection != Projection.NONE for _, image in images)
         metadata = FieldMetadata(

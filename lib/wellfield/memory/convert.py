@@ -40,6 +40,7 @@ def convert_memory(
     MemoryConversionError
         There is no route between the two types, or *data* is not of *source_type*.
     """
+    source_type, target_type = MemoryType(source_type), MemoryType(target_type)
     found = detect_memory_type(data)
     if found != source_type:
         raise MemoryConversionError(str(source_type), str(target_type), "detection", f"the array is of type {found}")

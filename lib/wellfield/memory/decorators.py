@@ -28,7 +28,9 @@ class StackFunction(Protocol):
 
 
 def check_stack(array: Any, *, what: str) -> None:
-    """Raise :class:`ArrayShapeError` unless *array* is a stack ``[Z, Y, X]``."""
+    """Raise :class:`ArrayShapeError` unless *array* is a stack ``[Z, Y, X]``, :class:`MemoryTypeError` if no array."""
+    if not hasattr(array, "shape"):
+        raise MemoryTypeError(f"{what} is a {type(array).__name__}; expected an array [Z, Y, X]")
     shape = tuple(array.shape)
     if len(shape) != 3:
         raise ArrayShapeError(
@@ -52,7 +54,7 @@ def memory_types(*, input_type: MemoryType | str, output_type: MemoryType | str)
     ArrayShapeError
         The first argument or the main result is not ``[Z, Y, X]``.
     MemoryTypeError
-        The main result is not of *output_type*.
+        The first argument is no array, or the main result is not of *output_type*.
     MemoryConversionError
         An argument cannot be converted.
     """

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from wellfield.errors import EmptyPlateError, PlateNotFoundError
+from wellfield.errors import EmptyPlateError, PathEscapeError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
 from wellfield.microscopes.paths import workspace_mapping
-from wellfield.microscopes.scan import Scan, scan_plate
+from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
 from wellfield.plate.index import PlateInfo, write_index
 from wellfield.storage.backend import Backend
 
@@ -90,20 +90,27 @@ class MicroscopeHandler(ABC):
             )
         return contents
 
+    @without_garbage_collection()
     def initialize_workspace(
         self, workspace: str | os.PathLike[str], *, plate: str, why: str = "configured"
     ) -> PlateInfo:
         """Map the plate: write ``openhcs_metadata.json``, ``index.parquet`` and ``ingest_report.json`` to *workspace*.
 
         Nothing is copied and nothing is written to the raw folder.
+
+        Raises
+        ------
+        PathEscapeError
+            *workspace* lies in the raw folder.
         """
-        contents = self.read_plate()
-        info = contents.plate_info(plate=plate, plate_path=os.fspath(self.plate_path), microscope=self._microscope_type)
         folder = Path(workspace)
         if folder.resolve().is_relative_to(self.plate_path.resolve()):
-            raise PlateNotFoundError(
-                f"results folder {folder} lies in the raw plate {self.plate_path}, which is never written"
+            raise PathEscapeError(
+                f"results folder {folder} lies in the raw plate {self.plate_path}, which is never written; "
+                "choose another folder for the results"
             )
+        contents = self.read_plate()
+        info = contents.plate_info(plate=plate, plate_path=os.fspath(self.plate_path), microscope=self._microscope_type)
         self._build_virtual_mapping(folder, contents, info)
         write_json(folder / "ingest_report.json", ingest_report(contents, info, why=why))
         write_index(folder / "index.parquet", contents.planes, info)
@@ -111,7 +118,7 @@ class MicroscopeHandler(ABC):
 
     def _build_virtual_mapping(self, workspace: Path, contents: PlateContents, info: PlateInfo) -> None:
         mapping = workspace_mapping(contents.planes)
-        keys = [plane.key for plane in contents.planes]
+        fields, depths, timepoints = ({plane.key[axis] for plane in contents.planes} for axis in (1, 3, 4))
         entry = {
             "microscope_handler_name": self._microscope_type,
             "source_filename_parser_name": type(self).__name__,
@@ -120,9 +127,9 @@ class MicroscopeHandler(ABC):
             "pixel_size": info.pixel_size_um,
             "channels": {str(number): name for number, name in info.channels.items()},
             "wells": dict.fromkeys(info.wells),
-            "sites": {str(field): None for field in sorted({key.field for key in keys})},
-            "z_indexes": {str(z): None for z in sorted({key.z for key in keys if key.z})},
-            "timepoints": {str(time): None for time in sorted({key.timepoint for key in keys})},
+            "sites": {str(field): None for field in sorted(fields)},
+            "z_indexes": {str(z): None for z in sorted(depths - {0})},
+            "timepoints": {str(time): None for time in sorted(timepoints)},
             "available_backends": {str(Backend.DISK): True, str(Backend.VIRTUAL_WORKSPACE): True},
             "main": True,
             "image_files": list(mapping),

@@ -67,44 +67,37 @@ class PlateContents:
 def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
     """Return the planes that are absent though the plate has their field, timepoint and z elsewhere.
 
-    Expected in every well are all fields and timepoints that any well has and, for each channel, all z and projections
-    that this channel has anywhere (numbers of z differ between channels by design).
+    Expected in every well are all fields that any well has and, for each channel, all z, projections and timepoints
+    that this channel has anywhere (their numbers differ between channels by design).
     """
-    fields: set[int] = set()
-    times: set[int] = set()
-    depth: dict[int, set[tuple[int, Projection]]] = defaultdict(set)
-    present: set[PlaneKey] = set()
-    wells: dict[str, None] = {}
-    for record in planes:
-        key = record.key
-        present.add(key)
-        wells[key.well] = None
-        fields.add(key.field)
-        times.add(key.timepoint)
-        depth[key.channel].add((key.z, key.projection))
-    layers = [(channel, *layer) for channel, found in sorted(depth.items()) for layer in sorted(found)]
-    if len(present) == len(wells) * len(fields) * len(times) * len(layers):
+    keys = [plane.key for plane in planes]
+    wells = dict.fromkeys([key[0] for key in keys])
+    fields = sorted({key[1] for key in keys})
+    layers: dict[int, set[tuple[int, Projection]]] = defaultdict(set)
+    times: dict[int, set[int]] = defaultdict(set)
+    for channel, z, time, projection in {key[2:] for key in keys}:
+        layers[channel].add((z, projection))
+        times[channel].add(time)
+    if len(keys) == len(wells) * len(fields) * sum(len(layers[channel]) * len(times[channel]) for channel in layers):
         return []
+    present = set(keys)
     return [
         key
         for well in wells
-        for site in sorted(fields)
-        for channel, z, projection in layers
-        for time in sorted(times)
+        for site in fields
+        for channel in sorted(layers)
+        for z, projection in sorted(layers[channel])
+        for time in sorted(times[channel])
         if (key := PlaneKey(well, site, channel, z, time, projection)) not in present
     ]
 
 
 def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict[str, Any]:
     """Return what was found, what is missing and what was ignored, as JSON values."""
-    layers: dict[int, set[str]] = defaultdict(set)
-    fields: set[int] = set()
-    times: set[int] = set()
-    for plane in contents.planes:
-        key = plane.key
-        fields.add(key.field)
-        times.add(key.timepoint)
-        layers[key.channel].add(f"z{key.z}" if key.projection == Projection.NONE else str(key.projection))
+    keys = [plane.key for plane in contents.planes]
+    layers: dict[int, dict[str, None]] = defaultdict(dict)  # an ordered set: z in the order of its numbers
+    for channel, z, projection in sorted({(key[2], key[3], key[5]) for key in keys}):
+        layers[channel][f"z{z}" if projection == Projection.NONE else str(projection)] = None
     return {
         "schema_version": SCHEMA_VERSION,
         "plate": info.plate,
@@ -113,10 +106,10 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
             "planes": len(contents.planes),
             "bytes": sum(plane.size for plane in contents.planes),
             "wells": list(info.wells),
-            "fields": sorted(fields),
-            "timepoints": sorted(times),
+            "fields": sorted({key[1] for key in keys}),
+            "timepoints": sorted({key[4] for key in keys}),
             "channels": {
-                str(number): {"name": name, "z_and_projections": sorted(layers[number])}
+                str(number): {"name": name, "z_and_projections": list(layers[number])}
                 for number, name in info.channels.items()
             },
             "planes_per_well": info.planes_per_well,

@@ -7,9 +7,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from wellfield.errors import MetadataError
 from wellfield.plate.wells import well_name
 
-_LINE = re.compile(r'^"([^"]+)",\s*(.*?)\s*$', re.MULTILINE)
+_LINE = re.compile(r'^"([^"\n]+)",[ \t]*(.*?)[ \t]*$', re.MULTILINE)
+_NUMBER = re.compile(r"[0-9]{1,4}")  # a count; anything longer is garbage, and would fill the memory
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,26 @@ class Htd:
 
 
 def read_htd(path: str | os.PathLike[str]) -> Htd:
-    """Read an ``.HTD`` file, whatever bytes it holds; lines that are not understood are passed over."""
+    """Read an ``.HTD`` file, whatever bytes it holds; lines that are not understood are passed over.
+
+    Raises
+    ------
+    MetadataError
+        The file cannot be read at all.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise MetadataError(f"{os.fspath(path)} cannot be read: {error.strerror}") from error
     # Descriptions hold bytes of unknown code pages; latin-1 takes all of them and the keys are ASCII.
-    text = Path(path).read_bytes().decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
+    text = content.decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
     values: dict[str, list[str]] = {
         key: [part.strip().strip('"') for part in rest.split(",")] for key, rest in _LINE.findall(text)
     }
 
     def number(key: str) -> int | None:
         found = values.get(key, [""])[0]
-        return int(found) if found.isdigit() else None
+        return int(found) if _NUMBER.fullmatch(found) else None
 
     def flag(key: str) -> bool:
         return values.get(key, [""])[0].upper() == "TRUE"

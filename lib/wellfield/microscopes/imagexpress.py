@@ -85,14 +85,15 @@ class ImageXpressHandler(MicroscopeHandler):
     @classmethod
     def detect(cls, scan: Scan) -> str | None:
         """Recognise ``.HTD`` files, or names with site, wave or GUID."""
-        htd = sum(file.name.lower().endswith(".htd") for file in scan.files)
         token = re.compile(rf"_s[0-9]|_w[0-9]|{_GUID}", re.IGNORECASE)
-        names = sum(
-            1 for file in scan.files if token.search(file.name) and (p := parse_filename(file.name)) and not p.thumbnail
+        images = (
+            file.path
+            for file in scan.files
+            if token.search(file.name) and (parsed := parse_filename(file.name)) and not parsed.thumbnail
         )
-        if not htd and not names:
-            return None
-        return f"{htd} .HTD files, {names} names such as A01_s1_w1.tif"
+        htds = (file.path for file in scan.files if file.name.lower().endswith(".htd"))
+        reasons = (f"metadata {next(htds, '')}", f"images named like {next(images, '')}")
+        return ", ".join(reason for reason in reasons if not reason.endswith(" ")) or None
 
     def promises(self) -> list[str]:
         """Return the lines of the plate's ``.HTD`` file."""
@@ -108,9 +109,11 @@ class ImageXpressHandler(MicroscopeHandler):
         for (place, wave), group in groups.items():
             sampled = tags[place, wave]
             common = _agreed(sampled)
+            if common is not None or not sampled:
+                chosen.add(group, place, common, sampled, has_z=has_z)
+                continue
             for candidate in group:
-                found = common if common is not None else sampled.get(candidate.file.path)
-                chosen.add(candidate, place, found, sampled.get(candidate.file.path), has_z=has_z)
+                chosen.add([candidate], place, sampled.get(candidate.file.path), sampled, has_z=has_z)
         contents.planes = chosen.records()
         self._describe(contents, [t for sampled in tags.values() for t in sampled.values()], tags)
         return contents
@@ -118,9 +121,13 @@ class ImageXpressHandler(MicroscopeHandler):
     def _group_files(self, contents: PlateContents) -> dict[tuple[Place, int], list[Candidate]]:
         groups: dict[tuple[Place, int], list[Candidate]] = defaultdict(list)
         places: dict[str, Place] = {}
+        names: dict[str, ParsedName | None] = {}  # exports repeat every name in every ZStep folder
         ignored = defaultdict(list, contents.ignored)
         for file in self.scan.files:
-            parsed = parse_filename(file.name)
+            name = file.name
+            if name not in names:
+                names[name] = parse_filename(name)
+            parsed = names[name]
             if parsed is None:
                 if not file.name.lower().endswith(self.metadata_suffixes):
                     tiff = file.name.lower().endswith(_TIFF)
@@ -223,25 +230,34 @@ class _Chooser:
         self._fillers: list[tuple[PlaneKey, PlaneRecord]] = []
 
     def add(
-        self, candidate: Candidate, place: Place, tags: PlaneTags | None, own: PlaneTags | None, *, has_z: bool
+        self,
+        group: list[Candidate],
+        place: Place,
+        tags: PlaneTags | None,
+        sampled: dict[str, PlaneTags],
+        *,
+        has_z: bool,
     ) -> None:
-        """Take a file with the tags that hold for it; *own* are those read from the file itself, if any were."""
+        """Take files of one place with the tags that hold for all of them; *sampled* are those read, by path."""
         projection, z, in_place = _z_and_projection(place, tags, has_z=has_z)
         time = (tags.timepoint if tags else None) or place.timepoint or 1
         in_place &= place.timepoint in (None, time)
-        key = PlaneKey(candidate.well, candidate.site, candidate.wave, z, time, projection)
-        file = candidate.file
-        position = (own.stage_x_um, own.stage_y_um, own.stage_z_um) if own else (NAN, NAN, NAN)
         pixel = (tags.pixel_size_um or NAN) if tags else NAN
-        record = PlaneRecord(key, file.path, file.size, file.mtime_ns, *position, pixel)
-        if not in_place:
-            self._fillers.append((key, record))
-        elif (known := self._planes.setdefault(key, record)) is not record:
-            raise DuplicatePlaneError(
-                f"two files are the same plane {plane_name(key)} (well {key.well}, field {key.field}, "
-                f"channel {key.channel}, timepoint {key.timepoint}): {known.path} and {record.path}. "
-                "Remove one, or list each acquisition as a plate of its own"
-            )
+        nowhere = (NAN, NAN, NAN)
+        for file, well, site, wave in group:
+            key = PlaneKey(well, site, wave, z, time, projection)
+            path = file.path
+            own = sampled.get(path)
+            position = (own.stage_x_um, own.stage_y_um, own.stage_z_um) if own else nowhere
+            record = PlaneRecord(key, path, file.size, file.mtime_ns, *position, pixel)
+            if not in_place:
+                self._fillers.append((key, record))
+            elif (known := self._planes.setdefault(key, record)) is not record:
+                raise DuplicatePlaneError(
+                    f"two files are the same plane {plane_name(key)} (well {well}, field {site}, channel {wave}, "
+                    f"timepoint {time}): {known.path} and {path}. "
+                    "Remove one, or list each acquisition as a plate of its own"
+                )
 
     def records(self) -> list[PlaneRecord]:
         """Return the planes; a copy stands in where the original is not there, the other copies are reported."""
@@ -277,16 +293,18 @@ def _unique_names(names: dict[int, str], notes: list[str]) -> dict[int, str]:
     doubled = sorted(name for name, count in counts.items() if count > 1)
     if doubled:
         notes.append(f"channel names used more than once get their wave number appended: {', '.join(doubled)}")
-    return {wave: f"{name}_w{wave}" if counts[name] > 1 else name for wave, name in names.items()}
+    unique = {wave: f"{name}_w{wave}" if counts[name] > 1 else name for wave, name in names.items()}
+    if len(set(unique.values())) == len(unique):
+        return unique
+    return {wave: f"{name}_w{wave}" for wave, name in names.items()}
 
 
 def _z_spacing(planes: list[PlaneRecord]) -> float | None:
     """Return the median distance in µm of neighbouring z planes whose position is known, or ``None``."""
     heights: dict[tuple[str, int, int, int], dict[int, float]] = defaultdict(dict)
-    for plane in planes:
-        key = plane.key
-        if key.z and not math.isnan(plane.stage_z_um):
-            heights[key.well, key.field, key.channel, key.timepoint][key.z] = plane.stage_z_um
+    for key, height in [(plane.key, plane.stage_z_um) for plane in planes if not math.isnan(plane.stage_z_um)]:
+        if key.z:
+            heights[key.well, key.field, key.channel, key.timepoint][key.z] = height
     steps = [abs(found[z + 1] - found[z]) for found in heights.values() for z in sorted(found) if z + 1 in found]
     if not steps:
         return None
@@ -297,7 +315,7 @@ def _z_spacing(planes: list[PlaneRecord]) -> float | None:
 
 def _absent(htd: Htd, planes: list[PlaneRecord]) -> dict[str, list[str]]:
     """Return what the HTD promises and no plane has, by axis."""
-    keys = {plane.key for plane in planes}
+    keys = [plane.key for plane in planes]
     wells = {key.well for key in keys}
     waves = {key.channel for key in keys}
     absent = {

@@ -17,4 +17,5 @@ def virtual_path(plane: PlaneRecord) -> str:
 
 def workspace_mapping(planes: Iterable[PlaneRecord]) -> dict[str, str]:
     """Return virtual path → path relative to the plate folder."""
-    return {virtual_path(plane): plane.path for plane in planes}
+    prefix = f"{IMAGE_FOLDER}/"
+    return {prefix + plane_name(plane.key): plane.path for plane in planes}

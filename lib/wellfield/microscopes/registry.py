@@ -39,8 +39,9 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
     discover_microscopes()
     scan = scan if scan is not None else scan_plate(plate_path)
     if not scan.files:
+        found = "".join(f"; {len(paths)} {reason}" for reason, paths in scan.skipped.items())
         raise EmptyPlateError(
-            f"plate folder {scan.root} is empty; copy the images, or correct the folder in plates.tsv"
+            f"plate folder {scan.root} has no file{found}; copy the images, or correct the folder in plates.tsv"
         )
     reasons = {name: reason for name, cls in sorted(MICROSCOPES.items()) if (reason := cls.detect(scan))}
     if len(reasons) == 1:
@@ -78,6 +79,6 @@ def get_microscope_handler(
     names = microscope_names()
     if microscope not in MICROSCOPES:
         near = difflib.get_close_matches(microscope, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ConfigError(f"unknown microscope {microscope!r}{hint} Known: {', '.join(names)}")
     return MICROSCOPES[microscope](plate_path, scan=scan), "named in the plate sheet"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -47,20 +51,41 @@ class Scan:
         return digest.hexdigest()[:16]
 
 
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Pause the cyclic garbage collector: it would look at every one of a plate's 100,000 records again and again."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@without_garbage_collection()
 def scan_plate(root: str | os.PathLike[str]) -> Scan:
     """List every file below *root* without opening one.
 
-    Hidden entries, links to folders, broken links and links that leave the folder are left out and reported.
+    Hidden entries, links to folders, broken links, links that leave the folder and names that JSON and Parquet cannot
+    hold are left out and reported.
 
     Raises
     ------
     PlateNotFoundError
-        *root* does not exist or is no folder.
+        *root* does not exist, is no folder or cannot be read.
     """
     top = Path(root)
-    if not top.is_dir():
-        what = "is a file, not a folder" if top.exists() else "does not exist"
-        raise PlateNotFoundError(f"plate folder {top} {what}; check the path, or whether its disk is mounted")
+    try:
+        with os.scandir(top):
+            pass
+    except OSError as error:
+        what = {errno.ENOENT: "does not exist", errno.ENOTDIR: "is a file, not a folder"}.get(error.errno or 0)
+        what = what or f"cannot be read ({error.strerror})"
+        raise PlateNotFoundError(
+            f"plate folder {top} {what}; check the path, its permissions, or whether its disk is mounted"
+        ) from error
     files: list[ScannedFile] = []
     skipped: dict[str, list[str]] = defaultdict(list)
     real_root = os.path.realpath(top)
@@ -72,27 +97,38 @@ def scan_plate(root: str | os.PathLike[str]) -> Scan:
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name.startswith("."):
-                        skipped["hidden"].append(prefix + name)
-                    elif entry.is_dir(follow_symlinks=False):
-                        pending.append((prefix + name, entry.path))
-                    elif entry.is_symlink() and (reason := _link_problem(entry, real_root)):
-                        skipped[reason].append(prefix + name)
-                    elif entry.is_file():
-                        status = entry.stat()
-                        files.append(ScannedFile(folder, name, status.st_size, status.st_mtime_ns))
-                    else:
-                        skipped["neither file nor folder"].append(prefix + name)
+                    try:
+                        if (name[0] == "." or "\\" in name or not name.isascii()) and (reason := _name_problem(name)):
+                            skipped[reason].append(prefix + name.encode(errors="backslashreplace").decode())
+                        elif entry.is_dir(follow_symlinks=False):
+                            pending.append((prefix + name, entry.path))
+                        elif entry.is_symlink() and (reason := _link_problem(entry, real_root)):
+                            skipped[reason].append(prefix + name)
+                        elif entry.is_file():
+                            status = entry.stat()
+                            files.append(ScannedFile(folder, name, status.st_size, status.st_mtime_ns))
+                        else:
+                            skipped["neither file nor folder"].append(prefix + name)
+                    except OSError as error:  # such as a file that went away meanwhile; its neighbours still count
+                        skipped[f"cannot be looked at ({error.strerror})"].append(prefix + name)
         except OSError as error:
             skipped[f"folder cannot be read ({error.strerror})"].append(folder or ".")
     files.sort()
     return Scan(top, files, {reason: sorted(paths) for reason, paths in sorted(skipped.items())})
 
 
+def _name_problem(name: str) -> str | None:
+    if name.startswith("."):
+        return "hidden"
+    if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
+        return "name is not valid UTF-8"
+    return "name has a backslash" if "\\" in name else None
+
+
 def _link_problem(entry: os.DirEntry[str], real_root: str) -> str | None:
-    if entry.is_dir():
-        return "link to a folder"
     target = os.path.realpath(entry.path)
     if not os.path.exists(target):
         return "broken link"
+    if os.path.isdir(target):
+        return "link to a folder"
     return None if target.startswith(real_root + os.sep) else "link that leaves the plate folder"

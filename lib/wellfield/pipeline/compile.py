@@ -104,6 +104,8 @@ class _Compiler:
         self._sources = sources
         self._pixel_size_um = pixel_size_um
         self._done: list[CompiledStep] = []
+        # step → channel → projection that its planes are of
+        self._planes: dict[str, dict[int, Projection]] = {START: {n: s.projection for n, s in sources.items()}}
         self._specials: dict[str, str] = {}
         self._where = ""
 
@@ -124,6 +126,9 @@ class _Compiler:
             self._check_inputs(step, channels)
             self._check_specials(info)
             self._check_memory_type(step, info)
+        before = self._planes.get(source.name if source else START, {})
+        made = Projection(info.projection) if info and info.projection else None
+        self._planes[step.name] = {number: made or before.get(number, Projection.NONE) for number in channels}
         for target in step.materialize:
             if target not in MATERIALIZE_TARGETS:
                 self._mistake(f"materialize: {target!r} is unknown; expected {' or '.join(MATERIALIZE_TARGETS)}")
@@ -139,7 +144,7 @@ class _Compiler:
                 stack=step.stack,
                 memory_type=str(info.function.input_memory_type) if info else "numpy",  # type: ignore[attr-defined]
                 kind=info.returns if info else ImageKind.INTENSITY,
-                projection=self._projection(info, source),
+                projection=made or Projection.NONE,
                 materialize=step.materialize,
                 last_use=number,
                 function=info.function if info else None,
@@ -154,6 +159,29 @@ class _Compiler:
                 f"steps {', '.join(images)} all write an intensity image to zarr; plate.zarr holds one image per "
                 "field: keep one and write the others as tiff"
             )
+        labels = [s for s in self._done if "zarr" in s.materialize and s.kind != ImageKind.INTENSITY]
+        for step in labels:
+            if not images:
+                self.mistakes.append(
+                    f"step {step.name} writes {step.kind} to zarr, which needs an intensity image beside it"
+                )
+            if len(step.channels) > 1:
+                self.mistakes.append(
+                    f"step {step.name} writes {step.kind} of channels {list(step.channels)} to zarr; a label image there "
+                    "belongs to one channel: name it under 'channels'"
+                )
+        stored = {
+            (step.name, number): projection
+            for step in self._done
+            if "zarr" in step.materialize
+            for number, projection in self._planes[step.name].items()
+        }
+        if len(set(stored.values())) > 1:
+            kinds = ", ".join(
+                f"{name} of channel {number}: {'z planes' if p == Projection.NONE else f'{p} projection'}"
+                for (name, number), p in stored.items()
+            )
+            self.mistakes.append(f"plate.zarr holds z planes or one projection, not both ({kinds}); project first")
 
     def with_last_use(self) -> tuple[CompiledStep, ...]:
         """Return the steps, each knowing the last one that reads it."""
@@ -254,9 +282,3 @@ class _Compiler:
             if named[name].default is inspect.Parameter.empty and name not in given:
                 self._mistake(f"{info.name} needs the parameter {name!r} (under 'params', or 'inputs' for an image)")
         return params
-
-    @staticmethod
-    def _projection(info: FunctionInfo | None, source: CompiledStep | None) -> Projection:
-        if info is not None and info.projection:
-            return Projection(info.projection)
-        return source.projection if source else Projection.NONE

@@ -6,14 +6,14 @@ is a few stacks of one field. Results go to a sink as they come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wellfield.errors import ArrayShapeError, StepError, StorageError, WellfieldError
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory import MemoryType, stack_slices, unstack_slices
-from wellfield.pipeline.plan import CompiledStep, Plan
+from wellfield.pipeline.plan import CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
 from wellfield.storage.backend import Backend
@@ -23,8 +23,8 @@ from wellfield.storage.filemanager import FileManager
 class ResultSink(Protocol):
     """Takes the results of a pipeline field by field."""
 
-    def image(self, step: CompiledStep, key: FieldKey, channel: int, z: Sequence[int], stack: Any) -> None:
-        """Take the stack ``[Z, Y, X]`` of one channel; *z* are its z numbers, ``(0,)`` for a projection."""
+    def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
+        """Take the stack ``[Z, Y, X]`` of one channel."""
 
     def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
         """Take a side result of one field."""
@@ -101,7 +101,7 @@ class _FieldRun:
         self._account = account
         self._memory = well.filemanager
         self._root = f"/{well.plate}/{key.well}/s{key.field:03d}_t{key.timepoint:03d}"
-        self._z: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._axes: dict[tuple[str, int], PlaneAxis] = {}
         self._specials: dict[str, Any] = {}
         self._last_start = max(
             (s.number for s in plan.steps if s.input == START or START in s.inputs.values()), default=0
@@ -128,8 +128,7 @@ class _FieldRun:
         stack = self._stack(step.input, channel)
         extra = {name: self._stack(source, self._channel_of(source, channel)) for name, source in step.inputs.items()}
         image = self._call(step, stack, extra, channel)
-        z = self._z[step.input, channel]
-        self._keep(step, channel, z if len(z) == len(image) else _new_axis(step, len(image)), image)
+        self._keep(step, channel, self._axes[step.input, channel], image)
 
     def _run_over_channels(self, step: CompiledStep) -> None:
         stacks = [self._stack(step.input, channel) for channel in step.channels]
@@ -149,7 +148,7 @@ class _FieldRun:
         if len(image) != len(step.channels):
             raise self._error(step, None, f"{len(step.channels)} channels went in, {len(image)} planes came out")
         for channel, plane in zip(step.channels, unstack_slices(image, step.memory_type), strict=True):
-            self._keep(step, channel, self._z[step.input, channel], plane[None])
+            self._keep(step, channel, self._axes[step.input, channel], plane[None])
 
     def _call(self, step: CompiledStep, stack: Any, extra: Mapping[str, Any], channel: int | None) -> Any:
         extra = {**extra, **{name: self._specials[name] for name in step.special_inputs}}
@@ -173,10 +172,10 @@ class _FieldRun:
             self._sink.output(name, spec, self._key, value)
         return image
 
-    def _keep(self, step: CompiledStep, channel: int, z: tuple[int, ...], image: Any) -> None:
-        self._z[step.name, channel] = z
+    def _keep(self, step: CompiledStep, channel: int, before: PlaneAxis, image: Any) -> None:
+        axis = self._axes[step.name, channel] = _axis_after(step, before, len(image))
         if step.materialize:
-            self._sink.image(step, self._key, channel, z, image)
+            self._sink.image(step, self._key, channel, axis, image)
         if step.last_use > step.number:
             self._memory.save(image, self._path(step.name, channel), Backend.MEMORY, copy=False)
 
@@ -204,8 +203,7 @@ class _FieldRun:
     def _stack(self, name: str, channel: int) -> Any:
         path = self._path(name, channel)
         if name == START and not self._memory.is_file(path, Backend.MEMORY):
-            stack, z = self._load_start(channel)
-            self._z[START, channel] = z
+            stack, self._axes[START, channel] = self._load_start(channel)
             self._memory.save(stack, path, Backend.MEMORY, copy=False)
         return self._memory.load(path, Backend.MEMORY)
 
@@ -229,13 +227,14 @@ class _FieldRun:
             if len(missing) == len(expected):
                 raise FieldSkipped(f"channel {channel} ({self._plan.channels[channel]}) has no plane in this field")
 
-    def _load_start(self, channel: int) -> tuple[Any, tuple[int, ...]]:
+    def _load_start(self, channel: int) -> tuple[Any, PlaneAxis]:
         keys = [key for key in self._expected(channel) if key in self._well.planes]
         planes: list[Any] = []
         for key in keys:
             planes.append(self._load_plane(key, planes[0] if planes else None))
         self._account.used += len(planes)
-        return stack_slices(planes, MemoryType.NUMPY), tuple(key.z for key in keys)
+        axis = PlaneAxis(tuple(key.z for key in keys), self._plan.sources[channel].projection)
+        return stack_slices(planes, MemoryType.NUMPY), axis
 
     def _load_plane(self, key: PlaneKey, first: Any | None) -> Any:
         path = self._well.planes[key]
@@ -298,7 +297,8 @@ class WellStepError(StepError):
         super().__init__(f"{', '.join(where)}: {f'step {step}' if step else 'reading'} failed: {reason}")
 
 
-def _new_axis(step: CompiledStep, planes: int) -> tuple[int, ...]:
-    if planes == 1 and step.projection != Projection.NONE:
-        return (0,)
-    return tuple(range(1, planes + 1))
+def _axis_after(step: CompiledStep, before: PlaneAxis, planes: int) -> PlaneAxis:
+    """Return what the planes are that a step made of planes *before*."""
+    if step.projection != Projection.NONE and planes == 1:
+        return PlaneAxis((0,), step.projection)
+    return before if planes == len(before.z) else PlaneAxis(tuple(range(1, planes + 1)))

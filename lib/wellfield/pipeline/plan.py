@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.pipeline.contracts import declared_inputs, declared_outputs
@@ -29,6 +29,13 @@ class SourceLayers:
     projection: Projection = Projection.NONE
 
 
+class PlaneAxis(NamedTuple):
+    """What the planes of a stack are: their z numbers, or ``(0,)`` and the projection."""
+
+    z: tuple[int, ...]
+    projection: Projection = Projection.NONE
+
+
 @dataclass(frozen=True)
 class CompiledStep:
     """A checked step.
@@ -44,7 +51,7 @@ class CompiledStep:
     kind:
         What the pixels of its result are.
     projection:
-        Projection that its planes are of, ``Projection.NONE`` for planes of a z series.
+        Projection along z that the step makes, ``Projection.NONE`` if it makes none.
     last_use:
         Number of the last step that reads its result.
     """

@@ -11,7 +11,7 @@ from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory.decorators import check_stack
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
-from wellfield.pipeline.plan import CompiledStep, SourceLayers
+from wellfield.pipeline.plan import CompiledStep, PlaneAxis, SourceLayers
 from wellfield.pipeline.step import FunctionStep
 from wellfield.plate.keys import FieldKey, PlaneKey, plane_name
 from wellfield.storage.backend import Backend
@@ -39,7 +39,7 @@ class _Collector:
     def __init__(self) -> None:
         self.result = PipelineResult()
 
-    def image(self, step: CompiledStep, key: FieldKey, channel: int, z: Sequence[int], stack: Any) -> None:
+    def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         self.result.images.setdefault(step.name, {})[channel] = stack
 
     def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:

@@ -7,7 +7,6 @@ written last.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from wellfield.errors import StepError
 from wellfield.materialization.spec import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.pipeline.execute import PlaneAccount
-from wellfield.pipeline.plan import CompiledStep
+from wellfield.pipeline.plan import CompiledStep, PlaneAxis
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection
 from wellfield.storage.backend import Backend
@@ -86,14 +85,11 @@ class StageWriter:
         self._tables: dict[str, list[Any]] = {}
         self._values: dict[str, dict[str, Any]] = {}
 
-    def image(self, step: CompiledStep, key: FieldKey, channel: int, z: Sequence[int], stack: Any) -> None:
+    def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
         path = f"images/{step.name}/s{key.field:03d}_t{key.timepoint:03d}_w{channel}.npy"
-        projection = step.projection if tuple(z) == (0,) else Projection.NONE
         self._filemanager.save(stack, self._folder / path, Backend.DISK)
-        self._images.append(
-            StagedImage(step.name, key.field, key.timepoint, channel, tuple(int(n) for n in z), projection, path)
-        )
+        self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
 
     def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
         """Take a side result: tables get key columns and are joined per well, other values are keyed by field."""
@@ -128,17 +124,18 @@ class StageWriter:
             self._filemanager.save(values, self._folder / staged.values[name], Backend.DISK)
 
     def _keyed(self, data: Any, key: FieldKey) -> Any:
+        import numpy as np
         import pyarrow as pa
 
-        from wellfield.formats.table import to_table
+        from wellfield.formats.table import text_column, to_table
 
         table = to_table(data)
         rows = table.num_rows
         keys = {
-            "Metadata_Plate": pa.array([self._plate] * rows, pa.string()),
-            "Metadata_Well": pa.array([self._well] * rows, pa.string()),
-            "Metadata_Site": pa.array([key.field] * rows, pa.int32()),
-            "Metadata_Timepoint": pa.array([key.timepoint] * rows, pa.int32()),
+            "Metadata_Plate": text_column([self._plate] * rows),
+            "Metadata_Well": text_column([self._well] * rows),
+            "Metadata_Site": np.full(rows, key.field, np.int32),
+            "Metadata_Timepoint": np.full(rows, key.timepoint, np.int32),
         }
-        columns = {**keys, **dict(zip(table.column_names, table.columns, strict=True))}
-        return pa.table(columns)
+        keyed = to_table(keys)
+        return pa.Table.from_arrays(keyed.columns + table.columns, names=keyed.column_names + table.column_names)

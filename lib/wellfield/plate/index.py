@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from wellfield.errors import SchemaVersionError, StorageError
+import numpy as np
+
+from wellfield.errors import DataNotFoundError, MissingPlaneError, SchemaVersionError, StorageError, WellfieldError
 from wellfield.formats.atomic import atomic_path
+from wellfield.formats.table import text_column
 from wellfield.plate.keys import PlaneKey, Projection
 
 SCHEMA_VERSION = 1
@@ -108,14 +112,13 @@ def check_schema_version(found: Any, expected: int, *, source: str) -> None:
 def _schema(info: PlateInfo) -> Any:
     import pyarrow as pa
 
-    text = pa.dictionary(pa.int16(), pa.string())
     fields = [
-        ("well", text),
+        ("well", pa.string()),
         ("field", pa.int32()),
         ("channel", pa.int32()),
         ("z", pa.int32()),
         ("timepoint", pa.int32()),
-        ("projection", text),
+        ("projection", pa.string()),
         ("path", pa.string()),
         ("stage_x_um", pa.float64()),
         ("stage_y_um", pa.float64()),
@@ -128,31 +131,61 @@ def _schema(info: PlateInfo) -> Any:
 
 
 def write_index(path: str | os.PathLike[str], planes: Sequence[PlaneRecord], info: PlateInfo) -> None:
-    """Write the index of a plate atomically; *planes* are grouped by well in the order of ``info.wells``."""
+    """Write the index of a plate atomically; *planes* are grouped by well in the order of ``info.wells``.
+
+    Raises
+    ------
+    ValueError
+        The wells of *planes* are not those of *info*.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = _schema(info)
     groups: dict[str, list[PlaneRecord]] = {well: [] for well in info.wells}
     for plane in planes:
-        groups[plane.key.well].append(plane)
-    with atomic_path(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for well, rows in groups.items():
-            keys, paths, sizes, mtimes, xs, ys, zs, pixels = zip(*rows, strict=True)
-            _, fields, channels, z, timepoints, projections = zip(*keys, strict=True)
-            columns = [[well] * len(rows), fields, channels, z, timepoints, [str(p) for p in projections], paths]
-            columns += [xs, ys, zs, pixels, sizes, mtimes]
-            arrays = [pa.array(column, type_.type) for column, type_ in zip(columns, schema, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=len(rows))
+        groups.setdefault(plane.key.well, []).append(plane)
+    if len(groups) > len(info.wells) or not all(groups.values()):
+        raise ValueError(f"planes of wells {sorted(groups)} do not make the wells {list(info.wells)} of the plate")
+    rows = [plane for group in groups.values() for plane in group]
+    keys = [row.key for row in rows]
+    columns: list[list[Any]] = [[key[column] for key in keys] for column in range(6)]
+    columns[5] = [str.__str__(projection) for projection in columns[5]]
+    columns += [[row[column] for row in rows] for column in (1, 4, 5, 6, 7, 2, 3)]
+    arrays = [_array(column, entry.type) for column, entry in zip(columns, schema, strict=True)]
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    # Groups are small: dictionaries, statistics and zstd's set-up cost three times what writing does.
+    options: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+    with atomic_path(path) as part, pq.ParquetWriter(part, schema, **options) as writer:
+        start = 0
+        for group in groups.values():
+            writer.write_table(table.slice(start, len(group)), row_group_size=len(group))
+            start += len(group)
 
 
-def _open(path: str | os.PathLike[str]) -> Any:
+def _array(values: Sequence[Any], kind: Any) -> Any:
+    """Return a column by its buffers; whatever Arrow makes from Python objects imports pandas first."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind):
+        return text_column(values)
+    numbers = np.array(values, kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+@contextmanager
+def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, pa.ArrowException) as error:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"plate index {os.fspath(path)} does not exist; the plate was not read yet") from error
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, WellfieldError):
+            raise
         raise StorageError(
             f"{os.fspath(path)} is no plate index: {error}. Delete it to have the plate read again"
         ) from error
@@ -173,23 +206,30 @@ def read_info(path: str | os.PathLike[str]) -> PlateInfo:
 
 
 def read_index(path: str | os.PathLike[str], wells: Iterable[str] | None = None) -> tuple[PlateInfo, list[PlaneRecord]]:
-    """Return the plate's metadata and its planes; those of *wells* only, if given, reading no other row group."""
+    """Return the plate's metadata and its planes; those of *wells* only, if given, reading no other row group.
+
+    Raises
+    ------
+    DataNotFoundError
+        There is no such file.
+    MissingPlaneError
+        The plate has no plane of one of *wells*.
+    """
     with _open(path) as file:
         info = _info(file, path)
-        groups = [info.wells.index(well) for well in (info.wells if wells is None else wells)]
+        numbers = {well: number for number, well in enumerate(info.wells)}
+        wanted = info.wells if wells is None else tuple(wells)
+        if absent := [well for well in wanted if well not in numbers]:
+            raise MissingPlaneError(
+                f"plate {info.plate} has no plane of well {', '.join(absent)}; it has {', '.join(info.wells)}"
+            )
+        groups = [numbers[well] for well in wanted]
         table = file.read_row_groups(groups).to_pydict()
-    keys = zip(
-        table["well"],
-        table["field"],
-        table["channel"],
-        table["z"],
-        table["timepoint"],
-        table["projection"],
-        strict=True,
-    )
+    kinds = {kind.value: kind for kind in Projection}
+    projections = [kinds[name] for name in table["projection"]]
+    columns = (table[name] for name in ("well", "field", "channel", "z", "timepoint"))
+    keys = map(PlaneKey, *columns, projections)
     rest = (
         table[name] for name in ("path", "size", "mtime_ns", "stage_x_um", "stage_y_um", "stage_z_um", "pixel_size_um")
     )
-    return info, [
-        PlaneRecord(PlaneKey(*key[:5], Projection(key[5])), *row) for key, *row in zip(keys, *rest, strict=True)
-    ]
+    return info, list(map(PlaneRecord, keys, *rest))

@@ -44,12 +44,15 @@ def read_plate_map(path: str | os.PathLike[str]) -> dict[str, WellTreatment]:
                     f"separated by commas; found {reader.fieldnames}"
                 )
             treatments: dict[str, WellTreatment] = {}
-            for number, row in enumerate(reader, start=2):
-                entry = _read_row(row, where=f"plate map {source}, line {number}")
+            for row in reader:
+                where = f"plate map {source}, line {reader.line_num}"
+                if None in row:
+                    raise ConfigError(f"{where}: more values than columns; quote a value that holds a comma")
+                entry = _read_row(row, where=where)
                 if entry.well in treatments:
-                    raise ConfigError(f"plate map {source}, line {number}: well {entry.well} is listed twice")
+                    raise ConfigError(f"{where}: well {entry.well} is listed twice")
                 treatments[entry.well] = entry
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"plate map {source} cannot be read: {error}") from error
     return treatments
 

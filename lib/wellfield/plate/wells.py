@@ -24,8 +24,10 @@ def row_name(row: int) -> str:
 def row_number(letters: str) -> int:
     """Return the 0-based row of its letters: ``A`` → 0, ``AF`` → 31."""
     letters = letters.upper()
-    number = ord(letters) - 65 if len(letters) == 1 else 26 * (ord(letters[0]) - 64) + ord(letters[1]) - 65
-    if not 0 <= number < MAX_ROWS:
+    number = MAX_ROWS
+    if letters.isascii() and letters.isalpha() and len(letters) <= 2:
+        number = ord(letters) - 65 if len(letters) == 1 else 26 * (ord(letters[0]) - 64) + ord(letters[1]) - 65
+    if number >= MAX_ROWS:
         raise WellNameError(f"row {letters!r} is outside a plate; expected A to {row_name(MAX_ROWS - 1)}")
     return number
 
@@ -42,7 +44,10 @@ def split_well(name: str) -> tuple[int, int]:
     match = _WELL.fullmatch(name.strip())
     if match is None:
         raise WellNameError(f"{name!r} is no well name; expected one such as A01, between A01 and AF48")
-    row, column = row_number(match[1]), int(match[2]) - 1
+    try:
+        row, column = row_number(match[1]), int(match[2]) - 1
+    except WellNameError as error:
+        raise WellNameError(f"{name!r} is no well name: {error}") from None
     if column >= MAX_COLUMNS:
         raise WellNameError(f"column {column + 1} of {name!r} is outside a plate; expected 1 to {MAX_COLUMNS}")
     return row, column

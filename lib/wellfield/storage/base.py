@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -76,7 +76,7 @@ class ReadableBackend(DataSink):
 
     @abstractmethod
     def list_files(
-        self, directory: PathLike, *, extensions: Iterable[str] | None = None, recursive: bool = False
+        self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
         """Return the paths of the objects in *directory*, naturally sorted, as :meth:`load` takes them.
 
@@ -112,6 +112,9 @@ class VirtualBackend(ReadableBackend):
         """Return the file name that *metadata* (well, field, channel, z, timepoint, projection) stands for."""
 
 
-def has_extension(name: str, extensions: Iterable[str] | None) -> bool:
+def has_extension(name: str, extensions: Collection[str] | None) -> bool:
     """Tell whether *name* ends with one of *extensions* in any case of letters; ``None`` takes every name."""
-    return extensions is None or name.lower().endswith(tuple(e.lower() for e in extensions))
+    if extensions is None:
+        return True
+    wanted = (extensions,) if isinstance(extensions, str) else extensions
+    return name.lower().endswith(tuple(extension.lower() for extension in wanted))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class DiskStorageBackend(StorageBackend):
         return Path(path).is_dir()
 
     def list_files(
-        self, directory: PathLike, *, extensions: Iterable[str] | None = None, recursive: bool = False
+        self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
         """Return the paths of the files in *directory*, without unfinished writes."""
         found: list[str] = []
@@ -62,18 +62,18 @@ class DiskStorageBackend(StorageBackend):
                 os.path.join(root, name) for name in names if has_extension(name, extensions) and not is_part(name)
             ]
             folders[:] = [name for name in folders if recursive and not is_part(name)]
-        return natsorted(found)
+        return natsorted(sorted(found))  # names such as A1 and A01 are equal to the natural order
 
     def list_dir(self, path: PathLike) -> list[str]:
         """Return the names in a folder, without unfinished writes."""
-        return natsorted(name for name in os.listdir(self._folder(path)) if not is_part(name))
+        return natsorted(sorted(name for name in os.listdir(self._folder(path)) if not is_part(name)))
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
         try:
             Path(directory).mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise StorageError(f"{os.fspath(directory)} is a file, not a folder") from error
+        except OSError as error:
+            raise StorageError(f"folder {os.fspath(directory)} cannot be made: {error.strerror}") from error
 
     def delete(self, path: PathLike) -> None:
         """Remove one file or one empty folder."""
@@ -90,7 +90,11 @@ class DiskStorageBackend(StorageBackend):
 
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder and everything in it."""
-        shutil.rmtree(self._folder(path))
+        folder = self._folder(path)
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be removed: {error.strerror or error}") from error
 
     def _folder(self, path: PathLike) -> Path:
         folder = Path(path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from wellfield.errors import StorageError
+from wellfield.errors import StorageError, UnsupportedOperationError
 from wellfield.storage.base import IMAGE_EXTENSIONS, DataSink, PathLike, ReadableBackend, StorageBackend
 
 
@@ -48,13 +48,13 @@ class FileManager:
     def _readable(self, name: str) -> ReadableBackend:
         backend = self.backend(name)
         if not isinstance(backend, ReadableBackend):
-            raise StorageError(f"storage backend {str(name)!r} only takes data")
+            raise UnsupportedOperationError(f"storage backend {str(name)!r} only takes data, it gives none back")
         return backend
 
     def _storage(self, name: str) -> StorageBackend:
         backend = self.backend(name)
         if not isinstance(backend, StorageBackend):
-            raise StorageError(f"storage backend {str(name)!r} cannot be changed")
+            raise UnsupportedOperationError(f"storage backend {str(name)!r} cannot be changed: it is read-only")
         return backend
 
     def save(self, data: Any, path: PathLike, backend: str, **kwargs: Any) -> None:
@@ -86,13 +86,13 @@ class FileManager:
         return self._readable(backend).is_dir(path)
 
     def list_files(
-        self, directory: PathLike, backend: str, *, extensions: Iterable[str] | None = None, recursive: bool = False
+        self, directory: PathLike, backend: str, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
         """Return the paths of the objects in a folder, naturally sorted, as :meth:`load` takes them."""
         return self._readable(backend).list_files(directory, extensions=extensions, recursive=recursive)
 
     def list_image_files(
-        self, directory: PathLike, backend: str, *, extensions: Iterable[str] | None = None, recursive: bool = False
+        self, directory: PathLike, backend: str, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
         """Return the paths of the images in a folder, naturally sorted."""
         return self.list_files(directory, backend, extensions=extensions or IMAGE_EXTENSIONS, recursive=recursive)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from abc import ABCMeta
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from wellfield.storage.base import DataSink
 
 STORAGE_BACKENDS: dict[str, type[DataSink]] = {}
+
+_LOG = logging.getLogger(__name__)
 
 _BUILT_IN = (
     "wellfield.storage.memory",
@@ -69,15 +72,24 @@ def get_backend_instance(name: str) -> DataSink:
 
 
 def create_storage_registry() -> dict[str, DataSink]:
-    """Return one new instance of every backend that can be made without arguments, by name."""
+    """Return one new instance of every backend that can be made without arguments, by name.
+
+    A backend whose library is missing is left out; asking for it by :func:`get_backend_instance` says what to install.
+    """
     discover_all_backends()
-    return {name: cls() for name, cls in STORAGE_BACKENDS.items() if not _needs_arguments(cls)}
+    registry: dict[str, DataSink] = {}
+    for name, cls in STORAGE_BACKENDS.items():
+        if not _needs_arguments(cls):
+            try:
+                registry[name] = cls()
+            except ImportError as error:
+                _LOG.debug("storage backend %s is not available: %s", name, error)
+    return registry
 
 
 def _needs_arguments(cls: type[DataSink]) -> bool:
     return any(
-        parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         for parameter in inspect.signature(cls).parameters.values()
     )
 

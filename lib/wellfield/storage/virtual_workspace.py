@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +17,9 @@ from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import canonical_well
 from wellfield.storage.backend import Backend
 from wellfield.storage.base import PathLike, VirtualBackend, has_extension
+
+# Absolute, with a drive letter, with a backslash (a separator elsewhere), with "..", or no path at all.
+_ESCAPE = re.compile(r"^/|^.:|\\|(?:^|/)\.\.(?:/|$)|^$|\0")
 
 
 class VirtualWorkspaceBackend(VirtualBackend):
@@ -41,7 +45,7 @@ class VirtualWorkspaceBackend(VirtualBackend):
         self._root = Path(plate_root)
         self._mapping = dict(mapping)
         for virtual, real in self._mapping.items():
-            if real.startswith("/") or "\\" in real or ".." in real.split("/") or (len(real) > 1 and real[1] == ":"):
+            if _ESCAPE.search(real):
                 raise PathEscapeError(
                     f"mapping of {virtual} leads outside the plate: {real!r}; expected a relative path"
                 )
@@ -91,7 +95,7 @@ class VirtualWorkspaceBackend(VirtualBackend):
         return PurePosixPath(os.fspath(path)).as_posix() in self._index()
 
     def list_files(
-        self, directory: PathLike, *, extensions: Iterable[str] | None = None, recursive: bool = False
+        self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
         """Return the virtual paths in a virtual folder."""
         folder = self._folder(directory)

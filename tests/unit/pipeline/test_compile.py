@@ -32,7 +32,10 @@ def test_all_mistakes_of_all_steps_come_together_with_their_step_numbers():
         FunctionStep("max_projection", name="m", channels=["Cy5"], input="nowhere"),
     )
     assert "4 mistakes" in text
-    assert "step 1 (gausian_filter): no function is registered as 'gausian_filter'; did you mean 'gaussian_filter'?" in text
+    assert (
+        "step 1 (gausian_filter): no function is registered as 'gausian_filter'; did you mean 'gaussian_filter'?"
+        in text
+    )
     assert "step 2 (g): gaussian_filter has no parameter 'sigm'; did you mean 'sigma'?" in text
     assert "step 3 (m): no earlier step is named 'nowhere'" in text
     assert "step 3 (m): the plate has no channel 'Cy5'; it has 1 DAPI, 2 FITC" in text
@@ -93,9 +96,15 @@ def test_each_result_is_kept_until_the_last_step_that_reads_it():
     assert [step.last_use for step in plan.steps] == [3, 4, 3, 4]
 
 
-def test_a_projection_names_the_planes_of_later_steps():
-    plan = compile_steps(FunctionStep("max_projection"), FunctionStep("gaussian_filter"))
-    assert [step.projection for step in plan.steps] == [Projection.MAX, Projection.MAX]
+def test_planes_and_projections_do_not_go_into_one_store():
+    sources = {1: SourceLayers((1, 2)), 2: SourceLayers((), Projection.MAX)}
+    steps = [FunctionStep("gaussian_filter", name="g", materialize=["zarr"])]
+    with pytest.raises(
+        PipelineError, match=r"g of channel 1: z planes, g of channel 2: max projection\); project first"
+    ):
+        compile_pipeline(steps, channels=CHANNELS, sources=sources)
+    projected = [FunctionStep("max_projection", name="p", materialize=["zarr"])]
+    assert compile_pipeline(projected, channels=CHANNELS, sources=sources).steps[0].projection == Projection.MAX
 
 
 def test_a_special_input_that_nobody_makes_is_refused():

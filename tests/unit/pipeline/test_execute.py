@@ -21,8 +21,8 @@ class Sink:
     def __init__(self, memory=None):
         self.images, self.outputs, self.held, self.memory = [], [], [], memory
 
-    def image(self, step, key, channel, z, stack):
-        self.images.append((step.name, key.field, channel, tuple(z), np.array(stack)))
+    def image(self, step, key, channel, axis, stack):
+        self.images.append((step.name, key.field, channel, axis.z, np.array(stack)))
         if self.memory is not None:
             self.held.append(self.memory.nbytes)
 
@@ -69,6 +69,11 @@ def test_every_field_and_channel_goes_through_every_step():
     assert account.used == 12
 
 
+def test_the_projection_of_a_single_plane_is_a_projection():
+    sink, _ = Plate(z=(2,)).run(PROJECT)
+    assert {image[3] for image in sink.images} == {(0,)}
+
+
 def test_a_step_that_keeps_z_keeps_the_numbers_of_the_planes_that_are_there():
     missing = PlaneKey("B03", 1, 1, 2, 1)
     sink, account = Plate(leave_out=[missing]).run(FunctionStep("gaussian_filter", materialize=["tiff"]))
@@ -101,7 +106,9 @@ BROKEN = PlaneKey("B03", 2, 1, 1, 1)
 def test_an_unreadable_plane_fails_the_well_and_says_which(plane):
     with pytest.raises(StepError) as caught:
         Plate(replace={BROKEN: plane}).run(PROJECT)
-    assert "plate P1, well B03, field 2, timepoint 1, channel 1, file /raw/B03_s002_w1_z001_t001.tif" in str(caught.value)
+    assert "plate P1, well B03, field 2, timepoint 1, channel 1, file /raw/B03_s002_w1_z001_t001.tif" in str(
+        caught.value
+    )
     assert caught.value.details["file"] == "/raw/B03_s002_w1_z001_t001.tif"
 
 

@@ -1,0 +1,109 @@
+"""Small pictures of wells: made in the job of a well, put together by the plate's montage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from wellfield.errors import ArrayShapeError
+
+Array = np.ndarray[Any, Any]
+
+# An outline that only touches a block of pixels is drawn at this strength, so that it cannot vanish.
+FAINTEST_OUTLINE = 0.5
+
+
+def well_thumbnail(
+    fields: Mapping[int, tuple[Any, Any | None]],
+    *,
+    grid: tuple[int, int] | None,
+    size: int = 160,
+    field_count: int | None = None,
+) -> Array:
+    """Return a well's fields side by side, averaged down, with the outlines of their objects.
+
+    Parameters
+    ----------
+    fields:
+        Image ``[Y, X]`` and label image of the same shape, or ``None``, of each field number (from 1).
+    grid:
+        Rows and columns of fields as the microscope took them. Fields fill it row by row; where it is unknown or too
+        small for the fields, they fill a near-square.
+    size:
+        The longer side of the largest field in pixels, at most. All fields are reduced by one integer factor.
+    field_count:
+        How many fields the wells of this plate have; the highest number in *fields* by default. Gives wells that lack
+        their last fields the layout of the others.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 ``[2, h, w]``: mean intensity on the scale of the images, and coverage by outlines from 0 to 1. Places
+        without a field are nan in both.
+
+    Raises
+    ------
+    ArrayShapeError
+        No field, an image that is no plane, labels of another shape than their image.
+    """
+    if not fields or min(fields) < 1:
+        raise ArrayShapeError(f"a thumbnail needs fields, numbered from 1; got {sorted(fields)}")
+    images = {number: np.asarray(image) for number, (image, _) in fields.items()}
+    for number, image in images.items():
+        if image.ndim != 2 or image.size == 0:
+            raise ArrayShapeError(f"field {number}: expected an image [Y, X], got shape {image.shape}")
+    factor = max(1, math.ceil(max(max(image.shape) for image in images.values()) / size))
+    height = max(math.ceil(image.shape[0] / factor) for image in images.values())
+    width = max(math.ceil(image.shape[1] / factor) for image in images.values())
+    rows, columns = arrange_fields(max(*fields, field_count or 0), grid)
+    thumbnail = np.full((2, rows * height, columns * width), np.nan, dtype=np.float32)
+    for number, image in images.items():
+        row, column = divmod(number - 1, columns)
+        mean = block_sum(image, factor) / block_sum(np.ones(image.shape, dtype=np.uint8), factor)
+        y, x = row * height, column * width
+        place = np.s_[y : y + mean.shape[0], x : x + mean.shape[1]]
+        thumbnail[0][place] = mean
+        labels = fields[number][1]
+        thumbnail[1][place] = 0 if labels is None else _coverage(labels, image.shape, factor, number)
+    return thumbnail
+
+
+def arrange_fields(count: int, grid: tuple[int, int] | None) -> tuple[int, int]:
+    """Return rows and columns for *count* fields: the grid where it has room, else a near-square."""
+    if grid is not None and count <= grid[0] * grid[1]:
+        return grid
+    columns = math.isqrt(count - 1) + 1
+    return math.ceil(count / columns), columns
+
+
+def outlines(labels: Array) -> Array:
+    """Return which pixels of objects touch, up, down, left or right, a pixel that is not of the same object."""
+    edge = np.zeros(labels.shape, dtype=bool)
+    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= right
+    edge[:, :-1] |= right
+    return edge & (labels != 0)
+
+
+def block_sum(image: Array, factor: int) -> Array:
+    """Return the float64 sums over blocks of *factor* × *factor* pixels; blocks at the far edges may be smaller."""
+    if factor == 1:
+        return image.astype(np.float64)
+    by_row = np.add.reduceat(image, np.arange(0, image.shape[0], factor), axis=0, dtype=np.float64)
+    sums: Array = np.add.reduceat(by_row, np.arange(0, image.shape[1], factor), axis=1)
+    return sums
+
+
+def _coverage(labels: Any, shape: tuple[int, ...], factor: int, number: int) -> Array:
+    values = np.asarray(labels)
+    if values.shape != shape:
+        raise ArrayShapeError(f"field {number}: labels of shape {values.shape} do not fit an image of shape {shape}")
+    # A line straight through a block covers `factor` of its pixels and counts as full.
+    lines = block_sum(outlines(values), factor) / factor
+    coverage: Array = np.where(lines > 0, np.clip(lines, FAINTEST_OUTLINE, 1), 0)
+    return coverage

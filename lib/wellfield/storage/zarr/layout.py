@@ -1,0 +1,198 @@
+"""Where a plane is in an OME-Zarr plate: logical paths, folders of wells, and the grid of planes of a field."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, Self
+
+from wellfield.errors import DataNotFoundError, MissingPlaneError, PathEscapeError, StorageError, WellNameError
+from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
+from wellfield.plate.wells import canonical_well, row_name, split_well
+
+STORE_SUFFIX = ".zarr"
+LABELS = "labels"
+ATTRIBUTE = "wellfield"
+ATTRIBUTE_VERSION = 1
+
+_LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_ROW = re.compile(r"[A-Z]{1,2}")
+_COLUMN = re.compile(r"[0-9]{2}")
+
+
+class PlaneNotStoredError(MissingPlaneError, DataNotFoundError):
+    """A plane is not in a store, whether the plate never had it or the store is of other planes."""
+
+
+class StorePath(NamedTuple):
+    """A path split at its store: ``plate.zarr`` and what follows, ``""`` for the store itself."""
+
+    store: Path
+    logical: str
+
+
+class PlaneAddress(NamedTuple):
+    """One plane of a store: an image plane, or with *label* the plane of a label image."""
+
+    key: PlaneKey
+    label: str | None = None
+
+
+def split_store(path: str | os.PathLike[str]) -> StorePath:
+    """Split a path at its first component that ends with ``.zarr``.
+
+    Raises
+    ------
+    StorageError
+        No component does.
+    PathEscapeError
+        The part inside the store holds ``..``.
+    """
+    parts = Path(path).parts
+    for number, part in enumerate(parts, start=1):
+        if part.endswith(STORE_SUFFIX):
+            if ".." in parts[number:]:
+                raise PathEscapeError(f"{path} leads out of its store")
+            return StorePath(Path(*parts[:number]), "/".join(parts[number:]))
+    raise StorageError(f"{path} is in no Zarr store; expected a folder such as plate.zarr in the path")
+
+
+def parse_logical(logical: str) -> PlaneAddress | None:
+    """Return the plane that a logical path stands for, or ``None``."""
+    parts = PurePosixPath(logical).parts
+    if len(parts) == 1:
+        label = None
+    elif len(parts) == 3 and parts[0] == LABELS and _LABEL_NAME.fullmatch(parts[1]):
+        label = parts[1]
+    else:
+        return None
+    key = match_plane_name(parts[-1])
+    return None if key is None else PlaneAddress(key, label)
+
+
+def describe(key: PlaneKey, label: str | None = None) -> str:
+    """Return the words for a plane in messages."""
+    kind = "" if label is None else f"label {label!r} of "
+    depth = f"z {key.z}" if key.projection == Projection.NONE else f"projection {key.projection}"
+    return f"{kind}well {key.well}, field {key.field}, channel {key.channel}, {depth}, timepoint {key.timepoint}"
+
+
+def well_folder(store: Path, well: str) -> Path:
+    """Return the folder of a well: ``A01`` → ``plate.zarr/A/01``."""
+    return store / well_path(well)
+
+
+def well_path(well: str) -> str:
+    """Return the path of a well inside its plate: ``A01`` → ``A/01``."""
+    row, column = split_well(well)
+    return f"{row_name(row)}/{column + 1:02d}"
+
+
+def parse_chunk_name(chunk_name: str) -> str:
+    """Return the well that a batch is of: ``A01`` and ``well_A01`` → ``A01``."""
+    return canonical_well(chunk_name.removeprefix("well_"))
+
+
+def row_folders(store: Path) -> list[Path]:
+    """Return the folders of rows in a store, in plate order."""
+    if not store.is_dir():
+        return []
+    rows = [folder for folder in store.iterdir() if _ROW.fullmatch(folder.name) and folder.is_dir()]
+    return sorted(rows, key=lambda folder: (len(folder.name), folder.name))
+
+
+def stored_wells(store: Path) -> list[str]:
+    """Return the wells that have a folder in a store, in plate order."""
+    found = []
+    for row in row_folders(store):
+        for column in sorted(folder.name for folder in row.iterdir() if _COLUMN.fullmatch(folder.name)):
+            try:
+                found.append(canonical_well(row.name + column))
+            except WellNameError:
+                continue  # somebody else's folder
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneGrid:
+    """The values on the axes t, c and z of a field; a projection has the one z value 0.
+
+    z values and timepoints are evenly spaced, so that a plane that is missing in every channel leaves a gap instead of
+    moving the planes behind it.
+    """
+
+    timepoints: tuple[int, ...]
+    channels: tuple[int, ...]
+    z: tuple[int, ...]
+    projection: Projection
+
+    @classmethod
+    def of(cls, keys: Iterable[PlaneKey]) -> Self:
+        """Return the smallest grid that holds all *keys*.
+
+        Raises
+        ------
+        StorageError
+            z planes and projections, or two kinds of projection, are mixed.
+        """
+        kinds, timepoints, channels, z = (set(axis) for axis in zip(*map(_axis_values, keys), strict=True))
+        if len(kinds) > 1:
+            names = ", ".join(sorted("z planes" if k == Projection.NONE else f"projection {k}" for k in kinds))
+            raise StorageError(f"one field cannot hold {names} together; give each its own store")
+        return cls(_evenly(timepoints), tuple(sorted(channels)), _evenly(z), Projection(kinds.pop()))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Lengths of the axes t, c, z."""
+        return len(self.timepoints), len(self.channels), len(self.z)
+
+    @property
+    def z_step(self) -> int:
+        """Difference between two neighbouring z values."""
+        return self.z[1] - self.z[0] if len(self.z) > 1 else 1
+
+    def index(self, key: PlaneKey) -> tuple[int, int, int] | None:
+        """Return the position ``(t, c, z)`` of a plane, or ``None`` outside the grid."""
+        if key.projection != self.projection:
+            return None
+        try:
+            return self.timepoints.index(key.timepoint), self.channels.index(key.channel), self.z.index(key.z)
+        except ValueError:
+            return None
+
+    def keys(self, well: str, field: int) -> Iterator[PlaneKey]:
+        """Give the keys of all places in the order t, c, z."""
+        for timepoint in self.timepoints:
+            for channel in self.channels:
+                for z in self.z:
+                    yield PlaneKey(well, field, channel, z, timepoint, self.projection)
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Return the grid as JSON values."""
+        return {
+            "timepoints": list(self.timepoints),
+            "channels": list(self.channels),
+            "z": list(self.z),
+            "projection": str(self.projection),
+        }
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
+        """Return the grid that :meth:`to_attributes` wrote."""
+        timepoints, channels, z = (tuple(map(int, attributes[axis])) for axis in ("timepoints", "channels", "z"))
+        return cls(timepoints, channels, z, Projection(attributes["projection"]))
+
+
+def _axis_values(key: PlaneKey) -> tuple[Projection, int, int, int]:
+    return key.projection, key.timepoint, key.channel, key.z
+
+
+def _evenly(values: Iterable[int]) -> tuple[int, ...]:
+    ordered = sorted(values)
+    step = math.gcd(*(b - a for a, b in pairwise(ordered))) or 1
+    return tuple(range(ordered[0], ordered[-1] + 1, step))

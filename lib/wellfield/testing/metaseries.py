@@ -1,0 +1,227 @@
+"""TIFF files as MetaXpress writes them: uncompressed or deflated strips and a MetaSeries XML description.
+
+The order of the tags, their types and the two ways to lay out the file (pixels first in exports, tags first and deflate
+in database folders) follow real plates. tifffile cannot write that layout, and takes about a millisecond per file; this
+encoder takes a tenth of it, which matters to benchmarks with 100,000 tiny planes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STRIP_BYTES = 8192
+_SHORT, _LONG, _ASCII, _RATIONAL = 3, 4, 2, 5
+_SIZES = {_SHORT: 2, _LONG: 4, _RATIONAL: 8}
+
+_XML = """\
+<MetaData>
+<prop id="Description" type="string" value="%(description)s"/>
+<prop id="MetaDataVersion" type="float" value="1"/>
+<prop id="ApplicationName" type="string" value="MetaMorph"/>
+<prop id="ApplicationVersion" type="string" value="6.7.0.211"/>
+<PlaneInfo>
+<prop id="plane-type" type="string" value="plane"/>
+<prop id="pixel-size-x" type="int" value="%(width)d"/>
+<prop id="pixel-size-y" type="int" value="%(height)d"/>
+<prop id="bits-per-pixel" type="int" value="16"/>
+<prop id="autoscale-state" type="bool" value="off"/>
+<prop id="autoscale-min-percent" type="float" value="0"/>
+<prop id="autoscale-max-percent" type="float" value="0"/>
+<prop id="scale-min" type="int" value="%(low)d"/>
+<prop id="scale-max" type="int" value="%(high)d"/>
+<prop id="spatial-calibration-state" type="bool" value="on"/>
+<prop id="spatial-calibration-x" type="float" value="%(pixel_size).6g"/>
+<prop id="spatial-calibration-y" type="float" value="%(pixel_size).6g"/>
+<prop id="spatial-calibration-units" type="string" value="um"/>
+<prop id="image-name" type="string" value="%(image_name)s"/>
+<prop id="threshold-state" type="string" value="ThresholdOff"/>
+<prop id="threshold-low" type="int" value="0"/>
+<prop id="threshold-high" type="int" value="65535"/>
+<prop id="threshold-color" type="colorref" value="4080ff"/>
+<prop id="zoom-percent" type="int" value="100"/>
+<prop id="gamma" type="float" value="1"/>
+<prop id="look-up-table-type" type="string" value="by-wavelength"/>
+<prop id="look-up-table-name" type="string" value="Set By Wavelength"/>
+<prop id="photonegative-mode" type="bool" value="off"/>
+<prop id="gray-calibration-curve-fit-algorithm" type="int" value="4"/>
+<prop id="gray-calibration-values" type="float-array" value=""/>
+<prop id="gray-calibration-min" type="float" value="-1"/>
+<prop id="gray-calibration-max" type="float" value="-1"/>
+<prop id="gray-calibration-units" type="string" value=""/>
+<prop id="plane-guid" type="guid" value="{%(guid)s}"/>
+<prop id="acquisition-time-local" type="time" value="%(time)s"/>
+<prop id="modification-time-local" type="time" value="%(time)s"/>
+<prop id="stage-position-x" type="float" value="%(x).6g"/>
+<prop id="stage-position-y" type="float" value="%(y).6g"/>
+<prop id="stage-label" type="string" value="%(label)s"/>
+<prop id="z-position" type="float" value="%(z).6g"/>
+<prop id="wavelength" type="float" value="%(emission)d"/>
+<prop id="camera-binning-x" type="int" value="2"/>
+<prop id="camera-binning-y" type="int" value="2"/>
+<prop id="camera-chip-offset-x" type="float" value="0"/>
+<prop id="camera-chip-offset-y" type="float" value="0"/>
+<prop id="_IllumSetting_" type="string" value="%(wave)s"/>
+<prop id="_MagNA_" type="float" value="0.75"/>
+<prop id="_MagRI_" type="float" value="1"/>
+<prop id="_MagSetting_" type="string" value="20X Plan Apo Lambda"/>
+<prop id="_Temperature_" type="float" value="29.6"/>
+<custom-prop id="Camera Bit Depth" type="float" value="16"/>
+<custom-prop id="Exposure Time" type="string" value="100 ms"/>
+<custom-prop id="ImageXpress Micro Objective" type="string" value="20X Plan Apo Lambda"/>
+<custom-prop id="ImageXpress Micro X" type="float" value="%(x).6g"/>
+<custom-prop id="ImageXpress Micro Y" type="float" value="%(y).6g"/>
+<custom-prop id="ImageXpress Micro Z" type="float" value="%(z).6g"/>
+<custom-prop id="OffsetFromWellCenterUmX" type="float" value="%(offset_x).6g"/>
+<custom-prop id="OffsetFromWellCenterUmY" type="float" value="%(offset_y).6g"/>
+<custom-prop id="ReferenceSubtraction" type="string" value="None"/>
+<custom-prop id="ShadingCorrection" type="string" value="Off"/>
+<custom-prop id="SiteX" type="float" value="%(site_x)d"/>
+<custom-prop id="SiteY" type="float" value="%(site_y)d"/>
+%(extra)s</PlaneInfo>
+<SetInfo>
+<prop id="number-of-planes" type="int" value="1"/>
+</SetInfo>
+</MetaData>"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneTags:
+    """What the vendor's tags say about one plane; lengths are in µm, positions those of the image centre.
+
+    ``custom`` are the entries that only some planes have, such as ``Z Step`` or ``Z Projection Method``.
+    """
+
+    description: str
+    image_name: str
+    wave: str
+    emission_nm: int
+    label: str
+    taken: datetime
+    guid: UUID
+    pixel_size_um: float
+    stage_x_um: float
+    stage_y_um: float
+    stage_z_um: float
+    offset_x_um: float
+    offset_y_um: float
+    site_x: int
+    site_y: int
+    custom: tuple[tuple[str, str | float], ...] = ()
+
+
+def metaseries_xml(pixels: NDArray[np.uint16], tags: PlaneTags) -> str:
+    """Describe a plane as MetaXpress does in the tag ``ImageDescription``."""
+    extra = "".join(
+        f'<custom-prop id="{_quoted(name)}" type="string" value="{_quoted(value)}"/>\n'
+        if isinstance(value, str)
+        else f'<custom-prop id="{_quoted(name)}" type="float" value="{value:.6g}"/>\n'
+        for name, value in tags.custom
+    )
+    return _XML % {
+        "description": _quoted(tags.description),
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "low": pixels.min(),
+        "high": pixels.max(),
+        "pixel_size": tags.pixel_size_um,
+        "image_name": _quoted(tags.image_name),
+        "guid": str(tags.guid).upper(),
+        "time": _clock(tags.taken),
+        "x": tags.stage_x_um,
+        "y": tags.stage_y_um,
+        "z": tags.stage_z_um,
+        "label": _quoted(tags.label),
+        "emission": tags.emission_nm,
+        "wave": _quoted(tags.wave),
+        "offset_x": tags.offset_x_um,
+        "offset_y": tags.offset_y_um,
+        "site_x": tags.site_x,
+        "site_y": tags.site_y,
+        "extra": extra,
+    }
+
+
+def encode_metaseries(pixels: NDArray[np.uint16], tags: PlaneTags, *, deflate: bool = False) -> bytes:
+    """Encode one plane as a little-endian TIFF file.
+
+    Parameters
+    ----------
+    pixels:
+        The plane, ``[Y, X]`` uint16.
+    tags:
+        Its metadata.
+    deflate:
+        Write as in database folders: tags before pixels, deflated strips, a TIFF date. Otherwise as in exports: plain
+        strips before the tags, and the vendor's own date.
+    """
+    height, width = pixels.shape
+    rows = min(height, max(1, _STRIP_BYTES // (2 * width)))
+    raw = np.ascontiguousarray(pixels, dtype="<u2").tobytes()
+    strips = [raw[start : start + 2 * width * rows] for start in range(0, len(raw), 2 * width * rows)]
+    if deflate:
+        strips = [zlib.compress(strip) for strip in strips]
+    stored = b"".join(strips)
+    counts = [len(strip) for strip in strips]
+    taken = f"{tags.taken:%Y:%m:%d %H:%M:%S}" if deflate else _clock(tags.taken)
+    offsets = [0] * len(strips)
+    fields: list[tuple[int, int, list[int] | bytes]] = [
+        (254, _LONG, [2]),
+        (256, _SHORT, [width]),
+        (257, _SHORT, [height]),
+        (258, _SHORT, [16]),
+        (259, _SHORT, [8 if deflate else 1]),
+        (262, _SHORT, [1]),
+        (270, _ASCII, metaseries_xml(pixels, tags).encode("ascii", "xmlcharrefreplace") + b"\0"),
+        (273, _LONG, offsets),
+        (274, _SHORT, [1]),
+        (277, _SHORT, [1]),
+        (278, _SHORT, [rows]),
+        (279, _LONG, counts),
+    ]
+    if deflate:
+        fields += [(282, _RATIONAL, [1, 1]), (283, _RATIONAL, [1, 1]), (296, _SHORT, [2])]
+    fields += [(305, _ASCII, b"MetaSeries\0"), (306, _ASCII, taken.encode("ascii") + b"\0")]
+
+    padding = b"\0" * (len(stored) % 2)
+    directory_at = 8 if deflate else 8 + len(stored) + len(padding)
+    first_strip = directory_at + len(_directory(fields, directory_at)) if deflate else 8
+    for index, count in enumerate(counts):
+        offsets[index] = first_strip
+        first_strip += count
+    directory = _directory(fields, directory_at)
+    header = struct.pack("<2sHI", b"II", 42, directory_at)
+    return header + (directory + stored if deflate else stored + padding + directory)
+
+
+def _directory(fields: list[tuple[int, int, list[int] | bytes]], at: int) -> bytes:
+    """Pack an image file directory and, behind it, the values that do not fit into four bytes."""
+    behind = at + 2 + 12 * len(fields) + 4
+    entries, values = [struct.pack("<H", len(fields))], b""
+    for code, kind, value in fields:
+        if isinstance(value, bytes):
+            packed, count = value, len(value)
+        else:
+            packed = struct.pack(f"<{len(value)}{'H' if kind == _SHORT else 'I'}", *value)
+            count = len(packed) // _SIZES[kind]
+        if len(packed) > 4:
+            entries.append(struct.pack("<HHII", code, kind, count, behind + len(values)))
+            values += packed + b"\0" * (len(packed) % 2)
+        else:
+            entries.append(struct.pack("<HHI4s", code, kind, count, packed))
+    return b"".join(entries) + bytes(4) + values
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y%m%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
+def _quoted(text: str) -> str:
+    return escape(text, {'"': "&#34;", "\r": "&#13;", "\n": "&#10;"})

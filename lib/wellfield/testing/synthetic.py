@@ -1,0 +1,290 @@
+"""The example plate: a dose-response experiment on an ImageXpress, made up, with the true number of nuclei.
+
+``python -m wellfield.testing.synthetic FOLDER`` writes it. A compound makes cells die and the survivors light up; the
+plate has its negative and positive controls and four doses between. The same arguments give the same bytes, and every
+field has its own random numbers, so that any choice of wells gives the same files for those wells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellfield.errors import ConfigError, StorageError
+from wellfield.plate.keys import FieldKey, PlaneKey
+from wellfield.plate.platemap import COLUMNS, WellTreatment
+from wellfield.plate.wells import canonical_well, split_well
+from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
+from wellfield.testing.nuclei import Nucleus, place_nuclei, render_field
+
+WAVES = (
+    Wave(name="DAPI", emission_nm=452),
+    Wave(name="FITC", emission_nm=536),
+    Wave(name="Texas Red", emission_nm=624),
+    Wave(name="Cy5", emission_nm=692),
+)
+DOSES_UM = (0.1, 0.5, 2.0, 10.0)
+HALF_MAXIMAL_UM, HILL_SLOPE = 1.0, 1.4
+NUCLEI_UNTREATED, NUCLEI_KILLED = 60, 17
+"""Mean number of nuclei in a field of 512 × 512 pixels without a response and with a full one."""
+
+_FORMAT = 1  # raise it when the same arguments give other bytes than before
+_NOTE = "synthetic.json"
+
+
+class ExampleFiles(NamedTuple):
+    """Where the example lies: the plate folder, and beside it what is known about its wells."""
+
+    plate: Path
+    plate_map: Path
+    truth: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamplePlate:
+    """A synthetic plate with known truth.
+
+    Parameters
+    ----------
+    wells:
+        Wells to write. What is in a well follows from its position, see :func:`treatment_of`.
+    fields, channels, z, timepoints:
+        What is acquired in each well. Fields lie on the smallest grid that is about square. Channel 1 shows nuclei, the
+        others markers. Timepoints are independent of each other.
+    size:
+        Height and width of a plane in pixels. The number of nuclei goes with the area; a field has at least one.
+    touching:
+        Fraction of nuclei placed against another.
+    pixel_size_um, z_spacing_um:
+        Calibration.
+    seed:
+        Source of everything random.
+
+    Raises
+    ------
+    ConfigError
+        An argument is out of range.
+    """
+
+    wells: tuple[str, ...] = ("B02", "B03", "B04", "B05", "C02", "C03", "C04", "C05")
+    fields: int = 4
+    channels: int = 2
+    z: int = 3
+    timepoints: int = 1
+    size: int = 512
+    touching: float = 0.35
+    pixel_size_um: float = 0.65
+    z_spacing_um: float = 3.0
+    seed: int = 20240115
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wells", tuple(sorted(map(canonical_well, self.wells), key=split_well)))
+        for name, lowest, highest in (
+            ("fields", 1, 999),
+            ("channels", 1, len(WAVES)),
+            ("z", 1, 99),
+            ("timepoints", 1, 999),
+            ("size", 32, 4096),
+            ("touching", 0, 1),
+            ("seed", 0, math.inf),
+        ):
+            value = getattr(self, name)
+            if not lowest <= value <= highest:
+                raise ConfigError(f"example plate: {name} is {value}; expected {lowest} to {highest}")
+        self.layout()
+
+    def layout(self) -> ImageXpressPlate:
+        """Return the vendor's side of the plate."""
+        columns = math.ceil(math.sqrt(self.fields))
+        rows = math.ceil(self.fields / columns)
+        signs = "x" * self.fields + "." * (rows * columns - self.fields)
+        return ImageXpressPlate(
+            wells=self.wells,
+            site_mask=tuple(signs[start : start + columns] for start in range(0, len(signs), columns)),
+            waves=WAVES[: self.channels],
+            size=(self.size, self.size),
+            z_steps=self.z,
+            timepoints=self.timepoints,
+            pixel_size_um=self.pixel_size_um,
+            z_spacing_um=self.z_spacing_um,
+            seed=self.seed,
+        )
+
+    def nuclei(self, field: FieldKey) -> tuple[Nucleus, ...]:
+        """Return the nuclei of a field: those whose centre lies in it, and no others are drawn."""
+        rng = self._rng(field, 0)
+        response = response_of(treatment_of(field.well))
+        mean = (NUCLEI_UNTREATED + (NUCLEI_KILLED - NUCLEI_UNTREATED) * response) * (self.size / 512) ** 2
+        count = max(1, round(rng.normal(mean, 0.5 * math.sqrt(mean))))
+        return place_nuclei(rng, size=self.size, count=count, touching=self.touching, response=response)
+
+    def pixels(self, field: FieldKey) -> NDArray[np.uint16]:
+        """Return the planes of a field, ``[C, Z, Y, X]``."""
+        return render_field(self.nuclei(field), self._rng(field, 1), size=self.size, channels=self.channels, z=self.z)
+
+    def field_keys(self) -> list[FieldKey]:
+        """Return all fields of the plate."""
+        return [
+            FieldKey(well, field, timepoint)
+            for well in self.wells
+            for field in range(1, self.fields + 1)
+            for timepoint in range(1, self.timepoints + 1)
+        ]
+
+    def write(self, folder: str | os.PathLike[str]) -> ExampleFiles:
+        """Write the plate and, beside it, ``plate_map.csv`` and ``truth.csv``.
+
+        A complete example of the same arguments is left as it is; one whose writing was interrupted is written again.
+
+        Raises
+        ------
+        StorageError
+            The folder holds something else, or an example of other arguments.
+        """
+        folder, layout = Path(folder), self.layout()
+        found = ExampleFiles(folder / layout.name, folder / "plate_map.csv", folder / "truth.csv")
+        note = folder / _NOTE
+        made = {"format": _FORMAT, "arguments": json.loads(json.dumps(asdict(self)))}
+        if self._is_complete(folder, note, made):
+            return found
+        self._refuse_strangers(folder, note, made, found)
+
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(note, json.dumps({**made, "complete": False}, indent=2))
+
+        @lru_cache(maxsize=1)
+        def field_pixels(field: FieldKey) -> NDArray[np.uint16]:
+            return self.pixels(field)
+
+        def plane(key: PlaneKey) -> NDArray[np.uint16]:
+            pixels: NDArray[np.uint16] = field_pixels(key.field_key)[key.channel - 1, key.z - 1]
+            return pixels
+
+        write_imagexpress(folder, layout, plane)
+        _write_csv(found.plate_map, COLUMNS, map(_plate_map_row, self.wells))
+        counts = ((*field, len(self.nuclei(field))) for field in self.field_keys())
+        _write_csv(found.truth, ("well", "field", "timepoint", "nuclei"), counts)
+        _replace(note, json.dumps({**made, "complete": True}, indent=2))
+        return found
+
+    def _rng(self, field: FieldKey, stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *split_well(field.well), field.field, field.timepoint, stream])
+
+    def _is_complete(self, folder: Path, note: Path, made: dict[str, object]) -> bool:
+        layout = self.layout()
+        return _read_note(note) == {**made, "complete": True} and all(
+            path.is_file()
+            for path in (
+                folder / "plate_map.csv",
+                folder / "truth.csv",
+                *(folder / inner / layout.htd_name for inner in layout.folders()),
+                *(file.path for file in layout.files(folder)),
+            )
+        )
+
+    def _refuse_strangers(self, folder: Path, note: Path, made: dict[str, object], found: ExampleFiles) -> None:
+        if not folder.exists():
+            return
+        advice = "choose an empty folder, or remove what is in this one"
+        if not folder.is_dir():
+            raise StorageError(f"{folder} is a file, not a folder to write the example plate into")
+        known = _read_note(note)
+        if known is not None and {**known, "complete": True} != {**made, "complete": True}:
+            raise StorageError(f"{folder} holds an example plate made with other arguments ({note.name}); {advice}")
+        own = {note, _draft(note), *found} if known is not None else set()
+        strangers = sorted(path.name for path in folder.iterdir() if path not in own)
+        if known is not None and found.plate.exists():
+            layout = self.layout()
+            images = {file.path for file in layout.files(folder)}
+            images |= {folder / inner / layout.htd_name for inner in layout.folders()}
+            inside = (path for path in found.plate.rglob("*") if not path.is_dir() and path not in images)
+            strangers += sorted(str(path.relative_to(folder)) for path in inside)
+        if strangers:
+            more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+            raise StorageError(f"{folder} holds other things ({', '.join(strangers[:3])}{more}); {advice}")
+
+
+def treatment_of(well: str) -> WellTreatment:
+    """Return what is in a well.
+
+    The pattern repeats every four columns from column 2 on: negative control, two doses, positive control. Odd and even
+    rows take turns with the low and the high doses.
+    """
+    row, column = split_well(well)
+    phase = (column - 1) % 4
+    if phase == 0:
+        return WellTreatment(well, "DMSO", None, "", "negative")
+    if phase == 3:
+        return WellTreatment(well, "staurosporine", 1.0, "µM", "positive")
+    return WellTreatment(well, "compound A", DOSES_UM[2 * ((row - 1) % 2) + phase - 1], "µM", "")
+
+
+def response_of(treatment: WellTreatment) -> float:
+    """Return the mean response of cells to a treatment, from 0 to 1; for doses, Hill's equation."""
+    if treatment.control:
+        return 1.0 if treatment.control == "positive" else 0.0
+    relative = math.pow((treatment.concentration or 0.0) / HALF_MAXIMAL_UM, HILL_SLOPE)
+    return relative / (1 + relative)
+
+
+def _plate_map_row(well: str) -> tuple[str, ...]:
+    treatment = treatment_of(well)
+    concentration = "" if treatment.concentration is None else f"{treatment.concentration:g}"
+    return treatment.well, treatment.treatment, concentration, treatment.unit, treatment.control
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _read_note(note: Path) -> dict[str, object] | None:
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a small file in one go, so that it is never half there."""
+    draft = _draft(path)
+    draft.write_text(text + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_suffix(".part")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the example plate into the folder named on the command line, and print where it is."""
+    parser = argparse.ArgumentParser(prog="python -m wellfield.testing.synthetic", description=main.__doc__)
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="empty or new; the plate's folder comes inside")
+    folder = parser.parse_args(arguments).folder
+    try:
+        found = ExamplePlate().write(folder)
+    except StorageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for name, path in found._asdict().items():
+        print(f"{name.replace('_', ' ')}: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

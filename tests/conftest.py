@@ -1,0 +1,50 @@
+"""What all tests share: where the real plates are, and that nothing is skipped where everything is required."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+MAY_SKIP = ("gpu", "conda")
+
+
+def required() -> bool:
+    """Tell whether every test must run (``REQUIRE_ALL=1``, as CI sets it)."""
+    return os.environ.get("REQUIRE_ALL") == "1"
+
+
+@pytest.fixture(scope="session")
+def real_plates() -> Path:
+    """Folder of real plates: ``WELLFIELD_PLATES``, or ``../shared/plates`` beside the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "plates"
+    folder = Path(os.environ.get("WELLFIELD_PLATES") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no real plates in {folder}; set WELLFIELD_PLATES")
+    return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where everything is required."""
+    report = yield
+    expected = hasattr(report, "wasxfail") or any(item.get_closest_marker(name) for name in MAY_SKIP)
+    if report.skipped and required() and not expected:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"REQUIRE_ALL=1, but {item.nodeid} was skipped: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Do the same for a module that skips itself."""
+    report = yield
+    if report.skipped and required():
+        report.outcome, report.longrepr = "failed", f"REQUIRE_ALL=1, but {collector.nodeid} skips itself"
+    return report

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wellfield.errors import StorageError, UnsupportedOperationError
+from wellfield.storage import Backend, DataSink, FileManager, create_storage_registry
+
+
+class Sink(DataSink):
+    """Takes data and gives none; not registered."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, Any] = {}
+
+    def save(self, data: Any, identifier: Any, **kwargs: Any) -> None:
+        self.taken[str(identifier)] = data
+
+
+@pytest.fixture
+def manager() -> FileManager:
+    return FileManager(create_storage_registry())
+
+
+@pytest.mark.parametrize("name", [Backend.MEMORY, "memory", Backend.DISK, "disk"])
+def test_backends_are_named_by_text_or_member(manager: FileManager, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "folder" / "a.npy"
+    manager.save(np.arange(3), path, name)
+    assert manager.load(str(path), str(name)).tolist() == [0, 1, 2]
+    assert manager.exists(path, name)
+    assert manager.is_file(path, name)
+    assert manager.is_dir(path.parent, name)
+    assert manager.list_dir(path.parent, name) == ["a.npy"]
+    assert manager.list_files(path.parent, name) == [str(path)]
+    manager.ensure_directory(path.parent / "sub", name)
+    manager.delete(path, name)
+    assert manager.list_dir(path.parent, name) == ["sub"]
+    manager.delete_all(path.parent, name)
+    assert not manager.exists(path.parent, name)
+
+
+def test_backends_do_not_see_each_others_data(manager: FileManager, tmp_path: Path) -> None:
+    manager.save("x", tmp_path / "a.txt", "memory")
+    assert not manager.exists(tmp_path / "a.txt", "disk")
+
+
+def test_an_unknown_backend_is_an_error_listing_the_known(manager: FileManager) -> None:
+    for operation in (
+        lambda: manager.load("a", "dsik"),
+        lambda: manager.save(1, "a", "dsik"),
+        lambda: manager.exists("a", "dsik"),
+        lambda: manager.delete("a", "dsik"),
+    ):
+        with pytest.raises(StorageError, match=r"no storage backend 'dsik' here; known: disk, memory"):
+            operation()
+
+
+def test_batches_keep_order(manager: FileManager, tmp_path: Path) -> None:
+    for name in ("memory", "disk"):
+        paths = [tmp_path / f"{number}.txt" for number in (3, 1, 2)]
+        manager.save_batch(["3", "1", "2"], paths, name)
+        assert manager.load_batch(paths, name) == ["3", "1", "2"]
+
+
+def test_image_listings_hold_images_only(manager: FileManager) -> None:
+    for name in ("a.tif", "b.TIFF", "c.png", "d.npy", "e.txt", "sub/f.tif"):
+        manager.save(0, f"/p/{name}", "memory")
+    assert manager.list_image_files("/p", "memory") == ["/p/a.tif", "/p/b.TIFF", "/p/c.png", "/p/d.npy"]
+    assert manager.list_image_files("/p", "memory", extensions=[".png"]) == ["/p/c.png"]
+    assert len(manager.list_image_files("/p", "memory", recursive=True)) == 5
+
+
+def test_a_sink_takes_data_and_refuses_to_give_any() -> None:
+    sink = Sink()
+    manager = FileManager({"sink": sink})
+    manager.save_batch([1, 2], ["a", "b"], "sink")
+    assert sink.taken == {"a": 1, "b": 2}
+    for operation in (
+        lambda: manager.load("a", "sink"),
+        lambda: manager.list_files("a", "sink"),
+        lambda: manager.delete("a", "sink"),
+    ):
+        with pytest.raises(UnsupportedOperationError, match="'sink'"):
+            operation()
+
+
+def test_two_managers_with_their_own_registries_do_not_mix() -> None:
+    first, second = FileManager(create_storage_registry()), FileManager(create_storage_registry())
+    first.save(1, "a", "memory")
+    assert not second.exists("a", "memory")
+
+
+def test_the_registry_is_taken_as_it_is_at_that_time() -> None:
+    registry = create_storage_registry()
+    manager = FileManager(registry)
+    registry.clear()
+    manager.save(1, "a", "memory")

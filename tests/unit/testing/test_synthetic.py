@@ -1,0 +1,544 @@
+"""The synthetic plates say the truth about themselves, and look like the vendor's."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from wellfield.errors import ArrayShapeError, ConfigError, StorageError
+from wellfield.plate.keys import FieldKey, PlaneKey, Projection
+from wellfield.plate.platemap import read_plate_map
+from wellfield.testing.imagexpress_writer import ImageXpressPlate, Style, Wave, write_imagexpress
+from wellfield.testing.synthetic import ExampleFiles, ExamplePlate, main, response_of, treatment_of
+
+SMALL = ExamplePlate(wells=("B02", "C05"), fields=2, size=96)
+GUID = r"[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}"
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def metadata(path: Path) -> dict[str, object]:
+    with tifffile.TiffFile(path) as tif:
+        assert tif.is_metaseries
+        assert tif.metaseries_metadata is not None
+        return tif.metaseries_metadata["PlaneInfo"]
+
+
+def htd(path: Path) -> dict[str, list[str]]:
+    lines = path.read_bytes().decode("latin-1").split("\r\n")
+    assert lines.pop() == ""
+    pairs = [line.split(", ", 1) for line in lines if line != '"EndFile"']
+    return {key.strip('"'): [value.strip('"') for value in values.split(", ")] for key, values in pairs}
+
+
+def numbered(key: PlaneKey) -> np.ndarray:
+    """Pixels that tell which plane they belong to; later z are brighter on one side, earlier on the other."""
+    code = 1000 * key.timepoint + 100 * key.channel + 10 * key.field
+    return np.array([[code + key.z, code - key.z], [code, code]], np.uint16)
+
+
+def write_numbered(folder: Path, **options: object) -> tuple[ImageXpressPlate, dict[str, object]]:
+    """Write 2 × 2 pixel planes; return the plate and what each file, by its path in the plate folder, holds."""
+    plate = ImageXpressPlate(**{"size": (2, 2), "wells": ("B02",), "site_mask": ("x",), **options})
+    files = write_imagexpress(folder, plate, numbered)
+    assert {file.path for file in files} == {path for path in folder.rglob("*") if path.suffix.lower() == ".tif"}
+    assert len({file.path for file in files}) == len(files)
+    return plate, {str(file.path.relative_to(folder / plate.name)): file for file in files}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> ExampleFiles:
+    return SMALL.write(tmp_path_factory.mktemp("small"))
+
+
+# --- the example plate ---------------------------------------------------------------------------------------------
+
+
+def test_same_arguments_give_equal_bytes(small: ExampleFiles, tmp_path: Path) -> None:
+    SMALL.write(tmp_path)
+    assert checksums(tmp_path) == checksums(small.plate.parent)
+    assert len(checksums(tmp_path)) == 2 * 2 * 2 * 3 + 5 + 3  # planes, HTD files, tables and the note
+
+
+def test_another_seed_gives_other_pixels_and_other_guids(small: ExampleFiles, tmp_path: Path) -> None:
+    other = replace(SMALL, seed=SMALL.seed + 1).write(tmp_path)
+    name = "TimePoint_1/ZStep_2/Plate_1_B02_s1_w1.TIF"
+    assert not np.array_equal(tifffile.imread(other.plate / name), tifffile.imread(small.plate / name))
+    assert metadata(other.plate / name)["plane-guid"] != metadata(small.plate / name)["plane-guid"]
+
+
+def test_a_well_is_the_same_whichever_wells_are_written_with_it(small: ExampleFiles, tmp_path: Path) -> None:
+    replace(SMALL, wells=("C05",)).write(tmp_path / "alone")
+    replace(SMALL, wells=("C05", "D07", "A01", "B02")).write(tmp_path / "more")
+    alone, more, usual = (
+        {name: digest for name, digest in checksums(folder).items() if "_C05_" in name}
+        for folder in (tmp_path / "alone", tmp_path / "more", small.plate.parent)
+    )
+    assert len(alone) == 12
+    assert alone == more == usual
+
+
+def test_wells_and_fields_have_their_own_pixels(small: ExampleFiles) -> None:
+    images = [tifffile.imread(path).tobytes() for path in small.plate.rglob("*.TIF")]
+    assert len(set(images)) == len(images) == 24
+
+
+def test_truth_lists_every_field_with_the_nuclei_that_were_placed(small: ExampleFiles) -> None:
+    with small.truth.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    listed = {FieldKey(row["well"], int(row["field"]), int(row["timepoint"])): int(row["nuclei"]) for row in rows}
+    assert len(rows) == 4
+    assert listed == {field: len(SMALL.nuclei(field)) for field in SMALL.field_keys()}
+
+
+def test_every_centre_lies_inside_its_field_so_that_it_is_counted_once() -> None:
+    plate = ExamplePlate(size=128, fields=9)
+    nuclei = [nucleus for field in plate.field_keys() for nucleus in plate.nuclei(field)]
+    assert len(nuclei) > 150
+    assert all(0 <= centre <= 127 for nucleus in nuclei for centre in (nucleus.y, nucleus.x))
+    cut = [n for n in nuclei if min(n.y, n.x, 127 - n.y, 127 - n.x) < n.short_radius]
+    assert cut  # the border does cut some
+
+
+def test_every_nucleus_is_seen_where_it_was_placed() -> None:
+    plate = ExamplePlate(size=256)
+    for field in (FieldKey("B02", 1, 1), FieldKey("C05", 4, 1)):
+        image = plate.pixels(field)[0].max(0).astype(float)
+        dark, shape = np.median(image), np.zeros(image.shape, bool)
+        y, x = np.mgrid[:256, :256]
+        for nucleus in plate.nuclei(field):
+            near = np.hypot(y - nucleus.y, x - nucleus.x)
+            assert image[near < 4].mean() > dark + 400
+            shape |= near < 1.6 * nucleus.long_radius
+        assert image[~shape].max() < dark + 250  # and nothing where none was placed
+
+
+def test_nuclei_touch_in_part_and_none_hides_another() -> None:
+    plate = ExamplePlate()
+    y, x = np.mgrid[:512, :512]
+    total = close = 0
+    for field in plate.field_keys()[:4]:
+        nuclei = plate.nuclei(field)
+        masks = []
+        for n in nuclei:
+            along = (x - n.x) * np.cos(n.angle) + (y - n.y) * np.sin(n.angle)
+            across = (y - n.y) * np.cos(n.angle) - (x - n.x) * np.sin(n.angle)
+            masks.append(np.hypot(along / n.long_radius, across / n.short_radius) <= 1)
+        cover = np.sum(masks, axis=0)
+        for n, mask in zip(nuclei, masks, strict=True):
+            assert np.mean(cover[mask] > 1) <= 0.25
+            gaps = [np.hypot(n.y - m.y, n.x - m.x) - n.long_radius - m.long_radius for m in nuclei if m != n]
+            close += min(gaps) <= 0
+            total += 1
+    assert 0.35 <= close / total <= 0.75
+
+
+def count_nuclei(stack: np.ndarray) -> int:
+    """The plainest segmentation that separates touching nuclei."""
+    from scipy.ndimage import distance_transform_edt
+    from skimage.feature import peak_local_max
+    from skimage.filters import gaussian, threshold_otsu
+    from skimage.measure import label
+    from skimage.segmentation import watershed
+
+    smooth = gaussian(stack.max(axis=0).astype(float), sigma=1.5)
+    mask = smooth > threshold_otsu(smooth)
+    distance = gaussian(distance_transform_edt(mask), sigma=1)
+    peaks = peak_local_max(distance, min_distance=6, labels=label(mask), exclude_border=False)
+    markers = np.zeros(mask.shape, int)
+    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    return len(np.unique(watershed(-distance, markers, mask=mask))) - 1
+
+
+def test_plain_segmentation_finds_the_true_count_within_five_percent_in_every_well() -> None:
+    plate = ExamplePlate()
+    truth, found, marker = Counter[str](), Counter[str](), Counter[str]()
+    for field in plate.field_keys():
+        pixels = plate.pixels(field)
+        assert pixels.dtype == np.uint16 and pixels.shape == (2, 3, 512, 512)
+        assert pixels.min() > 100 and pixels.max() < 20_000  # neither clipped at the bottom nor saturated
+        truth[field.well] += len(plate.nuclei(field))
+        found[field.well] += count_nuclei(pixels[0])
+        marker[field.well] += float((pixels[1, 1].astype(float) - np.median(pixels[1, 1])).clip(0).sum())
+    assert min(truth.values()) >= 40
+    assert {well: (found[well], true) for well, true in truth.items() if abs(found[well] - true) > 0.05 * true} == {}
+
+    doses = ["B03", "B04", "C03", "C04"]
+    per_cell = {well: marker[well] / truth[well] for well in truth}
+    assert [truth[well] for well in doses] == sorted((truth[well] for well in doses), reverse=True)
+    assert [per_cell[well] for well in doses] == sorted(per_cell[well] for well in doses)
+    for negative in ("B02", "C02"):
+        for positive in ("B05", "C05"):
+            assert truth[negative] > 2.5 * truth[positive]
+            assert per_cell[positive] > 4 * per_cell[negative]
+
+
+def test_the_middle_plane_is_the_sharpest_and_the_corners_are_darker() -> None:
+    plate = ExamplePlate()
+    pixels = plate.pixels(FieldKey("C05", 1, 1)).astype(float)
+    for channel in range(2):
+        steepness = [np.percentile(np.hypot(*np.gradient(plane)), 99.5) for plane in pixels[channel]]
+        assert steepness[1] > 1.15 * max(steepness[0], steepness[2])
+    dark = np.median([plate.pixels(field)[0, 1] for field in plate.field_keys()[12:16]], axis=0) - 150
+    assert dark[-48:, :48].mean() < 0.85 * dark[208:256, 272:320].mean()
+
+
+def test_plate_map_tells_the_treatments_that_the_cells_answer_to(small: ExampleFiles, tmp_path: Path) -> None:
+    found = read_plate_map(replace(ExamplePlate(), fields=1, channels=1, z=1, size=32).write(tmp_path).plate_map)
+    assert found == {well: treatment_of(well) for well in ExamplePlate().wells}
+    assert Counter(treatment.control for treatment in found.values()) == {"negative": 2, "positive": 2, "": 4}
+    assert sorted(t.concentration for t in found.values() if not t.control) == [0.1, 0.5, 2.0, 10.0]
+    assert response_of(replace(found["B03"], concentration=1.0)) == pytest.approx(0.5)
+    assert 0 < response_of(found["B03"]) < response_of(found["C04"]) < 1
+
+
+def test_tags_give_calibration_position_and_z_as_the_folders_do(small: ExampleFiles) -> None:
+    seen = {}
+    for path in small.plate.rglob("*.TIF"):
+        info, match = metadata(path), re.fullmatch(r"Plate_1_([A-Z]\d\d)_s(\d)_w(\d)\.TIF", path.name)
+        assert match is not None
+        assert path.parent.name == f"ZStep_{info['Z Step']:g}"
+        assert info["stage-label"] == f"{match[1]} : Site {match[2]}"
+        assert info["_IllumSetting_"] == ("DAPI", "FITC")[int(match[3]) - 1]
+        assert info["spatial-calibration-x"] == info["spatial-calibration-y"] == 0.65
+        assert info["spatial-calibration-units"] == "um"
+        assert (info["pixel-size-x"], info["pixel-size-y"]) == (96, 96)
+        seen[match[1], int(match[2]), int(info["Z Step"])] = [
+            info[f"{axis}-position{suffix}"] for axis, suffix in (("stage", "-x"), ("stage", "-y"), ("z", ""))
+        ]
+    assert len(seen) == 12
+    steps = [np.subtract(seen["B02", 2, 1], seen["B02", 1, 1]), np.subtract(seen["B02", 1, 2], seen["B02", 1, 1])]
+    assert np.allclose(steps, [[96 * 0.65, 0, 0], [0, 0, 3.0]], atol=0.11)  # six significant digits, as the vendor
+    assert np.allclose(np.subtract(seen["C05", 1, 1], seen["B02", 1, 1])[:2], [3 * 9000, 9000], atol=0.11)
+    assert np.allclose(np.mean([seen["B02", 1, 1], seen["B02", 2, 1]], axis=0)[:2], [23300, 20200], atol=0.11)
+
+
+def test_tiff_tags_are_those_of_an_export(small: ExampleFiles) -> None:
+    with tifffile.TiffFile(small.plate / "TimePoint_1/ZStep_1/Plate_1_B02_s1_w1.TIF") as tif:
+        (page,) = tif.pages
+        codes = [tag.code for tag in page.tags]
+        assert codes == [254, 256, 257, 258, 259, 262, 270, 273, 274, 277, 278, 279, 305, 306]
+        assert (tif.byteorder, page.software, page.compression, page.tags[254].value) == ("<", "MetaSeries", 1, 2)
+        assert page.rowsperstrip == 42 and page.databytecounts == (8064, 8064, 2304)
+        assert re.fullmatch(r"\d{8} \d\d:\d\d:\d\d\.\d{3}", page.tags[306].value)
+        assert page.dataoffsets[0] == 8
+
+
+def test_example_is_complete_on_a_second_run_and_not_written_again(small: ExampleFiles) -> None:
+    times = {path: path.stat().st_mtime_ns for path in small.plate.parent.rglob("*")}
+    (small.plate.parent / "config.yaml").touch()  # the user's own file does no harm to what is complete
+    assert SMALL.write(small.plate.parent) == small
+    (small.plate.parent / "config.yaml").unlink()
+    now = {path: path.stat().st_mtime_ns for path in small.plate.parent.rglob("*")}
+    assert {path: time for path, time in now.items() if path != small.plate.parent} == {
+        path: time for path, time in times.items() if path != small.plate.parent
+    }
+
+
+def test_interrupted_write_is_done_again(small: ExampleFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = ExamplePlate.pixels, []
+
+    def interrupted(self: ExamplePlate, field: FieldKey) -> np.ndarray:
+        calls.append(field)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, field)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ExamplePlate, "pixels", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            SMALL.write(tmp_path)
+    assert not (tmp_path / "truth.csv").exists()
+    assert json.loads((tmp_path / "synthetic.json").read_text())["complete"] is False
+    SMALL.write(tmp_path)
+    assert checksums(tmp_path) == checksums(small.plate.parent)
+
+
+def test_a_missing_file_is_noticed_and_written_again(tmp_path: Path) -> None:
+    plate = ExamplePlate(wells=("B02",), fields=1, channels=1, z=1, size=32)
+    before = checksums(plate.write(tmp_path).plate.parent)
+    for name in ("Plate_1/TimePoint_1/ZStep_1/Plate_1_B02_s1_w1.TIF", "Plate_1/Plate_1.HTD", "plate_map.csv"):
+        (tmp_path / name).unlink()
+        plate.write(tmp_path)
+        assert checksums(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "truth.csv", "Plate_1/TimePoint_1/ZStep_1/mine.TIF"])
+def test_folders_with_other_things_are_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+    stranger = tmp_path / name
+    stranger.parent.mkdir(parents=True, exist_ok=True)
+    stranger.write_text("mine")
+    with pytest.raises(StorageError, match="holds other things"):
+        SMALL.write(tmp_path)
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
+
+
+def test_stranger_inside_an_incomplete_example_is_refused(tmp_path: Path) -> None:
+    plate = ExamplePlate(wells=("B02",), fields=1, channels=1, z=1, size=32)
+    found = plate.write(tmp_path)
+    found.truth.unlink()
+    (found.plate / "mine.TIF").write_text("mine")
+    with pytest.raises(StorageError, match=r"Plate_1/mine\.TIF"):
+        plate.write(tmp_path)
+
+
+def test_example_of_other_arguments_is_refused(small: ExampleFiles) -> None:
+    before = checksums(small.plate.parent)
+    with pytest.raises(StorageError, match="other arguments"):
+        replace(SMALL, seed=1).write(small.plate.parent)
+    assert checksums(small.plate.parent) == before
+
+
+def test_command_line_writes_the_example_and_prints_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wellfield.testing.synthetic.ExamplePlate", lambda: SMALL)
+    assert main([str(tmp_path / "demo")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [Path(line.split(": ")[1]) for line in lines] == [
+        tmp_path / "demo" / name for name in ("Plate_1", "plate_map.csv", "truth.csv")
+    ]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").touch()
+    assert main([str(tmp_path / "full")]) == 1
+    assert "notes.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"fields": 0}, {"channels": 5}, {"size": 8}, {"touching": 1.5}, {"wells": ()}])
+def test_arguments_out_of_range_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        ExamplePlate(**wrong)
+
+
+# --- the vendor's layouts ------------------------------------------------------------------------------------------
+
+
+def test_htd_agrees_with_the_files_on_disk(small: ExampleFiles) -> None:
+    folders = ["", "TimePoint_1", *(f"TimePoint_1/ZStep_{z}" for z in (1, 2, 3))]
+    copies = [small.plate / folder / "Plate_1.HTD" for folder in folders]
+    assert sorted(small.plate.rglob("*.HTD")) == sorted(copies)
+    assert len({path.read_bytes() for path in copies}) == 1
+    content, names = htd(copies[0]), [path.name for path in (small.plate / folders[-1]).glob("*.TIF")]
+    selected = {
+        f"{chr(65 + row)}{column + 1:02d}"
+        for row in range(8)
+        for column, flag in enumerate(content[f"WellsSelection{row + 1}"])
+        if flag == "TRUE"
+    }
+    assert selected == {name.split("_")[2] for name in names} == {"B02", "C05"}
+    assert (content["XWells"], content["YWells"]) == (["12"], ["8"])
+    assert (content["TimePoints"], content["ZSeries"], content["ZSteps"]) == (["1"], ["TRUE"], ["3"])
+    assert content["ZProjection"] == ["FALSE"]
+    assert (content["Sites"], content["XSites"], content["YSites"]) == (["TRUE"], ["2"], ["1"])
+    assert content["SiteSelection1"] == ["TRUE", "TRUE"]
+    assert content["NWavelengths"] == ["2"]
+    assert (content["WaveName1"], content["WaveName2"]) == (["DAPI"], ["FITC"])
+
+
+def test_htd_holds_bytes_that_only_latin_1_can_read() -> None:
+    content = ImageXpressPlate().htd_bytes()
+    for encoding in ("utf-8", "cp1252"):
+        with pytest.raises(UnicodeDecodeError):
+            content.decode(encoding)
+    assert b"\n" not in content.replace(b"\r\n", b"")
+
+
+def test_htd_can_promise_waves_and_timepoints_that_are_not_on_disk(tmp_path: Path) -> None:
+    waves = (Wave(), Wave(name="Cy5", on_disk=False), Wave(name="FITC"))
+    _, files = write_numbered(tmp_path, waves=waves, z_steps=1, promised_timepoints=4)
+    content = htd(tmp_path / "Plate_1/Plate_1.HTD")
+    assert (content["NWavelengths"], content["TimePoints"], content["WaveName2"]) == (["3"], ["4"], ["Cy5"])
+    assert sorted(files) == [f"TimePoint_1/ZStep_1/Plate_1_B02_s1_w{wave}.TIF" for wave in (1, 3)]
+
+
+def test_irregular_site_masks_number_sites_row_by_row(tmp_path: Path) -> None:
+    _, files = write_numbered(tmp_path, site_mask=("x.x", ".xx"), z_steps=0, timepoint_folders=False)
+    content = htd(tmp_path / "Plate_1/Plate_1.HTD")
+    assert content["SiteSelection1"] == ["TRUE", "FALSE", "TRUE"]
+    assert content["SiteSelection2"] == ["FALSE", "TRUE", "TRUE"]
+    grid = [metadata(files[f"Plate_1_B02_s{site}_w1.TIF"].path) for site in (1, 2, 3, 4)]
+    assert [(info["SiteX"], info["SiteY"]) for info in grid] == [(1, 1), (3, 1), (2, 2), (3, 2)]
+    assert grid[1]["stage-position-x"] - grid[0]["stage-position-x"] == pytest.approx(2 * 2 * 0.65, abs=0.11)
+    assert grid[2]["stage-position-y"] > grid[0]["stage-position-y"]  # y points down
+
+
+def test_one_site_has_no_site_selection(tmp_path: Path) -> None:
+    write_numbered(tmp_path)
+    content = htd(tmp_path / "Plate_1/Plate_1.HTD")
+    assert content["Sites"] == ["FALSE"] and "SiteSelection1" not in content
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({}, "TimePoint_1/ZStep_1/Plate_1_B02_s1_w1.TIF"),
+        ({"prefix": "9987"}, "TimePoint_1/ZStep_1/9987_B02_s1_w1.TIF"),
+        ({"z_folders": False, "z_steps": 1}, "TimePoint_1/Plate_1_B02_s1_w1.TIF"),
+        ({"timepoint_folders": False}, "ZStep_1/Plate_1_B02_s1_w1.TIF"),
+        ({"timepoint_folders": False, "z_steps": 0}, "Plate_1_B02_s1_w1.TIF"),
+        ({"site_token": False}, "TimePoint_1/ZStep_1/Plate_1_B02_w1.TIF"),
+        ({"wave_token": False}, "TimePoint_1/ZStep_1/Plate_1_B02_s1.TIF"),
+        ({"site_token": False, "wave_token": False}, "TimePoint_1/ZStep_1/Plate_1_B02.TIF"),
+        ({"wells": ("AF48",), "plate_rows": 32, "plate_columns": 48}, "TimePoint_1/ZStep_1/Plate_1_AF48_s1_w1.TIF"),
+    ],
+)
+def test_exports_nest_as_described(tmp_path: Path, options: dict[str, object], path: str) -> None:
+    plate, files = write_numbered(tmp_path, **options)
+    assert path in files
+    assert len(files) == max(1, plate.z_steps)
+    assert (tmp_path / "Plate_1" / Path(path).parent / plate.htd_name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "pattern"),
+    [
+        ({}, rf"ZStep_1/Plate_1_B02_s1_w1{GUID}\.tif"),
+        ({"wave_token": False}, rf"ZStep_1/Plate_1_B02_s1{GUID}\.tif"),
+        ({"timepoint_folders": True, "timepoints": 2}, rf"TimePoint_2/ZStep_1/Plate_1_B02_s1_w1{GUID}\.tif"),
+        ({"thumbnails": True}, rf"ZStep_1/Plate_1_B02_s1_w1_thumb{GUID}\.tif"),
+    ],
+)
+def test_database_names_end_in_a_guid_below_date_and_id(
+    tmp_path: Path, options: dict[str, object], pattern: str
+) -> None:
+    _, files = write_numbered(tmp_path, **{"style": Style.DATABASE, "timepoint_folders": False, **options})
+    assert [path for path in files if re.fullmatch(rf"\d{{4}}-\d\d-\d\d/\d+/{pattern}", path)]
+    assert len({re.search(GUID, path)[0] for path in files}) == len(files)
+    assert list(tmp_path.rglob("*.HTD")) == []
+
+
+def test_database_files_are_deflated_and_read_back(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (70, 300)).astype(np.uint16)
+    plate = ImageXpressPlate(style=Style.DATABASE, size=(70, 300), thumbnails=True, z_steps=0)
+    files = write_imagexpress(tmp_path, plate, lambda _: pixels)
+    with tifffile.TiffFile(files[0].path) as tif:
+        page = tif.pages[0]
+        assert page.compression == 8 and page.software == "MetaSeries"
+        assert len(page.dataoffsets) == 6
+        assert np.array_equal(page.asarray(), pixels)
+    assert files[1].thumbnail
+    assert np.array_equal(tifffile.imread(files[1].path), pixels[::8, ::8])
+    twin = metadata(files[1].path)
+    assert (twin["image-name"], twin["spatial-calibration-x"]) == ("HTSThumbHTS", pytest.approx(8 * 0.65))
+
+
+def test_projections_go_where_the_style_puts_them_and_their_tags_say_so(tmp_path: Path) -> None:
+    waves = (Wave(projection="Maximum"), Wave(projection="Best Focus"), Wave(projection="Sum"))
+    for style, place in ((Style.EXPORT, "TimePoint_1/ZStep_0"), (Style.DATABASE, "2024-01-15/1701")):
+        folder = tmp_path / style
+        options = {"timepoint_folders": style is Style.EXPORT, "waves": waves, "style": style}
+        plate, files = write_numbered(folder, **options)
+        projections = [file for path, file in files.items() if str(Path(path).parent) == place]
+        assert [file.key.projection for file in projections] == [
+            Projection.MAX,
+            Projection.BEST_FOCUS,
+            Projection.UNKNOWN,
+        ]
+        infos = [metadata(file.path) for file in projections]
+        assert [info["Z Projection Method"] for info in infos] == ["Maximum", "Best Focus", "Sum"]
+        assert all("Z Step" not in info for info in infos)
+        assert tifffile.imread(projections[0].path)[0].tolist() == [1113, 1109]  # brightest of z 3 and z 1
+        assert tifffile.imread(projections[1].path)[0].tolist() == [1212, 1208]  # z 2
+        assert len(files) == 3 * (1 + plate.z_steps)
+        assert not any(file.filler for file in files.values())
+    assert htd(tmp_path / "export/Plate_1/Plate_1.HTD")["ZProjection"] == ["TRUE"]
+
+
+def test_exports_fill_absent_z_with_equal_copies_whose_tags_tell_the_truth(tmp_path: Path) -> None:
+    waves = (Wave(projection="Maximum"), Wave(name="FITC", z=0, projection="Maximum"), Wave(name="Texas Red", z=1))
+    _, files = write_numbered(tmp_path, waves=waves)
+    assert len(files) == 4 * 3
+    for wave, home in ((2, 0), (3, 1)):
+        held = {z: files[f"TimePoint_1/ZStep_{z}/Plate_1_B02_s1_w{wave}.TIF"] for z in range(4)}
+        assert len({file.path.read_bytes() for file in held.values()}) == 1
+        assert [z for z, file in held.items() if not file.filler] == [home]
+        assert {file.key.z for file in held.values()} == {home}
+        for file in held.values():
+            info = metadata(file.path)
+            assert info.get("Z Step", 0) == home
+            assert ("Z Projection Method" in info) == (wave == 2)
+    assert not any(file.filler for path, file in files.items() if "_w1" in path)
+
+
+def test_a_wave_with_fewer_z_than_the_plate_is_absent_from_the_other_folders(tmp_path: Path) -> None:
+    waves = (Wave(projection="Maximum"), Wave(name="FITC", z=2))
+    _, files = write_numbered(tmp_path, waves=waves)
+    assert [path for path in files if "_w2" in path] == [f"TimePoint_1/ZStep_{z}/Plate_1_B02_s1_w2.TIF" for z in (1, 2)]
+
+
+def test_fillers_can_be_left_out(tmp_path: Path) -> None:
+    waves = (Wave(projection="Maximum"), Wave(z=0, projection="Maximum"), Wave(z=1, timepoints=1))
+    _, files = write_numbered(tmp_path, waves=waves, timepoints=2, fillers=False)
+    assert [path for path in files if "_w3" in path] == ["TimePoint_1/ZStep_1/Plate_1_B02_s1_w3.TIF"]
+    assert [path for path in files if "_w2" in path] == [
+        f"TimePoint_{timepoint}/ZStep_0/Plate_1_B02_s1_w2.TIF" for timepoint in (1, 2)
+    ]
+
+
+def test_timepoints_are_filled_with_copies_whose_tags_tell_the_truth(tmp_path: Path) -> None:
+    waves = (Wave(), Wave(name="FITC", timepoints=1))
+    _, files = write_numbered(tmp_path, waves=waves, timepoints=3, z_steps=2)
+    for path, file in files.items():
+        folder = int(path[len("TimePoint_")])
+        first = tmp_path / "Plate_1" / path.replace(f"TimePoint_{folder}", "TimePoint_1")
+        info, late = metadata(file.path), "_w2" in path and folder > 1
+        assert file.filler == late
+        assert info["Timepoint"] == file.key.timepoint == (1 if late else folder)
+        assert (file.path.read_bytes() == first.read_bytes()) == (late or folder == 1)
+    assert len(files) == 3 * 2 * 2
+
+
+def test_pixels_are_those_of_the_plane_that_the_listing_names(tmp_path: Path) -> None:
+    _, files = write_numbered(tmp_path, site_mask=("xx", "xx"), waves=(Wave(), Wave()), timepoints=2)
+    assert len(files) == 2 * 4 * 2 * 3
+    for file in files.values():
+        assert np.array_equal(tifffile.imread(file.path), numbered(file.key))
+
+
+def test_a_plate_without_a_z_series_says_so(tmp_path: Path) -> None:
+    _, files = write_numbered(tmp_path, z_steps=0)
+    content = htd(tmp_path / "Plate_1/Plate_1.HTD")
+    assert (content["ZSeries"], content["ZSteps"]) == (["FALSE"], ["0"])
+    (path,) = files
+    assert "Z Step" not in metadata(files[path].path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"wells": ()}, "wells"),
+        ({"wells": ("B02", "B02")}, "each once"),
+        ({"wells": ("J01",)}, "8 rows"),
+        ({"site_mask": ("..",)}, "site_mask"),
+        ({"site_mask": ("xx", "x")}, "site_mask"),
+        ({"site_mask": ("xy",)}, "site_mask"),
+        ({"waves": (Wave(on_disk=False),)}, "on disk"),
+        ({"waves": (Wave(z=0),)}, "z=0"),
+        ({"waves": (Wave(z=4),)}, "z=4"),
+        ({"z_folders": False}, "ZStep folders"),
+        ({"timepoints": 2, "timepoint_folders": False}, "timepoints"),
+        ({"site_mask": ("xx",), "site_token": False}, "site_token"),
+        ({"waves": (Wave(), Wave()), "wave_token": False}, "wave_token"),
+    ],
+)
+def test_descriptions_that_contradict_themselves_are_refused(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ImageXpressPlate(**wrong)
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((2, 3), np.uint16), np.zeros((2, 2), np.uint8)])
+def test_pixels_of_another_size_or_type_are_refused(tmp_path: Path, pixels: np.ndarray) -> None:
+    with pytest.raises(ArrayShapeError, match="expected uint16"):
+        write_imagexpress(tmp_path, ImageXpressPlate(size=(2, 2)), lambda _: pixels)

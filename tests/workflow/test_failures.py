@@ -1,0 +1,181 @@
+"""Bad input: one clear error each, nothing lost, nothing invented."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from wellfield.testing.imagexpress_writer import ImageXpressPlate, write_imagexpress
+
+pytestmark = pytest.mark.workflow
+
+
+def plane_of(copy, pattern):
+    return next((copy.root / "raw").rglob(pattern))
+
+
+def truncate(plane):
+    data = plane.read_bytes()
+    plane.write_bytes(data[: len(data) // 2])
+
+
+def failed_runs(copy, plane):
+    """Run, expect well B03 to fail because of *plane* and everything else to be there."""
+    run = copy.run(succeeds=False)
+    results = copy.results("P1")
+    manifests = {path.stem: json.loads(path.read_text()) for path in results.joinpath("wells").iterdir()}
+    assert {well: manifest["status"] for well, manifest in manifests.items()} == {
+        "B02": "done",
+        "B03": "failed",
+        "C04": "done",
+    }
+    error = manifests["B03"]["error"]
+    assert error["file"] == plane.relative_to(copy.root / "raw" / "Plate_1").as_posix()
+    assert "1 of 3 wells failed" in run.text
+    assert error["file"] in run.text
+    summary = (results / "report" / "summary.html").read_text()
+    assert "What went wrong" in summary
+    assert error["file"] in summary
+    counts = pd.read_csv(results / "cell_counts.csv")
+    assert counts[counts["Metadata_Well"] == "B03"]["Count"].isna().all()
+    assert counts[counts["Metadata_Well"] != "B03"]["Count"].notna().all()
+    assert not (results / "plate.zarr" / "B" / "03").exists()
+    return run
+
+
+def test_a_truncated_plane_fails_its_well_alone_and_mending_it_redoes_only_that(copy):
+    plane = plane_of(copy, "*_B03_s2_w1.TIF")
+    whole = plane.read_bytes()
+    truncate(plane)
+    run = failed_runs(copy, plane)
+    assert {well for _, well in run.jobs} == {"B03", ""}
+    plane.write_bytes(whole)
+    mended = copy.run()
+    assert {job for job in mended.jobs if job[1]} == {("process_well", "B03"), ("materialize_well", "B03")}
+    assert copy.run().jobs == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"this is no image" * 20, "larger"],
+    ids=["zero-byte", "non-image", "unequal size"],
+)
+def test_a_plane_that_is_no_image_of_the_plate_fails_its_well(copy, content):
+    plane = plane_of(copy, "*_B03_s2_w1.TIF")
+    if content == "larger":
+        tifffile.imwrite(plane, np.zeros((130, 128), np.uint16))
+    else:
+        plane.write_bytes(content)
+    failed_runs(copy, plane)
+
+
+def test_a_failing_check_is_repeated_alone(copy):
+    truncate(plane_of(copy, "*_B03_s2_w1.TIF"))
+    copy.run(succeeds=False)
+    assert copy.run(succeeds=False).jobs == [("check_plate", "")]
+
+
+def test_an_unreadable_plane_can_leave_out_its_field(copy):
+    truncate(plane_of(copy, "*_B03_s2_w1.TIF"))
+    copy.config["on_unreadable"] = "skip_field"
+    copy.run()
+    counts = pd.read_csv(copy.results("P1", "cell_counts.csv")).set_index(["Metadata_Well", "Metadata_Site"])
+    assert counts.loc[("B03", 2), "Status"] == "field_skipped"
+    assert counts.loc[("B03", 2), "Planes_Skipped"] == 1
+    assert counts.loc[("B03", 1), "Status"] == "ok"
+
+
+def refused(project, *messages):
+    run = project.run(succeeds=False)
+    for message in messages:
+        assert message in run.text, run.text
+    assert "Traceback" not in run.text
+    assert not list(project.results().glob("*/wells/*.json"))
+    return run
+
+
+def test_a_missing_plate_folder_is_named_before_any_job(project):
+    run = refused(project.add("P1", "nowhere"), "plate 1 (P1): its folder nowhere does not exist")
+    assert run.jobs == []
+
+
+def test_an_empty_plate_folder_is_named(project):
+    (project.root / "empty").mkdir()
+    refused(project.add("P1", "empty"), "plate folder empty has no file")
+
+
+def test_a_plate_with_metadata_but_no_image_says_what_was_promised(project, plates):
+    folder = plates / "imagexpress" / "HTD_only_3x3mask"
+    refused(project.add("P1", folder), "has no imagexpress image", "z steps: 26")
+
+
+def test_two_files_for_one_plane_are_both_named(project):
+    write_imagexpress(project.root / "raw", ImageXpressPlate(), lambda key: np.full((64, 64), 100, np.uint16))
+    first = next((project.root / "raw").rglob("*_B02_s1_w1.TIF"))
+    shutil.copy(first, first.with_name(first.name.replace("Plate_1_", "Other_")))
+    refused(project.add("P1", "raw/Plate_1"), "two files are the same plane", first.name, "Other_B02_s1_w1.TIF")
+
+
+@pytest.mark.parametrize("name", ["My plate 3", "Plättchen µ № 5", "a+b (c) [d]"])
+def test_plate_names_with_spaces_and_other_letters_work(project, small_plate, name):
+    raw = project.root / "raw" / name
+    shutil.copytree(small_plate / "Plate_1", raw)
+    project.add(name, raw, wells="B02").run()
+    assert project.results(name, "wells", "B02.json").exists()
+    assert project.run().jobs == []
+
+
+@pytest.mark.parametrize(
+    ("change", "messages"),
+    [
+        ({"sauce": "planes"}, ["sauce: unknown key; did you mean 'source'?"]),
+        ({"on_missing": "ignore"}, ["on_missing", "'use_present', 'skip_field' or 'fail'", "found 'ignore'"]),
+        ({"schema_version": 2}, ["schema_version", "found 2"]),
+        ({"steps": [{"func": "max_projektion"}]}, ["no function is registered as 'max_projektion'", "max_projection"]),
+        ({"steps": [{"func": "max_projection", "channels": ["Cy7"]}]}, ["the plate has no channel 'Cy7'", "1 DAPI"]),
+        ({"steps": [{"func": "tophat", "params": {"radios": 3}}]}, ["no parameter 'radios'; did you mean 'radius'?"]),
+    ],
+    ids=["typo", "value", "schema version", "function", "channel", "parameter"],
+)
+def test_a_mistake_in_the_configuration_is_explained_before_a_well_runs(project, small_plate, change, messages):
+    project.config |= change
+    run = refused(project.add("P1", small_plate / "Plate_1"), *messages)
+    assert not {rule for rule, _ in run.jobs} & {"process_well", "materialize_well"}
+
+
+def test_wells_that_the_plate_does_not_have_are_named(project, small_plate):
+    refused(project.add("P1", small_plate / "Plate_1", wells="B02,H12"), "asks for wells H12", "B02, B03, C04")
+
+
+def test_an_unknown_microscope_is_refused_with_those_that_are_known(project, small_plate):
+    refused(project.add("P1", small_plate / "Plate_1", microscope="imagexpres"), "unknown microscope", "imagexpress")
+
+
+def test_results_of_another_schema_version_are_refused(copy):
+    path = copy.results("P1", "wells", "B03.json")
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"schema_version": 99}))
+    run = copy.run("--forcerun", "results/P1/wells/B02.json", succeeds=False)
+    assert "B03.json has schema version 99; this version of Wellfield reads 1" in run.text
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_written_file(project, small_plate):
+    small = project.root / "results"
+    small.mkdir()
+    mounted = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    try:
+        run = project.add("P1", small_plate / "Plate_1", wells="B02").run(succeeds=False)
+        assert "no space left" in run.text.lower()
+        assert not list(small.rglob("*.part"))
+        assert not (small / "P1" / "wells" / "B02.json").exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
