@@ -109,8 +109,8 @@ def test_an_empty_plate_folder_is_named(project):
     refused(project.add("P1", "empty"), "plate folder empty has no file")
 
 
-def test_a_plate_with_metadata_but_no_image_says_what_was_promised(project, plates):
-    folder = plates / "imagexpress" / "HTD_only_3x3mask"
+def test_a_plate_with_metadata_but_no_image_says_what_was_promised(project, real_plates):
+    folder = real_plates / "imagexpress" / "HTD_only_3x3mask"
     refused(project.add("P1", folder), "has no imagexpress image", "z steps: 26")
 
 

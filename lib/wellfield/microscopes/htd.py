@@ -11,6 +11,7 @@ from wellfield.errors import MetadataError
 from wellfield.plate.wells import well_name
 
 _LINE = re.compile(r'^"([^"\n]+)",[ \t]*(.*?)[ \t]*$', re.MULTILINE)
+_VALUE = re.compile(r'[ \t]*(?:"([^"]*)"|([^,]*))[^,]*(?:,|$)')
 _NUMBER = re.compile(r"[0-9]{1,4}")  # a count; anything longer is garbage, and would fill the memory
 
 
@@ -66,7 +67,7 @@ def read_htd(path: str | os.PathLike[str]) -> Htd:
     # Descriptions hold bytes of unknown code pages; latin-1 takes all of them and the keys are ASCII.
     text = content.decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
     values: dict[str, list[str]] = {
-        key: [part.strip().strip('"') for part in rest.split(",")] for key, rest in _LINE.findall(text)
+        key: [quoted or bare.strip() for quoted, bare in _VALUE.findall(rest)] for key, rest in _LINE.findall(text)
     }
 
     def number(key: str) -> int | None:

@@ -163,7 +163,7 @@ class _Compiler:
         for step in labels:
             if not images:
                 self.mistakes.append(
-                    f"step {step.name} writes {step.kind} to zarr, which needs an intensity image beside it"
+                    f"step {step.name} writes {step.kind} to zarr, which needs an intensity image there too"
                 )
             if len(step.channels) > 1:
                 self.mistakes.append(

@@ -51,7 +51,7 @@ class FunctionInfo:
     projection: str | None = None
 
 
-# Modules that register functions when they are imported, by the names that they register: a name imports its module only.
+# Which module registers a name: only that one is imported for it.
 _MODULES: Mapping[str, str] = {
     "gaussian_filter": "wellfield.processing.filters",
     "median_filter": "wellfield.processing.filters",

@@ -245,18 +245,12 @@ def _watershed(mask: _Array, *, min_distance: int, smoothing: float) -> _Array:
     distance = ndimage.distance_transform_edt(mask)
     if smoothing:
         distance = ndimage.gaussian_filter(distance, smoothing)
+    # Region by region, so that no neighbour hides a seed; from any height, or smoothing would lose specks.
     found = peak_local_max(  # type: ignore[no-untyped-call]
-        distance, min_distance=min_distance, labels=components, exclude_border=False
+        distance, min_distance=min_distance, threshold_abs=-1, labels=components, exclude_border=False
     )
-    peaks = tuple(found.T)
     seeds = np.zeros(mask.shape, np.int32)
-    seeds[peaks] = np.arange(1, peaks[0].size + 1)
-    # A region of even distance (a speck, a line) has no maximum: it is its own seed.
-    unseeded = np.ones(components.max() + 1, bool)
-    unseeded[0] = False
-    unseeded[components[peaks]] = False
-    lone = unseeded[components]
-    seeds[lone] = components[lone] + peaks[0].size
+    seeds[tuple(found.T)] = np.arange(1, len(found) + 1)
     objects: _Array = watershed(-distance, seeds, connectivity=2, mask=mask)  # type: ignore[no-untyped-call]
     return objects
 

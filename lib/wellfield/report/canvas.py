@@ -74,15 +74,16 @@ class Canvas:
         """Draw a rectangle; *style* is that of a matplotlib patch, without an edge by default."""
         from matplotlib.patches import Rectangle
 
-        style = {"edgecolor": "none", "linewidth": 0} | style
+        style.setdefault("edgecolor", "none")
+        style.setdefault("linewidth", 0)
         self.axes.add_patch(Rectangle((x, y), width, height, **style))
 
     def line(self, xs: tuple[float, float], ys: tuple[float, float], *, color: str, width: float) -> None:
         """Draw a straight line *width* pixels wide."""
         from matplotlib.lines import Line2D
 
-        style = {"color": color, "linewidth": width * POINTS_PER_PIXEL, "solid_capstyle": "round"}
-        self.axes.add_line(Line2D(xs, ys, **style))
+        points = width * POINTS_PER_PIXEL
+        self.axes.add_line(Line2D(xs, ys, color=color, linewidth=points, solid_capstyle="round"))
 
     def cross(self, x: float, y: float, arm: float, *, color: str, width: float) -> None:
         """Draw a cross (×) around a point."""

@@ -90,7 +90,7 @@ def plate_heatmap(
         canvas.text(MARGIN, MARGIN + TITLE_SIZE / 2, title, size=TITLE_SIZE, bold=True)
         canvas.text(
             MARGIN,
-            MARGIN + 1.6 * TITLE_SIZE,
+            MARGIN + 1.7 * TITLE_SIZE,
             ruler.shorten(label, LABEL_SIZE, width - 2 * MARGIN),
             size=LABEL_SIZE,
             color=FAINT_INK,
@@ -176,7 +176,7 @@ def _colour(fraction: float) -> tuple[float, float, float]:
     import matplotlib
 
     red, green, blue, _ = matplotlib.colormaps[COLORMAP](fraction)
-    return red, green, blue
+    return float(red), float(green), float(blue)
 
 
 def _mosaic(grid: PlateGrid, colours: Mapping[str, tuple[float, float, float]]) -> np.ndarray[Any, Any]:
@@ -222,14 +222,16 @@ def _label_axes(canvas: Canvas, grid: PlateGrid) -> None:
 
 def _draw_bar(canvas: Canvas, grid: PlateGrid, limits: tuple[float, float], *, whole: bool) -> None:
     import matplotlib
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib import ticker
 
     height = min(max(BAR_HEIGHTS[0], len(grid.rows) * grid.cell), BAR_HEIGHTS[1])
     x, y = grid.left + len(grid.columns) * grid.cell + 22, grid.top
     ramp = matplotlib.colormaps[COLORMAP](np.linspace(1, 0, height))[:, np.newaxis, :3]
     canvas.pixels(np.round(np.repeat(ramp, BAR_WIDTH, axis=1) * 255).astype(np.uint8), x, y)
+    locators: Any = ticker
     low, high = limits
-    for tick in MaxNLocator(height // 50, integer=whole, min_n_ticks=2).tick_values(low, high):
+    locator: Any = locators.MaxNLocator(height // 40, integer=whole, min_n_ticks=2)
+    for tick in locator.tick_values(low, high):
         if low <= tick <= high:
             at = y + (high - tick) / (high - low) * height
             canvas.line((x + BAR_WIDTH, x + BAR_WIDTH + 4), (at, at), color=FAINT_INK, width=1)

@@ -87,7 +87,8 @@ def outlines(labels: Array) -> Array:
     edge[:-1] |= down
     edge[:, 1:] |= right
     edge[:, :-1] |= right
-    return edge & (labels != 0)
+    edge &= labels != 0
+    return edge
 
 
 def block_sum(image: Array, factor: int) -> Array:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 from xml.sax.saxutils import escape
 
@@ -92,8 +93,7 @@ _XML = """\
 </MetaData>"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlaneTags:
+class PlaneTags(NamedTuple):
     """What the vendor's tags say about one plane; lengths are in µm, positions those of the image centre.
 
     ``custom`` are the entries that only some planes have, such as ``Z Step`` or ``Z Projection Method``.
@@ -219,9 +219,11 @@ def _directory(fields: list[tuple[int, int, list[int] | bytes]], at: int) -> byt
     return b"".join(entries) + bytes(4) + values
 
 
+@lru_cache(maxsize=16)
 def _clock(moment: datetime) -> str:
     return f"{moment:%Y%m%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
 
 
+@lru_cache(maxsize=1024)
 def _quoted(text: str) -> str:
     return escape(text, {'"': "&#34;", "\r": "&#13;", "\n": "&#10;"})

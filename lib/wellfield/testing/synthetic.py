@@ -26,7 +26,8 @@ from wellfield.errors import ConfigError, StorageError
 from wellfield.plate.keys import FieldKey, PlaneKey
 from wellfield.plate.platemap import COLUMNS, WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
+from wellfield.testing.imagexpress_plate import ImageXpressPlate, Wave
+from wellfield.testing.imagexpress_writer import write_imagexpress
 from wellfield.testing.nuclei import Nucleus, place_nuclei, render_field
 
 WAVES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,44 +14,17 @@ from typing import Any
 from wellfield.plate.index import PlaneRecord
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_SCRIPTS = _PACKAGE.parent.parent / "scripts"
 
-_GROUND = ("errors.py", "plate", "formats")
-
-# What each stage's results depend on. A stage that gains an import gets it here; a test compares the two.
-STAGE_CODE: Mapping[str, tuple[str, ...]] = {
-    "ingest": (*_GROUND, "microscopes", "storage/backend.py", "workflow/ingest.py"),
-    "process": (
-        *_GROUND,
-        "config",
-        "materialization/spec.py",
-        "materialization/__init__.py",
-        "memory",
-        "microscopes/paths.py",
-        "pipeline",
-        "processing",
-        "storage",
-        "workflow/compile.py",
-        "workflow/process.py",
-    ),
-    "materialize": (
-        *_GROUND,
-        "materialization",
-        "pipeline",
-        "processing/registry.py",
-        "report/thumbnails.py",
-        "storage",
-        "workflow/materialize.py",
-    ),
-    "aggregate": (
-        *_GROUND,
-        "materialization",
-        "report",
-        "storage",
-        "workflow/aggregate.py",
-        "workflow/report.py",
-        "workflow/check.py",
-    ),
+# Where each stage's code starts: its scripts, and the packages of which modules are imported by name at run time.
+STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "ingest": (("ingest_plate",), ("microscopes",)),
+    "process": (("compile_plan", "process_well"), ("processing", "formats")),
+    "materialize": (("materialize_well",), ("storage", "formats")),
+    "aggregate": (("aggregate_plate", "report_plate"), ("formats",)),
 }
+
+_IMPORT = re.compile(r"^\s*from (wellfield[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 
 def digest_of(value: Any) -> str:
@@ -60,14 +34,36 @@ def digest_of(value: Any) -> str:
 
 
 @cache
+def stage_files(stage: str) -> tuple[Path, ...]:
+    """Return the source files that the results of a stage depend on: everything that its code imports, however deep."""
+    scripts, packages = STAGES[stage]
+    pending = [_SCRIPTS / f"{script}.py" for script in scripts]
+    pending += [file for package in packages for file in (_PACKAGE / package).rglob("*.py")]
+    found = set(pending)
+    while pending:
+        imported = _imported_files(pending.pop()) - found
+        found |= imported
+        pending += imported
+    return tuple(sorted(found))
+
+
+def _imported_files(file: Path) -> set[Path]:
+    """Return the files of this package that a file imports, at its top or inside a function."""
+    modules = set()
+    for module, names in _IMPORT.findall(file.read_text(encoding="utf-8")):
+        modules |= {module, *(f"{module}.{name}" for name in re.findall(r"\w+", names))}
+    paths = [_PACKAGE.joinpath(*module.split(".")[1:]) for module in modules]
+    files = {path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in paths}
+    return {path for path in files if path.is_file()}
+
+
+@cache
 def code_digest(stage: str) -> str:
     """Return a digest over all source files that the results of a stage depend on."""
     digest = hashlib.sha256()
-    for entry in STAGE_CODE[stage]:
-        path = _PACKAGE / entry
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(f"{file.relative_to(_PACKAGE).as_posix()}\0".encode())
-            digest.update(file.read_bytes())
+    for file in stage_files(stage):
+        digest.update(f"{file.relative_to(_PACKAGE.parent.parent).as_posix()}\0".encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 

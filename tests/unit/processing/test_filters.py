@@ -83,6 +83,7 @@ def test_gaussian_of_integers_keeps_the_fractions(dtype):
     np.testing.assert_allclose(result[0, 2:19, 2:19], 100 * np.outer(kernel, kernel), rtol=1e-5)
 
 
+@settings(deadline=None)
 @given(value=st.integers(0, 65535), sigma=st.floats(0, 3))
 def test_gaussian_never_rescales_an_even_image(value, sigma):
     image = np.full((2, 9, 11), value, np.uint16)

@@ -84,6 +84,8 @@ def test_integrated_intensities_are_exact_beyond_what_float32_and_32_bit_integer
     image[0, 0, 0] = 65534
     _, objects = measure(image, np.ones((1, 512, 512), np.int32))
     assert objects["Nuclei_Intensity_IntegratedIntensity_1"].tolist() == [512 * 512 * 65535 - 1]
+    _, objects = measure(np.array([[[2**24 + 1]]], np.int32), [[[1]]])
+    assert objects["Nuclei_Intensity_IntegratedIntensity_1"].tolist() == [2**24 + 1]
 
 
 @pytest.mark.parametrize("number", [65_536, 70_000, 2**31 - 1])

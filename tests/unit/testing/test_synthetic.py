@@ -17,7 +17,8 @@ import tifffile
 from wellfield.errors import ArrayShapeError, ConfigError, StorageError
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection
 from wellfield.plate.platemap import read_plate_map
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, Style, Wave, write_imagexpress
+from wellfield.testing.imagexpress_plate import ImageXpressPlate, Style, Wave
+from wellfield.testing.imagexpress_writer import htd_bytes, write_imagexpress
 from wellfield.testing.synthetic import ExampleFiles, ExamplePlate, main, response_of, treatment_of
 
 SMALL = ExamplePlate(wells=("B02", "C05"), fields=2, size=96)
@@ -348,7 +349,7 @@ def test_htd_agrees_with_the_files_on_disk(small: ExampleFiles) -> None:
 
 
 def test_htd_holds_bytes_that_only_latin_1_can_read() -> None:
-    content = ImageXpressPlate().htd_bytes()
+    content = htd_bytes(ImageXpressPlate())
     for encoding in ("utf-8", "cp1252"):
         with pytest.raises(UnicodeDecodeError):
             content.decode(encoding)
@@ -505,6 +506,13 @@ def test_pixels_are_those_of_the_plane_that_the_listing_names(tmp_path: Path) ->
     assert len(files) == 2 * 4 * 2 * 3
     for file in files.values():
         assert np.array_equal(tifffile.imread(file.path), numbered(file.key))
+
+
+def test_wells_of_denser_plates_lie_closer_together_and_start_nearer_the_corner() -> None:
+    plates = [ImageXpressPlate(plate_rows=8 * k, plate_columns=12 * k) for k in (1, 2, 4)]
+    first, second = ([plate.well_centre(well) for plate in plates] for well in ("A01", "B02"))
+    assert np.subtract(second, first).tolist() == [[9000, 9000], [4500, 4500], [2250, 2250]]
+    assert np.subtract(first[0], first).tolist() == [[0, 0], [2250, 2250], [3375, 3375]]
 
 
 def test_a_plate_without_a_z_series_says_so(tmp_path: Path) -> None:

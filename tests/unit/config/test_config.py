@@ -1,0 +1,132 @@
+"""The configuration: what is accepted, and what an error says."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wellfield.config.load import load_config, read_config
+from wellfield.config.plates import read_plate_sheet
+from wellfield.config.schema import SCHEMAS, schema_text
+from wellfield.errors import ConfigError
+from wellfield.pipeline import load_steps
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+STEPS = [{"func": "max_projection"}]
+
+
+def explain(**changes):
+    with pytest.raises(ConfigError) as caught:
+        load_config({"steps": STEPS} | changes)
+    return str(caught.value)
+
+
+def test_the_shipped_configuration_is_valid():
+    assert read_config(REPOSITORY / "config" / "config.yaml").steps
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_the_schemas_in_the_repository_are_those_of_the_models(name):
+    text = (REPOSITORY / "config" / "schemas" / name).read_text(encoding="utf-8")
+    assert text == schema_text(name), "run: make schemas"
+
+
+def test_the_schema_accepts_the_shipped_configuration():
+    import jsonschema
+
+    schema = json.loads(schema_text("config.schema.json"))
+    jsonschema.validate(yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text()), schema)
+
+
+def test_every_key_is_explained_in_the_reference():
+    schema = json.loads(schema_text("config.schema.json"))
+    reference = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
+    for key in schema["properties"]:
+        assert f"`{key}" in reference, key
+
+
+def test_all_mistakes_are_listed_with_key_value_and_what_is_allowed():
+    text = explain(on_missing="ignore", sauce=1, storage={"zarr": {"compression_level": 30}})
+    assert "on_missing: Input should be 'use_present', 'skip_field' or 'fail'; found 'ignore'" in text
+    assert "sauce: unknown key; did you mean 'source'?" in text
+    assert "storage.zarr.compression_level: Input should be less than or equal to 9; found 30" in text
+
+
+def test_a_mistake_in_a_step_names_the_step():
+    text = explain(steps=[*STEPS, {"func": "tophat", "chanels": [1]}])
+    assert "steps[2].chanels: unknown key; did you mean 'channels'?" in text
+
+
+def test_a_missing_key_is_named():
+    assert "steps[1].func: this key is missing" in explain(steps=[{"name": "a"}])
+
+
+def test_numbers_are_not_taken_for_text_nor_text_for_numbers():
+    assert "results" in explain(results=5)
+    assert "memory_margin_mb" in explain(memory_margin_mb="600")
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("steps: [")
+    with pytest.raises(ConfigError, match=r"c\.yaml cannot be read"):
+        read_config(path)
+
+
+def test_steps_alone_can_be_loaded_and_are_checked(tmp_path):
+    path = tmp_path / "steps.yaml"
+    path.write_text("steps:\n  - {func: tophat, params: {radius: 3}, channels: [1]}\n")
+    (step,) = load_steps(path)
+    assert (step.func, step.params, step.channels) == ("tophat", {"radius": 3}, [1])
+    path.write_text("steps:\n  - {func: tophat, param: {radius: 3}}\n")
+    with pytest.raises(ConfigError, match=r"param: unknown key; did you mean 'params'"):
+        load_steps(path)
+
+
+def sheet(tmp_path, *lines):
+    path = tmp_path / "plates.tsv"
+    path.write_text("\n".join("\t".join(line) for line in lines) + "\n", encoding="utf-8")
+    return path
+
+
+HEADER = ("plate", "folder", "microscope", "plate_map", "wells")
+
+
+def test_a_plate_sheet_gives_plates_with_canonical_wells(tmp_path):
+    path = sheet(tmp_path, ("# a comment",), HEADER, ("Plate µ 1", str(tmp_path), "", "", "b2, C03"))
+    (entry,) = read_plate_sheet(path).values()
+    assert (entry.plate, entry.microscope, entry.plate_map, entry.wells) == ("Plate µ 1", "auto", None, ("B02", "C03"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (("a/b", "{tmp}"), "no usable name"),
+        ((".hidden", "{tmp}"), "no usable name"),
+        (("P", ""), "its folder is missing"),
+        (("P", "{tmp}/nowhere"), "does not exist"),
+        (("P", "{tmp}/plates.tsv"), "is a file, not a folder"),
+        (("P", "{tmp}", "leica"), "unknown microscope 'leica'; known: auto, imagexpress"),
+        (("P", "{tmp}", "auto", "nowhere.csv"), "plate map nowhere.csv cannot be read"),
+        (("P", "{tmp}", "auto", "", "B02,Q99"), "column 99 of 'Q99'"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named_with_its_reason(tmp_path, line, message):
+    path = sheet(tmp_path, HEADER, [part.replace("{tmp}", str(tmp_path)) for part in line])
+    with pytest.raises(ConfigError, match="plate 1") as caught:
+        read_plate_sheet(path)
+    assert message in str(caught.value)
+
+
+def test_a_plate_listed_twice_and_an_unknown_column_are_refused(tmp_path):
+    twice = sheet(tmp_path, HEADER, ("P", str(tmp_path)), ("P", str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"plate 2 \(P\): this name is listed twice"):
+        read_plate_sheet(twice)
+    with pytest.raises(ConfigError, match="unknown column 'well'"):
+        read_plate_sheet(sheet(tmp_path, (*HEADER, "well"), ("P", str(tmp_path))))
+
+
+def test_a_sheet_without_plates_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="lists no plate"):
+        read_plate_sheet(sheet(tmp_path, HEADER))

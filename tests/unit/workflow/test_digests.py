@@ -1,0 +1,71 @@
+"""Digests: no code that decides a stage's results is left out of the stage's digest."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import wellfield
+from wellfield.plate.index import PlaneRecord
+from wellfield.plate.keys import PlaneKey
+from wellfield.workflow.digests import STAGES, function_digest, planes_digest, stage_files
+
+PACKAGE = Path(wellfield.__file__).parent
+
+
+def imported(file):
+    """The modules of the package that a file imports, found another way than the digest finds them."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wellfield"):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def source_of(module):
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    found = [file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()]
+    return found[:1]
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_every_module_that_a_stage_imports_is_in_its_digest(stage):
+    files = set(stage_files(stage))
+    assert {source for file in files for module in imported(file) for source in source_of(module)} <= files
+
+
+def test_modules_that_are_imported_by_name_are_in_the_digests():
+    tables = {
+        "ingest": importlib.import_module("wellfield.microscopes.registry")._BUILT_IN,
+        "process": set(importlib.import_module("wellfield.processing.registry")._MODULES.values()),
+        "materialize": importlib.import_module("wellfield.storage.registry")._BUILT_IN,
+        "aggregate": {entry[0] for entry in importlib.import_module("wellfield.formats").FORMATS.values()},
+    }
+    for stage, modules in tables.items():
+        assert {source for module in modules for source in source_of(module)} <= set(stage_files(stage))
+
+
+def test_a_stage_does_not_depend_on_code_that_it_does_not_use():
+    names = {stage: {file.name for file in stage_files(stage)} for stage in STAGES}
+    assert "heatmap.py" not in names["process"]
+    assert "segmentation.py" not in names["ingest"]
+    assert "imagexpress.py" not in names["process"]
+
+
+PLANE = PlaneRecord(PlaneKey("A01", 1, 1, 1, 1), "a.tif", 10, 100)
+
+
+def test_the_digest_of_a_well_follows_size_time_and_presence_of_its_files():
+    base = planes_digest([PLANE], {"a.tif": (10, 100)})
+    assert planes_digest([PLANE], {"a.tif": (10, 100), "other.tif": (1, 1)}) == base
+    others = [{"a.tif": (11, 100)}, {"a.tif": (10, 101)}, {}]
+    assert len({base, *(planes_digest([PLANE], now) for now in others)}) == 4
+
+
+def test_the_digest_of_user_functions_follows_their_source(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "my_functions_for_a_test.py"
+    module.write_text("def f(image): return image\n")
+    before = function_digest(["my_functions_for_a_test:f", "max_projection"])
+    module.write_text("def f(image): return image + 1\n")
+    assert function_digest(["my_functions_for_a_test:f", "max_projection"]) != before

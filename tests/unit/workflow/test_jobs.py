@@ -1,0 +1,40 @@
+"""The surroundings of a job: log, threads, errors."""
+
+import errno
+import os
+
+import pytest
+
+from wellfield.errors import ConfigError
+from wellfield.workflow.jobs import THREAD_VARIABLES, job
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "7")
+
+
+def test_threads_of_every_library_are_capped(tmp_path):
+    with job(tmp_path / "log", threads=3):
+        assert {os.environ[name] for name in THREAD_VARIABLES} == {"3"}
+
+
+def test_an_expected_error_is_one_message_with_its_traceback_in_the_log(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
+        raise ConfigError("the key is wrong; write another")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == f"error: the key is wrong; write another\n(log: {tmp_path / 'log'})\n"
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_a_full_disk_is_an_expected_error(tmp_path, capsys):
+    with pytest.raises(SystemExit), job(tmp_path / "log"):
+        raise OSError(errno.ENOSPC, "No space left on device", "results/x")
+    assert "no space left on the device while writing results/x" in capsys.readouterr().err
+
+
+def test_any_other_error_goes_on_and_is_logged(tmp_path):
+    with pytest.raises(ZeroDivisionError), job(tmp_path / "log"):
+        _ = 1 / 0
+    assert "ZeroDivisionError" in (tmp_path / "log").read_text()

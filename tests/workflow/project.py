@@ -1,0 +1,90 @@
+"""Projects to run the real workflow in: a working directory of its own, with configuration and a small raw plate."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from wellfield.testing.synthetic import ExamplePlate
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = ExamplePlate(wells=("B02", "B03", "C04"), fields=2, channels=2, z=2, size=128)
+
+# What each rule says of its job, after the plate (and the well).
+MESSAGES = {
+    "mapping the plate": "ingest_plate",
+    "compiling the pipeline": "compile_plan",
+    "running the pipeline": "process_well",
+    "writing results": "materialize_well",
+    "joining the tables of all wells": "aggregate_plate",
+    "drawing the report": "report_plate",
+    "checking that every well is done": "check_plate",
+}
+
+
+@dataclass
+class Run:
+    """One call of snakemake: exit code, everything it printed, and the jobs it started as (rule, well)."""
+
+    code: int
+    text: str
+
+    @property
+    def jobs(self):
+        found = re.findall(r"^Job \d+: (.*): (.*)$", self.text, re.MULTILINE)
+        assert all(message in MESSAGES for _, message in found), found
+        return sorted((MESSAGES[message], well(place)) for place, message in found)
+
+
+def well(place):
+    """The well in 'PLATE WELL', '' for a job of the whole plate."""
+    match = re.search(r" ([A-Z]{1,2}\d{2})$", place)
+    return match[1] if match else ""
+
+
+class Project:
+    """A working directory."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        (root / "config").mkdir(parents=True)
+        self.config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+        self.plates = []
+
+    def add(self, plate, folder, *, microscope="auto", plate_map="", wells=""):
+        self.plates.append([plate, str(folder), microscope, str(plate_map), wells])
+        return self
+
+    def results(self, *parts):
+        return self.root.joinpath("results", *parts)
+
+    def write(self):
+        (self.root / "config" / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        lines = [["plate", "folder", "microscope", "plate_map", "wells"], *self.plates]
+        (self.root / "config" / "plates.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
+
+    def command(self, *arguments):
+        self.write()
+        command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", self.root]
+        return [str(part) for part in [*command, "--cores", "2", "--nocolor", *arguments]]
+
+    def run(self, *arguments, succeeds=True):
+        done = subprocess.run(
+            self.command(*arguments),
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(),
+        )
+        assert (done.returncode == 0) is succeeds, done.stdout
+        return Run(done.returncode, done.stdout)
+
+
+def environment():
+    """The environment of a user: nothing that the test runner set."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}

@@ -1,0 +1,103 @@
+"""A real ImageXpress plate through the whole workflow, and its results in other people's readers."""
+
+import json
+import shutil
+import stat
+import subprocess
+
+import pandas as pd
+import pytest
+import tifffile
+
+from tests.workflow.project import Project
+from wellfield.cli import main
+from wellfield.plate.index import read_index
+
+pytestmark = [pytest.mark.workflow, pytest.mark.realdata, pytest.mark.xdist_group("real plate")]
+
+PIXEL_SIZE_UM = 1.3672
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, real_plates):
+    """The plate run with one step written as TIFF too; nuclei are in wave 1."""
+    project = Project(tmp_path_factory.mktemp("real") / "project")
+    shutil.copytree(real_plates / "imagexpress" / "9987_Plate_3434", project.root / "raw")
+    for path in [project.root / "raw", *(project.root / "raw").rglob("*")]:
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    project.config["steps"][0]["materialize"] = ["zarr", "tiff"]
+    project.config["steps"][3]["materialize"] = ["zarr", "tiff"]
+    project.add("9987", "raw").run()
+    return project
+
+
+def test_the_plate_table_has_the_planes_that_the_tags_name(real):
+    info, planes = read_index(real.results("9987", "index.parquet"))
+    layers = {(p.key.channel, p.key.z, str(p.key.projection)) for p in planes}
+    assert layers == {(1, 1, "none"), (1, 2, "none"), (1, 0, "max"), (2, 0, "max"), (3, 1, "none")}
+    assert len(planes) == 5 * 2 * 2
+    assert info.channels == {1: "DAPI", 2: "FITC", 3: "Texas Red"}
+
+
+def test_fillers_and_the_fourth_wave_are_reported(real):
+    report = json.loads(real.results("9987", "ingest_report.json").read_text())
+    assert report["promised_but_absent"]["channels"] == ["4 (Cy5)"]
+    (fillers,) = (entry for reason, entry in report["ignored"].items() if "filled" in reason)
+    assert fillers["count"] == 16
+    summary = real.results("9987", "report", "summary.html").read_text()
+    assert "Cy5" in summary
+
+
+def test_the_counts_are_plausible(real):
+    counts = pd.read_csv(real.results("9987", "cell_counts.csv")).set_index(["Metadata_Well", "Metadata_Site"])["Count"]
+    assert len(counts) == 4
+    # Seen by eye on the montage: dozens of nuclei in each field, of some 15 pixels.
+    assert counts.between(20, 120).all(), counts
+
+
+def test_the_store_is_valid_for_the_checkers(real):
+    assert main(["validate", str(real.results("9987"))]) == 0
+    yaozarrs = pytest.importorskip("yaozarrs")
+    yaozarrs.validate_zarr_store(str(real.results("9987", "plate.zarr")))
+
+
+def test_tiffs_carry_the_pixel_size_in_tifffile(real):
+    for path in real.results("9987", "images").rglob("*.tif"):
+        with tifffile.TiffFile(path) as file:
+            assert file.imagej_metadata["unit"] == "um"
+            numerator, denominator = file.pages.first.tags["XResolution"].value
+            assert denominator / numerator == pytest.approx(PIXEL_SIZE_UM, rel=1e-6)
+
+
+def test_tiffs_carry_the_pixel_size_in_imagej(real, tmp_path):
+    if not (shutil.which("imagej") and shutil.which("xvfb-run")):
+        pytest.skip("needs the system packages imagej and xvfb")
+    macro = tmp_path / "pixel_size.ijm"
+    macro.write_text(
+        "open(getArgument()); getPixelSize(unit, width, height); getStatistics(area, mean, low, high);\n"
+        'print("RESULT " + d2s(width, 4) + " " + unit + " " + bitDepth() + " " + high); run("Quit");\n'
+    )
+    image = next(real.results("9987", "images", "B03", "projected").iterdir())
+    done = subprocess.run(
+        ["xvfb-run", "-a", "imagej", "-b", macro, image], capture_output=True, text=True, check=False, timeout=120
+    )
+    result = next(line.split() for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    assert result == ["RESULT", f"{PIXEL_SIZE_UM:.4f}", "µm", "16", str(tifffile.imread(image).max())]
+
+
+def test_a_truncated_plane_fails_one_well_and_mending_it_redoes_that_well(real, tmp_path):
+    project = Project(tmp_path / "project")
+    shutil.copytree(real.root, project.root, dirs_exist_ok=True)
+    project.config = real.config
+    project.plates = real.plates
+    plane = project.root / "raw" / "TimePoint_1" / "ZStep_1" / "9987_B02_s1_w1.TIF"
+    whole = plane.read_bytes()
+    plane.write_bytes(whole[:5000])
+    run = project.run(succeeds=False)
+    assert "TimePoint_1/ZStep_1/9987_B02_s1_w1.TIF" in project.results("9987", "report", "summary.html").read_text()
+    status = {p.stem: json.loads(p.read_text())["status"] for p in project.results("9987", "wells").iterdir()}
+    assert status == {"B02": "failed", "B03": "done"}
+    plane.write_bytes(whole)
+    mended = project.run()
+    assert {well for _, well in mended.jobs} == {"B02", ""}
+    assert {rule for rule, _ in run.jobs} == {rule for rule, _ in mended.jobs}
