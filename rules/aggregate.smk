@@ -23,7 +23,7 @@ rule aggregate_plate:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        results=results_folder,
         wells=wells,
         code=digests.code_digest("aggregate"),
     message:
@@ -38,7 +38,8 @@ rule report_plate:
         ingest=ancient(results("ingest_report.json")),
         counts=results("cell_counts.parquet"),
         manifests=well_files(results("wells", "{well}.json")),
-        thumbnails=well_files(results("report", "thumbnails", "{well}.npy")),
+        # Made with the manifest, whose content says whether anything changed.
+        thumbnails=well_files(results("report", "thumbnails", "{well}.npy"), ancient),
         plate_map=plate_map,
     output:
         heatmap=report(
@@ -70,7 +71,7 @@ rule report_plate:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        results=results_folder,
         wells=wells,
         code=digests.code_digest("aggregate"),
     message:
@@ -97,7 +98,7 @@ rule check_plate:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        results=results_folder,
         wells=wells,
     message:
         "{wildcards.plate}: checking that every well is done"

@@ -47,7 +47,11 @@ wildcard_constraints:
 
 
 def results(*parts):
-    return "/".join([RESULTS, "{plate}", *parts])
+    return Path(RESULTS, "{plate}", *parts).as_posix()
+
+
+def results_folder(wildcards):
+    return results().format(plate=wildcards.plate)
 
 
 def log_of(rule_name, *wildcards):
@@ -102,13 +106,13 @@ def wells(wildcards):
     return chosen_wells(info, PLATES[wildcards.plate].wells)
 
 
-def well_files(pattern):
-    """An input function: the file *pattern* of every well."""
+def well_files(pattern, flag=str):
+    """An input function: the file *pattern* of every well, with a flag such as ancient."""
 
     def files(wildcards):
+        plate = wildcards.plate
         return [
-            pattern.format(plate=wildcards.plate, well=well)
-            for well in wells(wildcards)
+            flag(pattern.format(plate=plate, well=well)) for well in wells(wildcards)
         ]
 
     return files

@@ -16,7 +16,7 @@ rule materialize_well:
         mem_mb=well_mem_mb,
         runtime=well_runtime,
     params:
-        results=lambda wildcards: results().rstrip("/").format(plate=wildcards.plate),
+        results=results_folder,
         code=digests.code_digest("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"

@@ -51,8 +51,11 @@ def test_fillers_and_the_fourth_wave_are_reported(real):
 def test_the_counts_are_plausible(real):
     counts = pd.read_csv(real.results("9987", "cell_counts.csv")).set_index(["Metadata_Well", "Metadata_Site"])["Count"]
     assert len(counts) == 4
-    # Seen by eye on the montage: dozens of nuclei in each field, of some 15 pixels.
-    assert counts.between(20, 120).all(), counts
+    # Counted by eye on outlines drawn over the projection; the clusters of B03 leave room for opinion.
+    by_eye = {("B02", 1): (15, 3), ("B02", 2): (29, 3), ("B03", 1): (50, 6), ("B03", 2): (74, 8)}
+    assert {key: abs(counts[key] - seen) <= margin for key, (seen, margin) in by_eye.items()} == dict.fromkeys(
+        by_eye, True
+    )
 
 
 def test_the_store_is_valid_for_the_checkers(real):

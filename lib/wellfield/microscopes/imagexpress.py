@@ -120,7 +120,7 @@ class ImageXpressHandler(MicroscopeHandler):
 
     def _group_files(self, contents: PlateContents) -> dict[tuple[Place, int], list[Candidate]]:
         groups: dict[tuple[Place, int], list[Candidate]] = defaultdict(list)
-        places: dict[str, Place] = {}
+        folder, waves = None, dict[int, list[Candidate]]()
         names: dict[str, ParsedName | None] = {}  # exports repeat every name in every ZStep folder
         ignored = defaultdict(list, contents.ignored)
         for file in self.scan.files:
@@ -136,10 +136,12 @@ class ImageXpressHandler(MicroscopeHandler):
             if parsed.thumbnail:
                 ignored["thumbnail"].append(file.path)
                 continue
-            place = places.get(file.folder)
-            if place is None:
-                place = places[file.folder] = _place(file.folder)
-            groups[place, parsed.wave].append(Candidate(file, parsed.well, parsed.site, parsed.wave))
+            if file.folder != folder:  # files come folder by folder
+                folder, waves = file.folder, {}
+            well, site, wave, _ = parsed
+            if wave not in waves:
+                waves[wave] = groups[_place(folder), wave]
+            waves[wave].append(Candidate(file, well, site, wave))
         contents.ignored = dict(ignored)
         return dict(sorted(groups.items(), key=lambda item: (item[0][0].timepoint or 0, item[0][0].z or 0, item[0][1])))
 
@@ -244,12 +246,12 @@ class _Chooser:
         in_place &= place.timepoint in (None, time)
         pixel = (tags.pixel_size_um or NAN) if tags else NAN
         nowhere = (NAN, NAN, NAN)
-        for file, well, site, wave in group:
+        for (folder, name, size, mtime), well, site, wave in group:
             key = PlaneKey(well, site, wave, z, time, projection)
-            path = file.path
+            path = f"{folder}/{name}" if folder else name
             own = sampled.get(path)
-            position = (own.stage_x_um, own.stage_y_um, own.stage_z_um) if own else nowhere
-            record = PlaneRecord(key, path, file.size, file.mtime_ns, *position, pixel)
+            x, y, height = (own.stage_x_um, own.stage_y_um, own.stage_z_um) if own else nowhere
+            record = PlaneRecord(key, path, size, mtime, x, y, height, pixel)
             if not in_place:
                 self._fillers.append((key, record))
             elif (known := self._planes.setdefault(key, record)) is not record:

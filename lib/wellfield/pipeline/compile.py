@@ -167,8 +167,8 @@ class _Compiler:
                 )
             if len(step.channels) > 1:
                 self.mistakes.append(
-                    f"step {step.name} writes {step.kind} of channels {list(step.channels)} to zarr; a label image there "
-                    "belongs to one channel: name it under 'channels'"
+                    f"step {step.name} writes {step.kind} of channels {list(step.channels)} to zarr; a label image "
+                    "there belongs to one channel: name it under 'channels'"
                 )
         stored = {
             (step.name, number): projection

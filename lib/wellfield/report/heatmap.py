@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ SMALLEST_VALUE_TEXT, LARGEST_VALUE_TEXT = 8.0, 24.0
 # Relative luminance at which dark and white text have the same contrast.
 LIGHT = 0.215
 COLORMAP = "viridis"
+UNITS = ((9, "G"), (6, "M"), (3, "k"))
 EMPTY = (243, 244, 246)
 NO_DATA, HATCH, FAILED, CROSS = "#e4e7eb", "#a9b0b8", "#fbdcdc", "#b42318"
 # Letter and frame of each kind of control in a plate map.
@@ -127,9 +128,10 @@ def value_texts(values: Mapping[str, float], cell: int) -> tuple[dict[str, str],
     Whole numbers are written out if there is room, else, like all others, with three or two significant digits and k,
     M, G for thousands.
     """
-    whole = all(value == int(value) for value in values.values())
-    forms = [lambda value: f"{value:.0f}"] if whole else []
-    for form in (*forms, lambda value: compact(value, 3), lambda value: compact(value, 2)):
+    forms: list[Callable[[float], str]] = [lambda value: compact(value, 3), lambda value: compact(value, 2)]
+    if all(value == int(value) for value in values.values()):
+        forms.insert(0, lambda value: f"{value:.0f}")
+    for form in forms:
         texts = {well: form(value).replace("-", "−") for well, value in values.items()}
         size = min(LARGEST_VALUE_TEXT, 0.3 * cell, (cell - 6) / (0.64 * max(map(len, texts.values()), default=1)))
         if size >= SMALLEST_VALUE_TEXT:
@@ -138,12 +140,16 @@ def value_texts(values: Mapping[str, float], cell: int) -> tuple[dict[str, str],
 
 
 def compact(value: float, digits: int) -> str:
-    """Return a number with *digits* significant digits, large ones with k, M or G: ``compact(1234, 2)`` → ``1.2k``."""
+    """Return a number with *digits* significant digits, large ones with k, M or G: ``compact(1234, 2)`` → ``1.2k``.
+
+    Below 1,000 it has at least three.
+    """
+    small = max(digits, 3)
+    if abs(float(f"{value:.{small - 1}e}")) < 10**small:
+        return f"{value:.{small}g}"
     rounded = float(f"{value:.{digits - 1}e}")
-    for power, suffix in ((9, "G"), (6, "M"), (3, "k")):
-        if 10 ** max(power, digits) <= abs(rounded) < 10 ** (power + 3):
-            return f"{rounded / 10**power:.{max(digits, 3)}g}{suffix}"
-    return f"{rounded:.{max(digits, 3)}g}"
+    power, suffix = next(unit for unit in UNITS if abs(rounded) >= 10 ** unit[0])
+    return f"{rounded / 10**power:.{small}g}{suffix}"
 
 
 def _number(value: Any) -> float | None:

@@ -14,7 +14,7 @@ class PathCleaner:
 
     def __init__(self, plate_path: str) -> None:
         root = plate_path.rstrip("/\\")
-        self._plate = re.compile(r"(?<![\w.\-])" + re.escape(root) + r"[/\\]+(?=\S)") if root else None
+        self._plate = re.compile(r"(?<![\w.\-/\\])" + re.escape(root) + r"[/\\]+(?=\S)") if root else None
 
     def __call__(self, text: str) -> str:
         """Return *text* without absolute paths."""

@@ -1,4 +1,4 @@
-"""What an ImageXpress plate looks like: layout, names, fillers and geometry. Nothing is written here."""
+"""What an ImageXpress plate looks like: layout, names, fillers, HTD and geometry. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from wellfield.plate.wells import split_well
 
 _DATABASE_FOLDERS = ("2024-01-15", "1701")
 _METHODS = {"Maximum": Projection.MAX, "Best Focus": Projection.BEST_FOCUS}
+_HTD_LINE_BREAK = "\x82\x81"  # neither UTF-8 nor cp1252 can read these bytes; real plates hold them
 _FOCUS_UM = 9990.0
 
 
@@ -299,7 +300,49 @@ class ImageXpressPlate:
             return f"{name}.TIF"
         return f"{name}{str(make_guid(self.seed, f'{inner}/{name}')).upper()}.tif"
 
+    def htd_bytes(self) -> bytes:
+        """Return the content of the plate's HTD files."""
+        promised = self.timepoints if self.promised_timepoints is None else self.promised_timepoints
+        taken = {split_well(well) for well in self.wells}
+        description = _HTD_LINE_BREAK.join(
+            ["Synthetic plate of Wellfield", *(f"{wave.name}: {self._acquisition(wave)}" for wave in self.waves)]
+        )
+        lines = [
+            '"HTSInfoFile", Version 1.0',
+            f'"Description", "{description}"',
+            '"PlateType", 2',
+            f'"TimePoints", {promised}',
+            f'"ZSeries", {_flag(self.z_steps > 0)}',
+            f'"ZSteps", {self.z_steps}',
+            f'"ZProjection", {_flag(any(wave.projection for wave in self.waves))}',
+            f'"XWells", {self.plate_columns}',
+            f'"YWells", {self.plate_rows}',
+        ]
+        for row in range(self.plate_rows):
+            flags = ", ".join(_flag((row, column) in taken) for column in range(self.plate_columns))
+            lines.append(f'"WellsSelection{row + 1}", {flags}')
+        if len(self.sites) == 1:
+            lines.append('"Sites", FALSE')
+        else:
+            lines += ['"Sites", TRUE', f'"XSites", {len(self.site_mask[0])}', f'"YSites", {len(self.site_mask)}']
+            for number, signs in enumerate(self.site_mask, start=1):
+                lines.append(f'"SiteSelection{number}", {", ".join(_flag(sign == "x") for sign in signs)}')
+        lines += ['"Waves", TRUE', f'"NWavelengths", {len(self.waves)}']
+        lines += [f'"WaveName{number}", "{wave.name}"' for number, wave in enumerate(self.waves, start=1)]
+        lines += [f'"WaveCollect{number}", 1' for number in range(1, len(self.waves) + 1)]
+        lines += [f'"UniquePlateIdentifier", "{make_guid(self.seed, self.name)}"', '"EndFile"']
+        return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+
+    def _acquisition(self, wave: Wave) -> str:
+        planes = self.acquired_z(wave)
+        parts = [f"{planes}z"] if planes else []
+        return " + ".join(parts + ([wave.projection] if wave.projection else []))
+
 
 def make_guid(seed: int, name: str) -> UUID:
     """Return the GUID of a name; the same one every time."""
     return UUID(bytes=hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest(), version=4)
+
+
+def _flag(value: bool) -> str:
+    return "TRUE" if value else "FALSE"

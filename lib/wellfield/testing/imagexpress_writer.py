@@ -22,10 +22,9 @@ from wellfield.plate.wells import split_well
 from wellfield.testing.imagexpress_plate import ImageFile, ImageXpressPlate, Style, Wave, make_guid
 from wellfield.testing.metaseries import PlaneTags, encode_metaseries
 
-__all__ = ["ImageFile", "ImageXpressPlate", "Style", "Wave", "htd_bytes", "plane_tags", "write_imagexpress"]
+__all__ = ["ImageFile", "ImageXpressPlate", "Style", "Wave", "plane_tags", "write_imagexpress"]
 
 _STARTED = datetime(2024, 1, 15, 9, 0, 0)
-_HTD_LINE_BREAK = "\x82\x81"  # neither UTF-8 nor cp1252 can read these bytes; real plates hold them
 _THUMBNAIL_STEP = 8
 
 
@@ -54,7 +53,7 @@ def write_imagexpress(
     for inner in plate.folders():
         Path(folder, inner).mkdir(parents=True, exist_ok=True)
         if plate.has_htd:
-            Path(folder, inner, plate.htd_name).write_bytes(htd_bytes(plate))
+            Path(folder, inner, plate.htd_name).write_bytes(plate.htd_bytes())
 
     files, originals, fillers = list(plate.files(folder)), dict[PlaneKey, Path](), list[ImageFile]()
     pixels, last = np.empty(0, np.uint16), None
@@ -93,46 +92,6 @@ def _pixels(
     return stack[0] if len(stack) == 1 else np.maximum.reduce(stack)
 
 
-def htd_bytes(plate: ImageXpressPlate) -> bytes:
-    """Return the content of the plate's HTD files."""
-    promised = plate.timepoints if plate.promised_timepoints is None else plate.promised_timepoints
-    taken = {split_well(well) for well in plate.wells}
-    description = _HTD_LINE_BREAK.join(
-        ["Synthetic plate of Wellfield", *(f"{wave.name}: {_acquisition(plate, wave)}" for wave in plate.waves)]
-    )
-    lines = [
-        '"HTSInfoFile", Version 1.0',
-        f'"Description", "{description}"',
-        '"PlateType", 2',
-        f'"TimePoints", {promised}',
-        f'"ZSeries", {_flag(plate.z_steps > 0)}',
-        f'"ZSteps", {plate.z_steps}',
-        f'"ZProjection", {_flag(any(wave.projection for wave in plate.waves))}',
-        f'"XWells", {plate.plate_columns}',
-        f'"YWells", {plate.plate_rows}',
-    ]
-    for row in range(plate.plate_rows):
-        flags = ", ".join(_flag((row, column) in taken) for column in range(plate.plate_columns))
-        lines.append(f'"WellsSelection{row + 1}", {flags}')
-    if len(plate.sites) == 1:
-        lines.append('"Sites", FALSE')
-    else:
-        lines += ['"Sites", TRUE', f'"XSites", {len(plate.site_mask[0])}', f'"YSites", {len(plate.site_mask)}']
-        for number, signs in enumerate(plate.site_mask, start=1):
-            lines.append(f'"SiteSelection{number}", {", ".join(_flag(sign == "x") for sign in signs)}')
-    lines += ['"Waves", TRUE', f'"NWavelengths", {len(plate.waves)}']
-    lines += [f'"WaveName{number}", "{wave.name}"' for number, wave in enumerate(plate.waves, start=1)]
-    lines += [f'"WaveCollect{number}", 1' for number in range(1, len(plate.waves) + 1)]
-    lines += [f'"UniquePlateIdentifier", "{make_guid(plate.seed, plate.name)}"', '"EndFile"']
-    return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
-
-
-def _acquisition(plate: ImageXpressPlate, wave: Wave) -> str:
-    planes = plate.acquired_z(wave)
-    parts = [f"{planes}z"] if planes else []
-    return " + ".join(parts + ([wave.projection] if wave.projection else []))
-
-
 def plane_tags(plate: ImageXpressPlate, key: PlaneKey, *, thumbnail: bool = False) -> PlaneTags:
     """Return the metadata of a plane."""
     wave, (row, column) = plate.waves[key.channel - 1], plate.sites[key.field - 1]
@@ -169,7 +128,3 @@ def plane_tags(plate: ImageXpressPlate, key: PlaneKey, *, thumbnail: bool = Fals
         site_y=row + 1,
         custom=custom,
     )
-
-
-def _flag(value: bool) -> str:
-    return "TRUE" if value else "FALSE"

@@ -21,7 +21,7 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingest": (("ingest_plate",), ("microscopes",)),
     "process": (("compile_plan", "process_well"), ("processing", "formats")),
     "materialize": (("materialize_well",), ("storage", "formats")),
-    "aggregate": (("aggregate_plate", "report_plate"), ("formats",)),
+    "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),
 }
 
 _IMPORT = re.compile(r"^\s*from (wellfield[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)

@@ -43,7 +43,7 @@ def report_plate(
     plate_heatmap(
         {well: float(sums[well]) if well in sums else None for well in wells},
         heatmap,
-        title=f"{info.plate}: {name or 'objects'} per well",
+        title=info.plate,
         label=f"{name or 'objects'} per well",
         controls={well: entry.control for well, entry in treatments.items() if entry.control and well in manifests},
         failed=failed,

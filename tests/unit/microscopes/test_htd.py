@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes.htd import Htd, read_htd
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave
+from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
 FULL = """"HTSInfoFile", Version 1.0
 "Description", "two, lines\x82\x81\x8d of µ"
@@ -56,11 +57,19 @@ def test_the_promises_are_told_line_by_line() -> None:
 
 
 def test_what_a_generated_plate_promises_is_read_back(tmp_path: Path) -> None:
-    waves = (Wave(name="DAPI"), Wave(name="Cy5", on_disk=False))
     plate = ImageXpressPlate(
-        wells=("B02", "H12"), site_mask=("x.", "xx"), waves=waves, z_steps=4, promised_timepoints=9
+        wells=("B02", "H12"),
+        site_mask=("x.", "xx"),
+        waves=(Wave(name="DAPI"), Wave(name="Cy5", on_disk=False)),
+        z_steps=4,
+        promised_timepoints=9,
+        size=(4, 4),
     )
-    assert parse(tmp_path, plate.htd_bytes()) == Htd(("B02", "H12"), {1: "DAPI", 2: "Cy5"}, 4, 9, 3, (2, 2))
+    write_imagexpress(tmp_path, plate, lambda key: np.zeros((4, 4), "u2"))
+    files = sorted(tmp_path.rglob("*.HTD"))
+    assert len(files) > 1
+    assert {read_htd(file).lines()[0] for file in files} == {"wells: 2 (B02, H12)"}
+    assert read_htd(files[0]) == Htd(("B02", "H12"), {1: "DAPI", 2: "Cy5"}, 4, 9, 3, (2, 2))
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,11 @@ def test_values_are_written_out_where_they_fit() -> None:
         (999, 3, "999"),
         (1500, 4, "1500"),
         (0.123456, 3, "0.123"),
-        (2.5e12, 3, "2.5e+12"),
+        (2.5e12, 3, "2.5e+03G"),
+        (123, 2, "123"),
+        (999.6, 3, "1k"),
+        (999_960, 2, "1M"),
+        (-12_346, 4, "-12.35k"),
     ],
 )
 def test_long_numbers_are_shortened(value: float, digits: int, expected: str) -> None:

@@ -195,3 +195,9 @@ def test_an_array_that_is_no_thumbnail_is_refused_by_the_name_of_its_well(tmp_pa
     with pytest.raises(ArrayShapeError, match="B07"):
         plate_montage({"B07": np.zeros((40, 40))}, tmp_path / "m.png", wells_expected=["B07"], title="t")
     assert not list(tmp_path.iterdir())
+
+
+def test_many_infinite_pixels_do_not_make_the_window_infinite() -> None:
+    image = thumbnail(5)
+    image[0, :10], image[0, 10:20], image[0, 20:30] = np.inf, -np.inf, 9
+    assert display_window([image]) == (5, 9)

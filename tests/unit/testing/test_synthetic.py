@@ -18,7 +18,7 @@ from wellfield.errors import ArrayShapeError, ConfigError, StorageError
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection
 from wellfield.plate.platemap import read_plate_map
 from wellfield.testing.imagexpress_plate import ImageXpressPlate, Style, Wave
-from wellfield.testing.imagexpress_writer import htd_bytes, write_imagexpress
+from wellfield.testing.imagexpress_writer import write_imagexpress
 from wellfield.testing.synthetic import ExampleFiles, ExamplePlate, main, response_of, treatment_of
 
 SMALL = ExamplePlate(wells=("B02", "C05"), fields=2, size=96)
@@ -349,7 +349,7 @@ def test_htd_agrees_with_the_files_on_disk(small: ExampleFiles) -> None:
 
 
 def test_htd_holds_bytes_that_only_latin_1_can_read() -> None:
-    content = htd_bytes(ImageXpressPlate())
+    content = ImageXpressPlate().htd_bytes()
     for encoding in ("utf-8", "cp1252"):
         with pytest.raises(UnicodeDecodeError):
             content.decode(encoding)
