@@ -119,15 +119,16 @@ def well_files(pattern, flag=str):
 
 
 def plate_facts(wildcards):
-    """What a plan depends on beside the pipeline: channels, sources, calibration."""
+    """What a plan depends on beside the pipeline: channels, sources, calibration, fields."""
     info, by_well = plate_index(wildcards)
-    sources = choose_sources(
-        (p.key for planes in by_well.values() for p in planes), CONFIG.source
-    )
-    return digests.digest_of(
-        [dict(info.channels), {n: [s.z, s.projection] for n, s in sources.items()}]
-        + [info.pixel_size_um, info.z_spacing_um, info.grid_dimensions]
-    )
+    keys = [plane.key for planes in by_well.values() for plane in planes]
+    sources = choose_sources(keys, CONFIG.source)
+    facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
+    facts += [info.grid_dimensions, max(key.field for key in keys)]
+    facts += [
+        [number, *layers.z, layers.projection] for number, layers in sources.items()
+    ]
+    return digests.digest_of(facts)
 
 
 @cache

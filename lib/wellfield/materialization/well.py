@@ -182,7 +182,7 @@ class _WellWriter:
             outlines = self._planes_of(labels[-1], channel) if labels else {}
             fields = {field: (plane, outlines.get(field)) for field, plane in pictures.items()}
             if fields:
-                thumbnail = well_thumbnail(fields, grid=self._plan.grid)
+                thumbnail = well_thumbnail(fields, grid=self._plan.grid, field_count=self._plan.field_count)
         self._filemanager.save(thumbnail, path, Backend.DISK)
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:

@@ -64,6 +64,7 @@ def compile_pipeline(
     on_missing: str = "use_present",
     zarr: Mapping[str, Any] | None = None,
     grid: tuple[int, int] | None = None,
+    field_count: int | None = None,
 ) -> Plan:
     """Return the plan of a pipeline for a plate with these channels.
 
@@ -92,6 +93,7 @@ def compile_pipeline(
         on_missing=on_missing,
         zarr=dict(zarr or {}),
         grid=grid,
+        field_count=field_count,
     )
 
 

@@ -105,6 +105,8 @@ class Plan:
         Settings of the Zarr store.
     grid:
         Rows and columns of the fields in a well, ``None`` where unknown.
+    field_count:
+        Highest field number on the plate.
     on_unreadable, on_missing:
         What happens to a field with a plane that cannot be read, or that is not there.
     """
@@ -118,6 +120,7 @@ class Plan:
     on_missing: str = "use_present"
     zarr: Mapping[str, Any] = field(default_factory=dict)
     grid: tuple[int, int] | None = None
+    field_count: int | None = None
 
     @property
     def start_channels(self) -> tuple[int, ...]:
