@@ -44,11 +44,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
-	@mkdir -p .lint/example/Plate_1 .lint/config
-	@touch .lint/example/Plate_1/example.HTD
-	@printf 'well,treatment,concentration,unit,control\n' > .lint/example/plate_map.csv
-	@cp config/config.yaml config/plates.tsv .lint/config/
-	$(BIN)/snakemake --lint --directory .lint
+	$(BIN)/snakemake --lint
 
 format: setup
 	$(BIN)/ruff check --fix .
@@ -68,4 +64,4 @@ stress: setup
 	WELLFIELD_STRESS=1 $(BIN)/python -m pytest -m stress $(PYTEST_ARGS)
 
 clean:
-	rm -rf $(EXAMPLE) results report.zip .lint .snakemake
+	rm -rf $(EXAMPLE) results report.zip .snakemake

@@ -44,8 +44,10 @@ class PlateEntry:
     wells: tuple[str, ...] | None = None
 
 
-def read_plate_sheet(path: str | os.PathLike[str]) -> dict[str, PlateEntry]:
-    """Return the plates of a tab-separated sheet by name; checks folders, microscopes and plate maps.
+def read_plate_sheet(path: str | os.PathLike[str], *, check_files: bool = True) -> dict[str, PlateEntry]:
+    """Return the plates of a tab-separated sheet by name.
+
+    With *check_files* every plate folder must be there and every plate map must be readable.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def read_plate_sheet(path: str | os.PathLike[str]) -> dict[str, PlateEntry]:
     plates: dict[str, PlateEntry] = {}
     for number, row in enumerate(reader, start=1):
         try:
-            entry = _read_row({name: (row.get(name) or "").strip() for name in columns})
+            entry = _read_row({name: (row.get(name) or "").strip() for name in columns}, check_files=check_files)
         except (ConfigError, WellNameError) as error:
             problems.append(f"plate {number} ({(row.get('plate') or '').strip() or 'without name'}): {error}")
             continue
@@ -83,7 +85,7 @@ def read_plate_sheet(path: str | os.PathLike[str]) -> dict[str, PlateEntry]:
     return plates
 
 
-def _read_row(row: dict[str, str]) -> PlateEntry:
+def _read_row(row: dict[str, str], *, check_files: bool) -> PlateEntry:
     from wellfield.microscopes.registry import AUTO, microscope_names
 
     name, folder = row["plate"], row["folder"]
@@ -91,14 +93,14 @@ def _read_row(row: dict[str, str]) -> PlateEntry:
         raise ConfigError(f"{name!r} is no usable name; expected one without / or \\ that does not start with a dot")
     if not folder:
         raise ConfigError("its folder is missing")
-    if not Path(folder).is_dir():
+    if check_files and not Path(folder).is_dir():
         what = "is a file, not a folder" if Path(folder).exists() else "does not exist"
         raise ConfigError(f"its folder {folder} {what}; check the path, or whether its disk is mounted")
     microscope = row.get("microscope") or AUTO
     if microscope not in microscope_names():
         raise ConfigError(f"unknown microscope {microscope!r}; known: {', '.join(microscope_names())}")
     plate_map = row.get("plate_map") or None
-    if plate_map is not None:
+    if plate_map is not None and check_files:
         read_plate_map(plate_map)
     wells = tuple(canonical_well(well) for well in re.split(r"[,;\s]+", row.get("wells", "")) if well)
     return PlateEntry(name, folder, microscope, plate_map, wells or None)

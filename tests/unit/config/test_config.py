@@ -130,3 +130,8 @@ def test_a_plate_listed_twice_and_an_unknown_column_are_refused(tmp_path):
 def test_a_sheet_without_plates_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="lists no plate"):
         read_plate_sheet(sheet(tmp_path, HEADER))
+
+
+def test_a_linter_can_read_a_sheet_whose_plates_are_elsewhere(tmp_path):
+    path = sheet(tmp_path, HEADER, ("P", "nowhere", "auto", "nowhere.csv"))
+    assert read_plate_sheet(path, check_files=False)["P"].folder == "nowhere"
