@@ -120,12 +120,11 @@ def well_files(pattern, flag=str):
 
 
 def plate_facts(wildcards):
-    """What a plan depends on beside the pipeline: channels, sources, calibration, fields."""
+    """What a plan depends on beside the pipeline: channels, sources, calibration."""
     info, by_well = plate_index(wildcards)
     keys = [plane.key for planes in by_well.values() for plane in planes]
     sources = choose_sources(keys, CONFIG.source)
     facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
-    facts += [info.grid_dimensions, max(key.field for key in keys)]
     facts += [
         [number, *layers.z, layers.projection] for number, layers in sources.items()
     ]

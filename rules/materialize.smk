@@ -2,6 +2,7 @@ rule materialize_well:
     input:
         staged=results(".staging", "{well}"),
         plan=results("plan.json"),
+        index=ancient(results("index.parquet")),
     output:
         manifest=results("wells", "{well}.json"),
         thumbnail=results("report", "thumbnails", "{well}.npy"),

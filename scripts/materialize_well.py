@@ -8,6 +8,7 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     staged = materialize_well(
         snakemake.input.staged,
         snakemake.input.plan,
+        snakemake.input.index,
         snakemake.params.results,
         manifest=snakemake.output.manifest,
         thumbnail=snakemake.output.thumbnail,

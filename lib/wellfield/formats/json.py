@@ -47,3 +47,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise TypeError(f"a {type(value).__name__} is no JSON value")
+
+
+def json_value(data: Any) -> Any:
+    """Return *data* as plain JSON values.
+
+    Raises
+    ------
+    UnknownFormatError
+        It holds something that JSON cannot.
+    """
+    try:
+        return json.loads(json.dumps(data, default=_plain))
+    except (TypeError, ValueError) as error:
+        raise UnknownFormatError(f"{error}; JSON holds numbers, text, lists and dictionaries") from error

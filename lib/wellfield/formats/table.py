@@ -38,7 +38,7 @@ def to_table(data: Any) -> Any:
         try:
             columns = {str(name): _column(values) for name, values in data.items()}
             return pa.Table.from_arrays(list(columns.values()), names=list(columns))
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowException, TypeError) as error:
             lengths = {name: len(values) for name, values in data.items() if hasattr(values, "__len__")}
             raise UnknownFormatError(f"columns do not make a table: {error}; lengths {lengths}") from error
     if isinstance(data, list | tuple):

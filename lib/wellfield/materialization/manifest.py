@@ -18,7 +18,6 @@ from wellfield.pipeline.execute import PlaneAccount
 from wellfield.plate.index import check_schema_version
 
 MANIFEST_SCHEMA_VERSION = 1
-DONE, FAILED = "done", "failed"
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "tifffile", "zarr", "pyarrow")
 

@@ -6,7 +6,9 @@ chooses the writer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wellfield.errors import MaterializationError
 
@@ -97,3 +99,24 @@ class MaterializationSpec:
         object.__setattr__(self, "options", options)
         object.__setattr__(self, "primary", primary)
         object.__setattr__(self, "allowed_backends", allowed_backends)
+
+
+def select(data: Any, source: str | None) -> Any:
+    """Return the part of *data* that a dot path names: keys of mappings, attributes, positions in lists.
+
+    Raises
+    ------
+    MaterializationError
+        There is no such part.
+    """
+    for part in (source or "").split(".") if source else ():
+        try:
+            if isinstance(data, Mapping):
+                data = data[part]
+            elif isinstance(data, Sequence) and part.isdigit():
+                data = data[int(part)]
+            else:
+                data = getattr(data, part)
+        except (KeyError, IndexError, AttributeError):
+            raise MaterializationError(f"source {source!r}: a {type(data).__name__} has no part {part!r}") from None
+    return data

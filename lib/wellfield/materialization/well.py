@@ -6,30 +6,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
 from wellfield.formats.atomic import part_path, replace_directory
-from wellfield.materialization.manifest import DONE, file_entry, folder_entry, write_manifest
-from wellfield.materialization.spec import JsonOptions, MaterializationSpec
-from wellfield.materialization.writers import materialize, output_paths
+from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
+from wellfield.materialization.spec import JsonOptions
+from wellfield.materialization.writers import write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
-from wellfield.pipeline.stage import StagedImage, StagedWell
+from wellfield.pipeline.stage import DONE, FAILED, StagedImage, StagedWell
+from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import Projection, plane_name
-from wellfield.plate.wells import row_name, split_well
 from wellfield.processing.registry import ImageKind
 from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrCompressor, ZarrConfig
 from wellfield.storage.filemanager import FileManager
+from wellfield.storage.zarr.layout import well_folder
 
 STORE_NAME = "plate.zarr"
 
 
-def store_well(results: Path, well: str) -> Path:
-    """Return the folder of a well in the plate's Zarr store."""
-    row, column = split_well(well)
-    return results / STORE_NAME / row_name(row) / f"{column + 1:02d}"
-
-
 def well_folders(results: Path, well: str) -> list[Path]:
     """Return every folder that holds results of one well."""
-    return [results / "images" / well, results / "tables" / well, store_well(results, well)]
+    return [results / "images" / well, results / "tables" / well, well_folder(results / STORE_NAME, well)]
 
 
 def materialize_well(
@@ -39,6 +35,7 @@ def materialize_well(
     results: Path,
     filemanager: FileManager,
     *,
+    info: PlateInfo,
     manifest: Path,
     thumbnail: Path,
 ) -> None:
@@ -48,12 +45,18 @@ def materialize_well(
     write any more is removed. A failed well keeps no result of an earlier run, which would not belong to its input.
     """
     writer = _WellWriter(staged, staging, plan, results, filemanager)
-    files = writer.write() if staged.status == DONE else []
+    files = []
+    if staged.status == DONE:
+        try:
+            files = writer.write()
+        except (ArrayShapeError, MaterializationError, UnknownFormatError) as error:
+            # What the pipeline made cannot be stored as it is: the data's fault, and so the well's alone.
+            staged.status, staged.error = FAILED, {"message": str(error), "step": "materialize"}
     kept = {entry["path"] for entry in files}
     for folder in well_folders(results, staged.well):
         if folder.exists() and not any(_covers(folder.relative_to(results).as_posix(), path) for path in kept):
             shutil.rmtree(folder)
-    writer.write_thumbnail(thumbnail)
+    writer.write_thumbnail(thumbnail, info)
     write_manifest(
         manifest,
         plate=staged.plate,
@@ -121,7 +124,9 @@ class _WellWriter:
             planes, paths, Backend.ZARR, chunk_name=self._staged.well, zarr_config=config, metadata=metadata
         )
         facts = [_facts(step, image, self._load(image)) for step, image in images]
-        return [folder_entry(self._results, store_well(self._results, self._staged.well), {"images": facts})]
+        return [
+            folder_entry(self._results, well_folder(self._results / STORE_NAME, self._staged.well), {"images": facts})
+        ]
 
     # --- TIFF ----------------------------------------------------------------------------------------------------
 
@@ -150,18 +155,16 @@ class _WellWriter:
         final = self._results / "tables" / self._staged.well
         part = part_path(final)
         facts: dict[str, dict[str, Any]] = {}
-        for name, staged_path in (*self._staged.tables.items(), *self._staged.values.items()):
-            data = self._filemanager.load(self._staging / staged_path, Backend.DISK)
-            spec: MaterializationSpec = specs[name]
-            rows = None if isinstance(spec.options[0], JsonOptions) else data.num_rows
-            materialize(spec, data, part / name, self._filemanager)
-            for written in output_paths(spec, part / name):
-                facts[Path(written).name] = {} if rows is None else {"rows": rows}
+        for output in self._staged.outputs:
+            data = self._filemanager.load(self._staging / output.path, Backend.DISK)
+            option = specs[output.name].options[output.option]
+            written = write_option(option, data, part / output.name, self._filemanager)
+            facts[Path(written).name] = {} if isinstance(option, JsonOptions) else {"rows": data.num_rows}
         return self._move_in(part, final, facts)
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
-    def write_thumbnail(self, path: Path) -> None:
+    def write_thumbnail(self, path: Path, info: PlateInfo) -> None:
         """Write the well's picture for the report: the stored image with the outlines of the last labels.
 
         A well without a stored image gets an empty array.
@@ -182,7 +185,7 @@ class _WellWriter:
             outlines = self._planes_of(labels[-1], channel) if labels else {}
             fields = {field: (plane, outlines.get(field)) for field, plane in pictures.items()}
             if fields:
-                thumbnail = well_thumbnail(fields, grid=self._plan.grid, field_count=self._plan.field_count)
+                thumbnail = well_thumbnail(fields, grid=info.grid_dimensions, field_count=info.field_count)
         self._filemanager.save(thumbnail, path, Backend.DISK)
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:

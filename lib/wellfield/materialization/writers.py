@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import MaterializationError
-from wellfield.materialization.spec import CsvOptions, JsonOptions, MaterializationSpec, Options, ParquetOptions
+from wellfield.materialization.spec import CsvOptions, JsonOptions, MaterializationSpec, Options, ParquetOptions, select
 from wellfield.storage.filemanager import FileManager
 
 # Suffixes that a path may come with and that the writer's own suffix replaces; the longest first.
@@ -33,27 +33,6 @@ def base_path(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     suffix = next((suffix for suffix in _STRIPPED if text.lower().endswith(suffix)), "")
     return text[: len(text) - len(suffix)]
-
-
-def select(data: Any, source: str | None) -> Any:
-    """Return the part of *data* that a dot path names: keys of mappings, attributes, positions in lists.
-
-    Raises
-    ------
-    MaterializationError
-        There is no such part.
-    """
-    for part in (source or "").split(".") if source else ():
-        try:
-            if isinstance(data, Mapping):
-                data = data[part]
-            elif isinstance(data, Sequence) and part.isdigit():
-                data = data[int(part)]
-            else:
-                data = getattr(data, part)
-        except (KeyError, IndexError, AttributeError):
-            raise MaterializationError(f"source {source!r}: a {type(data).__name__} has no part {part!r}") from None
-    return data
 
 
 def _table(data: Any, options: CsvOptions | ParquetOptions) -> Any:
@@ -97,18 +76,26 @@ def materialize(
         raise MaterializationError(
             f"{os.fspath(path)}: backend {refused[0]!r} is not allowed; allowed: {spec.allowed_backends}"
         )
-    targets = output_paths(spec, path)
-    for option, target in zip(spec.options, targets, strict=True):
-        prepared = _PREPARE[type(option)](select(data, option.source), option)
-        for backend in backends:
-            filemanager.ensure_directory(Path(target).parent, backend)
-            filemanager.save(prepared, target, backend, **_save_options(option))
+    parts = [select(data, option.source) for option in spec.options]
+    pairs = zip(spec.options, parts, strict=True)
+    targets = [write_option(option, part, path, filemanager, backends) for option, part in pairs]
     return targets[spec.primary]
 
 
-def output_paths(spec: MaterializationSpec, path: str | os.PathLike[str]) -> list[str]:
-    """Return every path that :func:`materialize` writes."""
-    return [base_path(path) + option.filename_suffix for option in spec.options]
+def write_option(
+    option: Options,
+    part: Any,
+    path: str | os.PathLike[str],
+    filemanager: FileManager,
+    backends: Sequence[str] = ("disk",),
+) -> str:
+    """Write the part of an output that one option is about; return the path."""
+    target = base_path(path) + option.filename_suffix
+    prepared = _PREPARE[type(option)](part, option)
+    for backend in backends:
+        filemanager.ensure_directory(Path(target).parent, backend)
+        filemanager.save(prepared, target, backend, **_save_options(option))
+    return target
 
 
 def _save_options(option: Options) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class PlateContents:
             pixel_size_um=self.pixel_size_um,
             z_spacing_um=self.z_spacing_um,
             grid_dimensions=self.grid_dimensions,
+            field_count=max((plane.key.field for plane in self.planes), default=None),
             planes_per_well=counts,
         )
 

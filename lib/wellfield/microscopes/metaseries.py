@@ -6,8 +6,9 @@ import html
 import math
 import os
 import re
-import struct
 from dataclasses import dataclass
+
+import numpy as np
 
 from wellfield.plate.keys import Projection
 
@@ -51,7 +52,7 @@ def _number(text: str | None) -> float:
 
 def _count(text: str | None) -> int | None:
     value = _number(text)
-    return int(value) if value >= 1 and value == int(value) else None
+    return int(value) if value >= 1 and value.is_integer() else None
 
 
 def read_tags(path: str | os.PathLike[str]) -> PlaneTags | None:
@@ -61,10 +62,10 @@ def read_tags(path: str | os.PathLike[str]) -> PlaneTags | None:
     try:
         with tifffile.TiffFile(os.fspath(path)) as file:
             page = file.pages.first
-            shape, dtype, text = page.shape, page.dtype, page.description
-    except (tifffile.TiffFileError, ValueError, struct.error, OSError, IndexError, KeyError, AttributeError):
-        return None
-    if len(shape) != 2 or dtype is None:
+            height, width = map(int, page.shape)
+            dtype = np.dtype(page.dtype).newbyteorder("=").name
+            text = str(page.description)
+    except Exception:  # tifffile meets what is corrupt with almost any kind of error
         return None
     tags = dict(_PROPERTY.findall(text))
     calibrated = tags.get("spatial-calibration-state", "on").lower() in ("on", "true", "1")
@@ -72,8 +73,8 @@ def read_tags(path: str | os.PathLike[str]) -> PlaneTags | None:
     pixel_size = _number(tags.get("spatial-calibration-x")) if calibrated and micrometres else math.nan
     method = tags.get("Z Projection Method")
     return PlaneTags(
-        shape=(int(shape[0]), int(shape[1])),
-        dtype=dtype.newbyteorder("=").name,
+        shape=(height, width),
+        dtype=dtype,
         projection=Projection.NONE if method is None else _PROJECTIONS.get(method.lower(), Projection.UNKNOWN),
         z=_count(tags.get("Z Step")),
         timepoint=_count(tags.get("Timepoint")),

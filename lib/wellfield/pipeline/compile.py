@@ -63,8 +63,6 @@ def compile_pipeline(
     on_unreadable: str = "fail",
     on_missing: str = "use_present",
     zarr: Mapping[str, Any] | None = None,
-    grid: tuple[int, int] | None = None,
-    field_count: int | None = None,
 ) -> Plan:
     """Return the plan of a pipeline for a plate with these channels.
 
@@ -92,8 +90,6 @@ def compile_pipeline(
         on_unreadable=on_unreadable,
         on_missing=on_missing,
         zarr=dict(zarr or {}),
-        grid=grid,
-        field_count=field_count,
     )
 
 
@@ -126,7 +122,7 @@ class _Compiler:
         if info is not None:
             self._check_kind(step, info, source)
             self._check_inputs(step, channels)
-            self._check_specials(info)
+            self._check_specials(step, info, channels)
             self._check_memory_type(step, info)
         before = self._planes.get(source.name if source else START, {})
         made = Projection(info.projection) if info and info.projection else None
@@ -249,7 +245,12 @@ class _Compiler:
             if len(has) > 1 and (step.stack == StackAxis.CHANNEL or not set(channels) <= set(has)):
                 self._mistake(f"inputs: {parameter} = {name!r} has channels {list(has)}; expected one")
 
-    def _check_specials(self, info: FunctionInfo) -> None:
+    def _check_specials(self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...]) -> None:
+        if declared_outputs(info.function) and step.stack == StackAxis.Z and len(channels) > 1:
+            self._mistake(
+                f"{info.name} returns more than an image and would run once for each of the channels {list(channels)}, "
+                "whose results nothing tells apart: name one under 'channels', or say stack: channel"
+            )
         for name in declared_inputs(info.function):
             if name not in self._specials:
                 self._mistake(f"{info.name} needs the special input {name!r}, which no earlier step makes")

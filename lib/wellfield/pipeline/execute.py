@@ -6,11 +6,19 @@ is a few stacks of one field. Results go to a sink as they come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wellfield.errors import ArrayShapeError, StepError, StorageError, WellfieldError
+from wellfield.errors import (
+    ArrayShapeError,
+    DataNotFoundError,
+    MaterializationError,
+    StepError,
+    UnknownFormatError,
+    UnreadableImageError,
+    WellfieldError,
+)
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory import MemoryType, stack_slices, unstack_slices
 from wellfield.pipeline.plan import CompiledStep, Plan, PlaneAxis
@@ -103,6 +111,7 @@ class _FieldRun:
         self._root = f"/{well.plate}/{key.well}/s{key.field:03d}_t{key.timepoint:03d}"
         self._axes: dict[tuple[str, int], PlaneAxis] = {}
         self._specials: dict[str, Any] = {}
+        self._start_channels: set[int] = set()
         self._last_start = max(
             (s.number for s in plan.steps if s.input == START or START in s.inputs.values()), default=0
         )
@@ -113,7 +122,7 @@ class _FieldRun:
             if step.stack == StackAxis.CHANNEL:
                 self._run_over_channels(step)
             else:
-                for channel in step.channels:
+                for channel in self._present(step):
                     self._run_over_z(step, channel)
             self._drop_after(step.number)
 
@@ -124,36 +133,60 @@ class _FieldRun:
 
     # --- one step ------------------------------------------------------------------------------------------------
 
+    def _present(self, step: CompiledStep) -> list[int]:
+        """Return the step's channels that this field has; a field that has none of them is left out."""
+        present = [channel for channel in step.channels if self._has(step.input, channel)]
+        if not present:
+            raise FieldSkipped(f"step {step.name}: {self._names(step.channels)} has no plane in this field")
+        return present
+
+    def _has(self, name: str, channel: int) -> bool:
+        return channel in self._start_channels if name == START else (name, channel) in self._axes
+
+    def _names(self, channels: Sequence[int]) -> str:
+        return "channel " + ", ".join(f"{channel} ({self._plan.channels[channel]})" for channel in channels)
+
     def _run_over_z(self, step: CompiledStep, channel: int) -> None:
         stack = self._stack(step.input, channel)
-        extra = {name: self._stack(source, self._channel_of(source, channel)) for name, source in step.inputs.items()}
-        image = self._call(step, stack, extra, channel)
+        image = self._call(step, stack, self._further_inputs(step, channel), step.params, channel)
         self._keep(step, channel, self._axes[step.input, channel], image)
 
     def _run_over_channels(self, step: CompiledStep) -> None:
-        stacks = [self._stack(step.input, channel) for channel in step.channels]
-        deep = {channel: len(s) for channel, s in zip(step.channels, stacks, strict=True) if len(s) != 1}
+        channels = self._present(step)
+        stacks = [self._stack(step.input, channel) for channel in channels]
+        deep = {channel: len(s) for channel, s in zip(channels, stacks, strict=True) if len(s) != 1}
         if deep:
-            raise self._error(
-                step,
-                None,
-                f"stack: channel needs one plane per channel, but channels {deep} have more; project them first",
-            )
-        stack = stack_slices([s[0] for s in stacks], step.memory_type)
-        extra = {
-            name: self._stack(source, self._channel_of(source, step.channels[0]))
-            for name, source in step.inputs.items()
-        }
-        image = self._call(step, stack, extra, None)
-        if len(image) != len(step.channels):
-            raise self._error(step, None, f"{len(step.channels)} channels went in, {len(image)} planes came out")
-        for channel, plane in zip(step.channels, unstack_slices(image, step.memory_type), strict=True):
+            reason = f"stack: channel needs one plane per channel, but channels {deep} have more; project them first"
+            raise self._error(step, None, reason)
+        try:
+            stack = stack_slices([s[0] for s in stacks], step.memory_type)
+        except ArrayShapeError as error:
+            raise self._error(step, None, str(error)) from error
+        params = dict(step.params)
+        if "channel_names" in params and len(params["channel_names"]) == len(step.channels):
+            names = dict(zip(step.channels, params["channel_names"], strict=True))
+            params["channel_names"] = [names[channel] for channel in channels]
+        image = self._call(step, stack, self._further_inputs(step, channels[0]), params, None)
+        if len(image) != len(channels):
+            raise self._error(step, None, f"{len(channels)} channels went in, {len(image)} planes came out")
+        for channel, plane in zip(channels, unstack_slices(image, step.memory_type), strict=True):
             self._keep(step, channel, self._axes[step.input, channel], plane[None])
 
-    def _call(self, step: CompiledStep, stack: Any, extra: Mapping[str, Any], channel: int | None) -> Any:
+    def _further_inputs(self, step: CompiledStep, channel: int) -> dict[str, Any]:
+        inputs = {}
+        for parameter, name in step.inputs.items():
+            source = self._channel_of(name, channel)
+            if not self._has(name, source):
+                raise FieldSkipped(f"step {step.name}: {name} of {self._names([source])} is not there in this field")
+            inputs[parameter] = self._stack(name, source)
+        return inputs
+
+    def _call(
+        self, step: CompiledStep, stack: Any, extra: Mapping[str, Any], params: Mapping[str, Any], channel: int | None
+    ) -> Any:
         extra = {**extra, **{name: self._specials[name] for name in step.special_inputs}}
         try:
-            result = step.call(stack, **step.params, **extra)
+            result = step.call(stack, **params, **extra)
         except WellfieldError as error:
             raise self._error(step, channel, str(error)) from error
         except Exception as error:  # the function is anybody's code: whatever it raises becomes the well's reason
@@ -169,7 +202,10 @@ class _FieldRun:
             )
         for (name, spec), value in zip(declared, values, strict=True):
             self._specials[name] = value
-            self._sink.output(name, spec, self._key, value)
+            try:
+                self._sink.output(name, spec, self._key, value)
+            except (MaterializationError, UnknownFormatError) as error:
+                raise self._error(step, channel, f"special output {name!r}: {error}") from error
         return image
 
     def _keep(self, step: CompiledStep, channel: int, before: PlaneAxis, image: Any) -> None:
@@ -224,19 +260,32 @@ class _FieldRun:
                 raise self._error(None, channel, f"plane {missing[0]} is missing and on_missing is 'fail'")
             if missing and self._plan.on_missing == "skip_field":
                 raise FieldSkipped(f"plane {missing[0]} is missing and on_missing is 'skip_field'")
-            if len(missing) == len(expected):
-                raise FieldSkipped(f"channel {channel} ({self._plan.channels[channel]}) has no plane in this field")
+            if len(missing) < len(expected):
+                self._start_channels.add(channel)
 
     def _load_start(self, channel: int) -> tuple[Any, PlaneAxis]:
         keys = [key for key in self._expected(channel) if key in self._well.planes]
         planes: list[Any] = []
         for key in keys:
-            planes.append(self._load_plane(key, planes[0] if planes else None))
-        self._account.used += len(planes)
+            first = next((plane for plane in planes if plane is not None), None)
+            planes.append(self._load_plane(key, first))
+        read = [plane for plane in planes if plane is not None]
+        self._account.used += len(read)
         axis = PlaneAxis(tuple(key.z for key in keys), self._plan.sources[channel].projection)
-        return stack_slices(planes, MemoryType.NUMPY), axis
+        return stack_slices([self._black(read) if p is None else p for p in planes], MemoryType.NUMPY), axis
 
-    def _load_plane(self, key: PlaneKey, first: Any | None) -> Any:
+    def _black(self, read: Sequence[Any]) -> Any:
+        """Return the black plane that stands for an unreadable one: like those of its stack, or of the plate."""
+        import numpy as np
+
+        return np.zeros_like(read[0]) if read else np.zeros(self._well.shape or (1, 1), self._well.dtype or "uint16")
+
+    def _load_plane(self, key: PlaneKey, first: Any | None) -> Any | None:
+        """Return a plane, or ``None`` for one that is to be blanked.
+
+        What is wrong with a file is the data's fault and falls under the policy; what is wrong with the disk or the
+        permissions is not, and fails the job.
+        """
         path = self._well.planes[key]
         try:
             plane = self._memory.load(path, self._well.backend)
@@ -246,23 +295,21 @@ class _FieldRun:
                 raise ArrayShapeError(f"the image has shape {list(plane.shape)}; expected {expected}")
             if first is not None and plane.dtype != first.dtype:
                 raise ArrayShapeError(f"the image has dtype {plane.dtype}; expected {first.dtype}")
-        except (StorageError, ArrayShapeError) as error:
-            return self._unreadable(key, path, error)
+        except (UnreadableImageError, DataNotFoundError, ArrayShapeError) as error:
+            self._unreadable(key, path, error)
+            return None
         return plane
 
-    def _unreadable(self, key: PlaneKey, path: str, error: WellfieldError) -> Any:
+    def _unreadable(self, key: PlaneKey, path: str, error: WellfieldError) -> None:
         """Apply the policy for a plane that cannot be read."""
         file = self._well.describe(path)
         entry = {"plane": plane_name(key), "file": file, "reason": str(error)}
-        if self._plan.on_unreadable == "blank" and self._well.shape is not None:
-            import numpy as np
-
-            self._account.blanked.append(entry)
-            return np.zeros(self._well.shape, self._well.dtype)
+        if self._plan.on_unreadable == "fail":
+            raise self._error(None, key.channel, str(error), file=file) from error
         if self._plan.on_unreadable == "skip_field":
             self._account.skipped.append(entry)
             raise FieldSkipped(f"plane {plane_name(key)} cannot be read: {error}")
-        raise self._error(None, key.channel, str(error), file=file) from error
+        self._account.blanked.append(entry)
 
     def _error(
         self, step: CompiledStep | None, channel: int | None, reason: str, *, file: str | None = None

@@ -27,7 +27,7 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
         module_name, _, attribute = func.partition(":")
         try:
             function = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
             raise UnknownFunctionError(f"{func!r} cannot be imported: {error}") from error
         name = attribute
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -103,10 +103,6 @@ class Plan:
         Calibration of the plate, ``None`` where unknown.
     zarr:
         Settings of the Zarr store.
-    grid:
-        Rows and columns of the fields in a well, ``None`` where unknown.
-    field_count:
-        Highest field number on the plate.
     on_unreadable, on_missing:
         What happens to a field with a plane that cannot be read, or that is not there.
     """
@@ -119,8 +115,6 @@ class Plan:
     on_unreadable: str = "fail"
     on_missing: str = "use_present"
     zarr: Mapping[str, Any] = field(default_factory=dict)
-    grid: tuple[int, int] | None = None
-    field_count: int | None = None
 
     @property
     def start_channels(self) -> tuple[int, ...]:
@@ -172,15 +166,9 @@ class Plan:
             for number, layers in values.pop("sources").items()
         }
         channels = {int(number): name for number, name in values.pop("channels").items()}
-        values["grid"] = tuple(values["grid"]) if values["grid"] else None
         return cls(steps=tuple(steps), sources=sources, channels=channels, **values)
 
     def digest(self) -> str:
         """Return a digest of the plan's content."""
         text = json.dumps(self.to_json(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def materialized(steps: Sequence[CompiledStep], where: str) -> list[CompiledStep]:
-    """Return the steps whose images are written to *where* (``"zarr"`` or ``"tiff"``)."""
-    return [step for step in steps if where in step.materialize]

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import StepError
-from wellfield.materialization.spec import CsvOptions, MaterializationSpec, ParquetOptions
+from wellfield.errors import StepError, UnknownFormatError
+from wellfield.formats.json import json_value
+from wellfield.materialization.spec import CsvOptions, MaterializationSpec, ParquetOptions, select
 from wellfield.pipeline.execute import PlaneAccount
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
 from wellfield.plate.index import check_schema_version
@@ -22,6 +23,9 @@ from wellfield.storage.filemanager import FileManager
 
 STAGE_SCHEMA_VERSION = 1
 STAGED_NAME = "staged.json"
+
+# Status of a well.
+DONE, FAILED = "done", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,15 @@ class StagedImage:
         return [PlaneKey(well, self.field, self.channel, z, self.timepoint, self.projection) for z in self.z]
 
 
+@dataclass(frozen=True, slots=True)
+class StagedOutput:
+    """What one writer option of a special output gets: a table as Parquet, any other value as JSON keyed by field."""
+
+    name: str
+    option: int
+    path: str
+
+
 @dataclass
 class StagedWell:
     """The content of ``staged.json``; paths are relative to the staging folder."""
@@ -51,8 +64,7 @@ class StagedWell:
     error: dict[str, Any] | None
     planes: PlaneAccount
     images: list[StagedImage] = field(default_factory=list)
-    tables: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
+    outputs: list[StagedOutput] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
@@ -67,6 +79,7 @@ class StagedWell:
         data = filemanager.load(path, Backend.DISK)
         check_schema_version(data.pop("schema_version", None), STAGE_SCHEMA_VERSION, source=str(path))
         data["planes"] = PlaneAccount(**data["planes"])
+        data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
         data["images"] = [
             StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
             for entry in data["images"]
@@ -82,8 +95,8 @@ class StageWriter:
         self._filemanager = filemanager
         self._plate, self._well = plate, well
         self._images: list[StagedImage] = []
-        self._tables: dict[str, list[Any]] = {}
-        self._values: dict[str, dict[str, Any]] = {}
+        self._tables: dict[tuple[str, int], list[Any]] = {}
+        self._values: dict[tuple[str, int], dict[str, Any]] = {}
 
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
@@ -92,21 +105,28 @@ class StageWriter:
         self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
 
     def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
-        """Take a side result: tables get key columns and are joined per well, other values are keyed by field."""
-        if spec is None:
-            return
-        if all(isinstance(option, CsvOptions | ParquetOptions) for option in spec.options):
-            self._tables.setdefault(name, []).append(self._keyed(data, key))
-        else:
-            self._values.setdefault(name, {})[f"s{key.field:03d}_t{key.timepoint:03d}"] = data
+        """Take a side result: tables get key columns and are joined per well, other values are keyed by field.
+
+        Raises
+        ------
+        MaterializationError, UnknownFormatError
+            The data does not fit its spec.
+        """
+        for number, option in enumerate(spec.options if spec else ()):
+            part = select(data, option.source)
+            if isinstance(option, CsvOptions | ParquetOptions):
+                self._tables.setdefault((name, number), []).append(self._keyed(part, key))
+            else:
+                values = self._values.setdefault((name, number), {})
+                values[f"s{key.field:03d}_t{key.timepoint:03d}"] = json_value(part)
 
     def finish(self, account: PlaneAccount, error: StepError | None = None) -> StagedWell:
         """Write tables, values and, last, the list. After an *error* the well is staged as failed, without results."""
         if error is not None:
             details = getattr(error, "details", {"message": str(error)})
-            staged = StagedWell(self._plate, self._well, "failed", details, account)
+            staged = StagedWell(self._plate, self._well, FAILED, details, account)
         else:
-            staged = StagedWell(self._plate, self._well, "done", None, account, self._images)
+            staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
         self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
@@ -115,13 +135,20 @@ class StageWriter:
     def _write_outputs(self, staged: StagedWell) -> None:
         import pyarrow as pa
 
-        for name, parts in self._tables.items():
-            staged.tables[name] = f"tables/{name}.parquet"
-            table = pa.concat_tables(parts, promote_options="permissive")
-            self._filemanager.save(table, self._folder / staged.tables[name], Backend.DISK)
-        for name, values in self._values.items():
-            staged.values[name] = f"values/{name}.json"
-            self._filemanager.save(values, self._folder / staged.values[name], Backend.DISK)
+        for (name, option), parts in self._tables.items():
+            try:
+                table = pa.concat_tables(parts, promote_options="permissive")
+            except pa.ArrowException as error:
+                raise UnknownFormatError(
+                    f"tables {name!r} of the well's fields do not fit together: {error}"
+                ) from error
+            self._write(staged, StagedOutput(name, option, f"outputs/{name}_{option}.parquet"), table)
+        for (name, option), values in self._values.items():
+            self._write(staged, StagedOutput(name, option, f"outputs/{name}_{option}.json"), values)
+
+    def _write(self, staged: StagedWell, output: StagedOutput, data: Any) -> None:
+        self._filemanager.save(data, self._folder / output.path, Backend.DISK)
+        staged.outputs.append(output)
 
     def _keyed(self, data: Any, key: FieldKey) -> Any:
         import numpy as np

@@ -64,6 +64,8 @@ class PlateInfo:
         ``(Y, X)`` and dtype of the planes that were sampled; ``None`` where no plane could be opened.
     pixel_size_um, z_spacing_um:
         Calibration; ``None`` where unknown.
+    field_count:
+        Highest field number of any well.
     """
 
     plate: str
@@ -76,6 +78,7 @@ class PlateInfo:
     pixel_size_um: float | None = None
     z_spacing_um: float | None = None
     grid_dimensions: tuple[int, int] | None = None
+    field_count: int | None = None
     planes_per_well: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from natsort import natsorted
 
 from wellfield import formats
-from wellfield.errors import DataNotFoundError, PathEscapeError
+from wellfield.errors import DataNotFoundError, PathEscapeError, PlateNotFoundError
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import canonical_well
 from wellfield.storage.backend import Backend
@@ -76,6 +76,8 @@ class VirtualWorkspaceBackend(VirtualBackend):
         try:
             return formats.reader(real)(real, **kwargs)
         except FileNotFoundError as error:
+            if not self._root.is_dir():
+                raise PlateNotFoundError(f"plate folder {self._root} is gone; is its disk still mounted?") from error
             raise DataNotFoundError(f"{real}, mapped as {os.fspath(file_path)}, does not exist any more") from error
 
     def save(self, data: Any, identifier: PathLike, **kwargs: Any) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfield.formats.atomic import atomic_path, remove_parts
-from wellfield.materialization.manifest import DONE, read_manifest
+from wellfield.materialization.manifest import read_manifest
 from wellfield.materialization.well import STORE_NAME
+from wellfield.pipeline.stage import DONE
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import FieldKey, parse_plane_name
 from wellfield.plate.platemap import WellTreatment, read_plate_map

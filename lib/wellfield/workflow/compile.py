@@ -33,6 +33,4 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
         on_unreadable=checked.on_unreadable,
         on_missing=checked.on_missing,
         zarr=checked.storage.zarr.model_dump(),
-        grid=info.grid_dimensions,
-        field_count=max(plane.key.field for plane in planes),
     )

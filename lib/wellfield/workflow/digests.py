@@ -74,7 +74,7 @@ def function_digest(functions: Iterable[str]) -> str:
         module = function.partition(":")[0]
         try:
             spec = importlib.util.find_spec(module)
-        except ModuleNotFoundError:
+        except (ImportError, ValueError):
             spec = None
         origin = Path(spec.origin) if spec is not None and spec.origin else None
         digest.update(function.encode())

@@ -9,6 +9,7 @@ from wellfield.formats.json import read_json
 from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import StagedWell
+from wellfield.plate.index import read_info
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.registry import create_storage_registry
 
@@ -16,6 +17,7 @@ from wellfield.storage.registry import create_storage_registry
 def materialize_well(
     staging: str | os.PathLike[str],
     plan_path: str | os.PathLike[str],
+    index: str | os.PathLike[str],
     results: str | os.PathLike[str],
     *,
     manifest: str | os.PathLike[str],
@@ -26,6 +28,13 @@ def materialize_well(
     staged = StagedWell.read(staging, filemanager)
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
     write_well(
-        staged, Path(staging), plan, Path(results), filemanager, manifest=Path(manifest), thumbnail=Path(thumbnail)
+        staged,
+        Path(staging),
+        plan,
+        Path(results),
+        filemanager,
+        info=read_info(index),
+        manifest=Path(manifest),
+        thumbnail=Path(thumbnail),
     )
     return staged

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
-from wellfield.materialization.manifest import DONE
+from wellfield.pipeline.stage import DONE
 from wellfield.plate.index import read_info
 from wellfield.workflow.aggregate import read_manifests, read_treatments
 

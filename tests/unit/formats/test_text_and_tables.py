@@ -126,6 +126,12 @@ def test_broken_tables_are_errors_naming_the_file(tmp_path: Path, suffix: str, c
         formats.reader(path)(tmp_path / f"none{suffix}")
 
 
+def test_line_ends_inside_values_survive_in_long_tables(tmp_path: Path) -> None:
+    data = {"a": ["line\n" * 50] * 20_000}  # several of the blocks that the reader takes at a time
+    write_csv(tmp_path / "t.csv", data)
+    assert read_csv(tmp_path / "t.csv").to_pydict() == data
+
+
 def test_csv_has_a_header_commas_and_no_index(tmp_path: Path) -> None:
     write_csv(tmp_path / "t.csv", {"a": [1, 2], "b": [0.1, math.pi]})
     assert (tmp_path / "t.csv").read_text() == '"a","b"\n1,0.1\n2,3.141592653589793\n'

@@ -164,8 +164,11 @@ def test_missing_planes_are_absent_and_reported_never_invented(write_plate: Writ
 
 def test_what_channels_lack_by_design_is_no_hole(write_plate: WritePlate, read: Read) -> None:
     for name in ("export, mixed waves", "times and fillers", "export, times"):
-        folder, _ = write_plate(PLATES[name])
+        folder, files = write_plate(PLATES[name])
         assert find_holes(read(folder).planes) == []
+        lost = next(file for file in files if file.key.channel == 1 and not (file.thumbnail or file.filler))
+        lost.path.unlink()
+        assert find_holes(read(folder).planes) == [lost.key]
         shutil.rmtree(folder)
 
 

@@ -148,7 +148,6 @@ def test_a_plan_survives_its_json_form():
         FunctionStep("split_touching", name="n"),
         FunctionStep("count_cells", name="c", input="a", inputs={"labels": "n"}, stack="channel"),
         pixel_size_um=0.5,
-        grid=(2, 2),
     )
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())), source="plan.json")
     assert again.to_json() == plan.to_json()
@@ -169,3 +168,19 @@ def test_planes_are_preferred_and_a_channel_with_only_a_projection_starts_from_t
 def test_a_source_can_be_planes_only_or_projections_only():
     assert choose_sources(KEYS, "planes") == {1: SourceLayers((1, 2, 3))}
     assert choose_sources(KEYS, "projection") == {n: SourceLayers((), Projection.MAX) for n in (1, 2)}
+
+
+def test_side_results_of_several_channels_that_nothing_tells_apart_are_refused():
+    @special_outputs("level")
+    def make(image):
+        return image, 1
+
+    assert "whose results nothing tells apart" in mistakes(FunctionStep(make))
+    assert compile_steps(FunctionStep(make, channels=[1])).steps
+    assert compile_steps(FunctionStep(make, stack="channel")).steps
+
+
+@pytest.mark.parametrize("func", ["..a:b", ":b", "a:", "os:sep"])
+def test_what_is_no_function_is_explained(func):
+    text = mistakes(FunctionStep(func, name="f"))
+    assert "cannot be imported" in text or "is no function" in text

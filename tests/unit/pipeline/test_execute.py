@@ -90,11 +90,40 @@ def test_a_missing_plane_can_leave_out_its_field_or_fail_the_well():
         plate.run(PROJECT, on_missing="fail")
 
 
-def test_a_field_without_any_plane_of_a_channel_in_use_is_left_out_with_its_reason():
+def test_a_channel_that_a_field_does_not_have_is_left_out_of_that_field_only():
+    seen = []
+
+    def look(image, *, channel_names):
+        seen.append((len(image), channel_names))
+        return image
+
     gone = [PlaneKey("B03", 2, 2, z, 1) for z in (1, 2, 3)]
-    sink, account = Plate(leave_out=gone).run(PROJECT)
+    sink, account = Plate(leave_out=gone).run(PROJECT, FunctionStep(look, stack="channel"))
+    assert [(field, channel) for _, field, channel, _, _ in sink.images] == [(1, 1), (1, 2), (2, 1)]
+    assert seen == [(2, ["DAPI", "FITC"]), (1, ["DAPI"])]
+    assert len(account.missing) == 3
+    assert account.skipped_fields == {}
+
+
+def test_a_field_without_any_channel_of_a_step_is_left_out_with_its_reason():
+    gone = [PlaneKey("B03", 2, 2, z, 1) for z in (1, 2, 3)]
+    only = FunctionStep("max_projection", name="p", channels=[2], materialize=["tiff"])
+    sink, account = Plate(leave_out=gone).run(only)
     assert {image[1] for image in sink.images} == {1}
-    assert account.skipped_fields == {"B03_s002_t001": "channel 2 (FITC) has no plane in this field"}
+    assert account.skipped_fields == {"B03_s002_t001": "step p: channel 2 (FITC) has no plane in this field"}
+
+
+def test_a_field_without_the_further_input_of_a_step_is_left_out_with_its_reason():
+    def subtract(image, other):
+        return image - other
+
+    gone = [PlaneKey("B03", 2, 2, z, 1) for z in (1, 2, 3)]
+    second = FunctionStep("max_projection", name="second", channels=[2])
+    step = FunctionStep(subtract, name="s", input="p", channels=[1], inputs={"other": "second"})
+    _, account = Plate(leave_out=gone).run(
+        FunctionStep("max_projection", name="p"), FunctionStep("max_projection", name="second", channels=[2]), step
+    )
+    assert second.name in account.skipped_fields["B03_s002_t001"]
 
 
 BROKEN = PlaneKey("B03", 2, 1, 1, 1)
@@ -124,7 +153,36 @@ def test_an_unreadable_plane_can_be_black_and_is_accounted_for():
     black = next(stack for _, field, channel, _, stack in sink.images if (field, channel) == (2, 1))
     assert black.max() == 0
     assert black.dtype == np.uint16
+    assert account.used == 3
     assert [entry["plane"] for entry in account.blanked] == ["B03_s002_w1_z001_t001.tif"]
+
+
+def test_a_black_plane_is_like_the_readable_ones_of_its_stack_and_changes_none_of_them():
+    good = {PlaneKey("B03", 2, 1, z, 1): np.full((4, 5), 7, np.uint8) for z in (2, 3)}
+    sink, account = Plate(replace={BROKEN: None, **good}).run(
+        FunctionStep("median_filter", name="m", channels=[1], materialize=["tiff"]), on_unreadable="blank"
+    )
+    stack = next(stack for _, field, _, _, stack in sink.images if field == 2)
+    assert stack.dtype == np.uint8
+    assert stack.max(axis=(1, 2)).tolist() == [0, 7, 7]
+    assert (account.used, len(account.blanked)) == (5, 1)
+
+
+def test_a_disk_that_fails_is_not_the_fault_of_the_data():
+    plate = Plate()
+
+    def broken(path, **_):
+        raise PermissionError(13, "Permission denied", path)
+
+    plate.memory.load = broken
+    with pytest.raises(PermissionError):
+        plate.run(PROJECT, on_unreadable="skip_field")
+
+
+def test_channels_of_different_dtype_cannot_be_stacked_and_the_well_says_so():
+    planes = {PlaneKey("B03", f, 2, z, 1): np.zeros((4, 5), np.uint8) for f in (1, 2) for z in (1, 2, 3)}
+    with pytest.raises(StepError, match=r"well B03, field 1.*step 2 \(look\).*uint16.*uint8"):
+        Plate(replace=planes).run(PROJECT, FunctionStep(lambda image: image, name="look", stack="channel"))
 
 
 def test_a_plane_of_another_dtype_than_its_stack_is_not_cast():

@@ -92,6 +92,7 @@ def test_listings_are_natural_skip_unfinished_writes_and_load_takes_them(tmp_pat
     assert [os.path.basename(path) for path in found] == ["S1.TXT", "s02.txt", "s2.txt", "s10.txt"]
     assert disk.list_files(str(tmp_path), extensions=".txt") == found
     assert disk.load_batch(found) == ["S1.TXT", "s02.txt", "s2.txt", "s10.txt"]
+    assert len(disk.list_files(tmp_path)) == 5
     below = disk.list_files(tmp_path, extensions=(".txt",), recursive=True)
     assert set(below) - set(found) == {str(tmp_path / "sub" / "s3.txt")}
     assert disk.list_dir(tmp_path) == ["S1.TXT", "a.tif", "s02.txt", "s2.txt", "s10.txt", "sub"]
