@@ -35,7 +35,7 @@ rule aggregate_plate:
 rule report_plate:
     input:
         index=ancient(results("index.parquet")),
-        ingest=ancient(results("ingest_report.json")),
+        ingest=results("ingest_report.json"),
         counts=results("cell_counts.parquet"),
         manifests=well_files(results("wells", "{well}.json")),
         # Made with the manifest, whose content says whether anything changed.
@@ -100,6 +100,7 @@ rule check_plate:
     params:
         results=results_folder,
         wells=wells,
+        code=digests.code_digest("check"),
     message:
         "{wildcards.plate}: checking that every well is done"
     script:

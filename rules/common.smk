@@ -5,6 +5,9 @@ from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "lib")))
+sys.path.append(
+    str(Path.cwd())
+)  # functions of the user's own: func: my_module:my_function
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -13,6 +16,7 @@ from wellfield.config.load import load_config
 from wellfield.config.plates import read_plate_sheet
 from wellfield.errors import WellfieldError
 from wellfield.microscopes.registry import MICROSCOPES
+from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.compile import choose_sources
 from wellfield.plate.index import read_index, read_info
@@ -27,9 +31,10 @@ except WellfieldError as error:
     raise WorkflowError(str(error)) from None
 
 for plate, entry in PLATES.items():
-    # A fresh plate is checked by the job that maps it.
-    index = Path(CONFIG.results, plate, "index.parquet")
     try:
+        refuse_results_in_plate(CONFIG.results, entry.folder)
+        # A fresh plate's wells are checked by the job that maps it.
+        index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():
             chosen_wells(read_info(index), entry.wells)
     except WellfieldError as error:

@@ -6,10 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from wellfield import __version__
 from wellfield.errors import WellfieldError
+
+if TYPE_CHECKING:
+    from wellfield.pipeline.plan import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,9 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     inspect.set_defaults(run=_inspect)
     functions = commands.add_parser("functions", help="the functions that a pipeline may name")
     functions.set_defaults(run=_functions)
-    plan = commands.add_parser("plan", help="check the pipeline of a configuration against an ingested plate")
-    plan.add_argument("config")
-    plan.add_argument("--index", required=True, metavar="RESULTS/PLATE/index.parquet", help="index of the plate")
+    plan = commands.add_parser("plan", help="check the pipeline of a configuration against its ingested plates")
+    plan.add_argument("config", metavar="CONFIG")
     plan.set_defaults(run=_plan)
     validate = commands.add_parser("validate", help="check the results of a plate, or compare them with others")
     validate.add_argument("results", metavar="RESULTS/PLATE")
@@ -109,9 +112,21 @@ def _default(parameter: str) -> str:
 
 def _plan(options: argparse.Namespace) -> int:
     from wellfield.config.load import read_config
+    from wellfield.config.plates import read_plate_sheet
     from wellfield.workflow.compile import compile_plan
 
-    plan = compile_plan(options.index, read_config(options.config))
+    config = read_config(options.config)
+    indices = {plate: Path(config.results, plate, "index.parquet") for plate in read_plate_sheet(config.plates)}
+    for plate, index in indices.items():
+        if index.exists():
+            print(f"{plate}:")
+            _print_plan(compile_plan(index, config))
+        else:
+            print(f"{plate}: not ingested yet; run: snakemake --cores 1 {index}")
+    return 0
+
+
+def _print_plan(plan: Plan) -> None:
     for step in plan.steps:
         channels = ", ".join(f"{number} {plan.channels[number]}" for number in step.channels)
         source = ", ".join([step.input, *(f"{name}={value}" for name, value in step.inputs.items())])
@@ -122,7 +137,6 @@ def _plan(options: argparse.Namespace) -> int:
             print(f"     also returns: {', '.join(name for name, _ in step.special_outputs)}")
         if step.materialize:
             print(f"     written to: {', '.join(step.materialize)}")
-    return 0
 
 
 def _validate(options: argparse.Namespace) -> int:

@@ -164,6 +164,30 @@ def test_results_of_another_schema_version_are_refused(copy):
     assert "B03.json has schema version 99; this version of Wellfield reads 1" in run.text
 
 
+def test_results_in_the_raw_plate_are_refused_before_anything_is_written(project, small_plate):
+    shutil.copytree(small_plate, project.root / "raw")
+    before = sorted((project.root / "raw").rglob("*"))
+    project.config["results"] = "raw/Plate_1/out"
+    run = project.add("P1", "raw/Plate_1").run(succeeds=False)
+    assert "results folder raw/Plate_1/out lies in the raw plate raw/Plate_1" in run.text
+    assert sorted((project.root / "raw").rglob("*")) == before
+
+
+def test_a_result_that_cannot_be_stored_fails_its_well_and_keeps_the_report(project, small_plate):
+    (project.root / "bad.py").write_text(
+        "from wellfield.materialization import CsvOptions, MaterializationSpec\n"
+        "from wellfield.pipeline import special_outputs\n"
+        '@special_outputs(("odd", MaterializationSpec(CsvOptions())))\n'
+        "def odd(image):\n"
+        '    return image, {"a": [1, 2], "b": [1, 2, 3]}\n'
+    )
+    project.config["steps"].append({"name": "odd", "func": "bad:odd", "input": "projected", "channels": [1]})
+    run = project.add("P1", small_plate / "Plate_1", wells="B02").run(succeeds=False)
+    assert "columns do not make a table" in run.text
+    assert json.loads(project.results("P1", "wells", "B02.json").read_text())["status"] == "failed"
+    assert project.results("P1", "report", "summary.html").exists()
+
+
 def test_a_full_disk_is_said_and_leaves_no_half_written_file(project, small_plate):
     small = project.root / "results"
     small.mkdir()

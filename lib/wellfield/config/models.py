@@ -53,7 +53,9 @@ class Config(_Model):
 
     schema_version: Literal[1] = Field(1, description="Version of this file's layout.")
     plates: StrictStr = Field("config/plates.tsv", description="The plate sheet.")
-    results: StrictStr = Field("results", description="Folder of the results; never inside a plate folder.")
+    results: Annotated[StrictStr, Field(pattern=r"^[^{}]+$")] = Field(
+        "results", description="Folder of the results; never inside a plate folder."
+    )
     source: Literal["planes", "projection", "planes_or_projection"] = Field(
         "planes_or_projection",
         description="What the pipeline starts from; by default a channel that has only a projection starts from that.",

@@ -71,6 +71,8 @@ def read_plate_sheet(path: str | os.PathLike[str], *, check_files: bool = True) 
     plates: dict[str, PlateEntry] = {}
     for number, row in enumerate(reader, start=1):
         try:
+            if None in row:
+                raise ConfigError(f"more cells than columns: {row[None]}; wells are separated by commas")
             entry = _read_row({name: (row.get(name) or "").strip() for name in columns}, check_files=check_files)
         except (ConfigError, WellNameError) as error:
             problems.append(f"plate {number} ({(row.get('plate') or '').strip() or 'without name'}): {error}")
@@ -89,8 +91,8 @@ def _read_row(row: dict[str, str], *, check_files: bool) -> PlateEntry:
     from wellfield.microscopes.registry import AUTO, microscope_names
 
     name, folder = row["plate"], row["folder"]
-    if not _PLATE_NAME.fullmatch(name) or name.startswith("."):
-        raise ConfigError(f"{name!r} is no usable name; expected one without / or \\ that does not start with a dot")
+    if not _PLATE_NAME.fullmatch(name) or name.startswith(".") or set(name) & set("{}"):
+        raise ConfigError(f"{name!r} is no usable name; expected one without / \\ {{ }} that does not start with a dot")
     if not folder:
         raise ConfigError("its folder is missing")
     if check_files and not Path(folder).is_dir():

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from wellfield.errors import EmptyPlateError, PathEscapeError
+from wellfield.errors import EmptyPlateError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
-from wellfield.microscopes.paths import workspace_mapping
+from wellfield.microscopes.paths import refuse_results_in_plate, workspace_mapping
 from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
 from wellfield.plate.index import PlateInfo, write_index
 from wellfield.storage.backend import Backend
@@ -81,7 +81,10 @@ class MicroscopeHandler(ABC):
         for reason, paths in self.scan.skipped.items():
             contents.ignored.setdefault(reason, []).extend(paths)
         if not contents.planes:
-            found = ", ".join(f"{len(paths)} {reason}" for reason, paths in contents.ignored.items()) or "nothing"
+            found = (
+                ", ".join(f"{len(paths)} left out ({reason})" for reason, paths in contents.ignored.items())
+                or "nothing"
+            )
             promised = "".join(f"\n  {line}" for line in self.promises())
             raise EmptyPlateError(
                 f"plate folder {self.plate_path} has no {self._microscope_type} image; it holds {found}. "
@@ -104,11 +107,7 @@ class MicroscopeHandler(ABC):
             *workspace* lies in the raw folder.
         """
         folder = Path(workspace)
-        if folder.resolve().is_relative_to(self.plate_path.resolve()):
-            raise PathEscapeError(
-                f"results folder {folder} lies in the raw plate {self.plate_path}, which is never written; "
-                "choose another folder for the results"
-            )
+        refuse_results_in_plate(folder, self.plate_path)
         contents = self.read_plate()
         info = contents.plate_info(plate=plate, plate_path=os.fspath(self.plate_path), microscope=self._microscope_type)
         self._build_virtual_mapping(folder, contents, info)

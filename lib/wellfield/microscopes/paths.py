@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
+from wellfield.errors import PathEscapeError
 from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import plane_name
 
@@ -19,3 +22,18 @@ def workspace_mapping(planes: Iterable[PlaneRecord]) -> dict[str, str]:
     """Return virtual path → path relative to the plate folder."""
     prefix = f"{IMAGE_FOLDER}/"
     return {prefix + plane_name(plane.key): plane.path for plane in planes}
+
+
+def refuse_results_in_plate(results: str | os.PathLike[str], plate: str | os.PathLike[str]) -> None:
+    """Raise unless the results lie outside the raw plate.
+
+    Raises
+    ------
+    PathEscapeError
+        *results* is the folder *plate* or lies in it.
+    """
+    if Path(results).resolve().is_relative_to(Path(plate).resolve()):
+        raise PathEscapeError(
+            f"results folder {os.fspath(results)} lies in the raw plate {os.fspath(plate)}, which is never written; "
+            "choose another folder for the results"
+        )

@@ -39,15 +39,21 @@ class Scan:
     skipped: dict[str, list[str]] = field(default_factory=dict)
 
     def names_digest(self, suffixes: tuple[str, ...]) -> str:
-        """Return a digest of all file names, and of size and time of those with one of *suffixes* (lower case).
+        """Return a digest that changes when the plate has to be mapped again.
 
-        Two scans differ in it when files came or went, or when a metadata file changed; not when an image changed.
+        It covers all file names, size and time of the files with one of *suffixes* (metadata, lower case), and the time
+        of the oldest file of each folder: one image that is mended leaves that as it was, an export that was made anew
+        in the same place does not.
         """
         digest = hashlib.sha256()
+        oldest: dict[str, int] = {}
         for file in self.files:
             digest.update(file.path.encode(errors="surrogateescape") + b"\0")
             if file.name.lower().endswith(suffixes):
                 digest.update(f"{file.size} {file.mtime_ns}\0".encode())
+            else:
+                oldest[file.folder] = min(file.mtime_ns, oldest.get(file.folder, file.mtime_ns))
+        digest.update(repr(sorted(oldest.items())).encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
 
 

@@ -167,7 +167,10 @@ def _has_store(manifest: Mapping[str, Any]) -> bool:
 
 def prune(results: Path, wells: set[str]) -> None:
     """Remove what wells outside *wells*, and killed jobs, left below the results; nobody else writes there now."""
-    for kind, suffix in (("wells", ".json"), ("report/thumbnails", ".npy"), ("images", ""), ("tables", "")):
+    kinds = [("wells", ".json"), ("report/thumbnails", ".npy"), ("images", ""), ("tables", ""), (".staging", "")]
+    for rule in ("process_well", "materialize_well"):
+        kinds += [(f"logs/{rule}", ".log"), (f"benchmarks/{rule}", ".tsv")]
+    for kind, suffix in kinds:
         parent = results / kind
         for path in sorted(parent.iterdir()) if parent.is_dir() else ():
             if path.name.removesuffix(suffix) not in wells:

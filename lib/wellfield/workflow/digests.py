@@ -21,6 +21,7 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingest": (("ingest_plate",), ("microscopes",)),
     "process": (("compile_plan", "process_well"), ("processing", "formats")),
     "materialize": (("materialize_well",), ("storage", "formats")),
+    "check": (("check_plate",), ()),
     "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),
 }
 

@@ -13,6 +13,7 @@ from wellfield.materialization.manifest import file_entry, folder_entry, read_ma
 from wellfield.materialization.well import STORE_NAME
 
 PLATE_TABLES = ("cell_counts.parquet", "objects.parquet")
+PLATE_FILES = ("openhcs_metadata.json", "index.parquet", "ingest_report.json", "plan.json", "cell_counts.csv")
 
 
 def check_results(results: str | os.PathLike[str]) -> list[str]:
@@ -34,8 +35,22 @@ def check_results(results: str | os.PathLike[str]) -> list[str]:
             found = folder_entry(folder, path) if path.is_dir() else file_entry(folder, path)
             if found["sha256"] != entry["sha256"]:
                 problems.append(f"well {well}: {entry['path']} is not what was written ({found['size']} bytes)")
+    problems += [f"{name} is missing" for name in (*PLATE_FILES, *PLATE_TABLES) if not (folder / name).exists()]
+    problems += _check_wells(folder)
     problems += _check_store(folder)
     return problems
+
+
+def _check_wells(folder: Path) -> list[str]:
+    """Compare the wells of the plate's table with those that have a manifest."""
+    if not (folder / "cell_counts.parquet").exists():
+        return []
+    import pandas as pd
+
+    counted = set(pd.read_parquet(folder / "cell_counts.parquet", columns=["Metadata_Well"])["Metadata_Well"])
+    found = set(_manifests(folder))
+    problems = [f"well {well}: in cell_counts.parquet, but without a manifest" for well in sorted(counted - found)]
+    return problems + [f"well {well}: not in cell_counts.parquet" for well in sorted(found - counted)]
 
 
 def _check_store(folder: Path) -> list[str]:
@@ -101,9 +116,9 @@ def _compare(one: Path, two: Path, name: str) -> list[str]:
     if one.is_dir():
         return list(_compare_groups(one, two, name))
     if one.suffix == ".parquet":
-        from wellfield.formats.table import read_parquet
+        import pandas as pd  # whose comparison takes an empty value as equal to an empty one
 
-        return [] if read_parquet(one).equals(read_parquet(two)) else [f"{name}: the tables differ"]
+        return [] if pd.read_parquet(one).equals(pd.read_parquet(two)) else [f"{name}: the tables differ"]
     if one.suffix in (".tif", ".tiff"):
         same = _equal(read_tiff(one), read_tiff(two)) and read_pixel_size(one) == read_pixel_size(two)
         return [] if same else [f"{name}: pixels or calibration differ"]

@@ -104,6 +104,8 @@ def test_a_plate_sheet_gives_plates_with_canonical_wells(tmp_path):
     [
         (("a/b", "{tmp}"), "no usable name"),
         ((".hidden", "{tmp}"), "no usable name"),
+        (("P{1}", "{tmp}"), "no usable name"),
+        (("P", "{tmp}", "auto", "", "B02", "B03"), "more cells than columns"),
         (("P", ""), "its folder is missing"),
         (("P", "{tmp}/nowhere"), "does not exist"),
         (("P", "{tmp}/plates.tsv"), "is a file, not a folder"),

@@ -128,7 +128,7 @@ def test_any_subset_of_a_plate_gives_the_right_keys_for_what_is_left(
         assert all(by_path[path] == key for key, path in planes.items())
         assert len(planes) + sum(map(len, contents.ignored.values())) == len(kept)
     else:
-        with pytest.raises(EmptyPlateError, match=r"it holds .* thumbnail"):
+        with pytest.raises(EmptyPlateError, match=r"it holds .* left out \(thumbnail\)"):
             get_microscope_handler(folder / plate.name, "imagexpress")[0].read_plate()
 
 
@@ -313,7 +313,7 @@ def test_a_folder_without_files_is_an_error_that_says_what_is_there(tmp_path: Pa
     (tmp_path / ".snapshot").mkdir()
     with pytest.raises(EmptyPlateError, match="has no file; 1 hidden"):
         get_microscope_handler(tmp_path)
-    with pytest.raises(EmptyPlateError, match="no imagexpress image; it holds 1 hidden"):
+    with pytest.raises(EmptyPlateError, match="no imagexpress image; it holds 1 left out .hidden"):
         ImageXpressHandler(tmp_path).read_plate()
 
 

@@ -162,16 +162,20 @@ def test_what_is_no_folder_is_an_error_naming_it(tmp_path: Path, name: str, mess
         scan_plate(tmp_path / name)
 
 
-def test_the_digest_sees_names_and_metadata_but_not_images(tmp_path: Path) -> None:
-    fill(tmp_path, "a.tif", "b/x.HTD")
+def test_the_digest_sees_names_and_metadata_and_a_new_export_but_not_a_mended_image(tmp_path: Path) -> None:
+    fill(tmp_path, "a.tif", "b.tif", "b/x.HTD")
+    os.utime(tmp_path / "a.tif", ns=(1_000, 1_000))
 
     def digest() -> str:
         return scan_plate(tmp_path).names_digest((".htd",))
 
     first = digest()
     assert digest() == first
-    (tmp_path / "a.tif").write_text("mended image")
+    (tmp_path / "b.tif").write_text("mended image")
     assert digest() == first
+    os.utime(tmp_path / "a.tif", ns=(2_000, 2_000))  # now every image of the folder is another one
+    assert digest() != first
+    first = digest()
     os.utime(tmp_path / "b/x.HTD", ns=(1, 1))
     second = digest()
     assert second != first
