@@ -112,11 +112,15 @@ def test_a_truncated_plane_fails_one_well_and_mending_it_redoes_that_well(real, 
     plane = project.root / "raw" / "TimePoint_1" / "ZStep_1" / "9987_B02_s1_w1.TIF"
     whole = plane.read_bytes()
     plane.write_bytes(whole[:5000])
-    run = project.run(succeeds=False)
+    project.run(succeeds=False)
     assert "TimePoint_1/ZStep_1/9987_B02_s1_w1.TIF" in project.results("9987", "report", "summary.html").read_text()
     status = {p.stem: json.loads(p.read_text())["status"] for p in project.results("9987", "wells").iterdir()}
     assert status == {"B02": "failed", "B03": "done"}
     plane.write_bytes(whole)
-    mended = project.run()
-    assert {well for _, well in mended.jobs} == {"B02", ""}
-    assert {rule for rule, _ in run.jobs} == {rule for rule, _ in mended.jobs}
+    assert project.run().jobs == [
+        ("aggregate_plate", ""),
+        ("check_plate", ""),
+        ("materialize_well", "B02"),
+        ("process_well", "B02"),
+        ("report_plate", ""),
+    ]

@@ -131,7 +131,6 @@ class MicroscopeHandler(ABC):
             "timepoints": {str(time): None for time in sorted(timepoints)},
             "available_backends": {str(Backend.DISK): True, str(Backend.VIRTUAL_WORKSPACE): True},
             "main": True,
-            "image_files": list(mapping),
             "workspace_mapping": mapping,
         }
         update_metadata(workspace, entry, replace=True)
@@ -149,7 +148,8 @@ class MicroscopeHandler(ABC):
     @staticmethod
     def get_image_files(workspace: str | os.PathLike[str]) -> list[str]:
         """Return the plate's images as paths of the primary backend."""
-        return list(_main_entry(workspace).get("image_files", []))
+        entry = _main_entry(workspace)
+        return list(entry.get("image_files") or entry.get("workspace_mapping", {}))
 
 
 def _main_entry(workspace: str | os.PathLike[str]) -> Mapping[str, Any]:

@@ -313,7 +313,7 @@ def test_a_folder_without_files_is_an_error_that_says_what_is_there(tmp_path: Pa
     (tmp_path / ".snapshot").mkdir()
     with pytest.raises(EmptyPlateError, match="has no file; 1 hidden"):
         get_microscope_handler(tmp_path)
-    with pytest.raises(EmptyPlateError, match="no imagexpress image; it holds 1 left out .hidden"):
+    with pytest.raises(EmptyPlateError, match=r"no imagexpress image; it holds 1 left out \(hidden\)"):
         ImageXpressHandler(tmp_path).read_plate()
 
 
