@@ -5,9 +5,8 @@ from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "lib")))
-sys.path.append(
-    str(Path.cwd())
-)  # functions of the user's own: func: my_module:my_function
+# Functions of the user's own: func: my_module:my_function
+sys.path.append(str(Path.cwd()))
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -131,7 +130,8 @@ def plate_facts(wildcards):
     sources = choose_sources(keys, CONFIG.source)
     facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
     facts += [
-        [number, *layers.z, layers.projection] for number, layers in sources.items()
+        [number, layers.z, layers.projection, layers.timepoints]
+        for number, layers in sources.items()
     ]
     return digests.digest_of(facts)
 

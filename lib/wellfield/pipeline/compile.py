@@ -38,7 +38,9 @@ def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLay
     """
     depth: dict[int, set[int]] = {}
     projections: dict[int, set[Projection]] = {}
+    times: dict[tuple[int, Projection], set[int]] = {}
     for key in keys:
+        times.setdefault((key.channel, key.projection), set()).add(key.timepoint)
         if key.projection == Projection.NONE:
             depth.setdefault(key.channel, set()).add(key.z)
         else:
@@ -46,10 +48,12 @@ def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLay
     chosen: dict[int, SourceLayers] = {}
     for channel in sorted({*depth, *projections}):
         if source != "projection" and channel in depth:
-            chosen[channel] = SourceLayers(tuple(sorted(depth[channel])))
+            z, best = tuple(sorted(depth[channel])), Projection.NONE
         elif source != "planes" and channel in projections:
-            best = next(p for p in Projection if p in projections[channel])
-            chosen[channel] = SourceLayers((), best)
+            z, best = (), next(p for p in Projection if p in projections[channel])
+        else:
+            continue
+        chosen[channel] = SourceLayers(z, best, tuple(sorted(times[channel, best])))
     return chosen
 
 

@@ -37,6 +37,9 @@ class ResultSink(Protocol):
     def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
         """Take a side result of one field."""
 
+    def discard(self, key: FieldKey) -> None:
+        """Forget what was taken of a field that turned out to be left out."""
+
 
 @dataclass
 class PlaneAccount:
@@ -94,6 +97,7 @@ def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccoun
             run.run()
         except FieldSkipped as reason:
             account.skipped_fields[f"{key.well}_s{key.field:03d}_t{key.timepoint:03d}"] = str(reason)
+            sink.discard(key)
         finally:
             run.forget()
 
@@ -246,6 +250,8 @@ class _FieldRun:
     def _expected(self, channel: int) -> list[PlaneKey]:
         layers = self._plan.sources[channel]
         key = self._key
+        if layers.timepoints and key.timepoint not in layers.timepoints:
+            return []
         if layers.projection != Projection.NONE:
             return [PlaneKey(key.well, key.field, channel, 0, key.timepoint, layers.projection)]
         return [PlaneKey(key.well, key.field, channel, z, key.timepoint) for z in layers.z]

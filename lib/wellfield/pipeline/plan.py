@@ -23,10 +23,14 @@ PLAN_SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class SourceLayers:
-    """Which planes of a channel the pipeline starts from: z planes, or one projection (*z* is empty then)."""
+    """Which planes of a channel the pipeline starts from: z planes, or one projection (*z* is empty then).
+
+    *timepoints* are those that the plate has of the channel; without any, the channel is expected at every time.
+    """
 
     z: tuple[int, ...]
     projection: Projection = Projection.NONE
+    timepoints: tuple[int, ...] = ()
 
 
 class PlaneAxis(NamedTuple):
@@ -162,7 +166,7 @@ class Plan:
             entry |= {"stack": StackAxis(entry["stack"]), "kind": ImageKind(entry["kind"])}
             steps.append(CompiledStep(**(entry | {"projection": Projection(entry["projection"])})))
         sources = {
-            int(number): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]))
+            int(number): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]), tuple(layers["timepoints"]))
             for number, layers in values.pop("sources").items()
         }
         channels = {int(number): name for number, name in values.pop("channels").items()}

@@ -45,6 +45,9 @@ class _Collector:
     def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
         self.result.outputs[name] = data
 
+    def discard(self, key: FieldKey) -> None:
+        self.result = PipelineResult()
+
 
 def run_pipeline(
     steps: Sequence[FunctionStep],

@@ -95,12 +95,12 @@ class StageWriter:
         self._filemanager = filemanager
         self._plate, self._well = plate, well
         self._images: list[StagedImage] = []
-        self._tables: dict[tuple[str, int], list[Any]] = {}
+        self._tables: dict[tuple[str, int], dict[FieldKey, Any]] = {}
         self._values: dict[tuple[str, int], dict[str, Any]] = {}
 
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
-        path = f"images/{step.name}/s{key.field:03d}_t{key.timepoint:03d}_w{channel}.npy"
+        path = f"images/{step.name}/{_field_name(key)}_w{channel}.npy"
         self._filemanager.save(stack, self._folder / path, Backend.DISK)
         self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
 
@@ -115,10 +115,19 @@ class StageWriter:
         for number, option in enumerate(spec.options if spec else ()):
             part = select(data, option.source)
             if isinstance(option, CsvOptions | ParquetOptions):
-                self._tables.setdefault((name, number), []).append(self._keyed(part, key))
+                self._tables.setdefault((name, number), {})[key] = self._keyed(part, key)
             else:
-                values = self._values.setdefault((name, number), {})
-                values[f"s{key.field:03d}_t{key.timepoint:03d}"] = json_value(part)
+                self._values.setdefault((name, number), {})[_field_name(key)] = json_value(part)
+
+    def discard(self, key: FieldKey) -> None:
+        """Remove what was staged of a field."""
+        for image in [i for i in self._images if (i.field, i.timepoint) == (key.field, key.timepoint)]:
+            self._filemanager.delete(self._folder / image.path, Backend.DISK)
+            self._images.remove(image)
+        for tables in self._tables.values():
+            tables.pop(key, None)
+        for values in self._values.values():
+            values.pop(_field_name(key), None)
 
     def finish(self, account: PlaneAccount, error: StepError | None = None) -> StagedWell:
         """Write tables, values and, last, the list. After an *error* the well is staged as failed, without results."""
@@ -136,8 +145,10 @@ class StageWriter:
         import pyarrow as pa
 
         for (name, option), parts in self._tables.items():
+            if not parts:
+                continue
             try:
-                table = pa.concat_tables(parts, promote_options="permissive")
+                table = pa.concat_tables(parts.values(), promote_options="permissive")
             except pa.ArrowException as error:
                 raise UnknownFormatError(
                     f"tables {name!r} of the well's fields do not fit together: {error}"
@@ -166,3 +177,7 @@ class StageWriter:
         }
         keyed = to_table(keys)
         return pa.Table.from_arrays(keyed.columns + table.columns, names=keyed.column_names + table.column_names)
+
+
+def _field_name(key: FieldKey) -> str:
+    return f"s{key.field:03d}_t{key.timepoint:03d}"

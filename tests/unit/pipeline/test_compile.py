@@ -162,12 +162,18 @@ KEYS += [PlaneKey("A02", 1, 1, 3, 1)]
 
 def test_planes_are_preferred_and_a_channel_with_only_a_projection_starts_from_that():
     sources = choose_sources(KEYS, "planes_or_projection")
-    assert sources == {1: SourceLayers((1, 2, 3)), 2: SourceLayers((), Projection.MAX)}
+    assert sources == {1: SourceLayers((1, 2, 3), timepoints=(1,)), 2: SourceLayers((), Projection.MAX, (1,))}
 
 
 def test_a_source_can_be_planes_only_or_projections_only():
-    assert choose_sources(KEYS, "planes") == {1: SourceLayers((1, 2, 3))}
-    assert choose_sources(KEYS, "projection") == {n: SourceLayers((), Projection.MAX) for n in (1, 2)}
+    assert choose_sources(KEYS, "planes") == {1: SourceLayers((1, 2, 3), timepoints=(1,))}
+    assert choose_sources(KEYS, "projection") == {n: SourceLayers((), Projection.MAX, (1,)) for n in (1, 2)}
+
+
+def test_the_timepoints_of_a_channel_are_those_that_the_plate_has_of_it():
+    keys = [PlaneKey("A01", 1, 1, 1, time) for time in (1, 2)] + [PlaneKey("A01", 1, 2, 1, 1)]
+    sources = choose_sources(keys, "planes_or_projection")
+    assert {channel: layers.timepoints for channel, layers in sources.items()} == {1: (1, 2), 2: (1,)}
 
 
 def test_side_results_of_several_channels_that_nothing_tells_apart_are_refused():

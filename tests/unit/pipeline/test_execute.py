@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from wellfield.errors import ArrayShapeError, StepError
-from wellfield.materialization import CsvOptions, MaterializationSpec
+from wellfield.materialization import CsvOptions, JsonOptions, MaterializationSpec
 from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
-from wellfield.pipeline.compile import compile_pipeline
+from wellfield.pipeline.compile import choose_sources, compile_pipeline
 from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
-from wellfield.pipeline.plan import SourceLayers
+from wellfield.pipeline.stage import StageWriter
 from wellfield.plate.keys import PlaneKey, plane_name
-from wellfield.storage import FileManager, MemoryStorageBackend
+from wellfield.storage import FileManager, MemoryStorageBackend, create_storage_registry
 
 STACK = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
 
@@ -28,6 +28,9 @@ class Sink:
 
     def output(self, name, spec, key, data):
         self.outputs.append((name, key.field, data))
+
+    def discard(self, key):
+        self.images = [image for image in self.images if image[1] != key.field]
 
 
 class Plate:
@@ -50,7 +53,7 @@ class Plate:
                         self.memory.save(replace[key], self.planes[key])
 
     def run(self, *steps, sink=None, **settings):
-        sources = {c: SourceLayers(tuple(sorted({k.z for k in self.planes if k.channel == c}))) for c in (1, 2)}
+        sources = choose_sources(self.planes, "planes_or_projection")
         plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, **settings)
         sink, account = sink or Sink(), PlaneAccount()
         files = FileManager({"raw": self.memory, "memory": self.working})
@@ -103,6 +106,17 @@ def test_a_channel_that_a_field_does_not_have_is_left_out_of_that_field_only():
     assert seen == [(2, ["DAPI", "FITC"]), (1, ["DAPI"])]
     assert len(account.missing) == 3
     assert account.skipped_fields == {}
+
+
+def test_a_channel_taken_at_one_time_only_is_not_missing_at_the_others():
+    plate = Plate(fields=(1,))
+    for z in (1, 2, 3):
+        key = PlaneKey("B03", 1, 1, z, 2)
+        plate.planes[key] = f"/raw/{plane_name(key)}"
+        plate.memory.save(np.zeros((4, 5), np.uint16), plate.planes[key])
+    sink, account = plate.run(PROJECT, on_missing="fail")
+    assert len(sink.images) == 3
+    assert account.missing == []
 
 
 def test_a_field_without_any_channel_of_a_step_is_left_out_with_its_reason():
@@ -166,6 +180,28 @@ def test_a_black_plane_is_like_the_readable_ones_of_its_stack_and_changes_none_o
     assert stack.dtype == np.uint8
     assert stack.max(axis=(1, 2)).tolist() == [0, 7, 7]
     assert (account.used, len(account.blanked)) == (5, 1)
+
+
+def test_nothing_is_kept_of_a_field_that_is_left_out_after_some_of_its_results(tmp_path):
+    late = PlaneKey("B03", 2, 2, 1, 1)
+    files = FileManager(create_storage_registry())
+    staged = StageWriter(tmp_path, files, plate="P1", well="B03")
+
+    @special_outputs(("level", MaterializationSpec(CsvOptions())), ("note", MaterializationSpec(JsonOptions())))
+    def measure(image):
+        return image, {"Level": [int(image.max())]}, {"level": int(image.max())}
+
+    early = FunctionStep(measure, name="e", channels=[1])
+    plate = Plate(replace={late: None})
+    project = FunctionStep("max_projection", name="p", input="start", materialize=["tiff"])
+    _, account = plate.run(early, project, sink=staged, on_unreadable="skip_field")
+    assert list(account.skipped_fields) == ["B03_s002_t001"]
+    well = staged.finish(account)
+    assert {image.field for image in well.images} == {1}
+    assert len(list(tmp_path.rglob("*.npy"))) == len(well.images) == 2
+    table, note = (files.load(tmp_path / output.path, "disk") for output in well.outputs)
+    assert table.column("Metadata_Site").to_pylist() == [1]
+    assert list(note) == ["s001_t001"]
 
 
 def test_a_disk_that_fails_is_not_the_fault_of_the_data():
