@@ -81,10 +81,6 @@ class UnknownFormatError(WellfieldError, ValueError):
     """The suffix of a path names no format, or the data does not fit the format."""
 
 
-class MissingLibraryError(WellfieldError, ImportError):
-    """An optional library is not installed."""
-
-
 class DiskSpaceError(WellfieldError, OSError):
     """The file system has not enough free space."""
 
