@@ -14,7 +14,7 @@ CAPTIONS = sorted(FOLDER.glob("*.rst"))
 
 
 def test_every_artefact_has_a_caption() -> None:
-    names = {"workflow", "heatmap", "montage", "summary", "cell_counts", "objects", "ingest"}
+    names = {"workflow", "heatmap", "montage", "summary", "cell_counts", "ingest"}
     assert names == {path.stem for path in CAPTIONS}
 
 
