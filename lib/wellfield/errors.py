@@ -81,6 +81,10 @@ class UnknownFormatError(WellfieldError, ValueError):
     """The suffix of a path names no format, or the data does not fit the format."""
 
 
+class MissingLibraryError(WellfieldError, ImportError):
+    """A backend's optional library is not installed; the message names what to install."""
+
+
 class DiskSpaceError(WellfieldError, OSError):
     """The file system has not enough free space."""
 
