@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -82,12 +82,18 @@ def test_a_backend_that_needs_arguments_is_left_out_and_says_so() -> None:
         get_backend_instance("virtual_workspace")
 
 
-@pytest.mark.parametrize("parameters", ["a", "a, /", "*, a"])
-def test_any_kind_of_required_argument_counts(parameters: str) -> None:
-    namespace: dict[str, Any] = {}
-    separator = ", " if parameters else ""
-    exec(f"def __init__(self{separator}{parameters}): ...", namespace)
-    make("Needy", __init__=namespace["__init__"])
+def by_name_or_place(self: DataSink, a: int) -> None: ...
+
+
+def by_place(self: DataSink, a: int, /) -> None: ...
+
+
+def by_name(self: DataSink, *, a: int) -> None: ...
+
+
+@pytest.mark.parametrize("init", [by_name_or_place, by_place, by_name])
+def test_any_kind_of_required_argument_counts(init: Callable[..., None]) -> None:
+    make("Needy", __init__=init)
     assert "test_backend" not in create_storage_registry()
 
 

@@ -167,7 +167,7 @@ def _read(store: Path, addresses: Iterable[PlaneAddress]) -> list[npt.NDArray[An
             raise UnreadableImageError(f"{shard} is gone, with {describe(key, label)} in it; write the well again")
         try:
             planes.append(read_plane(array, index))
-        except Exception as error:
+        except Exception as error:  # a codec meets damaged bytes with any kind of error
             raise UnreadableImageError(f"{shard}: cannot read {describe(key, label)}: {error}") from error
     return planes
 
@@ -180,7 +180,7 @@ def _consistent(store: Path, well: str, read: Callable[[], T]) -> T:
         before = _identity(folder)
         try:
             result = read()
-        except Exception:
+        except Exception:  # whatever it was, it counts only if the well stayed the same meanwhile
             if _identity(folder) == before:
                 raise
             continue
