@@ -65,6 +65,18 @@ class DataNotFoundError(StorageError, FileNotFoundError):
     """Nothing is stored under the given path."""
 
 
+class DestinationExistsError(StorageError, FileExistsError):
+    """Something lies where a copy, a move or a link should go; nothing is overwritten unasked."""
+
+
+class MemoryLimitError(StorageError, MemoryError):
+    """The memory backend would hold more than its limit."""
+
+
+class ForeignStoreError(StorageError):
+    """A Zarr store, or a well in it, was not written by Wellfield; it is left as it is."""
+
+
 class UnsupportedOperationError(WellfieldError, io.UnsupportedOperation):
     """A storage backend cannot do what was asked of it."""
 

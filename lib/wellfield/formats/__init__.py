@@ -13,13 +13,20 @@ from wellfield.errors import UnknownFormatError
 FORMATS: dict[str, tuple[str, str, str]] = {
     ".tif": ("wellfield.formats.tiff", "read_tiff", "write_tiff"),
     ".tiff": ("wellfield.formats.tiff", "read_tiff", "write_tiff"),
+    ".ome.tif": ("wellfield.formats.tiff", "read_tiff", "write_tiff"),
+    ".ome.tiff": ("wellfield.formats.tiff", "read_tiff", "write_tiff"),
     ".png": ("wellfield.formats.png", "read_png", "write_png"),
     ".npy": ("wellfield.formats.npy", "read_npy", "write_npy"),
+    ".npz": ("wellfield.formats.npz", "read_npz", "write_npz"),
     ".csv": ("wellfield.formats.table", "read_csv", "write_csv"),
     ".parquet": ("wellfield.formats.table", "read_parquet", "write_parquet"),
     ".json": ("wellfield.formats.json", "read_json", "write_json"),
     ".txt": ("wellfield.formats.text", "read_text", "write_text"),
+    ".roi.zip": ("wellfield.formats.roi", "read_rois", "write_rois"),
 }
+
+# The formats of one array each; names that end with a compound suffix end with one of these too.
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 
 
 def format_suffix(path: str | os.PathLike[str]) -> str:

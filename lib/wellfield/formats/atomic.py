@@ -16,6 +16,9 @@ from wellfield.errors import DiskSpaceError, StorageError, WellfieldError
 
 PART_SUFFIX = ".part"
 _OLD_SUFFIX = f".old{PART_SUFFIX}"
+_ATTEMPTS = 5
+
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2  # of Linux's <fcntl.h> and <linux/fs.h>
 
 
 def is_part(name: str) -> bool:
@@ -69,20 +72,38 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview, *, durab
         part.write_bytes(data)
 
 
+def rename_new(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
+    """Rename a file or folder, and never onto something: in one step where system and file system can, else by a check.
+
+    Raises
+    ------
+    FileExistsError
+        There is something at *destination*; both stay as they were.
+    """
+    if not _renameat2(source, destination, _RENAME_NOREPLACE):
+        if os.path.lexists(destination):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(destination))
+        os.rename(source, destination)
+
+
 def _exchange(first: Path, second: Path) -> bool:
-    """Swap two paths in one step (Linux ``renameat2``); ``False`` where system or file system cannot."""
+    """Swap two paths in one step; ``False`` where system or file system cannot."""
+    return _renameat2(first, second, _RENAME_EXCHANGE)
+
+
+def _renameat2(first: str | os.PathLike[str], second: str | os.PathLike[str], flag: int) -> bool:
+    """Rename as Linux's ``renameat2`` does; ``False`` where system or file system cannot."""
     if not sys.platform.startswith("linux"):
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
-    at_fdcwd, rename_exchange = -100, 2
-    if renameat2(at_fdcwd, os.fsencode(first), at_fdcwd, os.fsencode(second), rename_exchange) == 0:
+    if renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), flag) == 0:
         return True
     code = ctypes.get_errno()
     if code in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
         return False
-    raise OSError(code, os.strerror(code), str(second))
+    raise OSError(code, os.strerror(code), os.fspath(first), None, os.fspath(second))
 
 
 def replace_directory(staged: Path, final: Path) -> None:
@@ -97,19 +118,39 @@ def replace_directory(staged: Path, final: Path) -> None:
         staged.rename(final)
         return
     if not _exchange(staged, final):
-        old = _old_path(final)
-        shutil.rmtree(old, ignore_errors=True)
-        final.rename(old)
-        staged.rename(final)
-        staged = old
+        staged = _rename_over(staged, final)
     shutil.rmtree(staged)
+
+
+def _rename_over(staged: Path, final: Path) -> Path:
+    """Replace a folder by two renames; return the name that the old one has then."""
+    old = _old_path(final)
+    for _ in range(_ATTEMPTS):
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            final.rename(old)
+        try:
+            staged.rename(final)
+            return old
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # else a reader put the old one back between the two renames
+    raise StorageError(f"{final} is put back whenever it is to be replaced; another process writes it")
 
 
 def heal_directory(final: Path) -> None:
     """Put back a folder that a crash in :func:`replace_directory` left under its old name."""
     old = _old_path(final)
     if not final.exists() and old.is_dir():
-        old.rename(final)
+        with suppress(OSError):  # somebody else was quicker: another reader, or the writer, which still lives
+            rename_new(old, final)
+
+
+def heal_children(folder: Path) -> None:
+    """Put back every folder in *folder* that a crash left under its old name."""
+    for name in os.listdir(folder):
+        if name.startswith(".") and name.endswith(_OLD_SUFFIX):
+            heal_directory(folder / name[1 : -len(_OLD_SUFFIX)])
 
 
 def _old_path(final: Path) -> Path:

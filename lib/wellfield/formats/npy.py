@@ -8,23 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import UnknownFormatError, UnreadableImageError
+from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import atomic_path
+from wellfield.formats.reading import reading
 
 
 def read_npy(path: str | os.PathLike[str], *, mmap: bool = True) -> np.ndarray[Any, Any]:
     """Return the array of a file; by default a read-only memory map, so that only what is touched is read."""
-    try:
-        # Not np.load, which opens .npz archives and pickles too.
-        if mmap:
-            return np.lib.format.open_memmap(Path(path), mode="r")
-        with Path(path).open("rb") as file:
-            array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
-            return array
-    except FileNotFoundError:
-        raise
-    except (ValueError, EOFError, OSError) as error:
-        raise UnreadableImageError(f"{os.fspath(path)} is no readable .npy array: {error}") from error
+    with reading(path, ".npy array"):
+        # Not np.load, which opens .npz archives and pickles too. A map never takes memory for a size that a corrupt
+        # header promises and the file has not.
+        array = np.lib.format.open_memmap(Path(path), mode="r")
+        return array if mmap else np.array(array)
 
 
 def write_npy(path: str | os.PathLike[str], array: Any) -> None:

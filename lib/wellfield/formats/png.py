@@ -8,21 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import UnknownFormatError, UnreadableImageError
+from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import atomic_path
+from wellfield.formats.reading import reading
 
 
 def read_png(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     """Return the pixels of a PNG: ``[Y, X]``, or ``[Y, X, channel]`` for colour."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(Path(path), formats=["PNG"]) as image:
-            return np.asarray(image)
-    except FileNotFoundError:
-        raise
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UnreadableImageError(f"{os.fspath(path)} is no readable PNG: {error}") from error
+    with reading(path, "PNG"), Image.open(Path(path), formats=["PNG"]) as image:
+        return np.asarray(image)
 
 
 def write_png(path: str | os.PathLike[str], array: Any) -> None:
@@ -31,7 +27,8 @@ def write_png(path: str | os.PathLike[str], array: Any) -> None:
 
     values = np.asarray(array)
     kind = values.dtype.newbyteorder("=").name
-    if not (values.ndim == 2 and kind in ("uint8", "uint16")) and not (values.shape[2:] == (3,) and kind == "uint8"):
+    grey, colour = values.ndim == 2 and kind in ("uint8", "uint16"), values.shape[2:] == (3,) and kind == "uint8"
+    if not (grey or colour) or not values.size:
         raise UnknownFormatError(
             f"{os.fspath(path)}: PNG holds uint8 or uint16 [Y, X] and uint8 [Y, X, 3], not {kind} {list(values.shape)}"
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import atomic_path
+from wellfield.formats.reading import fitting, reading
 
 
 def to_table(data: Any) -> Any:
@@ -38,7 +39,7 @@ def to_table(data: Any) -> Any:
         try:
             columns = {str(name): _column(values) for name, values in data.items()}
             return pa.Table.from_arrays(list(columns.values()), names=list(columns))
-        except (pa.ArrowException, TypeError) as error:
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             lengths = {name: len(values) for name, values in data.items() if hasattr(values, "__len__")}
             raise UnknownFormatError(f"columns do not make a table: {error}; lengths {lengths}") from error
     if isinstance(data, list | tuple):
@@ -94,20 +95,17 @@ def read_parquet(path: str | os.PathLike[str]) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        return pq.read_table(os.fspath(path))
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise UnknownFormatError(f"{os.fspath(path)} is no readable Parquet file: {error}") from error
+    with reading(path, "Parquet file", UnknownFormatError), pa.OSFile(os.fspath(path)) as file:  # never a folder
+        return pq.read_table(file)
 
 
 def write_parquet(path: str | os.PathLike[str], data: Any) -> None:
     """Write a table as Parquet, atomically."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = to_table(data)
-    with atomic_path(path) as part:
+    with atomic_path(path) as part, fitting(path, f"Parquet cannot hold these columns ({_types(table)})", *_unfit(pa)):
         pq.write_table(table, part, compression="zstd")
 
 
@@ -117,15 +115,16 @@ def read_csv(path: str | os.PathLike[str]) -> Any:
     import pyarrow.csv
 
     options = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    try:
-        table = pyarrow.csv.read_csv(os.fspath(path), parse_options=options)
-    except pa.ArrowInvalid as error:
-        if not Path(path).read_bytes().strip():  # what a table without columns is written as
-            return pa.table({})
-        raise UnknownFormatError(f"{os.fspath(path)} is no readable CSV file: {error}") from error
-    if odd := [column.name for column in table.schema if pa.types.is_binary(column.type)]:
-        raise UnknownFormatError(f"{os.fspath(path)} is no readable CSV file: no UTF-8 in columns {', '.join(odd)}")
-    return table
+    with reading(path, "CSV file", UnknownFormatError):
+        try:
+            table = pyarrow.csv.read_csv(os.fspath(path), parse_options=options)
+        except pa.ArrowInvalid:
+            if not Path(path).read_bytes().strip():  # what a table without columns is written as
+                return pa.table({})
+            raise
+        if odd := [column.name for column in table.schema if pa.types.is_binary(column.type)]:
+            raise ValueError(f"no UTF-8 in columns {', '.join(odd)}")
+        return table
 
 
 def write_csv(path: str | os.PathLike[str], data: Any) -> None:
@@ -143,9 +142,13 @@ def write_csv(path: str | os.PathLike[str], data: Any) -> None:
         return
     table = to_table(data)
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
-    with atomic_path(path) as part:
-        try:
-            pyarrow.csv.write_csv(table, part, write_options=options)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            types = ", ".join(f"{column.name} {column.type}" for column in table.schema)
-            raise UnknownFormatError(f"{os.fspath(path)}: CSV cannot hold these columns ({types}): {error}") from error
+    with atomic_path(path) as part, fitting(path, f"CSV cannot hold these columns ({_types(table)})", *_unfit(pa)):
+        pyarrow.csv.write_csv(table, part, write_options=options)
+
+
+def _types(table: Any) -> str:
+    return ", ".join(f"{column.name} {column.type}" for column in table.schema)
+
+
+def _unfit(pa: Any) -> tuple[type[Exception], ...]:
+    return pa.ArrowInvalid, pa.ArrowNotImplementedError

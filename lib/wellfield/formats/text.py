@@ -8,18 +8,19 @@ from typing import Any
 
 from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import write_bytes
+from wellfield.formats.reading import fitting, reading
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
     """Return the text of a file as it is."""
-    try:
+    with reading(path, "UTF-8 text", UnknownFormatError):
         return Path(path).read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise UnknownFormatError(f"{os.fspath(path)} is no text in UTF-8: {error}") from error
 
 
-def write_text(path: str | os.PathLike[str], data: Any) -> None:
+def write_text(path: str | os.PathLike[str], data: Any, *, durable: bool = False) -> None:
     """Write a ``str`` atomically, as it is."""
     if not isinstance(data, str):
         raise UnknownFormatError(f"{os.fspath(path)}: a text file takes a str, not a {type(data).__name__}")
-    write_bytes(path, data.encode())
+    with fitting(path, "the text cannot be written in UTF-8", UnicodeEncodeError):
+        content = data.encode()
+    write_bytes(path, content, durable=durable)

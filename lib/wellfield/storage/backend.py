@@ -18,9 +18,13 @@ class Backend(StrEnum):
 class ZarrChunkStrategy(StrEnum):
     """How planes are laid out in a Zarr store.
 
-    ``FIELD`` is an OME-Zarr HCS plate: one image ``tczyx`` per field.
+    ``WELL`` and ``FILE`` hold the images of a well in one array ``(field, channel, z, y, x)`` per timepoint: ``WELL``
+    as one object (on Zarr v3 a shard of planes), ``FILE`` with an object per plane. ``FIELD`` is the layout that other
+    tools understand best, an OME-Zarr HCS plate with one image ``tczyx`` per field, pyramids and labels.
     """
 
+    WELL = "well"
+    FILE = "file"
     FIELD = "field"
 
 
@@ -43,10 +47,11 @@ class ZarrConfig:
     compressor, compression_level:
         Codec and its level; levels above 1 cost much time for little space on camera images.
     ngff_version:
-        Version of the OME-Zarr text that the store follows.
+        Version of the OME-Zarr text that the store follows: ``"0.5"`` on Zarr v3, ``"0.4"`` on Zarr v2, which has no
+        shards.
     """
 
-    chunk_strategy: ZarrChunkStrategy = ZarrChunkStrategy.FIELD
+    chunk_strategy: ZarrChunkStrategy = ZarrChunkStrategy.WELL
     compressor: ZarrCompressor = ZarrCompressor.ZSTD
     compression_level: int = 1
     ngff_version: str = "0.5"

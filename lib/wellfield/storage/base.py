@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from wellfield.errors import StorageError, UnsupportedOperationError
@@ -14,6 +16,34 @@ from wellfield.storage.registry import StorageBackendMeta
 PathLike = str | os.PathLike[str]
 
 IMAGE_EXTENSIONS = (".tif", ".tiff", ".png", ".npy")
+
+
+class ObjectKind(StrEnum):
+    """What a path of a backend is."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    SYMLINK = "symlink"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """What :meth:`ReadableBackend.stat` tells of a path.
+
+    Parameters
+    ----------
+    kind:
+        File, folder, or symbolic link (which is not followed).
+    size:
+        Stored bytes of a file, compressed as it is; 0 for a folder; ``None`` for a plane that shares an object with
+        others.
+    modified:
+        Time of the last change in seconds since the epoch; ``None`` where a backend keeps none.
+    """
+
+    kind: ObjectKind
+    size: int | None
+    modified: float | None = None
 
 
 class DataSink(metaclass=StorageBackendMeta):
@@ -57,10 +87,22 @@ class ReadableBackend(DataSink):
 
     def load_batch(self, file_paths: Sequence[PathLike], **kwargs: Any) -> list[Any]:
         """Return what is stored under each path, in their order."""
-        if self.batch_threads == 1 or len(file_paths) < 2:
-            return [self.load(path, **kwargs) for path in file_paths]
-        with ThreadPoolExecutor(min(self.batch_threads, len(file_paths))) as pool:
-            return list(pool.map(lambda path: self.load(path, **kwargs), file_paths))
+        return self._in_threads(lambda path: self.load(path, **kwargs), file_paths)
+
+    def _in_threads(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
+        """Return what *function* gives for each of the arguments, in their order.
+
+        Of several failures the first in that order is raised; what has not begun by then is left.
+        """
+        count = len(arguments[0])
+        if self.batch_threads == 1 or count < 2:
+            return [function(*values) for values in zip(*arguments, strict=True)]
+        with ThreadPoolExecutor(min(self.batch_threads, count)) as pool:
+            futures = [pool.submit(function, *values) for values in zip(*arguments, strict=True)]
+            try:
+                return [future.result() for future in futures]
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     @abstractmethod
     def exists(self, path: PathLike) -> bool:
@@ -87,9 +129,40 @@ class ReadableBackend(DataSink):
     def list_dir(self, path: PathLike) -> list[str]:
         """Return the names in *path*, naturally sorted."""
 
+    @abstractmethod
+    def stat(self, path: PathLike) -> ObjectStatus:
+        """Return kind, size and time of a path.
+
+        Raises
+        ------
+        DataNotFoundError
+            There is no such path.
+        """
+
 
 class StorageBackend(ReadableBackend):
     """Storage with files and folders that can be read and written."""
+
+    def save_batch(self, data_list: Sequence[Any], identifiers: Sequence[PathLike], **kwargs: Any) -> None:
+        """Store several objects; a failure names the first path, in their order, that it happened at.
+
+        Raises
+        ------
+        StorageError
+            The numbers of objects and paths differ, or one path is given twice: nothing is stored then.
+        """
+        self._check_batch(data_list, identifiers)
+        seen: set[str] = set()
+        for identifier in identifiers:
+            place = self._place(identifier)
+            if place in seen:
+                raise StorageError(f"a batch gives {os.fspath(identifier)} twice; each object needs a path of its own")
+            seen.add(place)
+        self._in_threads(lambda data, identifier: self.save(data, identifier, **kwargs), data_list, identifiers)
+
+    def _place(self, path: PathLike) -> str:
+        """Return what all spellings of a path have in common."""
+        return os.path.normpath(os.fspath(path))
 
     @abstractmethod
     def ensure_directory(self, directory: PathLike) -> None:
@@ -102,6 +175,55 @@ class StorageBackend(ReadableBackend):
     @abstractmethod
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder and everything in it."""
+
+    @abstractmethod
+    def copy(self, source: PathLike, destination: PathLike) -> None:
+        """Copy one object, or a folder with everything in it; complete or not at all.
+
+        Raises
+        ------
+        DataNotFoundError
+            There is no *source*.
+        DestinationExistsError
+            Something is at *destination*; it stays as it was.
+        """
+
+    @abstractmethod
+    def move(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> None:
+        """Give an object or a folder another path; in one step where both are on one file system.
+
+        Parameters
+        ----------
+        replace_symlinks:
+            A symbolic link at *destination* is replaced. A file or folder never is.
+
+        Raises
+        ------
+        DataNotFoundError
+            There is no *source*.
+        DestinationExistsError
+            Something is at *destination*; both stay as they were.
+        """
+
+    def create_symlink(self, source: PathLike, link: PathLike) -> None:
+        """Make *link* a symbolic link to the existing object *source*."""
+        raise self._unsupported("make symbolic links")
+
+    def mirror_directory(self, source: PathLike, destination: PathLike, *, overwrite_symlinks_only: bool = True) -> int:
+        """Make *destination* the same tree of folders as *source*, with a symbolic link to every file.
+
+        Parameters
+        ----------
+        overwrite_symlinks_only:
+            Links that are there are replaced, and a file in the place of a link is an error, found before anything is
+            changed. With ``False`` such files are replaced too.
+
+        Returns
+        -------
+        int
+            The number of links.
+        """
+        raise self._unsupported("make symbolic links")
 
 
 class VirtualBackend(ReadableBackend):

@@ -6,14 +6,20 @@ import os
 import threading
 from collections.abc import Collection
 from itertools import pairwise
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from natsort import natsorted
 
-from wellfield.errors import DataNotFoundError, StorageError
+from wellfield.errors import (
+    DataNotFoundError,
+    DestinationExistsError,
+    MemoryLimitError,
+    PathEscapeError,
+    StorageError,
+)
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import PathLike, StorageBackend, has_extension
+from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
 
 
 def _normal(path: PathLike) -> str:
@@ -25,32 +31,71 @@ def _parent(path: str) -> str:
     return os.path.dirname(path) or "."
 
 
+def _is_below(path: str, folder: str) -> bool:
+    if folder == ".":
+        return not path.startswith("/")
+    return path.startswith(folder if folder == "/" else f"{folder}/")
+
+
+def _rebased(path: str, old: str, new: str) -> str:
+    """Return where *path*, which is *old* or below it, lies when *old* is *new*."""
+    if path == old:
+        return new
+    return os.path.join(new, path if old == "." else path[len(old) :].lstrip("/"))
+
+
+def _nbytes(data: Any) -> int:
+    size = getattr(data, "nbytes", 0)
+    return int(size) if isinstance(size, SupportsIndex) else 0
+
+
 class MemoryStorageBackend(StorageBackend):
     """Objects in a dictionary; folders are made by what is saved below them and stay until they are deleted.
 
     What was saved cannot be changed afterwards through the array that was given or through one that was loaded: NumPy
     arrays are copied on ``save`` and given out read-only. With ``save(…, copy=False)`` the caller hands the array over
-    and nothing is copied.
+    and nothing is copied. Any other object, such as an array on a device, is kept and given out itself.
+
+    Parameters
+    ----------
+    limit_bytes:
+        The most that the stored arrays may take together; without it only the machine's memory limits them.
     """
 
     _backend_type = Backend.MEMORY
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int | None = None) -> None:
         self._objects: dict[str, Any] = {}
+        self._sizes: dict[str, int] = {}  # of the objects, as they were when they were stored
         self._folders: dict[str, set[str]] = {"/": set(), ".": set()}  # folder → names in it
+        self._limit = limit_bytes
+        self._held = 0
         self._lock = threading.RLock()
 
     def save(self, data: Any, identifier: PathLike, *, copy: bool = True, **_: Any) -> None:
-        """Keep *data*; with ``copy=False`` a NumPy array itself, which the caller must not touch any more."""
+        """Keep *data*; with ``copy=False`` a NumPy array itself, which the caller must not touch any more.
+
+        Raises
+        ------
+        MemoryLimitError
+            It would be more than the limit; what was stored under the path stays.
+        StorageError
+            A folder has the path, or an object has the path of one of its folders.
+        PathEscapeError
+            A relative path leads out of where it starts.
+        """
+        path, size = _normal(identifier), _nbytes(data)
+        with self._lock:
+            self._check_room(path, size)  # before the copy, which takes the room
         if isinstance(data, np.ndarray):
             data = data.copy() if copy else data.view()
             data.flags.writeable = False
-        path = _normal(identifier)
         with self._lock:
             if path in self._folders:
                 raise StorageError(f"memory: {path} is a folder")
+            self._check_room(path, size)
             self._enter(path)
-            self._objects[path] = data
+            self._put(path, data, size)
 
     def load(self, file_path: PathLike, **_: Any) -> Any:
         """Return the object; a NumPy array as a read-only view."""
@@ -90,6 +135,16 @@ class MemoryStorageBackend(StorageBackend):
         with self._lock:
             return natsorted(sorted(self._folders[self._folder(path)]))
 
+    def stat(self, path: PathLike) -> ObjectStatus:
+        """Return kind and size of a path; no times are kept."""
+        name = _normal(path)
+        with self._lock:
+            if name in self._objects:
+                return ObjectStatus(ObjectKind.FILE, self._sizes[name])
+            if name in self._folders:
+                return ObjectStatus(ObjectKind.FOLDER, 0)
+        raise DataNotFoundError(f"memory: nothing is stored under {name}")
+
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
         path = _normal(directory)
@@ -104,7 +159,7 @@ class MemoryStorageBackend(StorageBackend):
         name = _normal(path)
         with self._lock:
             if name in self._objects:
-                del self._objects[name]
+                self._drop(name)
             elif name in self._folders:
                 if self._folders[name] or name == _parent(name):
                     raise StorageError(f"memory: folder {name} is not empty")
@@ -118,19 +173,98 @@ class MemoryStorageBackend(StorageBackend):
         with self._lock:
             folder = self._folder(path)
             for name in self._below(folder):
-                self._objects.pop(name, None)
-                self._folders.pop(name, None)
+                self._drop(name)
             if folder == _parent(folder):
                 self._folders[folder].clear()
             else:
-                del self._folders[folder]
+                self._drop(folder)
                 self._folders[_parent(folder)].discard(os.path.basename(folder))
+
+    def copy(self, source: PathLike, destination: PathLike) -> None:
+        """Give an object, or the objects of a folder, a second path; the bytes are shared, and counted for both paths.
+
+        Raises
+        ------
+        DataNotFoundError
+            There is no *source*.
+        DestinationExistsError
+            Something is at *destination*; it stays as it was.
+        StorageError
+            A folder goes into itself, or *destination* lies below an object.
+        MemoryLimitError
+            It would be more than the limit.
+        """
+        old, new = _normal(source), _normal(destination)
+        with self._lock:
+            paths = self._movable(old, new, "copied")
+            self._check_room(new, sum(self._sizes.get(path, 0) for path in paths))
+            self._enter(new)
+            for path in paths:
+                target = _rebased(path, old, new)
+                if path in self._objects:
+                    self._put(target, self._objects[path], self._sizes[path])
+                else:
+                    self._folders[target] = set(self._folders[path])
+
+    def move(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> None:
+        """Give an object or a folder another path; there are no links that could be replaced.
+
+        Raises
+        ------
+        DataNotFoundError
+            There is no *source*.
+        DestinationExistsError
+            Something is at *destination*; both stay as they were.
+        StorageError
+            A folder goes into itself, or *destination* lies below an object.
+        """
+        old, new = _normal(source), _normal(destination)
+        with self._lock:
+            paths = self._movable(old, new, "moved")
+            self._enter(new)
+            for path in paths:
+                target = _rebased(path, old, new)
+                if path in self._objects:
+                    self._put(target, self._objects[path], self._sizes[path])
+                else:
+                    self._folders[target] = self._folders[path]
+                self._drop(path)
+            self._folders[_parent(old)].discard(os.path.basename(old))
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the arrays that are stored."""
-        with self._lock:
-            return sum(getattr(value, "nbytes", 0) for value in self._objects.values())
+        """Bytes held by the arrays that are stored, and by whatever else tells its ``nbytes``."""
+        return self._held
+
+    def _check_room(self, path: str, size: int) -> None:
+        total = self._held - self._sizes.get(path, 0) + size
+        if self._limit is not None and total > self._limit:
+            raise MemoryLimitError(
+                f"memory: {path} of {size} bytes does not fit: {self._held} bytes are held and {self._limit} allowed; "
+                "delete what is no longer needed, or raise limit_bytes"
+            )
+
+    def _put(self, path: str, data: Any, size: int) -> None:
+        self._held += size - self._sizes.get(path, 0)
+        self._objects[path], self._sizes[path] = data, size
+
+    def _drop(self, path: str) -> None:
+        """Forget an object or a folder, which stays entered in the one above."""
+        self._held -= self._sizes.pop(path, 0)
+        self._objects.pop(path, None)
+        self._folders.pop(path, None)
+
+    def _movable(self, old: str, new: str, done: str) -> list[str]:
+        """Return *old* and all paths below it, which can go to *new*."""
+        if old not in self._objects and old not in self._folders:
+            raise DataNotFoundError(f"memory: nothing is stored under {old}")
+        if new in self._objects or new in self._folders:
+            raise DestinationExistsError(f"memory: {old} cannot be {done} to {new}: something is there")
+        if old not in self._folders:
+            return [old]
+        if _is_below(new, old) or (done == "moved" and old == _parent(old)):
+            raise StorageError(f"memory: {old} cannot be {done} to {new}: a folder cannot lie in itself")
+        return [old, *self._below(old)]
 
     def _folder(self, directory: PathLike) -> str:
         path = _normal(directory)
@@ -141,15 +275,18 @@ class MemoryStorageBackend(StorageBackend):
     def _below(self, folder: str) -> list[str]:
         """Return every path below a folder."""
         found: list[str] = []
-        for name in self._folders[folder]:
-            path = _normal(os.path.join(folder, name))
-            found.append(path)
-            if path in self._folders:
-                found += self._below(path)
+        pending = [folder]
+        while pending:
+            above = pending.pop()
+            paths = [_normal(os.path.join(above, name)) for name in self._folders[above]]
+            found += paths
+            pending += [path for path in paths if path in self._folders]
         return found
 
     def _enter(self, path: str) -> None:
         """Make the folders above *path* and enter it there."""
+        if path == ".." or path.startswith("../"):
+            raise PathEscapeError(f"memory: {path} leads out of the folder that relative paths start in")
         above = [path]
         while above[-1] not in self._folders:
             if above[-1] in self._objects and above[-1] != path:

@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wellfield.errors import StorageError
+from wellfield.formats.atomic import is_part
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr import reader
 from wellfield.storage.zarr.backend import ZarrStorageBackend
 from wellfield.storage.zarr.plate import finalize_plate
 
 backend = ZarrStorageBackend()
+STRATEGIES = list(ZarrChunkStrategy)
+STRESS = os.environ.get("WELLFIELD_STRESS") == "1"
 
-# Saves a well as version 2; kills itself at the given file operation, 0 for never, and prints how many there were.
+# Saves a well as version 2; kills itself at the given file operation of the swap, 0 for never, and prints how many
+# operations there were. The swap is what comes once the well is complete beside its place.
 WRITER = """
 import os, signal, sys
 import numpy as np
 import zarr
 from wellfield.formats import atomic
-from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr import writer
+from wellfield.storage.zarr.backend import ZarrStorageBackend
 
-store, moment, exchange = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "exchange"
+store, strategy, moment, exchange = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "exchange"
 if not exchange:
     atomic._exchange = lambda first, second: False
-operations = 0
+swapping, operations = False, 0
 
 def count(event, arguments):
     global operations
-    if event in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "ctypes.dlsym"):
+    if swapping and event in ("open", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "ctypes.dlsym"):
         operations += 1
         if operations == moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
+def swap(staged, final, original=writer.replace_directory):
+    global swapping
+    swapping = True
+    original(staged, final)
+
+writer.replace_directory = swap
 paths = [f"{store}/A01_s{field:03d}_w1_z001_t001.tif" for field in (1, 2)]
 planes = [np.full((16, 16), 2, np.uint16)] * 2
 sys.addaudithook(count)
-ZarrStorageBackend().save_batch(planes, paths)
+ZarrStorageBackend().save_batch(planes, paths, zarr_config=ZarrConfig(ZarrChunkStrategy(strategy)))
 print(operations)
 """
 
@@ -51,37 +68,37 @@ def paths(store: Path, well: str = "A01") -> list[Path]:
     return [store / f"{well}_s{field:03d}_w1_z001_t001.tif" for field in (1, 2)]
 
 
-def save_version(store: Path, version: int, well: str = "A01") -> None:
-    backend.save_batch([np.full((16, 16), version, np.uint16)] * 2, paths(store, well))
+def save_version(store: Path, version: int, strategy: ZarrChunkStrategy = ZarrChunkStrategy.FIELD) -> None:
+    backend.save_batch([np.full((16, 16), version, np.uint16)] * 2, paths(store), zarr_config=ZarrConfig(strategy))
 
 
-def version_of(store: Path) -> int:
+def version_of(store: Path, well: str = "A01") -> int:
     """Return the version of a well, all of whose pixels must be of the same."""
-    found = {int(value) for plane in backend.load_batch(paths(store)) for value in np.unique(plane)}
+    found = {int(value) for plane in backend.load_batch(backend.list_files(store)) for value in np.unique(plane)}
     assert len(found) == 1, found
     return found.pop()
 
 
-def run_writer(store: Path, moment: int, way: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WRITER, str(store), str(moment), way]
+def run_writer(store: Path, strategy: str, moment: int, way: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WRITER, str(store), strategy, str(moment), way]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("way", ["exchange", "rename"])
-def test_a_well_is_the_old_or_the_new_one_whenever_its_writer_is_killed(tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize(("way", "strategy"), [("exchange", "field"), ("exchange", "well"), ("rename", "file")])
+def test_a_well_is_the_old_or_the_new_one_whichever_step_of_the_swap_its_writer_is_killed_at(
+    tmp_path: Path, way: str, strategy: str
+) -> None:
     store = tmp_path / "plate.zarr"
     save_version(store, 1)
-    complete = run_writer(store, 0, way)
+    complete = run_writer(store, strategy, 0, way)
     assert complete.returncode == 0, complete.stderr
     operations = int(complete.stdout)
     assert version_of(store) == 2
 
-    middle = random.Random(0).sample(range(1, operations - 40), 2)
-    swap = [operations - back for back in ((37, 35, 12, 2) if way == "exchange" else (40, 38, 37, 36, 35, 34))]
     versions = []
-    for moment in middle + swap:
+    for moment in [1, 2, 3, 4, 5, operations]:
         save_version(store, 1)
-        assert run_writer(store, moment, way).returncode == -signal.SIGKILL
+        assert run_writer(store, strategy, moment, way).returncode == -signal.SIGKILL
         versions.append(version_of(store))
         assert finalize_plate(store, ["A01"], name="P") == ["A01"]
         assert version_of(store) == versions[-1]
@@ -89,9 +106,60 @@ def test_a_well_is_the_old_or_the_new_one_whenever_its_writer_is_killed(tmp_path
     assert set(versions) == {1, 2}  # moments on both sides of the swap were met
 
 
+# Rewrites a well as version 2, 3, …, with enough pixels that most of the time goes into writing them.
+ENDLESS = """
+import itertools, sys
+import numpy as np
+import zarr
+from wellfield.formats import atomic
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
+from wellfield.storage.zarr.backend import ZarrStorageBackend
+
+store, strategy = sys.argv[1], sys.argv[2]
+if sys.argv[3] != "exchange":
+    atomic._exchange = lambda first, second: False
+paths = [f"{store}/A01_s{f:03d}_w{c}_z{z:03d}_t001.tif" for f in (1, 2) for c in (1, 2) for z in (1, 2, 3)]
+config = ZarrConfig(ZarrChunkStrategy(strategy))
+for version in itertools.count(2):
+    ZarrStorageBackend().save_batch([np.full((600, 600), version, np.uint16)] * 12, paths, zarr_config=config)
+    print(version, flush=True)
+"""
+
+
+@pytest.mark.stress
+def test_a_reader_finds_the_old_or_the_new_well_after_every_kill_at_a_random_moment(tmp_path: Path) -> None:
+    kills = 200 if STRESS else 6
+    chance = random.Random(0)
+    ways = itertools.cycle(itertools.product(("exchange", "rename"), STRATEGIES))
+    outcomes: Counter[str] = Counter()
+    for number, (way, strategy) in zip(range(kills), ways, strict=False):
+        store = tmp_path / f"{number}.zarr"
+        save_version(store, 1)
+        command = [sys.executable, "-c", ENDLESS, str(store), str(strategy), way]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            reported = int(writer.stdout.readline())
+            with suppress(subprocess.TimeoutExpired):
+                writer.wait(timeout=chance.uniform(0, 0.25))
+            writer.kill()
+            lines = writer.stdout.read().split()
+        assert writer.returncode == -signal.SIGKILL
+        reported = int(lines[-1]) if lines else reported
+        left = any(is_part(path.name) for path in (store / "A").iterdir())
+        found = version_of(store)
+        assert found in (reported, reported + 1)  # killed before or after the swap, or between it and the report
+        outcomes["in the middle of a write" if left else "between two writes"] += 1
+        assert finalize_plate(store, ["A01"], name="P") == ["A01"]
+        assert version_of(store) == found
+        assert not [path for path in store.rglob("*") if is_part(path.name) or "lock" in path.name]
+        shutil.rmtree(store)
+    print(f"{kills} kills: {dict(outcomes)}")
+    assert outcomes["in the middle of a write"] > kills / 4
+
+
 def test_a_killed_first_write_leaves_no_well(tmp_path: Path) -> None:
     store = tmp_path / "plate.zarr"
-    assert run_writer(store, 10, "exchange").returncode == -signal.SIGKILL
+    assert run_writer(store, "field", 1, "exchange").returncode == -signal.SIGKILL
     assert not backend.exists(paths(store)[0])
     assert backend.list_files(store) == []
     assert finalize_plate(store, ["A01"], name="P") == []
@@ -100,19 +168,22 @@ def test_a_killed_first_write_leaves_no_well(tmp_path: Path) -> None:
 REWRITER = """
 import sys
 import numpy as np
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr.backend import ZarrStorageBackend
-store, versions, wells = sys.argv[1], int(sys.argv[2]), sys.argv[3].split(",")
+store, versions, config = sys.argv[1], int(sys.argv[2]), ZarrConfig(ZarrChunkStrategy(sys.argv[3]))
 for version in range(1, versions + 1):
-    for well in wells:
-        paths = [f"{store}/{well}_s{field:03d}_w1_z001_t001.tif" for field in (1, 2)]
-        ZarrStorageBackend().save_batch([np.full((16, 16), version, np.uint16)] * 2, paths)
+    paths = [f"{store}/A01_s{field:03d}_w1_z001_t001.tif" for field in (1, 2)]
+    ZarrStorageBackend().save_batch([np.full((16, 16), version, np.uint16)] * 2, paths, zarr_config=config)
 """
 
 
-def test_readers_find_one_version_of_a_well_while_it_is_written_again_and_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_readers_find_one_version_of_a_well_while_it_is_written_again_and_again(
+    tmp_path: Path, strategy: ZarrChunkStrategy
+) -> None:
     store = tmp_path / "plate.zarr"
-    save_version(store, 1)
-    with subprocess.Popen([sys.executable, "-c", REWRITER, str(store), "40", "A01"]) as writer:
+    save_version(store, 1, strategy)
+    with subprocess.Popen([sys.executable, "-c", REWRITER, str(store), "40", str(strategy)]) as writer:
         seen = []
         while writer.poll() is None:
             seen.append(version_of(store))
@@ -128,18 +199,18 @@ def test_a_read_during_which_the_well_is_replaced_is_done_again(
 ) -> None:
     store = tmp_path / "plate.zarr"
     save_version(store, 1)
-    original, calls = reader.read_plane, []
+    original, calls = reader.read_planes, []
 
-    def interrupted(array, index):
-        calls.append(index)
-        plane = original(array, index)
+    def interrupted(array, indices):
+        calls.append(indices)
+        plane = original(array, indices)
         if len(calls) == 1:
             save_version(store, 2)
             if outcome == "an error":
                 raise FileNotFoundError("the old well is gone")
         return plane
 
-    monkeypatch.setattr(reader, "read_plane", interrupted)
+    monkeypatch.setattr(reader, "read_planes", interrupted)
     assert version_of(store) == 2
     assert len(calls) > 2
 
@@ -147,26 +218,48 @@ def test_a_read_during_which_the_well_is_replaced_is_done_again(
 def test_a_read_that_never_finds_the_well_at_rest_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "plate.zarr"
     save_version(store, 1)
-    original = reader.read_plane
+    original = reader.read_planes
 
-    def interrupted(array, index):
-        plane = original(array, index)
+    def interrupted(array, indices):
+        plane = original(array, indices)
         save_version(store, 2)
         return plane
 
-    monkeypatch.setattr(reader, "read_plane", interrupted)
+    monkeypatch.setattr(reader, "read_planes", interrupted)
     with pytest.raises(StorageError, match="was replaced 5 times"):
         backend.load(paths(store)[0])
 
 
-def test_processes_that_write_different_wells_at_once_lose_nothing(tmp_path: Path) -> None:
-    store = tmp_path / "plate.zarr"
-    groups = ["A01,A02,B01", "A03,B02,B03"]
-    writers = [subprocess.Popen([sys.executable, "-c", REWRITER, str(store), "3", wells]) for wells in groups]
-    assert [writer.wait() for writer in writers] == [0, 0]
-    wells = sorted(",".join(groups).split(","))
-    assert finalize_plate(store, wells, name="P") == wells
+WELL_WRITER = """
+import sys
+import numpy as np
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
+from wellfield.storage.zarr.backend import ZarrStorageBackend
+
+store, strategy, rounds, wells = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].split(",")
+for number in range(1, rounds + 1):
     for well in wells:
-        for plane in backend.load_batch(paths(store, well)):
-            assert (plane == 3).all()
-    assert not [path for path in store.rglob("*") if path.name.endswith((".part", ".lock", ".partial"))]
+        paths = [f"{store}/{well}_s{field:03d}_w1_z001_t001.tif" for field in (1, 2)]
+        planes = [np.full((16, 16), number, np.uint16)] * 2
+        ZarrStorageBackend().save_batch(planes, paths, zarr_config=ZarrConfig(ZarrChunkStrategy(strategy)))
+"""
+
+
+@pytest.mark.stress
+def test_processes_that_write_different_wells_of_a_plate_at_once_lose_nothing(tmp_path: Path) -> None:
+    processes, rounds = (8, 20) if STRESS else (3, 2)
+    wells = [f"{row}{column:02d}" for row in "ABCDEFGH" for column in range(1, 13)]
+    wells = wells if STRESS else wells[::8]
+    for strategy in STRATEGIES:
+        store = tmp_path / f"{strategy}.zarr"
+        commands = [
+            [sys.executable, "-c", WELL_WRITER, str(store), str(strategy), str(rounds), ",".join(wells[n::processes])]
+            for n in range(processes)
+        ]
+        writers = [subprocess.Popen(command) for command in commands]
+        assert [writer.wait() for writer in writers] == [0] * processes
+        assert finalize_plate(store, wells, name="P") == wells
+        files = backend.list_files(store)
+        assert len(files) == 2 * len(wells)
+        assert all((plane == rounds).all() for plane in backend.load_batch(files))
+        assert not [path for path in store.rglob("*") if is_part(path.name) or "lock" in path.name]

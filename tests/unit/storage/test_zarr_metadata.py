@@ -9,11 +9,13 @@ import pytest
 import zarr
 
 from wellfield.errors import MetadataError
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr.backend import ZarrStorageBackend
 from wellfield.storage.zarr.display import WindowEstimator
 from wellfield.storage.zarr.metadata import FieldMetadata
 
 LABEL = "labels/nuclei/"
+FIELD = ZarrConfig(chunk_strategy=ZarrChunkStrategy.FIELD)
 
 
 def save(
@@ -21,7 +23,7 @@ def save(
 ) -> None:
     rng = np.random.default_rng(0)
     planes = [rng.integers(0, 1000, shape).astype(np.uint16) for _ in names]
-    ZarrStorageBackend().save_batch(planes, [store / name for name in names], metadata=metadata)
+    ZarrStorageBackend().save_batch(planes, [store / name for name in names], metadata=metadata, zarr_config=FIELD)
 
 
 def stack(channels: tuple[int, ...] = (1,), z: tuple[int, ...] = (1, 2, 3), field: int = 1) -> list[str]:

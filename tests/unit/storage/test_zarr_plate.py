@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from wellfield.errors import WellNameError
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.storage.zarr.plate import finalize_plate
+from wellfield.storage.zarr.plate import create_plate, finalize_plate
 
 backend = ZarrStorageBackend()
+FIELD = ZarrConfig(chunk_strategy=ZarrChunkStrategy.FIELD)
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def store(tmp_path: Path) -> Path:
     store = tmp_path / "plate.zarr"
     for number, (well, fields) in enumerate({"B10": 1, "A02": 3, "AA03": 2}.items()):
         paths = [store / f"{well}_s{field:03d}_w1_z001_t001.tif" for field in range(1, fields + 1)]
-        backend.save_batch([np.full((8, 8), number, np.uint16)] * fields, paths)
+        backend.save_batch([np.full((8, 8), number, np.uint16)] * fields, paths, zarr_config=FIELD)
     return store
 
 
@@ -93,9 +95,15 @@ def test_a_plate_without_wells_is_an_empty_group(tmp_path: Path) -> None:
     assert backend.list_files(store) == []
 
 
-def test_the_number_of_fields_may_be_given(store: Path) -> None:
-    finalize_plate(store, ["A02"], name="P", fields=9)
+def test_a_skeleton_lists_all_wells_before_they_are_there_and_touches_none(store: Path) -> None:
+    before = content(store)
+    create_plate(store, ["H12", "A02"], name="P", images=9)
     assert plate(store)["field_count"] == 9
+    assert [well["path"] for well in plate(store)["wells"]] == ["A/02", "H/12"]
+    after = content(store)
+    assert {name: after[name] for name in before} == before
+    assert finalize_plate(store, ["H12", "A02"], name="P") == ["A02"]
+    assert [well["path"] for well in plate(store)["wells"]] == ["A/02"]
 
 
 def test_wells_that_are_none_are_refused_before_anything_is_removed(store: Path) -> None:

@@ -1,31 +1,39 @@
-"""The storage backend of Zarr stores: an OME-Zarr plate seen as a folder of planes."""
+"""The storage backend of Zarr: plates as folders of planes, and single arrays."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from natsort import natsorted
 
-from wellfield.errors import DataNotFoundError, StorageError, UnsupportedOperationError
-from wellfield.plate.keys import plane_name
-from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.base import PathLike, StorageBackend, has_extension
-from wellfield.storage.zarr import reader
+from wellfield.errors import (
+    DataNotFoundError,
+    PathEscapeError,
+    StorageError,
+    UnknownFormatError,
+    UnsupportedOperationError,
+)
+from wellfield.storage.backend import Backend, ZarrConfig
+from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
+from wellfield.storage.files import file_errors
+from wellfield.storage.host import host_array
+from wellfield.storage.zarr import folders, plain, reader
 from wellfield.storage.zarr.batch import sort_batch
 from wellfield.storage.zarr.layout import (
     LABELS,
     PlaneAddress,
     PlaneNotStoredError,
+    in_named_store,
     parse_chunk_name,
     parse_logical,
     split_store,
-    stored_wells,
+    well_folder,
 )
-from wellfield.storage.zarr.metadata import NGFF_VERSION, FieldMetadata
+from wellfield.storage.zarr.metadata import FieldMetadata
 from wellfield.storage.zarr.writer import write_well
 
 if TYPE_CHECKING:
@@ -33,20 +41,48 @@ if TYPE_CHECKING:
 
 
 class ZarrStorageBackend(StorageBackend):
-    """Planes in OME-Zarr plates: ``plate.zarr/A01_s001_w1_z001_t001.tif``, labels in ``plate.zarr/labels/<name>/``.
+    """Planes of plates, a well at a time, and single arrays under any path.
 
-    The first component of a path that ends with ``.zarr`` is the store. Planes are written a well at a time
-    (:meth:`save_batch`) and read one by one; different wells may be written by different processes at once.
-    :func:`~wellfield.storage.zarr.plate.finalize_plate` then writes what the wells share.
+    **Plates.** ``plate.zarr/A01_s001_w1_z001_t001.tif`` is a plane, ``plate.zarr/labels/nuclei/…`` one of a label. The
+    first component of a path that ends with ``.zarr`` is the store; where none does and a batch names its well by
+    ``chunk_name``, the folder of the paths is. :meth:`save_batch` writes a well, in one step and beside other processes
+    that write other wells; :func:`~wellfield.storage.zarr.plate.finalize_plate` then writes what the wells share.
+
+    **Single arrays.** :meth:`save` makes any other path the folder of a Zarr array of any rank, so that a path which
+    works in memory or on disk works here.
+
+    A plane name says its well, and finding the plane touches that well only. Planes with other names, which a batch may
+    have in the order of a stack, are looked up in the record of every well unless ``chunk_name`` is given again.
     """
 
     _backend_type: ClassVar[str | None] = Backend.ZARR
 
-    def save(self, data: Any, identifier: PathLike, **kwargs: Any) -> None:
-        """Refuse: a plane cannot be added to a well."""
-        raise UnsupportedOperationError(
-            f"{os.fspath(identifier)}: a Zarr store takes whole wells; save all planes of the well with save_batch"
-        )
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def save(self, data: Any, identifier: PathLike, *, zarr_config: ZarrConfig | None = None, **kwargs: Any) -> None:
+        """Write one array of any rank as a Zarr v3 array.
+
+        Raises
+        ------
+        UnsupportedOperationError
+            The path is a plane of a plate: wells are written as a whole.
+        UnknownFormatError
+            The data is no array of numbers.
+        """
+        _refuse_options(kwargs)
+        path = Path(identifier)
+        if _is_plate_plane(path):
+            raise UnsupportedOperationError(
+                f"{path}: a plate takes whole wells; save all planes of the well with save_batch"
+            )
+        array = host_array(data)
+        if not isinstance(array, np.ndarray):
+            raise UnknownFormatError(f"{path}: Zarr holds arrays, not a {type(data).__name__}")
+        if folders.is_folder(path):
+            raise StorageError(f"{path} is a folder; an array cannot take its place")
+        folders.check_parents(path)
+        with file_errors(path, "be written"):
+            plain.save_array(path, array, zarr_config or ZarrConfig())
 
     def save_batch(
         self,
@@ -60,39 +96,46 @@ class ZarrStorageBackend(StorageBackend):
     ) -> None:
         """Write one well: all its planes and labels, in any order; what the store had of the well is replaced.
 
+        Without *chunk_name*, and outside a ``.zarr`` store, the arrays are independent: each is saved by itself.
+
         Parameters
         ----------
         data_list:
-            Planes ``[Y, X]``, which may be memory-mapped: they are copied a timepoint of a field at a time. Images of
-            one integer or float dtype, which is kept; labels of integers, which become ``uint32``.
+            Planes ``[Y, X]``, which may be memory-mapped; nothing is copied but what is compressed. Images of one
+            integer or float dtype, which is kept; labels of integers, which become ``uint32``.
         identifiers:
-            Their paths, all in one store.
+            Their paths, all in one store. If none of them is a plane name, the planes are a stack along z in the given
+            order, and the names are kept.
         chunk_name:
             The well, as ``A01`` or ``well_A01``; taken from the paths if not given.
         zarr_config:
-            Codec and layout.
+            Codec, layout and version.
         metadata:
             Pixel size, channel names and the like.
 
         Raises
         ------
         StorageError
-            The planes are not those of one well, or differ in dtype.
+            The planes are not those of one well, or differ in dtype; names of planes and other names are mixed.
         ArrayShapeError
             The planes differ in size or are not 2-D.
         UnsupportedOperationError
-            The configuration asks for another NGFF version or layout.
+            The layout cannot hold this, such as labels with ``WELL``, or the NGFF version is unknown.
         """
         self._check_batch(data_list, identifiers)
-        if kwargs:
-            raise TypeError(f"the Zarr backend knows no option {', '.join(sorted(kwargs))}")
+        _refuse_options(kwargs)
         config = zarr_config or ZarrConfig()
-        _check_config(config)
+        if chunk_name is None and not any(in_named_store(path) for path in identifiers):
+            for data, identifier in zip(data_list, identifiers, strict=True):
+                self.save(data, identifier, zarr_config=config)
+            return
         well = None if chunk_name is None else parse_chunk_name(chunk_name)
         write_well(sort_batch(data_list, identifiers, well), config=config, metadata=metadata or FieldMetadata())
 
-    def load(self, file_path: PathLike, **kwargs: Any) -> npt.NDArray[Any]:
-        """Return one plane ``[Y, X]`` in its dtype; touches its own well only.
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def load(self, file_path: PathLike, *, chunk_name: str | None = None, **kwargs: Any) -> npt.NDArray[Any]:
+        """Return one plane ``[Y, X]``, or a single array, in its dtype; touches its own well only.
 
         Raises
         ------
@@ -101,129 +144,200 @@ class ZarrStorageBackend(StorageBackend):
         UnreadableImageError
             It is damaged.
         """
-        store, address = _locate(file_path)
-        return reader.read_planes(store, [address])[0]
+        return self.load_batch([file_path], chunk_name=chunk_name, **kwargs)[0]
 
-    def load_batch(self, file_paths: Sequence[PathLike], **kwargs: Any) -> list[npt.NDArray[Any]]:
-        """Return planes in the given order; each well's metadata is read once."""
-        wells: dict[tuple[Path, str], list[int]] = {}
-        located = [_locate(path) for path in file_paths]
-        for position, (store, address) in enumerate(located):
-            wells.setdefault((store, address.key.well), []).append(position)
-        planes: dict[int, npt.NDArray[Any]] = {}
-        for (store, _), positions in wells.items():
-            found = reader.read_planes(store, [located[position][1] for position in positions])
-            planes.update(zip(positions, found, strict=True))
-        return [planes[position] for position in range(len(located))]
+    def load_batch(
+        self, file_paths: Sequence[PathLike], *, chunk_name: str | None = None, **kwargs: Any
+    ) -> list[npt.NDArray[Any]]:
+        """Return planes in the given order; each well's record is read once."""
+        _refuse_options(kwargs)
+        loaded: dict[int, npt.NDArray[Any]] = {}
+        wells: dict[tuple[Path, str], list[tuple[int, PlaneAddress]]] = {}
+        for number, path in enumerate(file_paths):
+            zarr_format = None if _is_plate_plane(path) else plain.array_format(Path(path))
+            if zarr_format is not None:
+                loaded[number] = plain.load_array(Path(path), zarr_format)
+                continue
+            store, well, address = _locate(path, chunk_name)
+            wells.setdefault((store, well), []).append((number, address))
+        for (store, well), wanted in wells.items():
+            planes = reader.load_planes(store, well, [address for _, address in wanted])
+            loaded.update(zip((number for number, _ in wanted), planes, strict=True))
+        return [loaded[number] for number in range(len(file_paths))]
 
     def exists(self, path: PathLike) -> bool:
-        """Tell whether *path* is a stored plane, the store, or the folder of its labels or of one label."""
+        """Tell whether *path* is a stored plane, a single array, a store or a folder."""
         return self.is_file(path) or self.is_dir(path)
 
     def is_file(self, path: PathLike) -> bool:
-        """Tell whether *path* is a stored plane."""
+        """Tell whether *path* is a stored plane or a single array."""
+        if not _is_plate_plane(path) and plain.array_format(Path(path)) is not None:
+            return not folders.in_well(Path(path))
         try:
-            store, logical = split_store(path)
-        except StorageError:
+            store, well, address = _locate(path, None)
+        except (DataNotFoundError, PathEscapeError):
             return False
-        address = parse_logical(logical)
-        return address is not None and reader.has_plane(store, address)
+        return reader.has_plane(store, well, address)
 
     def is_dir(self, path: PathLike) -> bool:
-        """Tell whether *path* is a store, its ``labels``, or one label that a well has."""
+        """Tell whether *path* is a folder, a store, its ``labels``, or one label that a well has."""
         try:
-            store, logical = split_store(path)
-        except StorageError:
+            return folders.is_folder(Path(path)) or self._label_of(path) is not None
+        except PathEscapeError:
             return False
-        if not logical:
-            return store.is_dir()
-        folder, _, name = logical.partition("/")
-        return folder == LABELS and any(
-            not name or name in labels
-            for labels in (reader.well_labels(store, well) for well in stored_wells(store))
-            if labels
-        )
 
     def list_files(
         self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
-        """Return the paths of the planes in a store or label folder, naturally sorted.
+        """Return the paths of the planes in a store or label folder, and of single arrays, naturally sorted.
 
         A store's own files are its image planes; its labels come with *recursive*.
         """
-        store, logical = self._folder(directory)
-        names = _plane_names(store, logical.partition("/")[2] or None) if logical != LABELS else []
-        if recursive and not logical:
-            names += [f"{LABELS}/{name}" for name in _label_plane_names(store)]
-        elif recursive and logical == LABELS:
-            names = _label_plane_names(store)
-        return natsorted(os.path.join(directory, name) for name in names if has_extension(name, extensions))
+        found = self._files(directory, recursive=recursive)
+        return natsorted(sorted(path for path in found if has_extension(path, extensions)))
 
     def list_dir(self, path: PathLike) -> list[str]:
-        """Return the names in a store or label folder, naturally sorted."""
-        store, logical = self._folder(path)
-        labels = _label_names(store) if logical in ("", LABELS) else set()
-        if logical == LABELS:
-            return natsorted(labels)
-        names = _plane_names(store, logical.partition("/")[2] or None)
-        return natsorted([*names, LABELS] if labels else names)
+        """Return the names in a folder, a store or a label folder, naturally sorted."""
+        files, names = self._entries(path)
+        return natsorted(sorted([*files, *names]))
+
+    def stat(self, path: PathLike) -> ObjectStatus:
+        """Return kind, size and time; planes of a plate share objects, so that theirs has no size of its own."""
+        target = Path(path)
+        if self.is_dir(path):
+            modified = target.stat().st_mtime if target.is_dir() else None
+            return ObjectStatus(ObjectKind.FOLDER, 0, modified)
+        if not self.is_file(path):
+            raise DataNotFoundError(f"{target} does not exist")
+        if not _is_plate_plane(path) and plain.array_format(target) is not None:
+            return ObjectStatus(ObjectKind.FILE, folders.size(target), target.stat().st_mtime)
+        store, well, _ = _locate(path, None)
+        return ObjectStatus(ObjectKind.FILE, None, well_folder(store, well).stat().st_mtime)
+
+    # --- folders -------------------------------------------------------------------------------------------------
 
     def ensure_directory(self, directory: PathLike) -> None:
-        """Make the folder of a store; folders inside it come with the planes."""
-        split_store(directory).store.mkdir(parents=True, exist_ok=True)
+        """Make a folder, which becomes a store with the first well; folders inside a store come with the planes."""
+        path = split_store(directory).store if in_named_store(directory) else Path(directory)
+        if plain.array_format(path) is not None:
+            raise StorageError(f"{path} is an array, not a folder")
+        folders.check_parents(path)
+        with file_errors(path, "be made"):
+            path.mkdir(parents=True, exist_ok=True)
 
     def delete(self, path: PathLike) -> None:
-        """Remove a store without wells; a plane cannot be removed from a well."""
-        store, logical = split_store(path)
-        if logical:
-            raise UnsupportedOperationError(
-                f"{os.fspath(path)}: a Zarr store cannot remove one plane; save the well's other planes with save_batch"
-            )
-        self._folder(path)
-        if stored_wells(store):
-            raise StorageError(f"{store} is not empty; delete_all removes it with its wells")
-        shutil.rmtree(store)
+        """Remove one single array, an empty folder or a store without wells; a plane cannot be removed from a well."""
+        target = self._own_folder(path, "remove one plane; save the well's other planes with save_batch")
+        if not self.is_file(path) and any(self._entries(path)):
+            raise StorageError(f"{target} is not empty; delete_all removes it with what is in it")
+        folders.remove(target)
 
     def delete_all(self, path: PathLike) -> None:
-        """Remove a store and everything in it."""
+        """Remove a folder or a store and everything in it."""
+        if self.is_file(path) and not _is_plate_plane(path):
+            raise DataNotFoundError(f"{os.fspath(path)} is no folder")
+        folders.remove(self._own_folder(path, "remove a part of its wells"))
+
+    def copy(self, source: PathLike, destination: PathLike) -> None:
+        """Copy a single array, or a folder or store with everything in it; complete or not at all."""
+        target = self._new(source, destination)
+        folders.copy(self._own_folder(source, "copy one plane; load it and save it elsewhere"), target)
+
+    def move(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> None:
+        """Give a single array, a folder or a store another path."""
+        target = self._new(source, destination)
+        folders.move(
+            self._own_folder(source, "move one plane out of a well"), target, replace_symlinks=replace_symlinks
+        )
+
+    # --- helpers -------------------------------------------------------------------------------------------------
+
+    def _own_folder(self, path: PathLike, cannot: str) -> Path:
+        """Return the real folder of a single array, a folder or a store."""
+        target = Path(path)
+        if folders.is_folder(target) or (self.is_file(path) and plain.array_format(target) is not None):
+            return target
+        if self.exists(path):
+            raise UnsupportedOperationError(f"{target}: a Zarr store cannot {cannot}")
+        if _is_plate_plane(path):
+            raise UnsupportedOperationError(f"{target}: a Zarr store cannot {cannot}")
+        raise DataNotFoundError(f"{target} does not exist")
+
+    def _new(self, source: PathLike, destination: PathLike) -> Path:
+        target = Path(destination)
+        if _is_plate_plane(target) and not _is_plate_plane(source):
+            raise UnsupportedOperationError(f"{target}: a plate takes whole wells; save them with save_batch")
+        folders.check_parents(target)
+        return target
+
+    def _files(self, directory: PathLike, *, recursive: bool) -> list[str]:
+        files, names = self._entries(directory)
+        found = [os.path.join(directory, name) for name in files]
+        for name in names if recursive else ():
+            found += self._files(os.path.join(directory, name), recursive=True)
+        return found
+
+    def _entries(self, directory: PathLike) -> tuple[list[str], list[str]]:
+        """Return the names of what is in a folder: planes and arrays, and folders."""
+        label = self._label_of(directory)
+        if label is not None:
+            store = split_store(directory).store
+            records = reader.records(store)
+            if not label:
+                return [], sorted({name for record in records for name in record.labels})
+            return [name for record in records for name in record.plane_names(label)], []
+        folder = Path(directory)
+        if not folders.is_folder(folder):
+            raise DataNotFoundError(f"{folder} is no folder or Zarr store")
+        records = reader.records(folder)
+        planes = [name for record in records for name in record.plane_names()]
+        arrays, inside = folders.children(folder)
+        if any(record.labels for record in records):
+            inside.append(LABELS)
+        return [*planes, *arrays], inside
+
+    def _label_of(self, path: PathLike) -> str | None:
+        """Return the label that a folder inside a store is of, ``""`` for the folder of all; ``None`` for any other."""
         store, logical = split_store(path)
-        if logical:
-            raise UnsupportedOperationError(f"{os.fspath(path)}: only a whole Zarr store can be removed")
-        self._folder(path)
-        shutil.rmtree(store)
-
-    def _folder(self, path: PathLike) -> tuple[Path, str]:
-        if not self.is_dir(path):
-            raise DataNotFoundError(f"{os.fspath(path)} is no Zarr store or folder in one")
-        return split_store(path)
-
-
-def _check_config(config: ZarrConfig) -> None:
-    if config.ngff_version != NGFF_VERSION:
-        raise UnsupportedOperationError(
-            f"NGFF version {config.ngff_version!r} is not written yet; set ngff_version to {NGFF_VERSION!r}"
-        )
-    if config.chunk_strategy != ZarrChunkStrategy.FIELD:
-        raise UnsupportedOperationError(
-            f"layout {config.chunk_strategy!r} is not written yet; set chunk_strategy to FIELD"
-        )
+        if logical != LABELS and not logical.startswith(f"{LABELS}/"):
+            inner = Path(path)
+            store, logical = inner.parent.parent, "/".join(inner.parts[-2:])
+        folder, _, name = logical.partition("/")
+        if folder != LABELS or "/" in name:
+            return None
+        records = reader.records(store)
+        return name if any(record.labels and (not name or name in record.labels) for record in records) else None
 
 
-def _locate(path: PathLike) -> tuple[Path, PlaneAddress]:
+def _refuse_options(options: dict[str, Any]) -> None:
+    if options:
+        raise TypeError(f"the Zarr backend knows no option {', '.join(sorted(options))}")
+
+
+def _is_plate_plane(path: PathLike) -> bool:
+    """Tell whether *path* is that of a plane in a ``.zarr`` store, there or not."""
+    if not in_named_store(path):
+        return False
+    address = parse_logical(split_store(path).logical)
+    return address is not None and address.key is not None
+
+
+def _locate(path: PathLike, chunk_name: str | None) -> tuple[Path, str, PlaneAddress]:
+    """Return store, well and address of a plane.
+
+    Raises
+    ------
+    PlaneNotStoredError
+        No well has it.
+    """
     store, logical = split_store(path)
     address = parse_logical(logical)
+    if address is None and Path(path).parent.parent.name == LABELS:  # a label of a store without .zarr
+        store = Path(path).parent.parent.parent
+        address = parse_logical(str(Path(path).relative_to(store)))
     if address is None:
         raise PlaneNotStoredError(f"{os.fspath(path)}: {logical!r} names no plane, such as A01_s001_w1_z001_t001.tif")
-    return store, address
-
-
-def _plane_names(store: Path, label: str | None = None) -> list[str]:
-    return [plane_name(key) for well in stored_wells(store) for key in reader.well_planes(store, well, label)]
-
-
-def _label_names(store: Path) -> set[str]:
-    return {name for well in stored_wells(store) for name in reader.well_labels(store, well)}
-
-
-def _label_plane_names(store: Path) -> list[str]:
-    return [f"{label}/{name}" for label in sorted(_label_names(store)) for name in _plane_names(store, label)]
+    well = parse_chunk_name(chunk_name) if chunk_name is not None else reader.well_of(store, address)
+    if well is None:
+        raise PlaneNotStoredError(f"{os.fspath(path)} does not exist: {logical!r} names no plane of a well here")
+    return store, well, address

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wellfield.errors import ArrayShapeError, DuplicatePlaneError, MemoryTypeError, StorageError
-from wellfield.plate.keys import PlaneKey
+from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.storage.host import host_array
 from wellfield.storage.zarr.layout import PlaneAddress, PlaneGrid, describe, parse_logical, split_store
+from wellfield.storage.zarr.record import SeriesRecord
 
 Planes = dict[PlaneKey, npt.NDArray[Any]]
 
@@ -28,70 +30,97 @@ class PlaneSeries:
     dtype: np.dtype[Any]
     fields: Mapping[int, Planes]
 
+    def record(self, well: str) -> SeriesRecord:
+        """Return what the well's record says of these planes."""
+        missing = (
+            plane_name(key)
+            for field, given in self.fields.items()
+            for key in self.grid.keys(well, field)
+            if key not in given
+        )
+        return SeriesRecord(self.grid, tuple(self.fields), frozenset(missing))
+
 
 @dataclass(frozen=True, slots=True)
 class WellBatch:
-    """All planes of one well."""
+    """All planes of one well; *names* where they are no plane names, in the order of z."""
 
     store: Path
     well: str
     images: PlaneSeries
     labels: Mapping[str, PlaneSeries]
+    names: tuple[str, ...] = ()
 
 
 def sort_batch(planes: Sequence[Any], paths: Sequence[str | os.PathLike[str]], well: str | None) -> WellBatch:
     """Sort planes by their paths; no pixel is read yet.
 
-    Every series gets one grid for the well, so that all fields have the same axes and what a field lacks is a gap.
+    Every series gets one grid for the well, so that all fields have the same axes and what a field lacks is a gap. If
+    no path is a plane name, the planes are one stack along z in the given order.
 
     Raises
     ------
     StorageError
-        Paths that are no plane names, or of several stores or wells; mixed dtypes; labels without images.
+        Plane names and others are mixed, or others come without a well; paths of several stores or wells; mixed dtypes;
+        labels without images.
     ArrayShapeError
         A plane is not 2-D, or planes differ in size.
     DuplicatePlaneError
         Two planes have one path.
+    MemoryTypeError
+        Something is no array.
     """
     if not paths:
         raise StorageError("a batch without planes; expected all planes of one well")
     store, addresses = _addresses(paths)
-    wells = {address.key.well for address in addresses}
+    names = tuple(address.name for address in addresses if address.name is not None)
+    if names and well is None:
+        raise StorageError(
+            f"{paths[0]} does not say its well; give chunk_name, or names such as A01_s001_w1_z001_t001.tif"
+        )
+    keys = [address.key or PlaneKey(str(well), 1, 1, number, 1) for number, address in enumerate(addresses, start=1)]
+    wells = {key.well for key in keys}
     if len(wells) > 1 or (well is not None and wells != {well}):
         asked = "" if well is None else f" for well {well}"
         raise StorageError(f"a batch{asked} holds planes of {', '.join(sorted(wells))}; expected those of one well")
 
     series: defaultdict[str | None, Planes] = defaultdict(dict)
-    for address, plane, path in zip(addresses, planes, paths, strict=True):
+    for key, address, data, path in zip(keys, addresses, planes, paths, strict=True):
+        plane = host_array(data)
         if not isinstance(plane, np.ndarray):
-            raise MemoryTypeError(f"{path} is a {type(plane).__name__}; the Zarr backend takes NumPy arrays")
-        if address.key in series[address.label]:
-            raise DuplicatePlaneError(f"a batch holds {describe(address.key, address.label)} twice")
-        series[address.label][address.key] = plane
+            raise MemoryTypeError(f"{path} is a {type(data).__name__}; the Zarr backend takes arrays")
+        if key in series[address.label]:
+            raise DuplicatePlaneError(f"a batch holds {describe(key, address.label)} twice")
+        series[address.label][key] = plane
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DuplicatePlaneError(f"a batch holds {twice!r} twice")
 
     images = _series(series.pop(None, {}), None)
     labels = {name: _series(found, name) for name, found in sorted(series.items()) if name is not None}
     _check_images(images, store)
     for name, label in labels.items():
         _check_label(name, label, images)
-    return WellBatch(store, wells.pop(), images, labels)
+    return WellBatch(store, wells.pop(), images, labels, names)
 
 
 def _addresses(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[PlaneAddress]]:
-    stores, addresses, unnamed = set(), [], []
+    stores, addresses = set(), []
     for path in paths:
         store, logical = split_store(path)
         address = parse_logical(logical)
-        stores.add(store)
         if address is None:
-            unnamed.append(logical)
-        else:
-            addresses.append(address)
-    if unnamed:
-        what = "mixes plane names with others" if addresses else "has no plane names"
+            raise StorageError(
+                f"{os.fspath(path)} is no place for a plane; expected a name such as A01_s001_w1_z001_t001.tif or "
+                "labels/nuclei/A01_s001_w1_z001_t001.tif"
+            )
+        stores.add(store)
+        addresses.append(address)
+    unnamed = [address.name for address in addresses if address.name is not None]
+    if unnamed and len(unnamed) < len(addresses):
         raise StorageError(
-            f"a batch {what}: {unnamed[0]!r} is none; layout FIELD places planes by names such as "
-            "A01_s001_w1_z001_t001.tif or labels/nuclei/A01_s001_w1_z001_t001.tif"
+            f"a batch mixes plane names with others: {unnamed[0]!r} is none, such as A01_s001_w1_z001_t001.tif; "
+            "planes are placed either by name or, all of them, in the given order"
         )
     if len(stores) > 1:
         raise StorageError(f"a batch goes to several stores: {', '.join(sorted(map(str, stores)))}")

@@ -1,4 +1,4 @@
-"""Where a plane is in an OME-Zarr plate: logical paths, folders of wells, and the grid of planes of a field."""
+"""Logical paths of planes, folders of wells, and the grid of planes that a well has."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
 from wellfield.errors import DataNotFoundError, MissingPlaneError, PathEscapeError, StorageError, WellNameError
+from wellfield.formats.atomic import heal_children
 from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
 from wellfield.plate.wells import canonical_well, row_name, split_well
 
 STORE_SUFFIX = ".zarr"
 LABELS = "labels"
 ATTRIBUTE = "wellfield"
-ATTRIBUTE_VERSION = 1
+ATTRIBUTE_VERSION = 2
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ROW = re.compile(r"[A-Z]{1,2}")
@@ -37,19 +38,21 @@ class StorePath(NamedTuple):
 
 
 class PlaneAddress(NamedTuple):
-    """One plane of a store: an image plane, or with *label* the plane of a label image."""
+    """One plane of a store: an image plane, or with *label* the plane of a label image.
 
-    key: PlaneKey
+    A plane whose name is no plane name has that *name* instead of a key; which plane it is, its well's record says.
+    """
+
+    key: PlaneKey | None
     label: str | None = None
+    name: str | None = None
 
 
 def split_store(path: str | os.PathLike[str]) -> StorePath:
-    """Split a path at its first component that ends with ``.zarr``.
+    """Split a path at its first component that ends with ``.zarr``; where none does, the parent folder is the store.
 
     Raises
     ------
-    StorageError
-        No component does.
     PathEscapeError
         The part inside the store holds ``..``.
     """
@@ -59,20 +62,26 @@ def split_store(path: str | os.PathLike[str]) -> StorePath:
             if ".." in parts[number:]:
                 raise PathEscapeError(f"{path} leads out of its store")
             return StorePath(Path(*parts[:number]), "/".join(parts[number:]))
-    raise StorageError(f"{path} is in no Zarr store; expected a folder such as plate.zarr in the path")
+    return StorePath(Path(path).parent, Path(path).name)
+
+
+def in_named_store(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a component of *path* ends with ``.zarr``."""
+    return any(part.endswith(STORE_SUFFIX) for part in Path(path).parts)
 
 
 def parse_logical(logical: str) -> PlaneAddress | None:
-    """Return the plane that a logical path stands for, or ``None``."""
+    """Return what a logical path stands for: a plane, or a name without a key; ``None`` for anything else."""
     parts = PurePosixPath(logical).parts
-    if len(parts) == 1:
-        label = None
-    elif len(parts) == 3 and parts[0] == LABELS and _LABEL_NAME.fullmatch(parts[1]):
+    label = None
+    if len(parts) == 3 and parts[0] == LABELS and _LABEL_NAME.fullmatch(parts[1]):
         label = parts[1]
-    else:
+    elif len(parts) != 1 or parts[0] == LABELS:
         return None
     key = match_plane_name(parts[-1])
-    return None if key is None else PlaneAddress(key, label)
+    if key is None:
+        return None if label is not None else PlaneAddress(None, None, parts[-1])
+    return PlaneAddress(key, label)
 
 
 def describe(key: PlaneKey, label: str | None = None) -> str:
@@ -98,11 +107,16 @@ def parse_chunk_name(chunk_name: str) -> str:
     return canonical_well(chunk_name.removeprefix("well_"))
 
 
+def is_row_name(name: str) -> bool:
+    """Tell whether a folder of a store may be a row: ``A`` to ``ZZ``."""
+    return _ROW.fullmatch(name) is not None
+
+
 def row_folders(store: Path) -> list[Path]:
     """Return the folders of rows in a store, in plate order."""
     if not store.is_dir():
         return []
-    rows = [folder for folder in store.iterdir() if _ROW.fullmatch(folder.name) and folder.is_dir()]
+    rows = [folder for folder in store.iterdir() if is_row_name(folder.name) and folder.is_dir()]
     return sorted(rows, key=lambda folder: (len(folder.name), folder.name))
 
 
@@ -110,6 +124,7 @@ def stored_wells(store: Path) -> list[str]:
     """Return the wells that have a folder in a store, in plate order."""
     found = []
     for row in row_folders(store):
+        heal_children(row)
         for column in sorted(folder.name for folder in row.iterdir() if _COLUMN.fullmatch(folder.name)):
             try:
                 found.append(canonical_well(row.name + column))

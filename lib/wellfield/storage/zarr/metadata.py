@@ -1,6 +1,7 @@
-"""OME-Zarr metadata of images, labels and wells (NGFF 0.5), as the JSON values that go into group attributes.
+"""OME-Zarr metadata of images, labels and wells, as the JSON values that go into group attributes.
 
-Source: https://ngff.openmicroscopy.org/0.5/
+Sources: https://ngff.openmicroscopy.org/0.5/ and https://ngff.openmicroscopy.org/0.4/, which differ here only in where
+the version is written.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from wellfield.errors import MetadataError
 from wellfield.storage.zarr.display import Window
 from wellfield.storage.zarr.layout import PlaneGrid
 
-NGFF_VERSION = "0.5"
 IMAGE_AXES = ("t", "c", "z", "y", "x")
 LABEL_AXES = ("t", "z", "y", "x")
+# Fields beside channels are outside the text of NGFF (one axis beside time and space); many readers take it anyway.
+WELL_AXES = ("field", "c", "z", "y", "x")
 ACQUISITION = 0
 
-_AXIS_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+_AXIS_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space", "field": "field"}
 _COLORS = ("0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00", "FFFFFF")
 
 
@@ -59,35 +61,53 @@ class FieldMetadata:
 
 
 def image_attributes(
-    name: str, grid: PlaneGrid, levels: int, metadata: FieldMetadata, windows: Mapping[int, Window]
+    version: str,
+    name: str,
+    axes: Sequence[str],
+    grid: PlaneGrid,
+    levels: int,
+    *,
+    metadata: FieldMetadata,
+    windows: Mapping[int, Window],
 ) -> dict[str, Any]:
-    """Return the ``ome`` value of a field's image: multiscales and display settings."""
+    """Return the attributes of an image: multiscales and display settings."""
     channels = [_channel(channel, metadata, windows[channel]) for channel in grid.channels]
-    return {
-        "version": NGFF_VERSION,
-        "multiscales": [_multiscale(name, IMAGE_AXES, grid, levels, metadata, method="mean of 2 × 2 pixels")],
+    content = {
+        "multiscales": [_multiscale(name, axes, grid, levels, metadata, method="mean of 2 × 2 pixels")],
         "omero": {"channels": channels, "rdefs": {"defaultT": 0, "defaultZ": len(grid.z) // 2, "model": "color"}},
     }
+    return ngff_attributes(version, content)
 
 
-def label_attributes(name: str, grid: PlaneGrid, levels: int, metadata: FieldMetadata) -> dict[str, Any]:
-    """Return the ``ome`` value of a label image."""
-    return {
-        "version": NGFF_VERSION,
+def label_attributes(version: str, name: str, grid: PlaneGrid, levels: int, metadata: FieldMetadata) -> dict[str, Any]:
+    """Return the attributes of a label image."""
+    content = {
         "multiscales": [_multiscale(name, LABEL_AXES, grid, levels, metadata, method="nearest pixel")],
-        "image-label": {"version": NGFF_VERSION, "source": {"image": "../../"}},
+        "image-label": {"version": version, "source": {"image": "../../"}},
     }
+    return ngff_attributes(version, content)
 
 
-def labels_attributes(names: Sequence[str]) -> dict[str, Any]:
-    """Return the ``ome`` value of the group that lists a field's labels."""
-    return {"version": NGFF_VERSION, "labels": list(names)}
+def labels_attributes(version: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return the attributes of the group that lists a field's labels."""
+    return ngff_attributes(version, {"labels": list(names)})
 
 
-def well_attributes(fields: Sequence[int]) -> dict[str, Any]:
-    """Return the ``ome`` value of a well."""
-    images = [{"path": str(number), "acquisition": ACQUISITION} for number in fields]
-    return {"version": NGFF_VERSION, "well": {"version": NGFF_VERSION, "images": images}}
+def well_attributes(version: str, images: Sequence[int]) -> dict[str, Any]:
+    """Return the attributes of a well: the paths of its images."""
+    listed = [{"path": str(number), "acquisition": ACQUISITION} for number in images]
+    return ngff_attributes(version, {"well": {"version": version, "images": listed}})
+
+
+def ngff_attributes(version: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *content* where readers of a version look for it: below ``ome`` since 0.5, at the top before."""
+    if version != "0.4":
+        return {"ome": {"version": version, **content}}
+    for multiscale in content.get("multiscales", ()):
+        multiscale["version"] = version
+    if "omero" in content:
+        content["omero"]["version"] = version
+    return dict(content)
 
 
 def _channel(channel: int, metadata: FieldMetadata, window: Window) -> dict[str, Any]:

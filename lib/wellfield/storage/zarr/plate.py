@@ -1,28 +1,45 @@
-"""The metadata that all wells of a plate share. Written once, when its wells are."""
+"""The metadata that all wells of a plate share: one process writes it, before or after the wells, never beside them."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
 from wellfield.formats.atomic import heal_directory, is_part, part_path, write_bytes
 from wellfield.plate.wells import canonical_well, split_well
+from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.zarr.layout import row_folders, stored_wells, well_folder, well_path
 from wellfield.storage.zarr.metadata import ACQUISITION
+from wellfield.storage.zarr.pixels import ZARR_FORMATS
+from wellfield.storage.zarr.record import WellRecord, read_record
 
-if TYPE_CHECKING:
-    import zarr
-
-_METADATA_FILE = "zarr.json"
+# The files that hold the metadata of a group, by the version of Zarr.
+_GROUP_FILES = {3: ("zarr.json",), 2: (".zgroup", ".zattrs")}
 
 
-def finalize_plate(
-    store: str | os.PathLike[str], wells: Iterable[str], *, name: str, fields: int | None = None
-) -> list[str]:
+def create_plate(
+    store: str | os.PathLike[str], wells: Iterable[str], *, name: str, images: int, ngff_version: str = "0.5"
+) -> None:
+    """Write the skeleton of an OME-Zarr plate that lists *wells* before any of them is there, which NGFF allows.
+
+    Optional: wells can be written without it, and :func:`finalize_plate` writes the plate's metadata anew. Wells that
+    are there are not touched.
+
+    Parameters
+    ----------
+    images:
+        The most images that a well will have: fields, or timepoints with the layouts WELL and FILE.
+    """
+    wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
+    _write_plate(Path(store), [well_path(well) for well in wanted], name, images, ngff_version)
+
+
+def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name: str) -> list[str]:
     """Make a store the OME-Zarr plate of *wells*: list those that are there, remove any other and unfinished writes.
 
     For one process, when no other writes to the store. Repeating it changes nothing.
@@ -36,29 +53,31 @@ def finalize_plate(
         OME-Zarr plate cannot be without wells.
     name:
         Name of the plate.
-    fields:
-        The most fields that a well has; counted if not given.
 
     Returns
     -------
     list
         The wells that the plate lists, in plate order.
+
+    Raises
+    ------
+    ForeignStoreError
+        A well was not written by Wellfield; nothing is changed then.
+    StorageError
+        The wells are on different versions of Zarr; nothing is changed then.
     """
     root = Path(store)
     root.mkdir(parents=True, exist_ok=True)
     wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
     for well in wanted:
         heal_directory(well_folder(root, well))
-    found = set(stored_wells(root))
-    listed = [well for well in wanted if well in found]
-    paths = [well_path(well) for well in listed]
+    records = {well: _own_record(root, well, needed=well in wanted) for well in stored_wells(root)}
+    listed = [well for well in wanted if records.get(well) is not None]
+    version = _ngff_version(root, [record for well in listed if (record := records[well]) is not None])
+    images = max((_image_count(record) for well in listed if (record := records[well]) is not None), default=0)
+    _write_plate(root, [well_path(well) for well in listed], name, images, version)
 
-    for letters in sorted({path.split("/")[0] for path in paths}):
-        _write_group(root / letters, _group_json())
-    count = fields if fields is not None else max((_count_fields(root / path) for path in paths), default=0)
-    _write_group(root, _plate_json(name, paths, count) if paths else _group_json())
-
-    for well in found - set(listed):
+    for well in set(records) - set(listed):
         _remove(well_folder(root, well))
     for row in row_folders(root):
         if not any(entry.is_dir() and not is_part(entry.name) for entry in row.iterdir()):
@@ -70,53 +89,77 @@ def finalize_plate(
     return listed
 
 
-def _plate_json(name: str, paths: list[str], field_count: int) -> bytes:
+def _own_record(root: Path, well: str, *, needed: bool) -> WellRecord | None:
+    """Return the record of a well; ``None`` for one of ours that cannot be read and is not needed either."""
+    try:
+        return read_record(root, well)
+    except (SchemaVersionError, MetadataError):
+        if needed:
+            raise
+        return None
+    except ForeignStoreError as error:
+        raise ForeignStoreError(f"{error}; move it out of {root}") from None
+
+
+def _ngff_version(root: Path, records: list[WellRecord]) -> str:
+    found = {record.zarr_format: record.well for record in records}
+    if len(found) > 1:
+        raise StorageError(
+            f"{root}: well {found[2]} is on Zarr v2 (NGFF 0.4), well {found[3]} on v3 (0.5); write them with one "
+            "ngff_version"
+        )
+    zarr_format = next(iter(found), ZARR_FORMATS["0.5"])
+    return next(version for version, number in ZARR_FORMATS.items() if number == zarr_format)
+
+
+def _image_count(record: WellRecord) -> int:
+    by_field = record.strategy == ZarrChunkStrategy.FIELD
+    return len(record.images.fields if by_field else record.images.grid.timepoints)
+
+
+def _write_plate(root: Path, paths: list[str], name: str, images: int, version: str) -> None:
+    zarr_format = ZARR_FORMATS[version]
+    for letters in sorted({path.split("/")[0] for path in paths}):
+        _write_group(root / letters, zarr_format)
+    describe = None if not paths else lambda group: _describe_plate(group, name, paths, images, version)
+    _write_group(root, zarr_format, describe)
+
+
+def _describe_plate(group: Any, name: str, paths: list[str], images: int, version: str) -> None:
     with warnings.catch_warnings():
         # Importing it evaluates defaults that it has itself deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        from ome_zarr.format import FormatV05
+        from ome_zarr.format import format_from_version
         from ome_zarr.writer import write_plate_metadata
 
     rows, columns = (list(dict.fromkeys(path.split("/")[axis] for path in paths)) for axis in (0, 1))
-
-    def describe(group: zarr.Group) -> None:
-        write_plate_metadata(
-            group,
-            rows=rows,
-            columns=sorted(columns),
-            wells=list(paths),
-            fmt=FormatV05(),
-            acquisitions=[{"id": ACQUISITION, "name": name, "maximumfieldcount": field_count}],
-            field_count=field_count,
-            name=name,
-        )
-
-    return _group_json(describe)
+    write_plate_metadata(
+        group,
+        rows=rows,
+        columns=sorted(columns),
+        wells=list(paths),
+        fmt=format_from_version(version),
+        acquisitions=[{"id": ACQUISITION, "name": name, "maximumfieldcount": images}],
+        field_count=images,
+        name=name,
+    )
 
 
-def _group_json(describe: Any = None) -> bytes:
-    """Return the ``zarr.json`` of a group that *describe* gave its attributes to, without a file of it on the way."""
+def _write_group(folder: Path, zarr_format: int, describe: Callable[[Any], None] | None = None) -> None:
+    """Write a group's metadata where it differs; take away that of another version of Zarr."""
     import zarr
 
     files: dict[str, Any] = {}
-    group = zarr.open_group(zarr.storage.MemoryStore(files), mode="w", zarr_format=3)
+    group = zarr.open_group(zarr.storage.MemoryStore(files), mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
     if describe is not None:
         describe(group)
-    content: bytes = files[_METADATA_FILE].to_bytes()
-    return content
-
-
-def _write_group(folder: Path, content: bytes) -> None:
-    path = folder / _METADATA_FILE
-    if not path.is_file() or path.read_bytes() != content:
-        write_bytes(path, content)
-
-
-def _count_fields(folder: Path) -> int:
-    import zarr
-
-    ome: Any = zarr.open_group(folder, mode="r", zarr_format=3).attrs["ome"]
-    return len(ome["well"]["images"])
+    for name in _GROUP_FILES[zarr_format]:
+        content = files[name].to_bytes() if name in files else b"{}"
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != content:
+            write_bytes(path, content)
+    for name in _GROUP_FILES[5 - zarr_format]:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _remove(folder: Path) -> None:

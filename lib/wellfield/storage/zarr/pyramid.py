@@ -56,6 +56,14 @@ def _halve_mean_64(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return rounded
 
 
+def mean_levels(plane: npt.NDArray[Any], levels: int) -> list[npt.NDArray[Any]]:
+    """Return the plane halved once, twice, … *levels* times."""
+    found = [plane]
+    for _ in range(levels):
+        found.append(halve_mean(found[-1]))
+    return found[1:]
+
+
 def nearest(plane: npt.NDArray[Any], level: int) -> npt.NDArray[Any]:
     """Return the pixel next to the middle of every block of ``2**level`` pixels of a level-0 plane.
 

@@ -1,102 +1,28 @@
-"""Reads planes of one well of an OME-Zarr plate."""
+"""Reads planes of one well of a Zarr store; nothing of another well is touched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from wellfield.errors import DataNotFoundError, StorageError, UnreadableImageError
+from wellfield.errors import StorageError, UnreadableImageError
 from wellfield.formats.atomic import heal_directory
-from wellfield.plate.keys import PlaneKey, plane_name
-from wellfield.storage.zarr.layout import (
-    ATTRIBUTE,
-    ATTRIBUTE_VERSION,
-    LABELS,
-    PlaneAddress,
-    PlaneGrid,
-    PlaneNotStoredError,
-    describe,
-    well_folder,
-)
-from wellfield.storage.zarr.pixels import read_plane
-
-if TYPE_CHECKING:
-    import zarr
+from wellfield.storage.zarr.layout import PlaneAddress, PlaneNotStoredError, describe, stored_wells, well_folder
+from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
+from wellfield.storage.zarr.record import WellRecord, read_record
 
 _ATTEMPTS = 5
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSeries:
-    """The planes that one field has of its image or of one label, as its attributes tell."""
-
-    folder: Path
-    group: zarr.Group
-    label: str | None
-    grid: PlaneGrid
-    missing: frozenset[str]
-
-    def index(self, key: PlaneKey) -> tuple[int, ...]:
-        """Return the position of a plane in the arrays: ``(t, c, z)``, of labels ``(t, z)``.
-
-        Raises
-        ------
-        PlaneNotStoredError
-            The plane is not there.
-        """
-        position = self.grid.index(key)
-        if position is None:
-            has = f"channels {list(self.grid.channels)}, z {list(self.grid.z)} ({self.grid.projection} projection)"
-            raise PlaneNotStoredError(
-                f"{self.folder}: no {describe(key, self.label)}; the field has {has}, "
-                f"timepoints {list(self.grid.timepoints)}"
-            )
-        if plane_name(key) in self.missing:
-            raise PlaneNotStoredError(
-                f"{self.folder}: {describe(key, self.label)} was missing when the well was written"
-            )
-        t, c, z = position
-        return (t, c, z) if self.label is None else (t, z)
-
-    def keys(self, well: str, field: int) -> list[PlaneKey]:
-        """Return the keys of all planes that are there."""
-        return [key for key in self.grid.keys(well, field) if plane_name(key) not in self.missing]
-
-
-def open_series(store: Path, key: PlaneKey, label: str | None) -> StoredSeries:
-    """Open the image or label that a plane is of; reads metadata of its field only.
-
-    Raises
-    ------
-    DataNotFoundError
-        The store has no such well, field or label.
-    """
-    import zarr
-
-    well = well_folder(store, key.well)
-    field = well / str(key.field)
-    folder = field if label is None else field / LABELS / label
-    steps = ((store, "store"), (well, f"well {key.well}"), (field, f"field {key.field}"), (folder, f"label {label!r}"))
-    for step, what in steps:
-        if not step.is_dir():
-            raise PlaneNotStoredError(f"{store}: no {describe(key, label)}; there is no {what}")
-    group = zarr.open_group(folder, mode="r", zarr_format=3)
-    record: Any = group.attrs.get(ATTRIBUTE)
-    if not isinstance(record, dict) or record.get("version") != ATTRIBUTE_VERSION:
-        raise StorageError(
-            f"{folder} was not written by Wellfield, or by another version; planes cannot be found by key"
-        )
-    return StoredSeries(folder, group, label, PlaneGrid.from_attributes(record), frozenset(record["missing"]))
-
-
-def read_planes(store: Path, addresses: Sequence[PlaneAddress]) -> list[npt.NDArray[Any]]:
-    """Return planes of one well in the given order.
+def load_planes(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> list[npt.NDArray[Any]]:
+    """Return planes ``[Y, X]`` of one well in the given order.
 
     Raises
     ------
@@ -105,71 +31,70 @@ def read_planes(store: Path, addresses: Sequence[PlaneAddress]) -> list[npt.NDAr
     UnreadableImageError
         A plane is damaged.
     """
-    return _consistent(store, addresses[0].key.well, lambda: _read(store, addresses))
+    return _consistent(store, well, lambda: _load(store, well, addresses))
 
 
-def has_plane(store: Path, address: PlaneAddress) -> bool:
+def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
     """Tell whether a plane is stored."""
+    record = find_record(store, well)
+    if record is not None:
+        with suppress(PlaneNotStoredError):
+            record.place(address)
+            return True
+    return False
 
-    def look() -> bool:
+
+def find_record(store: Path, well: str) -> WellRecord | None:
+    """Return the record of a well; ``None`` if the store has no such well."""
+    return _consistent(store, well, lambda: read_record(store, well))
+
+
+def records(store: Path) -> list[WellRecord]:
+    """Return the records of all wells of a store, in plate order."""
+    found = (find_record(store, well) for well in stored_wells(store))
+    return [record for record in found if record is not None]
+
+
+def well_of(store: Path, address: PlaneAddress) -> str | None:
+    """Return the well of a plane: its key tells; a name without a key is looked up in every well's record."""
+    if address.key is not None:
+        return address.key.well
+    return next((record.well for record in records(store) if address.name in record.names), None)
+
+
+def _load(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> list[npt.NDArray[Any]]:
+    record = read_record(store, well)
+    if record is None:
+        what = f"well {well}" if store.is_dir() else "store"
+        raise PlaneNotStoredError(f"{store}: no {_name(addresses[0])}; there is no {what}")
+    arrays: defaultdict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+    for number, address in enumerate(addresses):
         try:
-            open_series(store, address.key, address.label).index(address.key)
-        except DataNotFoundError:
-            return False
-        return True
-
-    return _consistent(store, address.key.well, look)
-
-
-def well_planes(store: Path, well: str, label: str | None = None) -> list[PlaneKey]:
-    """Return the keys of all planes that a well has as images, or of one label."""
-
-    def look() -> list[PlaneKey]:
-        found: list[PlaneKey] = []
-        for field in _numbered(well_folder(store, well)):
-            try:
-                series = open_series(store, PlaneKey(well, field, 1, 1, 1), label)
-            except DataNotFoundError:
-                continue  # not every field has every label
-            found += series.keys(well, field)
-        return found
-
-    return _consistent(store, well, look)
-
-
-def well_labels(store: Path, well: str) -> set[str]:
-    """Return the names of the labels that fields of a well have."""
-
-    def look() -> set[str]:
-        folder = well_folder(store, well)
-        labels = (folder / str(field) / LABELS for field in _numbered(folder))
-        return {entry.name for label in labels if label.is_dir() for entry in label.iterdir() if entry.is_dir()}
-
-    return _consistent(store, well, look)
-
-
-def _numbered(folder: Path) -> list[int]:
-    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()) if folder.is_dir() else []
-
-
-def _read(store: Path, addresses: Iterable[PlaneAddress]) -> list[npt.NDArray[Any]]:
-    opened: dict[tuple[int, str | None], tuple[StoredSeries, Any]] = {}
-    planes = []
-    for key, label in addresses:
-        if (key.field, label) not in opened:
-            series = open_series(store, key, label)
-            opened[key.field, label] = series, series.group["0"]
-        series, array = opened[key.field, label]
-        index = series.index(key)
-        # A chunk file that is not there, or empty, reads as zeros; the record says that this one must be.
-        shard = series.folder / "0" / array.metadata.encode_chunk_key((index[0], *(0 for _ in array.shape[1:])))
-        if not shard.is_file() or not shard.stat().st_size:
-            raise UnreadableImageError(f"{shard} is gone, with {describe(key, label)} in it; write the well again")
+            array, index = record.place(address)
+        except PlaneNotStoredError as error:
+            raise PlaneNotStoredError(f"{store}: {error}") from None
+        arrays[array].append((number, index))
+    planes: dict[int, npt.NDArray[Any]] = {}
+    for path, wanted in arrays.items():
+        folder = well_folder(store, well) / path
+        number = wanted[0][0]
         try:
-            planes.append(read_plane(array, index))
-        except Exception as error:  # a codec meets damaged bytes with any kind of error
-            raise UnreadableImageError(f"{shard}: cannot read {describe(key, label)}: {error}") from error
-    return planes
+            found = read_planes(open_array(folder, record.zarr_format), [index for _, index in wanted])
+        except UnreadablePlaneError as error:
+            number = wanted[error.number][0]
+            raise _unreadable(folder, addresses[number], error.reason) from error
+        except ValueError as error:  # the array itself cannot be opened
+            raise _unreadable(folder, addresses[number], error) from error
+        planes.update(zip((number for number, _ in wanted), found, strict=True))
+    return [planes[number] for number in range(len(addresses))]
+
+
+def _unreadable(folder: Path, address: PlaneAddress, reason: Exception) -> UnreadableImageError:
+    return UnreadableImageError(f"{folder}: cannot read {_name(address)}, write the well again: {reason}")
+
+
+def _name(address: PlaneAddress) -> str:
+    return str(address.name) if address.key is None else describe(address.key, address.label)
 
 
 def _consistent(store: Path, well: str, read: Callable[[], T]) -> T:

@@ -4,143 +4,274 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from natsort import natsorted
 
-from wellfield.errors import DiskSpaceError, StorageError
+from wellfield.errors import (
+    DiskSpaceError,
+    MetadataError,
+    SchemaVersionError,
+    StorageError,
+    UnsupportedOperationError,
+    WellfieldError,
+)
 from wellfield.formats.atomic import heal_directory, part_path, replace_directory
 from wellfield.plate.keys import PlaneKey, plane_name
-from wellfield.storage.backend import ZarrConfig
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr import metadata as ngff
 from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
 from wellfield.storage.zarr.display import WindowEstimator
-from wellfield.storage.zarr.layout import ATTRIBUTE, ATTRIBUTE_VERSION, LABELS, describe, well_folder
-from wellfield.storage.zarr.pixels import create_level, write_timepoint
-from wellfield.storage.zarr.pyramid import halve_mean, level_shapes, nearest
+from wellfield.storage.zarr.layout import ATTRIBUTE, LABELS, describe, well_folder
+from wellfield.storage.zarr.pixels import (
+    ZARR_FORMATS,
+    ArraySpec,
+    PixelWriter,
+    Writing,
+    chunk_side,
+    create_array,
+    threads,
+)
+from wellfield.storage.zarr.pyramid import level_shapes, mean_levels, nearest
+from wellfield.storage.zarr.record import WellRecord, read_record
 
 if TYPE_CHECKING:
     import zarr
 
+Plane = npt.NDArray[Any]
+
 _LARGEST_ID = 2**32 - 1
+_IN_FLIGHT = 4  # stacks of one field and timepoint, or one level of it, that are being compressed
 
 
 def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMetadata) -> None:
     """Write a well beside its place and put it there in one step; nothing else in the store changes.
 
-    Memory: the planes of one timepoint of one field.
+    Memory: what is compressed but not yet stored, at most one object: a well of ``WELL``, a field of ``FIELD``.
 
     Raises
     ------
     StorageError
-        The file system refuses, or a label has an id outside ``uint32``.
+        The file system refuses, the well there is another program's, or a label has an id outside ``uint32``.
     DiskSpaceError
         The file system is full.
+    UnsupportedOperationError
+        The layout holds no labels, or the NGFF version is unknown.
     """
+    _check_config(batch, config)
     folder = well_folder(batch.store, batch.well)
     staged = part_path(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         heal_directory(folder)
-        _write_staged(staged, batch, config, metadata)
+        with suppress(SchemaVersionError, MetadataError):  # ours, old or damaged: that is why it is written again
+            read_record(batch.store, batch.well)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _WellWriter(staged, batch, config, metadata).write()
         replace_directory(staged, folder)
     except BaseException as error:
         shutil.rmtree(staged, ignore_errors=True)
-        if isinstance(error, OSError) and not isinstance(error, StorageError):
-            kind = DiskSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
-            raise kind(f"cannot write well {batch.well} of {batch.store}: {error}") from error
+        if isinstance(error, OSError) and not isinstance(error, WellfieldError):
+            what = f"well {batch.well} of {batch.store} cannot be written: {error.strerror or error}"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskSpaceError(error.errno, f"no space left: {what}; free some space and run again") from error
+            raise StorageError(what) from error
         raise
 
 
-def _write_staged(folder: Path, batch: WellBatch, config: ZarrConfig, metadata: ngff.FieldMetadata) -> None:
-    import zarr
+def _check_config(batch: WellBatch, config: ZarrConfig) -> None:
+    if config.ngff_version not in ZARR_FORMATS:
+        raise UnsupportedOperationError(
+            f"NGFF version {config.ngff_version!r} is not written; ngff_version is one of {', '.join(ZARR_FORMATS)}"
+        )
+    if batch.labels and config.chunk_strategy != ZarrChunkStrategy.FIELD:
+        raise UnsupportedOperationError(
+            f"{batch.store}: layout {config.chunk_strategy.name} holds images only, not label "
+            f"{next(iter(batch.labels))!r}; use chunk_strategy FIELD, or store labels as TIFF"
+        )
 
-    fields = list(batch.images.fields)
-    well = zarr.open_group(
-        folder, mode="w-", zarr_format=3, attributes={"ome": ngff.well_attributes(fields), ATTRIBUTE: _origin(batch)}
-    )
-    for field in fields:
-        group = well.create_group(str(field))
-        _write_image(group, batch, field, config=config, metadata=metadata)
-        names = [name for name, series in batch.labels.items() if field in series.fields]
+
+class _WellWriter:
+    def __init__(self, folder: Path, batch: WellBatch, config: ZarrConfig, metadata: ngff.FieldMetadata) -> None:
+        self._folder = folder
+        self._batch = batch
+        self._config = config
+        self._version = config.ngff_version
+        self._metadata = metadata
+        labels = {name: series.record(batch.well) for name, series in batch.labels.items()}
+        self._record = WellRecord(
+            batch.well,
+            config.chunk_strategy,
+            ZARR_FORMATS[config.ngff_version],
+            batch.images.record(batch.well),
+            labels,
+            batch.names,
+        )
+        self._in_flight: deque[Writing] = deque()
+
+    def write(self) -> None:
+        import zarr
+
+        by_field = self._config.chunk_strategy == ZarrChunkStrategy.FIELD
+        images = list(self._batch.images.fields if by_field else self._batch.images.grid.timepoints)
+        attributes = ngff.well_attributes(self._version, images) | {ATTRIBUTE: self._record.to_attributes()}
+        well = zarr.open_group(self._folder, mode="w-", zarr_format=self._format, attributes=attributes)
+        try:
+            for number in images:
+                if by_field:
+                    self._write_field(well.create_group(str(number)), number)
+                else:
+                    self._write_timepoint(well.create_group(str(number)), number)
+            self._finish(0)
+        finally:  # nothing may still be writing when the folder is removed
+            for writing in self._in_flight:
+                with suppress(OSError):
+                    writing.finish()
+
+    @property
+    def _format(self) -> Any:
+        return self._record.zarr_format
+
+    def _begin(self, array: PixelWriter, planes: Iterable[tuple[tuple[int, ...], Plane]]) -> None:
+        self._in_flight.append(array.begin(planes))
+        self._finish(_IN_FLIGHT)
+
+    def _finish(self, keep: int) -> None:
+        while len(self._in_flight) > keep:
+            self._in_flight.popleft().finish()
+
+    # --- WELL and FILE -------------------------------------------------------------------------------------------
+
+    def _write_timepoint(self, group: zarr.Group, timepoint: int) -> None:
+        series = self._batch.images
+        fields = list(series.fields)
+        shape = (len(fields), *series.grid.shape[1:], *series.shape)
+        plane_chunks = (1, 1, 1, *series.shape)
+        whole = self._config.chunk_strategy == ZarrChunkStrategy.WELL
+        # Zarr v2 has no shards: the one object of a well is then one chunk.
+        chunks = shape if whole and self._format == 2 else plane_chunks
+        spec = ArraySpec(shape, series.dtype, ngff.WELL_AXES, chunks, one_object=whole and self._format == 3)
+        array = create_array(group, "0", spec, self._config)
+
+        planes: list[tuple[tuple[int, ...], Plane]] = []
+        filenames: dict[str, list[int]] = {}
+        windows = WindowEstimator(len(fields) * shape[2], series.shape)
+        for position, field in enumerate(fields):
+            for key, plane in series.fields[field].items():
+                if key.timepoint == timepoint:
+                    _, c, z = _position(series, key)
+                    planes.append(((position, c, z), _native(plane, series.dtype)))
+                    filenames[self._name(key)] = [position, c, z]
+                    windows.add(key.channel, plane)
+        if planes:
+            self._begin(array, planes)
+        shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
+        name = f"{self._batch.well}/{timepoint}"
+        attributes = ngff.image_attributes(
+            self._version, name, ngff.WELL_AXES, series.grid, 1, metadata=self._metadata, windows=shown
+        )
+        group.update_attributes({**attributes, ATTRIBUTE: {"filenames": dict(natsorted(filenames.items()))}})
+
+    def _name(self, key: PlaneKey) -> str:
+        return self._batch.names[key.z - 1] if self._batch.names else plane_name(key)
+
+    # --- FIELD ---------------------------------------------------------------------------------------------------
+
+    def _write_field(self, group: zarr.Group, field: int) -> None:
+        self._write_image(group, field)
+        names = [name for name, series in self._batch.labels.items() if field in series.fields]
         if names:
-            labels = group.create_group(LABELS, attributes={"ome": ngff.labels_attributes(names)})
+            labels = group.create_group(LABELS, attributes=ngff.labels_attributes(self._version, names))
             for name in names:
-                _write_label(labels.create_group(name), batch, field, name, config=config, metadata=metadata)
+                self._write_label(labels.create_group(name), field, name)
 
-
-def _write_image(
-    group: zarr.Group, batch: WellBatch, field: int, *, config: ZarrConfig, metadata: ngff.FieldMetadata
-) -> None:
-    series = batch.images
-    timepoints, _, depth = series.grid.shape
-    shapes = level_shapes(series.shape)
-    levels = [
-        create_level(
-            group,
-            str(level),
-            shape=(*series.grid.shape, *shape),
-            dtype=series.dtype,
-            axes=ngff.IMAGE_AXES,
-            config=config,
+    def _write_image(self, group: zarr.Group, field: int) -> None:
+        series = self._batch.images
+        levels = self._levels(group, series, ngff.IMAGE_AXES, series.grid.shape, series.dtype)
+        timepoints, _, depth = series.grid.shape
+        windows = WindowEstimator(timepoints * depth, series.shape)
+        for t, planes in _by_timepoint(series, field).items():
+            given: dict[tuple[int, ...], Plane] = {
+                (t, c, z): _native(plane, series.dtype) for (c, z), plane in planes.items()
+            }
+            self._begin(levels[0], given.items())
+            for (c, _), plane in planes.items():
+                windows.add(series.grid.channels[c], plane)
+            self._write_pyramid(levels[1:], given, lambda plane: mean_levels(plane, len(levels) - 1))
+        shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
+        name = f"{self._batch.well}/{field}"
+        group.update_attributes(
+            ngff.image_attributes(
+                self._version, name, ngff.IMAGE_AXES, series.grid, len(levels), metadata=self._metadata, windows=shown
+            )
         )
-        for level, shape in enumerate(shapes)
-    ]
-    estimator = WindowEstimator(timepoints * depth, series.shape)
-    for t, planes in _by_timepoint(series, field).items():
-        for (channel, _), plane in planes.items():
-            estimator.add(series.grid.channels[channel], plane)
-        block, present = _stack(planes, series.grid.shape[1:], series.shape, series.dtype, np.asarray)
-        write_timepoint(levels[0], t, block, present)
-        for array, shape in zip(levels[1:], shapes[1:], strict=True):
-            above, block = block, np.zeros((*block.shape[:2], *shape), series.dtype)
-            for position in planes:
-                block[position] = halve_mean(above[position])
-            write_timepoint(array, t, block, present)
 
-    windows = estimator.windows(series.grid.channels, series.dtype, metadata.windows)
-    name = f"{batch.well}/{field}"
-    ome = ngff.image_attributes(name, series.grid, len(levels), metadata, windows)
-    group.update_attributes({"ome": ome, ATTRIBUTE: _record(batch.well, field, series)})
+    def _write_label(self, group: zarr.Group, field: int, name: str) -> None:
+        series = self._batch.labels[name]
+        timepoints, _, depth = series.grid.shape
+        dtype = np.dtype(np.uint32)
+        levels = self._levels(group, series, ngff.LABEL_AXES, (timepoints, depth), dtype)
+        for t, planes in _by_timepoint(series, field).items():
+            ids: dict[tuple[int, ...], Plane] = {
+                (t, z): self._ids(name, field, plane) for (_, z), plane in planes.items()
+            }
+            self._begin(levels[0], ids.items())
+            self._write_pyramid(
+                levels[1:], ids, lambda plane: [nearest(plane, level) for level in range(1, len(levels))]
+            )
+        group.update_attributes(ngff.label_attributes(self._version, name, series.grid, len(levels), self._metadata))
+
+    def _levels(
+        self,
+        group: zarr.Group,
+        series: PlaneSeries,
+        axes: tuple[str, ...],
+        outer: tuple[int, ...],
+        dtype: np.dtype[Any],
+    ) -> list[PixelWriter]:
+        """Create the arrays of a pyramid ``(t, …, y, x)``: an object per timepoint on Zarr v3, a chunk each on v2."""
+        arrays = []
+        for level, shape in enumerate(level_shapes(series.shape)):
+            chunks = (*(1 for _ in outer), *map(chunk_side, shape))
+            spec = ArraySpec((*outer, *shape), dtype, axes, chunks, one_object=self._format == 3, outer=1)
+            arrays.append(create_array(group, str(level), spec, self._config))
+        return arrays
+
+    def _write_pyramid(
+        self,
+        arrays: Sequence[PixelWriter],
+        planes: dict[tuple[int, ...], Plane],
+        reduce: Callable[[Plane], list[Plane]],
+    ) -> None:
+        with ThreadPoolExecutor(threads()) as pool:
+            reduced = list(pool.map(reduce, planes.values()))
+        for array, level in zip(arrays, zip(*reduced, strict=True), strict=True):
+            self._begin(array, zip(planes, level, strict=True))
+
+    def _ids(self, name: str, field: int, plane: Plane) -> Plane:
+        low, high = int(plane.min()), int(plane.max())
+        if low < 0 or high > _LARGEST_ID:
+            raise StorageError(
+                f"label {name!r} of well {self._batch.well}, field {field} has id {low if low < 0 else high}; "
+                f"ids are 0 to {_LARGEST_ID}"
+            )
+        return plane.astype(np.uint32, copy=False)
 
 
-def _write_label(
-    group: zarr.Group, batch: WellBatch, field: int, name: str, *, config: ZarrConfig, metadata: ngff.FieldMetadata
-) -> None:
-    series = batch.labels[name]
-    timepoints, _, depth = series.grid.shape
-    shapes = level_shapes(series.shape)
-    levels = [
-        create_level(
-            group,
-            str(level),
-            shape=(timepoints, depth, *shape),
-            dtype=np.dtype(np.uint32),
-            axes=ngff.LABEL_AXES,
-            config=config,
-        )
-        for level, shape in enumerate(shapes)
-    ]
-    for t, planes in _by_timepoint(series, field).items():
-        by_z = {(z,): plane for (_, z), plane in planes.items()}
-        ids, present = _stack(by_z, (depth,), series.shape, np.dtype(np.uint32), _check_ids(name, batch.well, field))
-        write_timepoint(levels[0], t, ids, present)
-        for level, (array, shape) in enumerate(zip(levels[1:], shapes[1:], strict=True), start=1):
-            block = np.zeros((depth, *shape), np.uint32)
-            for position in by_z:
-                block[position] = nearest(ids[position], level)
-            write_timepoint(array, t, block, present)
-
-    ome = ngff.label_attributes(name, series.grid, len(levels), metadata)
-    group.update_attributes({"ome": ome, ATTRIBUTE: _record(batch.well, field, series)})
+def _native(plane: Plane, dtype: np.dtype[Any]) -> Plane:
+    """Return a plane in the byte order of the machine."""
+    return plane.astype(dtype, copy=False)
 
 
-def _by_timepoint(series: PlaneSeries, field: int) -> dict[int, dict[tuple[int, int], npt.NDArray[Any]]]:
+def _by_timepoint(series: PlaneSeries, field: int) -> dict[int, dict[tuple[int, int], Plane]]:
     """Planes of a field by timepoint and position ``(c, z)``."""
-    found: dict[int, dict[tuple[int, int], npt.NDArray[Any]]] = {}
+    found: dict[int, dict[tuple[int, int], Plane]] = {}
     for key, plane in series.fields[field].items():
         t, c, z = _position(series, key)
         found.setdefault(t, {})[c, z] = plane
@@ -152,48 +283,3 @@ def _position(series: PlaneSeries, key: PlaneKey) -> tuple[int, int, int]:
     if position is None:
         raise StorageError(f"{describe(key)} is outside its own grid")
     return position
-
-
-def _stack(
-    planes: Mapping[Any, npt.NDArray[Any]],
-    outer: tuple[int, ...],
-    shape: tuple[int, int],
-    dtype: np.dtype[Any],
-    check: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Copy planes into one array, missing ones as zeros, and mark those that are there."""
-    block, present = np.zeros((*outer, *shape), dtype), np.zeros(outer, np.bool_)
-    for position, plane in planes.items():
-        block[position] = check(plane)
-        present[position] = True
-    return block, present
-
-
-def _check_ids(name: str, well: str, field: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-    def check(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        low, high = int(plane.min()), int(plane.max())
-        if low < 0 or high > _LARGEST_ID:
-            wrong = low if low < 0 else high
-            raise StorageError(
-                f"label {name!r} of well {well}, field {field} has id {wrong}; ids are 0 to {_LARGEST_ID}"
-            )
-        return plane
-
-    return check
-
-
-def _origin(batch: WellBatch) -> dict[str, Any]:
-    return {"version": ATTRIBUTE_VERSION, "well": batch.well, "labels": list(batch.labels)}
-
-
-def _record(well: str, field: int, series: PlaneSeries) -> dict[str, Any]:
-    """What finds a plane by its key: the values on the axes, and the planes that are not there."""
-    given = series.fields[field]
-    missing = [plane_name(key) for key in series.grid.keys(well, field) if key not in given]
-    return {
-        "version": ATTRIBUTE_VERSION,
-        "well": well,
-        "field": field,
-        **series.grid.to_attributes(),
-        "missing": missing,
-    }

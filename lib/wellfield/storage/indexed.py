@@ -1,0 +1,119 @@
+"""Virtual backends that know all their paths: folders, listings and file names follow from these."""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from wellfield.errors import DataNotFoundError, MetadataError
+from wellfield.plate.keys import PlaneKey, Projection, plane_name
+from wellfield.plate.wells import canonical_well
+from wellfield.storage.base import PathLike, VirtualBackend
+from wellfield.storage.path_index import PathIndex
+
+# What makes a spelling other than the plain one: an empty part, a ".", a "/" at the end.
+_SPELLING = re.compile(r"//|(?:^|/)\.(?:/|$)|/$|^$")
+
+
+class IndexedBackend(VirtualBackend):
+    """A virtual backend over a set of relative paths, which is fixed once it has been listed."""
+
+    @abstractmethod
+    def _paths(self) -> Collection[str]:
+        """Return every path, with ``/`` between its parts; asked often, so a dictionary or its keys."""
+
+    @abstractmethod
+    def _title(self) -> str:
+        """Return what this is a view of, for messages: ``"plate /data/P1"``."""
+
+    def exists(self, path: PathLike) -> bool:
+        """Tell whether *path* is a plane or a virtual folder."""
+        return self.is_file(path) or self.is_dir(path)
+
+    def is_file(self, path: PathLike) -> bool:
+        """Tell whether *path* is a plane of the plate."""
+        return self._relative(path) in self._paths()
+
+    def is_dir(self, path: PathLike) -> bool:
+        """Tell whether *path* is a virtual folder."""
+        return self._relative(path) in self._index
+
+    def list_files(
+        self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
+    ) -> list[str]:
+        """Return the virtual paths in a virtual folder, naturally sorted."""
+        return self._index.files(self._folder(directory), extensions=extensions, recursive=recursive)
+
+    def list_dir(self, path: PathLike) -> list[str]:
+        """Return the names in a virtual folder, naturally sorted."""
+        return self._index.names(self._folder(path))
+
+    def generate_filename(self, metadata: Mapping[str, Any], **kwargs: Any) -> str:
+        """Return the canonical name for well, field, channel, z, timepoint and projection (all 1, none by default).
+
+        Raises
+        ------
+        WellNameError
+            The well is no well.
+        MetadataError
+            There is no well, a number is no whole number from 1, the projection or a name is unknown.
+        """
+        if kwargs:
+            raise TypeError(f"file names have no option {', '.join(sorted(kwargs))}")
+        unknown = metadata.keys() - {"well", "field", "channel", "z", "timepoint", "projection"}
+        if unknown or "well" not in metadata:
+            raise MetadataError(
+                f"no file name for {dict(metadata)}: expected well and any of field, channel, z, timepoint, projection"
+            )
+        projection = _projection(metadata.get("projection", Projection.NONE))
+        z = _number(metadata, "z") if projection == Projection.NONE else 0
+        field, channel, timepoint = (_number(metadata, name) for name in ("field", "channel", "timepoint"))
+        return plane_name(PlaneKey(canonical_well(str(metadata["well"])), field, channel, z, timepoint, projection))
+
+    @cached_property
+    def _index(self) -> PathIndex:
+        return PathIndex(self._paths())
+
+    def _relative(self, path: PathLike) -> str:
+        """Return the one spelling of *path*; a ``..`` stays, and so names nothing."""
+        return plain_path(os.fspath(path))
+
+    def _folder(self, directory: PathLike) -> str:
+        folder = self._relative(directory)
+        if folder not in self._index:
+            raise DataNotFoundError(f"{self._title()} has no virtual folder {folder}")
+        return folder
+
+    def _missing(self, path: PathLike) -> DataNotFoundError:
+        return DataNotFoundError(f"{self._title()} has no plane {os.fspath(path)}")
+
+
+def plain_path(name: str) -> str:
+    """Return a path without empty parts, ``.`` and ``/`` at the end; ``"."`` if nothing is left."""
+    if not _SPELLING.search(name):
+        return name
+    return PurePosixPath("/" + name.lstrip("/") if name.startswith("/") else name).as_posix()
+
+
+def _projection(value: Any) -> Projection:
+    try:
+        return Projection(value)
+    except ValueError:
+        raise MetadataError(f"projection {value!r} is unknown; expected one of {', '.join(Projection)}") from None
+
+
+def _number(metadata: Mapping[str, Any], name: str) -> int:
+    value = metadata.get(name, 1)
+    try:
+        number = int(value) if isinstance(value, str) and value.isascii() else operator.index(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise MetadataError(f"{name} {value!r} is no whole number from 1 on")
+    return number

@@ -1,0 +1,108 @@
+"""Trees of real files: listed, copied, and mirrored by links. Unfinished writes are in none of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from wellfield.errors import DestinationExistsError
+from wellfield.formats.atomic import is_part, part_path
+
+
+def files_in(folder: str | os.PathLike[str], *, recursive: bool) -> Iterator[str]:
+    """Give the paths of the files in a folder, with links to files but without what links to folders lead to."""
+    pending = [os.fspath(folder)]
+    while pending:
+        for entry in _entries(pending.pop()):
+            if entry.is_dir(follow_symlinks=False):
+                if recursive:
+                    pending.append(entry.path)
+            elif _is_file(entry):
+                yield entry.path
+
+
+def copy_tree(source: Path, copy: Path) -> None:
+    """Copy a file, or a folder with everything in it, to a path that is free.
+
+    A link *source* is followed; links in a folder are copied as links. The copies belong to who makes them: owner and
+    mode are as of any new file.
+    """
+    if not source.is_dir():
+        shutil.copyfile(source, copy)
+        return
+    copy.mkdir()
+    for entry in _entries(source):
+        target = copy / entry.name
+        if entry.is_symlink():
+            target.symlink_to(os.readlink(entry.path))
+        else:
+            copy_tree(Path(entry.path), target)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link, or a folder with everything in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def mirror_tree(source: Path, destination: Path, *, replace_files: bool) -> int:
+    """Make the folders of *source* in *destination*, with a link to every file; return the number of links.
+
+    Links to folders are linked as well, not followed. Links that are there are replaced, each in one step.
+
+    Raises
+    ------
+    DestinationExistsError
+        Something that is not replaced lies where a folder or a link goes: found before anything is changed.
+    """
+    folders, links = [Path()], []
+    for folder in folders:  # which grows on the way
+        for entry in _entries(source / folder):
+            (folders if entry.is_dir(follow_symlinks=False) else links).append(folder / entry.name)
+    _refuse(destination, os.path.lexists(destination) and not destination.is_dir())
+    for folder in folders[1:]:
+        target = destination / folder
+        _refuse(target, target.is_symlink() or (target.exists() and not target.is_dir()))
+    for link in links:
+        target = destination / link
+        _refuse(target, not target.is_symlink() and (target.is_dir() if replace_files else target.exists()))
+    for folder in folders:
+        (destination / folder).mkdir(parents=True, exist_ok=True)
+    for link in links:
+        _link(os.path.abspath(source / link), destination / link)
+    return len(links)
+
+
+def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_part(entry.name)]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
+def _refuse(path: Path, there: bool) -> None:
+    if there:
+        raise DestinationExistsError(f"{path} is in the way of the mirror, and is not overwritten; move or delete it")
+
+
+def _link(target: str, link: Path) -> None:
+    if link.is_symlink() and os.readlink(link) == target:
+        return
+    part = part_path(link)
+    try:
+        part.symlink_to(target)
+        part.replace(link)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise

@@ -1,0 +1,83 @@
+"""Single arrays in Zarr: a path is the folder of a Zarr v3 array of any rank."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wellfield.errors import UnknownFormatError, UnreadableImageError
+from wellfield.formats.atomic import part_path, replace_directory
+from wellfield.storage.backend import ZarrConfig
+from wellfield.storage.zarr.pixels import (
+    ArraySpec,
+    UnreadablePlaneError,
+    chunk_side,
+    create_array,
+    open_array,
+    read_planes,
+)
+
+_ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
+
+
+def array_format(folder: Path) -> int | None:
+    """Return the Zarr version of the array that a folder is; ``None`` if it is none."""
+    for name, zarr_format in _ARRAY_FILES:
+        try:
+            content = (folder / name).read_bytes()
+        except OSError:
+            continue
+        try:
+            if zarr_format == 2 or json.loads(content).get("node_type") == "array":
+                return zarr_format
+        except (ValueError, AttributeError):
+            return zarr_format  # an array whose metadata is damaged; reading it says so
+    return None
+
+
+def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
+    """Write an array as the folder *path*, complete or not at all.
+
+    Raises
+    ------
+    UnknownFormatError
+        Zarr holds no values of such a dtype.
+    """
+    import zarr
+
+    if array.dtype.kind not in "biufc":
+        raise UnknownFormatError(f"{path}: Zarr arrays hold numbers, not {array.dtype}")
+    staged = part_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        group = zarr.open_group(staged, mode="w-", zarr_format=3)
+        dtype = array.dtype.newbyteorder("=")
+        chunks = tuple(1 if axis < array.ndim - 2 else chunk_side(size) for axis, size in enumerate(array.shape))
+        spec = ArraySpec(array.shape, dtype, (), chunks, one_object=array.size > 0 and array.ndim > 0)
+        writer = create_array(group, "array", spec, config)
+        if array.size:
+            writer.begin([((), array.astype(dtype, copy=False))]).finish()
+        replace_directory(staged / "array", path)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def load_array(path: Path, zarr_format: int) -> npt.NDArray[Any]:
+    """Return a whole array.
+
+    Raises
+    ------
+    UnreadableImageError
+        It is damaged.
+    """
+    try:
+        array = open_array(path, zarr_format)
+        return read_planes(array, [()])[0] if array.size else np.empty(array.shape, array.dtype.numpy_dtype)
+    except (UnreadablePlaneError, ValueError) as error:
+        reason = error.reason if isinstance(error, UnreadablePlaneError) else error
+        raise UnreadableImageError(f"{path} is no readable Zarr array: {reason}") from error

@@ -1,0 +1,202 @@
+"""What a well's group says of its planes: the layout, the values on the axes, and the planes that are not there.
+
+It is the one piece of metadata that reading a plane needs, so that nothing of another well is ever touched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError
+from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.storage.backend import ZarrChunkStrategy
+from wellfield.storage.zarr.layout import (
+    ATTRIBUTE,
+    ATTRIBUTE_VERSION,
+    LABELS,
+    PlaneAddress,
+    PlaneGrid,
+    PlaneNotStoredError,
+    describe,
+    well_folder,
+)
+
+# Where a Zarr node keeps its attributes, by the version of Zarr.
+_V3_FILE, _V2_FILE = "zarr.json", ".zattrs"
+
+
+class PlanePlace(NamedTuple):
+    """An array inside a well's folder, and where in it (*at*) a plane is."""
+
+    array: str
+    at: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRecord:
+    """The planes of a well's images, or of one label.
+
+    Parameters
+    ----------
+    grid:
+        Values on the axes t, c and z, the same for all fields.
+    fields:
+        Numbers of the fields that have a plane.
+    missing:
+        Names of the planes of these fields that are not there.
+    """
+
+    grid: PlaneGrid
+    fields: tuple[int, ...]
+    missing: frozenset[str]
+
+    def keys(self, well: str) -> Iterator[PlaneKey]:
+        """Give the keys of all planes that are there, in the order field, t, c, z."""
+        for field in self.fields:
+            for key in self.grid.keys(well, field):
+                if plane_name(key) not in self.missing:
+                    yield key
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Return the series as JSON values."""
+        return {"fields": list(self.fields), **self.grid.to_attributes(), "missing": sorted(self.missing)}
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
+        """Return the series that :meth:`to_attributes` wrote."""
+        fields = tuple(map(int, attributes["fields"]))
+        return cls(PlaneGrid.from_attributes(attributes), fields, frozenset(attributes["missing"]))
+
+
+@dataclass(frozen=True, slots=True)
+class WellRecord:
+    """Everything that finds the planes of a well.
+
+    Parameters
+    ----------
+    names:
+        Given names of the planes in the order of z, where they are no plane names; else empty.
+    """
+
+    well: str
+    strategy: ZarrChunkStrategy
+    zarr_format: int
+    images: SeriesRecord
+    labels: Mapping[str, SeriesRecord]
+    names: tuple[str, ...] = ()
+
+    def key(self, address: PlaneAddress) -> PlaneKey | None:
+        """Return the key of a plane; ``None`` if the well knows no plane of that name."""
+        if address.key is not None:
+            return None if self.names else address.key
+        if address.name not in self.names:
+            return None
+        grid = self.images.grid
+        z = grid.z[self.names.index(address.name)]
+        return PlaneKey(self.well, self.images.fields[0], grid.channels[0], z, grid.timepoints[0])
+
+    def place(self, address: PlaneAddress) -> PlanePlace:
+        """Return where a plane is.
+
+        Raises
+        ------
+        PlaneNotStoredError
+            It is not there.
+        """
+        key = self.key(address)
+        if key is None:
+            what = address.name if address.key is None else plane_name(address.key)
+            raise PlaneNotStoredError(f"well {self.well} has no plane named {what}")
+        series = self.images if address.label is None else self.labels.get(address.label)
+        if series is None:
+            raise PlaneNotStoredError(f"no {describe(key, address.label)}; there is no label {address.label!r}")
+        if key.field not in series.fields:
+            raise PlaneNotStoredError(f"no {describe(key, address.label)}; there is no field {key.field}")
+        position = series.grid.index(key)
+        if position is None:
+            grid = series.grid
+            raise PlaneNotStoredError(
+                f"no {describe(key, address.label)}; the well has channels {list(grid.channels)}, z {list(grid.z)} "
+                f"({grid.projection} projection), timepoints {list(grid.timepoints)}"
+            )
+        if plane_name(key) in series.missing:
+            raise PlaneNotStoredError(f"{describe(key, address.label)} was missing when the well was written")
+        t, c, z = position
+        if address.label is not None:
+            return PlanePlace(f"{key.field}/{LABELS}/{address.label}/0", (t, z))
+        if self.strategy == ZarrChunkStrategy.FIELD:
+            return PlanePlace(f"{key.field}/0", (t, c, z))
+        return PlanePlace(f"{key.timepoint}/0", (series.fields.index(key.field), c, z))
+
+    def plane_names(self, label: str | None = None) -> list[str]:
+        """Return the names of all image planes, or of one label's, as they were given."""
+        if label is None and self.names:
+            return list(self.names)
+        series = self.images if label is None else self.labels.get(label)
+        return [] if series is None else [plane_name(key) for key in series.keys(self.well)]
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Return the record as JSON values."""
+        return {
+            "version": ATTRIBUTE_VERSION,
+            "well": self.well,
+            "chunk_strategy": str(self.strategy),
+            "images": self.images.to_attributes(),
+            "labels": {name: series.to_attributes() for name, series in self.labels.items()},
+            **({"names": list(self.names)} if self.names else {}),
+        }
+
+
+def read_record(store: Path, well: str) -> WellRecord | None:
+    """Return the record of a well; ``None`` if the store has no such well.
+
+    Raises
+    ------
+    ForeignStoreError
+        The well is another program's.
+    SchemaVersionError
+        It was written by another version of Wellfield.
+    MetadataError
+        Its metadata is damaged.
+    """
+    folder = well_folder(store, well)
+    for name, zarr_format in ((_V3_FILE, 3), (_V2_FILE, 2)):
+        try:
+            content = json.loads((folder / name).read_bytes())
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            raise MetadataError(f"{folder / name} is damaged ({error}); write the well again") from error
+        attributes = content.get("attributes", {}) if zarr_format == 3 else content
+        return _record(folder, zarr_format, attributes.get(ATTRIBUTE))
+    if folder.is_dir():
+        raise ForeignStoreError(f"{folder} is no Zarr group; it was not written by Wellfield and is not replaced")
+    return None
+
+
+def _record(folder: Path, zarr_format: int, attributes: Any) -> WellRecord:
+    if not isinstance(attributes, dict):
+        raise ForeignStoreError(
+            f"{folder} was not written by Wellfield: planes cannot be found by their names, and it is not replaced"
+        )
+    if attributes.get("version") != ATTRIBUTE_VERSION:
+        raise SchemaVersionError(
+            f"{folder} was written by another version of Wellfield (layout {attributes.get('version')}, expected "
+            f"{ATTRIBUTE_VERSION}); write the well again"
+        )
+    try:
+        labels = {name: SeriesRecord.from_attributes(series) for name, series in attributes["labels"].items()}
+        return WellRecord(
+            attributes["well"],
+            ZarrChunkStrategy(attributes["chunk_strategy"]),
+            zarr_format,
+            SeriesRecord.from_attributes(attributes["images"]),
+            labels,
+            tuple(attributes.get("names", ())),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MetadataError(f"{folder}: its record of planes is damaged ({error!r}); write the well again") from error
