@@ -163,6 +163,18 @@ def well_mem_mb(wildcards, attempt):
     )
 
 
+def materialize_mem_mb(wildcards, attempt):
+    info, _ = plate_index(wildcards)
+    settings = CONFIG.storage
+    storing = resources.storing_mb(
+        info,
+        wildcards.well,
+        layout=settings.layout,
+        ngff_version=settings.zarr.ngff_version,
+    )
+    return well_mem_mb(wildcards, attempt) + storing * attempt
+
+
 def well_runtime(wildcards, attempt):
     info, _ = plate_index(wildcards)
     return resources.runtime_minutes(info, wildcards.well, attempt=attempt)

@@ -14,7 +14,7 @@ rule materialize_well:
         "../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=well_mem_mb,
+        mem_mb=materialize_mem_mb,
         runtime=well_runtime,
     params:
         results=results_folder,

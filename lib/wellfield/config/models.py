@@ -30,22 +30,37 @@ class StepConfig(_Model):
     stack: Literal["z", "channel"] = Field("z", description="What the first axis of the function's stack runs over.")
     params: dict[str, Value] = Field({}, description="Arguments of the function.")
     memory_type: Literal["numpy"] | None = Field(None, description="Array library; the function's own by default.")
-    materialize: list[Literal["zarr", "tiff"]] = Field([], description="Where the step's images are written.")
+    materialize: StrictBool | list[Literal["zarr", "tiff"]] = Field(
+        False, description="Whether the step's images are written, in the layout of `storage`; a list names formats."
+    )
 
 
 class ZarrBlock(_Model):
     """Settings of plate.zarr."""
 
-    chunk_strategy: Literal["field"] = Field("field", description="Layout: one OME-Zarr image per field.")
     compressor: Literal["zstd", "lz4", "none"] = Field("zstd", description="Codec (Blosc with bit shuffle) of pixels.")
     compression_level: Annotated[StrictInt, Field(ge=0, le=9)] = Field(1, description="Level of the codec.")
-    ngff_version: Literal["0.5"] = Field("0.5", description="Version of the OME-Zarr text.")
+    ngff_version: Literal["0.5", "0.4"] = Field(
+        "0.5", description="Version of the OME-Zarr text: 0.5 on Zarr v3, 0.4 on Zarr v2, which has no shards."
+    )
+
+
+class TiffBlock(_Model):
+    """Settings of TIFF files."""
+
+    compression: Literal["none", "zlib", "zstd", "lzw"] = Field("none", description="Lossless codec of the pixels.")
 
 
 class StorageBlock(_Model):
     """How results are stored."""
 
+    layout: Literal["field", "well", "file", "tiff"] = Field(
+        "field",
+        description="Images as an OME-Zarr image per field (field), one array per well in one object (well) or in an "
+        "object per plane (file), or a TIFF per plane (tiff).",
+    )
     zarr: ZarrBlock = ZarrBlock()
+    tiff: TiffBlock = TiffBlock()
 
 
 class Config(_Model):

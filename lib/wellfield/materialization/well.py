@@ -134,11 +134,16 @@ class _WellWriter:
         final = self._results / "images" / self._staged.well
         facts: dict[str, dict[str, Any]] = {}
         part = part_path(final)
+        codec = self._plan.tiff.get("compression", "none")
+        options = {
+            "pixel_size_um": self._plan.pixel_size_um,
+            "compression": None if codec == "none" else codec,
+        }
         for step, image in self._images("tiff"):
             for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
                 name = f"{step.name}/{plane_name(key)}"
                 pixels = _narrow_labels(plane) if step.kind == ImageKind.LABELS else plane
-                self._filemanager.save(pixels, part / name, Backend.DISK, pixel_size_um=self._plan.pixel_size_um)
+                self._filemanager.save(pixels, part / name, Backend.DISK, **options)
                 facts[name] = {"shape": list(pixels.shape), "dtype": pixels.dtype.name}
         return self._move_in(part, final, facts)
 

@@ -66,16 +66,26 @@ def compile_pipeline(
     z_spacing_um: float | None = None,
     on_unreadable: str = "fail",
     on_missing: str = "use_present",
+    layout: str = "field",
     zarr: Mapping[str, Any] | None = None,
+    tiff: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Return the plan of a pipeline for a plate with these channels.
+
+    Parameters
+    ----------
+    layout:
+        How images are written that a step does not name formats for: ``"field"``, ``"well"`` and ``"file"`` of the Zarr
+        store, or ``"tiff"``. The stores of ``"well"`` and ``"file"`` hold no labels, which are written as TIFF then.
+    zarr, tiff:
+        Further settings of the Zarr store and of TIFF files.
 
     Raises
     ------
     PipelineError
         Every mistake of every step, with the number and name of the step.
     """
-    compiler = _Compiler(dict(channels), dict(sources), pixel_size_um)
+    compiler = _Compiler(dict(channels), dict(sources), pixel_size_um, layout)
     for number, step in enumerate(steps, start=1):
         compiler.add(number, step)
     compiler.check_outputs()
@@ -93,18 +103,22 @@ def compile_pipeline(
         z_spacing_um=z_spacing_um,
         on_unreadable=on_unreadable,
         on_missing=on_missing,
-        zarr=dict(zarr or {}),
+        zarr={**(zarr or {}), "chunk_strategy": "field" if layout == "tiff" else layout},
+        tiff=dict(tiff or {}),
     )
 
 
 class _Compiler:
     """Takes steps one by one and collects their mistakes."""
 
-    def __init__(self, channels: dict[int, str], sources: dict[int, SourceLayers], pixel_size_um: float | None) -> None:
+    def __init__(
+        self, channels: dict[int, str], sources: dict[int, SourceLayers], pixel_size_um: float | None, layout: str
+    ) -> None:
         self.mistakes: list[str] = []
         self._channels = channels
         self._sources = sources
         self._pixel_size_um = pixel_size_um
+        self._layout = layout
         self._done: list[CompiledStep] = []
         # step → channel → projection that its planes are of
         self._planes: dict[str, dict[int, Projection]] = {START: {n: s.projection for n, s in sources.items()}}
@@ -131,7 +145,9 @@ class _Compiler:
         before = self._planes.get(source.name if source else START, {})
         made = Projection(info.projection) if info and info.projection else None
         self._planes[step.name] = {number: made or before.get(number, Projection.NONE) for number in channels}
-        for target in step.materialize:
+        kind = info.returns if info else ImageKind.INTENSITY
+        targets = self._targets(step, kind)
+        for target in targets:
             if target not in MATERIALIZE_TARGETS:
                 self._mistake(f"materialize: {target!r} is unknown; expected {' or '.join(MATERIALIZE_TARGETS)}")
         self._done.append(
@@ -145,9 +161,9 @@ class _Compiler:
                 channels=channels,
                 stack=step.stack,
                 memory_type=str(info.function.input_memory_type) if info else "numpy",  # type: ignore[attr-defined]
-                kind=info.returns if info else ImageKind.INTENSITY,
+                kind=kind,
                 projection=made or Projection.NONE,
-                materialize=step.materialize,
+                materialize=targets,
                 last_use=number,
                 function=info.function if info else None,
             )
@@ -184,6 +200,16 @@ class _Compiler:
                 for (name, number), p in stored.items()
             )
             self.mistakes.append(f"plate.zarr holds z planes or one projection, not both ({kinds}); project first")
+
+    def _targets(self, step: FunctionStep, kind: ImageKind) -> tuple[str, ...]:
+        """Return the formats that a step's images are written in."""
+        if isinstance(step.materialize, bool):
+            targets: tuple[str, ...] = (("tiff",) if self._layout == "tiff" else ("zarr",)) if step.materialize else ()
+        else:
+            targets = step.materialize
+        if kind != ImageKind.INTENSITY and self._layout in ("well", "file"):
+            targets = tuple("tiff" if target == "zarr" else target for target in targets)
+        return tuple(dict.fromkeys(targets))
 
     def with_last_use(self) -> tuple[CompiledStep, ...]:
         """Return the steps, each knowing the last one that reads it."""

@@ -56,6 +56,8 @@ class CompiledStep:
         What the pixels of its result are.
     projection:
         Projection along z that the step makes, ``Projection.NONE`` if it makes none.
+    materialize:
+        Formats that its images are written in: ``"zarr"``, ``"tiff"``.
     last_use:
         Number of the last step that reads its result.
     """
@@ -105,8 +107,8 @@ class Plan:
         Channel number → name.
     pixel_size_um, z_spacing_um:
         Calibration of the plate, ``None`` where unknown.
-    zarr:
-        Settings of the Zarr store.
+    zarr, tiff:
+        Settings of the Zarr store and of TIFF files.
     on_unreadable, on_missing:
         What happens to a field with a plane that cannot be read, or that is not there.
     """
@@ -119,6 +121,7 @@ class Plan:
     on_unreadable: str = "fail"
     on_missing: str = "use_present"
     zarr: Mapping[str, Any] = field(default_factory=dict)
+    tiff: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def start_channels(self) -> tuple[int, ...]:

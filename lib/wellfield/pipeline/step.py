@@ -42,7 +42,8 @@ class FunctionStep:
     memory_type:
         Array library to run on; ``None`` for the function's own.
     materialize:
-        Where the resulting images are written: ``"zarr"``, ``"tiff"``.
+        Whether the resulting images are written, in the layout of the configuration; a list names the formats instead:
+        ``"zarr"``, ``"tiff"``.
     **params:
         Arguments of the function.
     """
@@ -57,7 +58,7 @@ class FunctionStep:
         channels: Sequence[int | str] | None = None,
         stack: StackAxis | str = StackAxis.Z,
         memory_type: str | None = None,
-        materialize: Sequence[str] = (),
+        materialize: bool | Sequence[str] = False,
         **params: Any,
     ) -> None:
         self.func = func
@@ -67,7 +68,7 @@ class FunctionStep:
         self.channels = None if channels is None else list(channels)
         self.stack = StackAxis(stack)
         self.memory_type = memory_type
-        self.materialize = tuple(materialize)
+        self.materialize = materialize if isinstance(materialize, bool) else tuple(materialize)
         self.params = dict(params)
 
     @classmethod

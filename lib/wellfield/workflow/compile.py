@@ -32,5 +32,7 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
         z_spacing_um=info.z_spacing_um,
         on_unreadable=checked.on_unreadable,
         on_missing=checked.on_missing,
+        layout=checked.storage.layout,
         zarr=checked.storage.zarr.model_dump(),
+        tiff=checked.storage.tiff.model_dump(),
     )

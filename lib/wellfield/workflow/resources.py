@@ -24,6 +24,16 @@ def memory_mb(info: PlateInfo, well: str, fields: int, *, margin_mb: int, attemp
     return math.ceil((margin_mb + STACK_COPIES * stack_megabytes(info, well, fields)) * attempt)
 
 
+def storing_mb(info: PlateInfo, well: str, *, layout: str, ngff_version: str) -> int:
+    """Return the memory in MB that writing a well takes beside its images, up to incompressible pixels.
+
+    The layout ``well`` compresses a whole well before it is stored, on Zarr v2 from a copy in one chunk; the others go
+    plane by plane or field by field.
+    """
+    copies = 0 if layout != "well" else 1 if ngff_version == "0.5" else 3
+    return math.ceil(copies * stack_megabytes(info, well, 1))
+
+
 def runtime_minutes(info: PlateInfo, well: str, *, attempt: int = 1) -> int:
     """Return the time limit of a well job in minutes: start-up and 2 s per megapixel read."""
     rows, columns = info.shape or (2048, 2048)

@@ -61,21 +61,23 @@ def _check_store(folder: Path) -> list[str]:
 
     try:
         plate = zarr.open_group(folder / STORE_NAME, mode="r")
-        listing: Any = plate.attrs["ome"]
-        wells = [well["path"] for well in listing["plate"]["wells"]]
-        return [f"{STORE_NAME}/{path}: well without field" for path in wells if not _fields(plate, path)]
+        wells = [well["path"] for well in _ngff(plate)["plate"]["wells"]]
+        return [f"{STORE_NAME}/{path}: well without image" for path in wells if not _images(plate, path)]
     except (KeyError, ValueError, OSError) as error:
         return [f"{STORE_NAME}: cannot be opened as an OME-Zarr plate: {error!r}"]
 
 
-def _fields(plate: Any, well: str) -> list[str]:
-    images: Any = plate[well].attrs["ome"]
-    fields = [image["path"] for image in images["well"]["images"]]
-    for field in fields:
-        multiscales: Any = plate[f"{well}/{field}"].attrs["ome"]
-        for dataset in multiscales["multiscales"][0]["datasets"]:
-            plate[f"{well}/{field}/{dataset['path']}"]
-    return fields
+def _images(plate: Any, well: str) -> list[str]:
+    images = [image["path"] for image in _ngff(plate[well])["well"]["images"]]
+    for image in images:
+        for dataset in _ngff(plate[f"{well}/{image}"])["multiscales"][0]["datasets"]:
+            plate[f"{well}/{image}/{dataset['path']}"]
+    return images
+
+
+def _ngff(group: Any) -> Any:
+    """Return the OME-Zarr metadata of a group: below ``ome`` since version 0.5, at the top before."""
+    return group.attrs.get("ome", group.attrs)
 
 
 def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> list[str]:

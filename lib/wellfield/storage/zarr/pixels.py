@@ -141,18 +141,21 @@ class Writing:
         self._futures = futures
 
     def finish(self) -> None:
-        """Wait until they are stored.
+        """Wait until nothing of them is being written any more.
 
         Raises
         ------
         OSError
-            The file system refuses; the message is that of the system.
+            The file system refused; the message is that of the system.
         """
-        try:
-            for future in self._futures:
+        failed = None
+        for future in self._futures:
+            try:
                 future.result()
-        except ValueError as error:  # by which TensorStore reports what the file system said
-            raise _os_error(error) from error
+            except ValueError as error:  # by which TensorStore reports what the file system said
+                failed = failed or error
+        if failed is not None:
+            raise _os_error(failed) from failed
 
 
 def open_array(folder: Path, zarr_format: int, *, write: bool = False) -> tensorstore.TensorStore:
