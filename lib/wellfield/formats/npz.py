@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,7 +63,7 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compre
     # Not np.savez, which takes some names for its own arguments.
     with (
         atomic_path(path) as part,
-        fitting(path, ".npz cannot hold these names or arrays", ValueError),
+        fitting(path, ".npz cannot hold these names or arrays", ValueError, struct.error),
         zipfile.ZipFile(part, "w") as archive,
     ):
         for key, array in values.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ValidationError
-from wellfield.formats.tiff import read_pixel_size, read_tiff
+from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.materialization.manifest import file_entry, folder_entry, read_manifest
 from wellfield.materialization.well import STORE_NAME
 
@@ -122,7 +122,7 @@ def _compare(one: Path, two: Path, name: str) -> list[str]:
 
         return [] if pd.read_parquet(one).equals(pd.read_parquet(two)) else [f"{name}: the tables differ"]
     if one.suffix in (".tif", ".tiff"):
-        same = _equal(read_tiff(one), read_tiff(two)) and read_pixel_size(one) == read_pixel_size(two)
+        same = _equal(read_tiff(one), read_tiff(two)) and read_calibration(one) == read_calibration(two)
         return [] if same else [f"{name}: pixels or calibration differ"]
     return [] if one.read_bytes() == two.read_bytes() else [f"{name}: the files differ"]
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from wellfield.errors import UnknownFormatError, UnreadableImageError
@@ -18,7 +19,7 @@ from wellfield.formats.png import read_png, write_png
 from wellfield.formats.tiff import read_pixel_size, read_tiff, write_tiff
 
 IMAGEJ = ("u1", "u2", "f4")
-OTHER = ("i1", "i2", "u4", "i4", "u8", "i8", "f2", "f8")
+OTHER = ("?", "i1", "i2", "u4", "i4", "u8", "i8", "f2", "f8", "c8", "c16")
 
 
 def values(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
@@ -49,17 +50,13 @@ def test_a_stack_of_one_plane_comes_back_as_a_plane(tmp_path: Path, dtype: str) 
     assert read_tiff(tmp_path / "a.tif").shape == (5, 7)
 
 
-def test_masks_are_written_as_zero_and_one(tmp_path: Path) -> None:
-    write_tiff(tmp_path / "a.tif", np.eye(4, dtype=bool))
-    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), np.eye(4, dtype="u1"), strict=True)
-
-
 def test_extreme_values_are_not_rescaled(tmp_path: Path) -> None:
     for array in (np.array([[0, 1, 65535]], "u2"), np.array([[-1e30, np.inf, np.nan]], "f4")):
         write_tiff(tmp_path / "a.tif", array)
         np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), array, strict=True)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 100))
 @pytest.mark.parametrize("dtype", ["u2", "i4"])
 def test_the_pixel_size_comes_back(tmp_path_factory: pytest.TempPathFactory, dtype: str, size: float) -> None:
@@ -212,6 +209,31 @@ def test_an_archive_is_no_array(tmp_path: Path) -> None:
         read_npy(tmp_path / "b.npy")
 
 
+@settings(deadline=None)
+@given(
+    hnp.arrays(
+        st.sampled_from(["?", "i1", ">u2", "i8", "f2", "f4", ">f8", "c16", "U3", "M8[s]"]).map(np.dtype),
+        hnp.array_shapes(min_dims=0, min_side=0),
+    )
+)
+@pytest.mark.parametrize("mmap", [True, False])
+def test_any_array_round_trips(
+    tmp_path_factory: pytest.TempPathFactory, mmap: bool, array: np.ndarray[Any, Any]
+) -> None:
+    path = tmp_path_factory.mktemp("npy") / "a.npy"
+    write_npy(path, array)
+    np.testing.assert_array_equal(read_npy(path, mmap=mmap), array, strict=True)
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_header_that_promises_more_than_the_file_has_takes_no_memory(tmp_path: Path, mmap: bool) -> None:
+    write_npy(tmp_path / "a.npy", np.zeros(1_000))
+    content = (tmp_path / "a.npy").read_bytes().replace(b"(1000,), }         ", b"(10000000000000,), }")
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(UnreadableImageError, match=r"a\.npy is no readable"):
+        read_npy(tmp_path / "a.npy", mmap=mmap)
+
+
 # --- PNG ----------------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +242,27 @@ def test_png_keeps_pixels_and_dtype(tmp_path: Path, dtype: str, shape: tuple[int
     array = values(shape, dtype) * (500 if dtype == "u2" else 1)
     write_png(tmp_path / "a.png", array)
     np.testing.assert_array_equal(read_png(tmp_path / "a.png"), array, strict=True)
+
+
+PNG_SHAPES = hnp.array_shapes(min_dims=2, max_dims=2)
+
+
+@settings(deadline=None)
+@given(
+    hnp.arrays(np.uint8, PNG_SHAPES)
+    | hnp.arrays(st.sampled_from([np.dtype("<u2"), np.dtype(">u2")]), PNG_SHAPES)
+    | hnp.arrays(np.uint8, PNG_SHAPES.map(lambda shape: (*shape, 3)))
+)
+def test_any_png_round_trips(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray[Any, Any]) -> None:
+    path = tmp_path_factory.mktemp("png") / "a.png"
+    write_png(path, array)
+    expected = array.astype(array.dtype.newbyteorder("="))
+    np.testing.assert_array_equal(read_png(path), expected, strict=True)
+
+
+def test_a_png_without_pixels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownFormatError, match=r"a\.png"):
+        write_png(tmp_path / "a.png", np.zeros((0, 4), "u1"))
 
 
 @pytest.mark.parametrize("dtype", ["f8", "u4", "c8"])

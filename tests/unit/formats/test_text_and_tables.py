@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wellfield import formats
 from wellfield.errors import MetadataError, UnknownFormatError
-from wellfield.formats.json import read_json, write_json
+from wellfield.formats.json import json_value, read_json, write_json
 from wellfield.formats.table import read_csv, read_parquet, to_table, write_csv, write_parquet
 from wellfield.formats.text import read_text, write_text
 
@@ -55,6 +55,7 @@ def test_a_table_without_columns_is_a_valid_file(tmp_path: Path, suffix: str) ->
 
 
 @both
+@settings(deadline=None)
 @given(
     data=st.dictionaries(
         st.sampled_from("abc"), st.lists(st.floats(allow_nan=False), min_size=3, max_size=3), min_size=1
@@ -67,6 +68,30 @@ def test_floats_come_back_exactly(
     path = tmp_path_factory.mktemp("table") / "t"
     write(path, data)
     assert read(path).to_pydict() == data
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+COLUMNS = {
+    "text": TEXT.map(lambda text: f"x{text}"),  # CSV takes what looks like a number for one
+    "whole": st.integers(-(2**63), 2**63 - 1),
+    "float": st.floats(allow_nan=False),
+    "truth": st.booleans(),
+}
+
+
+@both
+@settings(deadline=None)
+@given(data=st.data(), names=st.lists(TEXT.map(lambda text: f"n{text}"), unique=True, min_size=1, max_size=4))
+def test_tables_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, data: st.DataObject, names: list[str]
+) -> None:
+    write, read = PAIRS[suffix]
+    rows = data.draw(st.integers(1, 5))
+    kinds = st.sampled_from(list(COLUMNS.values()))
+    columns = {name: data.draw(st.lists(data.draw(kinds), min_size=rows, max_size=rows)) for name in names}
+    path = tmp_path_factory.mktemp("table") / "t"
+    write(path, columns)
+    assert read(path).to_pydict() == columns
 
 
 def test_rows_dataclasses_frames_and_arrow_become_the_same_table() -> None:
@@ -165,12 +190,13 @@ json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
 )
 
 
+@settings(deadline=None)
 @given(json_values.filter(lambda value: not isinstance(value, str)))
 def test_json_round_trips(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"
@@ -195,6 +221,51 @@ def test_what_is_no_json_is_refused_and_leaves_the_old_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (math.nan, "the value"),
+        ({"a": [1.5, {"µ": -math.inf}]}, r"the value\['a'\]\[1\]\['µ'\]"),
+        ({"a": np.array([[1, math.inf]])}, r"the value\['a'\]\[0\]\[1\]"),
+        ((1, np.float32("nan")), r"the value\[1\]"),
+    ],
+    ids=str,
+)
+def test_nan_is_refused_with_its_place(tmp_path: Path, data: Any, place: str) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(UnknownFormatError, match=rf"a\.json: {place} is NaN or infinite, .* give None"):
+        write_json(path, data)
+    with pytest.raises(UnknownFormatError, match=rf"^{place} is NaN or infinite"):
+        json_value(data)
+    assert read_json(path) == {"a": 1}
+
+
+def test_nan_of_other_programs_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": NaN}')
+    assert math.isnan(read_json(tmp_path / "a.json")["a"])
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".json"])
+def test_text_that_utf8_cannot_hold_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(UnknownFormatError, match=rf"a\{suffix}: the text cannot be written in UTF-8"):
+        formats.writer(path)(path, "\ud800")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_with_text_that_utf8_cannot_hold_or_a_number_beyond_64_bits_is_refused() -> None:
+    for value in ("\ud800", 2**70):
+        with pytest.raises(UnknownFormatError):
+            to_table({"a": [value]})
+
+
+def test_a_folder_of_parquet_files_is_no_table(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet" / "b.parquet", {"a": [1]})
+    with pytest.raises(UnknownFormatError, match=r"a\.parquet is a folder"):
+        read_parquet(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"{", b'{"a": 1', b"\xff\xfe", b"[" * 100_000, b"1" * 5_000, b"{'a': 1}", b'{"a": 1}{}'],
     ids=["empty", "brace", "cut", "bytes", "deep", "digits", "quotes", "two"],
@@ -212,13 +283,23 @@ def test_corrupt_json_is_an_error_naming_the_file_and_stays(tmp_path: Path, cont
 
 @pytest.mark.parametrize(
     ("name", "suffix"),
-    [("a.TIF", ".tif"), ("a.ome.tiff", ".tiff"), ("a.b.csv", ".csv"), ("a", ""), ("a.pkl", ""), ("x.tif/a.md", "")],
+    [
+        ("a.TIF", ".tif"),
+        ("a.ome.tiff", ".ome.tiff"),
+        ("a.OME.tif", ".ome.tif"),
+        ("a.roi.zip", ".roi.zip"),
+        ("a.b.csv", ".csv"),
+        ("a", ""),
+        ("a.pkl", ""),
+        ("a.zip", ""),
+        ("x.tif/a.md", ""),
+    ],
 )
 def test_the_suffix_decides_the_format(name: str, suffix: str) -> None:
     assert formats.format_suffix(name) == suffix
 
 
-@pytest.mark.parametrize("name", ["a", "a.pkl", "a.pickle", "a.tif.gz"])
+@pytest.mark.parametrize("name", ["a", "a.pkl", "a.pickle", "a.tif.gz", "a.zip", "roi.zip"])
 def test_an_unknown_suffix_is_an_error_listing_the_known(name: str) -> None:
     for find in (formats.reader, formats.writer):
         with pytest.raises(UnknownFormatError, match=r"unknown suffix; expected one of \.tif"):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from wellfield.errors import StorageError
+from wellfield.formats import atomic
 from wellfield.formats.atomic import is_part
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr import reader
@@ -263,3 +264,24 @@ def test_processes_that_write_different_wells_of_a_plate_at_once_lose_nothing(tm
         assert len(files) == 2 * len(wells)
         assert all((plane == rounds).all() for plane in backend.load_batch(files))
         assert not [path for path in store.rglob("*") if is_part(path.name) or "lock" in path.name]
+
+
+def test_a_reader_that_heals_between_the_two_renames_of_a_living_writer_stops_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "plate.zarr"
+    save_version(store, 1)
+    monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
+    original, read = Path.rename, []
+
+    def interrupted(self: Path, target: Path) -> Path:
+        result = original(self, target)
+        if self.name == "01" and len(read) < 2:  # the old well is away, the new one not there yet
+            read.append(version_of(store))
+        return result
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    save_version(store, 2)
+    assert read == [1, 1]
+    assert version_of(store) == 2
+    assert [path.name for path in (store / "A").iterdir()] == ["01"]

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import roifile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from roifile import ImagejRoi
+
+from tests.unit.formats.samples import roi, same
+from wellfield.errors import UnknownFormatError, UnreadableImageError
+from wellfield.formats.npz import read_npz, write_npz
+from wellfield.formats.roi import read_rois, write_rois
+
+# --- NPZ ----------------------------------------------------------------------------------------------------------
+
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+arrays = hnp.arrays(
+    st.sampled_from(["?", "u1", "u2", ">u2", "i8", "f2", "f4", ">f8", "c8", "U3", "M8[s]"]).map(np.dtype),
+    hnp.array_shapes(min_dims=0, min_side=0),
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(names, arrays), st.sampled_from([None, "zlib"]))
+def test_arrays_come_back_with_names_order_and_types(
+    tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], compression: str | None
+) -> None:
+    path = tmp_path_factory.mktemp("npz") / "a.npz"
+    write_npz(path, data, compression=compression)
+    found = read_npz(path)
+    assert list(found) == list(data)
+    for name, array in data.items():
+        np.testing.assert_array_equal(found[name], array, strict=True)
+
+
+@pytest.mark.parametrize("name", ["file", "args", "kwds", "allow_pickle", "a.npy", "a/b", "arr_0", "ü名", " ", "../x"])
+def test_numpy_reads_arrays_of_any_name(tmp_path: Path, name: str) -> None:
+    write_npz(tmp_path / "a.npz", {name: np.arange(3), "z": np.eye(2, order="F")})
+    with np.load(tmp_path / "a.npz") as found:
+        assert found.files == [name, "z"]
+        np.testing.assert_array_equal(found[name], np.arange(3))
+    assert list(read_npz(tmp_path / "a.npz")) == [name, "z"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_archives_of_numpy_are_read(tmp_path: Path, save: Any) -> None:
+    field = np.array([(1, 2.0)], [("größe名", "i4"), ("x", "f8")])
+    with pytest.warns(UserWarning, match="Stored array in format 3"):
+        save(tmp_path / "a.npz", np.arange(3), b=np.asfortranarray(np.eye(3)[:, :2]), c=field)
+    found = read_npz(tmp_path / "a.npz")
+    assert list(found) == ["b", "c", "arr_0"]
+    assert same(found["c"], field) and same(found["b"], np.eye(3)[:, :2]) and same(found["arr_0"], np.arange(3))
+
+
+def test_zlib_makes_it_smaller_and_equal_arrays_make_equal_files(tmp_path: Path) -> None:
+    for name, compression in (("a", None), ("b", "zlib"), ("c", "zlib")):
+        write_npz(tmp_path / name, {"a": np.zeros(10_000)}, compression=compression)
+    assert (tmp_path / "b").stat().st_size < 1_000
+    assert (tmp_path / "a").stat().st_size > 80_000
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (np.zeros(3), "takes a dictionary of arrays by name, not a ndarray"),
+        ([np.zeros(3)], "not a list"),
+        ({1: np.zeros(3)}, "1 is no name"),
+        ({"": np.zeros(3)}, "'' is no name"),
+        ({"a\0b": np.zeros(3)}, "is no name"),
+        ({"a" * 70_000: np.zeros(3)}, r"cannot hold these names"),
+        ({"\ud800": np.zeros(3)}, r"cannot hold these names"),
+        ({"a": object()}, "'a' is an array of Python objects"),
+        ({"a": np.zeros(3, [("x", "O")])}, "'a' is an array of Python objects"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else type(value).__name__,
+)
+def test_what_npz_cannot_hold_is_refused(tmp_path: Path, data: Any, reason: str) -> None:
+    with pytest.raises(UnknownFormatError, match=rf"a\.npz.*{reason}"):
+        write_npz(tmp_path / "a.npz", data)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_compression_is_an_error_naming_the_known(tmp_path: Path) -> None:
+    with pytest.raises(
+        UnknownFormatError, match=r"a\.npz: unknown compression 'zstd'; expected one of \(None, 'zlib'\)"
+    ):
+        write_npz(tmp_path / "a.npz", {}, compression="zstd")
+
+
+def archive(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+class Boom:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("a pickle was loaded",))
+
+
+def test_pickles_in_an_archive_are_not_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", a=np.array([Boom()], object))
+    with pytest.raises(UnreadableImageError, match=r"a\.npz"):
+        read_npz(tmp_path / "a.npz")
+    for name in ("a.npy", "a.pkl", "a"):
+        archive(tmp_path / "b.npz", {name: pickle.dumps(Boom())})
+        with pytest.raises(UnreadableImageError, match=r"b\.npz"):
+            read_npz(tmp_path / "b.npz")
+
+
+def npy(shape: str, content: bytes) -> bytes:
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+
+
+@pytest.mark.parametrize("shape", [(3,), (10**15,), (2**40, 2**40), (-1,)], ids=str)
+def test_a_header_that_promises_more_than_there_is_is_an_error(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    archive(tmp_path / "a.npz", {"a.npy": npy(str(shape), bytes(16))})
+    with pytest.raises(UnreadableImageError, match=r"a\.npz is no readable \.npz archive"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_a_member_longer_than_its_array_and_a_changed_value_are_errors(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.npz", {"a.npy": npy("(2,)", bytes(17))})
+    with pytest.raises(UnreadableImageError, match=r"'a\.npy' in it is longer"):
+        read_npz(path)
+    write_npz(path, {"a": np.full(10, 7, "u1")})
+    path.write_bytes(path.read_bytes().replace(b"\7\7\7", b"\7\x08\7"))
+    with pytest.raises(UnreadableImageError, match="CRC"):
+        read_npz(path)
+
+
+# --- ROI ----------------------------------------------------------------------------------------------------------
+
+
+def members(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as file:
+        assert file.testzip() is None
+        return file.namelist()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])),
+            st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 30_000)), min_size=3, max_size=9),
+            st.booleans(),
+        )
+    )
+)
+def test_regions_come_back_in_order_with_names_and_points(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    path = tmp_path_factory.mktemp("roi") / "a.roi.zip"
+    rois = []
+    for name, points, subpixel in data:
+        rois.append(ImagejRoi.frompoints(np.array(points, "f4") + 0.25 if subpixel else points))
+        rois[-1].name = name
+    write_rois(path, rois)
+    found = read_rois(path)
+    assert len(found) == len(rois) == len(set(members(path)))
+    for one, other in zip(found, rois, strict=True):
+        assert one.name == (other.name or one.name) != ""
+        one.name = other.name
+        assert one == other
+        np.testing.assert_array_equal(one.coordinates(), other.coordinates())
+
+
+def test_equal_names_are_told_apart_in_the_archive_and_kept_in_the_regions(tmp_path: Path) -> None:
+    rois = [roi("cell"), roi("cell", 10), roi("cell-1", 20), roi("a/../b", 30), roi("c.roi", 40), roi("ü", 50)]
+    write_rois(tmp_path / "a.roi.zip", rois)
+    expected = ["cell.roi", "cell-1.roi", "cell-1-1.roi", "a_.._b.roi", "c.roi", "ü.roi"]
+    assert members(tmp_path / "a.roi.zip") == expected
+    found = read_rois(tmp_path / "a.roi.zip")
+    assert found == rois
+    assert [one.name for one in found] == [one.name for one in rois]
+
+
+def test_roifile_reads_the_archive(tmp_path: Path) -> None:
+    write_rois(tmp_path / "a.roi.zip", [roi("a"), roi("b", 10)])
+    assert roifile.roiread(tmp_path / "a.roi.zip") == [roi("a"), roi("b", 10)]
+
+
+def test_a_region_without_a_name_gets_that_of_its_member(tmp_path: Path) -> None:
+    archive(tmp_path / "a.roi.zip", {"0012-0034.ROI": roi("").tobytes(), "__MACOSX/._x.roi": b"", "readme.txt": b"x"})
+    (found,) = read_rois(tmp_path / "a.roi.zip")
+    assert found.name == "0012-0034"
+
+
+def test_no_region_is_a_valid_empty_archive(tmp_path: Path) -> None:
+    write_rois(tmp_path / "a.roi.zip", [])
+    assert (members(tmp_path / "a.roi.zip"), read_rois(tmp_path / "a.roi.zip")) == ([], [])
+
+
+def test_writing_again_leaves_no_region_of_before_and_equal_regions_make_equal_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.roi.zip"
+    write_rois(path, [roi("b")])
+    once = path.read_bytes()
+    write_rois(path, [roi("a"), roi("c", 10)])
+    write_rois(path, (roi("b"),))
+    assert (members(path), path.read_bytes()) == (["b.roi"], once)
+
+
+def far() -> ImagejRoi:
+    return ImagejRoi.frompoints([[0, 0], [70_000, 0], [70_000, 70_000]], name="far")
+
+
+def shapeless() -> ImagejRoi:
+    one = roi("shapeless")
+    one.n_coordinates = 5
+    return one
+
+
+@pytest.mark.parametrize(
+    ("rois", "reason"),
+    [
+        (None, "takes a list of roifile.ImagejRoi, not a NoneType"),
+        (roi("a"), "takes a list of roifile.ImagejRoi, not a ImagejRoi"),
+        (np.zeros((4, 4), "u2"), "not a ndarray"),
+        ("text", "item 0 is a str"),
+        ([roi("a"), np.zeros((3, 2))], "item 1 is a ndarray"),
+        ([roi("a"), far()], r"region 1 \('far'\) would change when stored"),
+        ([shapeless()], r"region 0 \('shapeless'\) cannot be stored"),
+        ([roi("smile \U0001f600")], r"region 0 \('smile .*'\) (would change when|cannot be) stored"),
+        ([roi("\ud800")], "region 0 .* cannot be stored"),
+    ],
+    ids=lambda value: "",
+)
+def test_what_is_no_region_or_would_change_is_refused(tmp_path: Path, rois: Any, reason: str) -> None:
+    with pytest.raises(UnknownFormatError, match=rf"a\.roi\.zip: .*{reason}"):
+        write_rois(tmp_path / "a.roi.zip", rois)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_region_is_an_error_naming_file_and_member(tmp_path: Path) -> None:
+    content = roi("a").tobytes()
+    for size in (0, 3, 30, 60):
+        archive(tmp_path / "a.roi.zip", {"whole.roi": content, "broken.roi": content[:size]})
+        with pytest.raises(UnreadableImageError, match=r"a\.roi\.zip is no readable .*'broken\.roi' in it"):
+            read_rois(tmp_path / "a.roi.zip")

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from wellfield.errors import StorageError, UnknownFormatError, UnreadableImageError
+from wellfield.formats import tiff
+from wellfield.formats.tiff import Calibration, read_calibration, read_pixel_size, read_tiff, write_tiff
+
+IMAGEJ = ("u1", "u2", "f4")
+OME = ("?", "i1", "i2", "i4", "u4", "f8", "c8", "c16", *IMAGEJ)
+PLAIN = ("i8", "u8", "f2", *OME)
+AXES = ("YX", "ZYX", "CYX", "TYX", "CZYX", "ZCYX", "TZYX", "TCYX", "TCZYX", "ZTCYX")
+CODECS = (None, "zlib", "zstd", "lzw")
+
+
+def values(shape: tuple[int, ...], dtype: str = "u2") -> np.ndarray[Any, Any]:
+    return (np.arange(np.prod(shape)).reshape(shape) % 120).astype(dtype)
+
+
+def in_house_order(array: np.ndarray[Any, Any], axes: str) -> tuple[np.ndarray[Any, Any], str]:
+    """Return what a reader gives for an array: axes in the order TCZYX, those of length one left out."""
+    ordered = array.transpose([axes.index(axis) for axis in "TCZYX" if axis in axes])
+    names = [axis for axis in "TCZYX" if axis in axes]
+    kept = [(n, length) for n, length in zip(names, ordered.shape, strict=True) if n in "YX" or length > 1]
+    return ordered.reshape([length for _, length in kept]), "".join(n for n, _ in kept)
+
+
+# --- round trips --------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def images(draw: st.DrawFn, dtypes: tuple[str, ...]) -> tuple[np.ndarray[Any, Any], str]:
+    axes = draw(st.sampled_from(AXES))
+    shape = draw(st.tuples(*[st.integers(1, 4)] * len(axes)))
+    order = draw(st.sampled_from("<>"))
+    return draw(hnp.arrays(np.dtype(draw(st.sampled_from(dtypes))).newbyteorder(order), shape)), axes
+
+
+@settings(deadline=None)
+@given(images(PLAIN), st.sampled_from(CODECS), st.tuples(st.sampled_from([None, 0.325]), st.sampled_from([None, 2.0])))
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+def test_pixels_dtype_axes_and_calibration_come_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    image: tuple[np.ndarray[Any, Any], str],
+    compression: str | None,
+    lengths: tuple[float | None, float | None],
+) -> None:
+    (array, axes), (size, spacing), path = image, lengths, tmp_path_factory.mktemp("tiff") / name
+    ome = name == "a.ome.tif"
+    if ome and array.dtype.str[1:] in ("i8", "u8", "f2"):
+        array = array.astype("f8")
+    write_tiff(path, array, axes=axes, pixel_size_um=size, z_spacing_um=spacing, compression=compression)
+    expected, kept = in_house_order(array, axes)
+    found = read_tiff(path)
+    np.testing.assert_array_equal(found, expected)
+    assert (found.shape, found.dtype) == (expected.shape, array.dtype.newbyteorder("="))
+    calibration = read_calibration(path)
+    assert calibration.pixel_size_um == (None if size is None else pytest.approx(size, rel=1e-6))
+    assert (calibration.z_spacing_um, calibration.axes) == (spacing, kept)
+    assert read_pixel_size(path) == calibration.pixel_size_um
+
+
+@pytest.mark.parametrize("dtype", IMAGEJ)
+@pytest.mark.parametrize("shape", [(2, 5, 1), (1, 5, 1), (3, 1, 1), (2, 1, 3), (2, 3, 4)], ids=str)
+def test_stacks_of_narrow_planes_keep_their_shape(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    write_tiff(tmp_path / "a.tif", values(shape, dtype), pixel_size_um=0.5)
+    expected, axes = in_house_order(values(shape, dtype), "ZYX")
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), expected, strict=True)
+    assert read_calibration(tmp_path / "a.tif") == Calibration(0.5, None, axes)
+
+
+@pytest.mark.parametrize("dtype", ["?", "u4", "i4"])
+@pytest.mark.parametrize("compression", CODECS)
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+def test_labels_and_masks_keep_every_value(tmp_path: Path, name: str, compression: str | None, dtype: str) -> None:
+    labels = np.array([[0, 1, 65_536], [70_000, 2**31 - 1, 3]]).astype(dtype)
+    write_tiff(tmp_path / name, labels, compression=compression)
+    np.testing.assert_array_equal(read_tiff(tmp_path / name), labels, strict=True)
+
+
+def test_what_imagej_holds_opens_there_as_a_hyperstack_with_its_spacing(tmp_path: Path) -> None:
+    array = values((2, 3, 4, 5, 6))
+    write_tiff(tmp_path / "a.tif", array, axes="tczyx", pixel_size_um=0.5, z_spacing_um=1.5)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        metadata = file.imagej_metadata or {}
+        assert {k: metadata[k] for k in ("frames", "slices", "channels", "spacing", "unit", "hyperstack")} == {
+            "frames": 2, "slices": 4, "channels": 3, "spacing": 1.5, "unit": "um", "hyperstack": True
+        }  # fmt: skip
+        np.testing.assert_array_equal(file.asarray(), array.transpose(0, 2, 1, 3, 4))
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".OME.TIFF"])
+def test_an_ome_suffix_gives_ome_tiff_with_units_and_channel_names(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    names = ("DAPI", 'µ <&> "x"')
+    write_tiff(path, values((2, 3, 4, 5)), axes="CZYX", pixel_size_um=0.65, z_spacing_um=2, channel_names=names)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome and not file.is_imagej
+        pixels = tifffile.xml2dict(file.ome_metadata or "")["OME"]["Image"]["Pixels"]
+        assert file.series[0].axes == "CZYX"
+    for axis, size in (("X", 0.65), ("Y", 0.65), ("Z", 2)):
+        assert (pixels[f"PhysicalSize{axis}"], pixels[f"PhysicalSize{axis}Unit"]) == (size, "µm")
+    assert read_calibration(path) == Calibration(0.65, 2.0, "CZYX", names)
+
+
+def test_the_form_can_be_chosen_whatever_the_suffix(tmp_path: Path) -> None:
+    for ome in (True, False):
+        write_tiff(tmp_path / "a.ome.tif", values((4, 5)), ome=ome)
+        write_tiff(tmp_path / "a.tif", values((4, 5)), ome=ome)
+        for name in ("a.tif", "a.ome.tif"):
+            with tifffile.TiffFile(tmp_path / name) as file:
+                assert (file.is_ome, file.is_imagej) == (ome, not ome)
+
+
+@pytest.mark.parametrize("compression", CODECS[1:])
+def test_compressed_files_are_smaller_and_say_how(tmp_path: Path, compression: str) -> None:
+    array = np.cumsum(np.ones((64, 64)), axis=1).astype("u2")
+    write_tiff(tmp_path / "a.tif", array, compression=compression)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        page = file.pages.first
+        assert page.predictor == 2  # differences of neighbours
+        assert page.compression.name in {"zlib": "ADOBE_DEFLATE", "zstd": "ZSTD", "lzw": "LZW"}[compression]
+    assert (tmp_path / "a.tif").stat().st_size < array.nbytes / 4
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), array, strict=True)
+
+
+def test_what_is_too_large_for_imagej_is_written_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiff, "_CLASSIC_LIMIT", 30)
+    write_tiff(tmp_path / "a.tif", values((4, 5)), pixel_size_um=0.65)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert not file.is_imagej
+    assert read_calibration(tmp_path / "a.tif") == Calibration(pytest.approx(0.65), None, "YX")
+
+
+def test_a_spacing_alone_invents_no_pixel_size(tmp_path: Path) -> None:
+    for name in ("a.tif", "a.ome.tif"):
+        write_tiff(tmp_path / name, values((3, 4, 5)), z_spacing_um=2)
+        assert read_calibration(tmp_path / name) == Calibration(None, 2.0, "ZYX")
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"compression": "jpeg", "axes": "CZYX"}, "unknown compression 'jpeg'; expected one of"),
+        ({"compression": 8, "axes": "CZYX"}, "unknown compression 8"),
+        ({"pixel_size_um": 0, "axes": "CZYX"}, "0 is no size in µm"),
+        ({"pixel_size_um": float("nan"), "axes": "CZYX"}, "nan is no size in µm"),
+        ({"z_spacing_um": -1, "axes": "CZYX"}, "-1 is no size in µm"),
+        ({"pixel_size_um": 1e-9, "axes": "CZYX"}, "1e-09 is no size in µm"),
+        ({"axes": "YX"}, "axes 'YX' do not fit"),
+        ({"axes": "ZZYX"}, "axes 'ZZYX' do not fit"),
+        ({"axes": "CZXY"}, "axes 'CZXY' do not fit"),
+        ({"axes": "QZYX"}, "axes 'QZYX' do not fit"),
+        ({}, "axes are not known; name them"),
+        ({"axes": "CZYX", "channel_names": ["a", "b"]}, "only OME-TIFF holds names"),
+        ({"axes": "CZYX", "channel_names": ["a"], "ome": True}, "1 channel names for 2 channels"),
+        ({"axes": "CZYX", "channel_names": "ab", "ome": True}, "2 channel names for 2 channels"),
+        ({"axes": "CZYX", "channel_names": ["a", "\0"], "ome": True}, "characters that XML cannot hold"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit_are_errors_that_say_so(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnknownFormatError, match=r"a\.tif: TIFF cannot hold uint16 \[2, 3, 4, 5\]") as caught:
+        write_tiff(tmp_path / "a.tif", values((2, 3, 4, 5)), **options)
+    assert reason in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((0, 4)), np.zeros(4), np.zeros((4, 4), "M8[s]"), np.zeros((4, 4), "g"), np.zeros((4, 4), "U3")]
+)
+def test_what_is_no_image_is_refused(tmp_path: Path, array: np.ndarray[Any, Any]) -> None:
+    with pytest.raises(UnknownFormatError, match=r"a\.tif: TIFF cannot hold"):
+        write_tiff(tmp_path / "a.tif", array)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u8", "f2"])
+def test_types_that_ome_has_not_are_refused_by_name(tmp_path: Path, dtype: str) -> None:
+    with pytest.raises(UnknownFormatError, match=r"OME-TIFF has no type .*write it as \.tif"):
+        write_tiff(tmp_path / "a.ome.tif", values((4, 5), dtype))
+
+
+# --- files of others ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"), [("micron", 0.5), ("µm", 0.5), ("nm", 0.0005), ("mm", 500), ("pixel", None), ("inch", None)]
+)
+def test_units_of_imagej_are_understood_or_unknown(tmp_path: Path, unit: str, size: float | None) -> None:
+    unit = unit.replace("µ", "\\u00B5")
+    metadata = {"unit": unit, "spacing": 3.0, "axes": "ZYX"}
+    tifffile.imwrite(tmp_path / "a.tif", values((2, 4, 5)), imagej=True, resolution=(2, 2), metadata=metadata)
+    found = read_calibration(tmp_path / "a.tif")
+    assert found.pixel_size_um == (size and pytest.approx(size))
+    assert found.z_spacing_um == (size and pytest.approx(6 * size))
+
+
+@pytest.mark.parametrize(("unit", "size"), [("nm", 0.65), ("mm", 650_000.0), ("pixel", None)])
+def test_units_of_ome_are_understood_or_unknown(tmp_path: Path, unit: str, size: float | None) -> None:
+    metadata = {"axes": "YX", "PhysicalSizeX": 650.0, "PhysicalSizeXUnit": unit}
+    tifffile.imwrite(tmp_path / "a.ome.tif", values((4, 5)), ome=True, metadata=metadata)
+    assert read_calibration(tmp_path / "a.ome.tif").pixel_size_um == (size and pytest.approx(size))
+
+
+def test_resolutions_in_inches_are_no_calibration(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", values((4, 5)), resolution=(72, 72), resolutionunit="INCH")
+    assert read_pixel_size(tmp_path / "a.tif") is None
+
+
+def test_colour_comes_back_as_it_is(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", values((4, 5, 3), "u1"), photometric="rgb")
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), values((4, 5, 3), "u1"), strict=True)
+    assert read_calibration(tmp_path / "a.tif").axes == "YXS"
+
+
+def test_a_file_that_metadata_names_is_not_opened(tmp_path: Path) -> None:
+    """OME metadata can name other files, anywhere on the disk, as parts of the image."""
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    tifffile.imwrite(tmp_path / "secret.tif", np.full((4, 5), 99, "u2"))
+    text = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1">'
+        '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="5" SizeY="4" SizeZ="2"'
+        ' SizeC="1" SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData IFD="0" PlaneCount="1">'
+        '<UUID FileName="a.ome.tif">urn:uuid:1</UUID></TiffData><TiffData IFD="0" FirstZ="1" PlaneCount="1">'
+        '<UUID FileName="../secret.tif">urn:uuid:2</UUID></TiffData></Pixels></Image></OME>'
+    )
+    tifffile.imwrite(folder / "a.ome.tif", values((4, 5)), description=text, metadata=None)
+    with tifffile.TiffFile(folder / "a.ome.tif") as file:
+        assert file.is_ome and 99 in file.asarray()  # what must not happen
+    np.testing.assert_array_equal(read_tiff(folder / "a.ome.tif"), values((4, 5)), strict=True)
+
+
+def test_xml_entities_are_not_read(tmp_path: Path) -> None:
+    text = '<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a "x">]><OME><Image Name="&a;"/></OME>'
+    tifffile.imwrite(tmp_path / "a.ome.tif", values((4, 5)), description=text, metadata=None)
+    for read in (read_tiff, read_calibration):
+        with pytest.raises(UnreadableImageError, match=r"a\.ome\.tif .*XML entities"):
+            read(tmp_path / "a.ome.tif")
+
+
+# --- damage -------------------------------------------------------------------------------------------------------
+
+
+def patched(content: bytes, tag: str, value: int, item: int = 0) -> bytes:
+    """Return a TIFF of one page with another number in one of its tags."""
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        entry = file.pages.first.tags[tag]
+        width = {3: 2, 4: 4, 16: 8}[int(entry.dtype)]
+        place = entry.valueoffset + item * width
+        return (
+            content[:place]
+            + value.to_bytes(width, {"<": "little", ">": "big"}[file.byteorder])
+            + content[place + width :]
+        )
+
+
+@pytest.mark.parametrize("compression", CODECS)
+@pytest.mark.parametrize(("width", "height"), [(2**31, 64), (64, 2**31), (2**31, 2**31)])
+def test_absurd_sizes_are_refused_before_any_memory_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str | None, width: int, height: int
+) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((64, 64)), compression=compression, rowsperstrip=64, metadata=None)
+    content = patched(patched(buffer.getvalue(), "ImageWidth", width), "ImageLength", height)
+    (tmp_path / "a.tif").write_bytes(content)
+    monkeypatch.setattr(tifffile.TiffFile, "asarray", lambda *args, **kwargs: pytest.fail("pixels were read"))
+    with pytest.raises(UnreadableImageError, match=r"a\.tif .* its header promises \d+ bytes"):
+        read_tiff(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", CODECS[1:])
+@pytest.mark.parametrize("dtype", ["?", "u1", "u2", "f8"])
+def test_black_planes_that_compress_to_nearly_nothing_are_read(tmp_path: Path, compression: str, dtype: str) -> None:
+    array = np.zeros((3, 2048, 2048), dtype)
+    write_tiff(tmp_path / "a.tif", array, compression=compression)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), array, strict=True)
+    tifffile.imwrite(tmp_path / "b.tif", array[0], compression=compression, rowsperstrip=2048, metadata=None)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "b.tif"), array[0], strict=True)
+
+
+@pytest.mark.parametrize("compression", CODECS[1:])
+def test_a_strip_that_is_missing_or_short_is_no_black(tmp_path: Path, compression: str) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((64, 64)), compression=compression, rowsperstrip=16, metadata=None)
+    for count in (0, 1, 9):
+        (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "StripByteCounts", count, item=1))
+        with pytest.raises(UnreadableImageError, match=r"a\.tif is no readable TIFF"):
+            read_tiff(tmp_path / "a.tif")
+
+
+def test_a_plane_that_the_metadata_does_not_hold_is_no_black(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((2, 4, 5)), ome=True, metadata={"axes": "ZYX"})
+    content = buffer.getvalue()
+    (tmp_path / "a.ome.tif").write_bytes(content.replace(b'SizeZ="2"', b'SizeZ="3"'))
+    with pytest.raises(UnreadableImageError, match=r"a\.ome\.tif .*a part of its pixels is missing"):
+        read_tiff(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+@pytest.mark.parametrize("compression", CODECS)
+@settings(deadline=None)
+@given(position=st.integers(0, 3_000), value=st.integers(0, 255))
+def test_a_wrong_byte_never_takes_much_memory(
+    tmp_path_factory: pytest.TempPathFactory, compression: str | None, name: str, position: int, value: int
+) -> None:
+    path = tmp_path_factory.mktemp("wrong") / name
+    write_tiff(path, values((2, 16, 16)), compression=compression, pixel_size_um=0.65)
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] = value
+    path.write_bytes(content)
+    for read in (read_tiff, read_calibration):
+        try:
+            found = read(path)
+        except UnreadableImageError as error:
+            assert path.name in str(error)
+        else:
+            assert not isinstance(found, np.ndarray) or found.nbytes <= 32_768 * len(content)
+
+
+def test_calibration_of_what_is_no_tiff_is_an_error_naming_it(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"no TIFF")
+    for read in (read_calibration, read_pixel_size):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif is no readable TIFF"):
+            read(tmp_path / "a.tif")
+
+
+def test_a_short_write_on_a_disk_with_space_is_not_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OSError("40 requested and 3 written")
+
+    monkeypatch.setattr(tifffile, "imwrite", fail)
+    with pytest.raises(StorageError, match=r"a\.tif cannot be written: 40 requested and 3 written"):
+        write_tiff(tmp_path / "a.tif", values((4, 5)))
