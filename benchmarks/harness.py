@@ -1,24 +1,20 @@
 """Cases measured side by side: interleaved repeats, medians with their spread, ratios within one run.
 
 A :class:`Case` is a name and something to time. :func:`measure` times all cases of a table in turn, one repeat of each
-after the other, so that a machine that gets slower for a while slows all of them. A peer with requirements of its own
-runs in a virtual environment made for it (:class:`PeerEnvironment`), as a process that prints its own times.
+after the other, so that a machine that gets slower for a while slows all of them. Peers with requirements of their own
+run as :mod:`benchmarks.processes` starts them.
 """
 
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-import shutil
 import statistics
-import subprocess
 import sys
 import time
-import venv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,7 +24,18 @@ HERE = Path(__file__).parent
 OUT = HERE / "out"
 WORK = HERE / "work"
 
-LIBRARIES = ("wellfield", "numpy", "pyarrow", "zarr", "tifffile", "imagecodecs", "scipy", "scikit-image", "tensorstore")
+LIBRARIES = (
+    "wellfield",
+    "numpy",
+    "pyarrow",
+    "zarr",
+    "tifffile",
+    "imagecodecs",
+    "numcodecs",
+    "scipy",
+    "scikit-image",
+    "tensorstore",
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,9 @@ class Case:
     name:
         What the table calls it.
     run:
-        Takes what *setup* returned. If it returns a ``float``, that is taken as its time in seconds (a process that
-        timed itself); otherwise the call is timed.
+        Takes what *setup* returned. If it returns a ``float``, that is what was measured: its time in seconds (a
+        process that timed itself), or bytes in a table of memory. Otherwise the call is timed; freeing its result is
+        not.
     setup:
         Called before every repeat, not timed.
     """
@@ -53,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Times of one case in seconds."""
+    """Measurements of one case: times in seconds, or bytes."""
 
     median: float
     minimum: float
@@ -63,12 +71,16 @@ class Statistics:
 
     @property
     def iqr(self) -> float:
-        """Interquartile range in seconds."""
+        """Interquartile range."""
         return self.q3 - self.q1
+
+    def plus(self, amount: float) -> Statistics:
+        """Return the statistics of what is larger by a fixed amount."""
+        return Statistics(self.median + amount, self.minimum + amount, self.q1 + amount, self.q3 + amount, self.repeats)
 
     @classmethod
     def of(cls, times: Sequence[float]) -> Statistics:
-        """Summarise times; quartiles are interpolated between the times themselves."""
+        """Summarise measurements; quartiles are interpolated between those that were taken."""
         if not times:
             raise ValueError("no time was measured")
         if len(times) == 1:
@@ -79,10 +91,11 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: a case, its times and how it compares."""
+    """One line of a table: a case, its times and how it compares with the case *against*."""
 
     name: str
     statistics: Statistics
+    against: str
     ratio: float | None
     target: str
     met: bool | None
@@ -98,26 +111,34 @@ class Table:
     title:
         What was measured, sizes included.
     baseline:
-        Name of the case that all ratios refer to: the floor or the limit.
+        Name of the case that all ratios refer to: the floor or the limit. ``None`` if rows have their own, which is
+        then named beside each ratio.
+    unit:
+        ``"s"`` for times, ``"B"`` for bytes.
     notes:
         What a reader must know to judge the numbers.
     """
 
     title: str
-    baseline: str
+    baseline: str | None
+    unit: str = "s"
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def markdown(self) -> str:
         """Return the table as Markdown."""
         units = list(dict.fromkeys(unit for row in self.rows for unit in row.units))
-        header = ["case", "median", "IQR", "min", *units, f"ratio to {self.baseline}", "target"]
+        quantity = QUANTITIES[self.unit]
+        ratios = "ratio" if self.baseline is None else f"ratio to {self.baseline}"
+        header = ["case", "median", "IQR", "min", *units, ratios, "target"]
         lines = [f"### {self.title}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
         for row in self.rows:
             found = row.statistics
             ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+            if self.baseline is None and ratio:
+                ratio += f" × {row.against}"
             verdict = {None: "", True: " met", False: " **missed**"}[row.met]
-            cells = [row.name, *(duration(value) for value in (found.median, found.iqr, found.minimum))]
+            cells = [row.name, *(quantity(value) for value in (found.median, found.iqr, found.minimum))]
             cells += [*(row.units.get(unit, "") for unit in units), ratio, f"{row.target}{verdict}"]
             lines.append("| " + " | ".join(cells) + " |")
         repeats = sorted({row.statistics.repeats for row in self.rows})
@@ -131,6 +152,17 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def size(number: float) -> str:
+    """Return a number of bytes with three digits and its unit, 1 MB being 10⁶ bytes."""
+    for limit, factor, unit in ((1e3, 1.0, "B"), (1e6, 1e-3, "kB"), (1e9, 1e-6, "MB")):
+        if abs(number) < limit:
+            return f"{number * factor:.3g} {unit}"
+    return f"{number / 1e9:.3g} GB"
+
+
+QUANTITIES: Mapping[str, Callable[[float], str]] = {"s": duration, "B": size}
 
 
 def measure(cases: Sequence[Case], repeats: int, *, warm_up: int = 1) -> dict[str, Statistics]:
@@ -148,6 +180,7 @@ def measure(cases: Sequence[Case], repeats: int, *, warm_up: int = 1) -> dict[st
             elapsed = time.perf_counter() - start
             if number >= warm_up:
                 times[case.name].append(result if isinstance(result, float) else elapsed)
+            del prepared, result  # gigabytes take time to free: not in that of the next case
     return {name: Statistics.of(found) for name, found in times.items()}
 
 
@@ -155,70 +188,35 @@ def compare(
     title: str,
     results: Mapping[str, Statistics],
     *,
-    baseline: str,
+    baseline: str | Mapping[str, str],
     at_most: Mapping[str, float] | None = None,
     units: Callable[[str, Statistics], Mapping[str, str]] = lambda name, found: {},
+    unit: str = "s",
 ) -> Table:
-    """Make a table of results: ratios of medians to *baseline*, and whether each is *at_most* its target."""
-    targets = at_most or {}
-    table = Table(title, baseline)
-    for name, found in results.items():
-        ratio = found.median / results[baseline].median
-        target = targets.get(name)
-        met = None if target is None else ratio <= target
-        text = "" if target is None else f"≤ {target:g} ×"
-        table.rows.append(Row(name, found, None if name == baseline else ratio, text, met, units(name, found)))
-    return table
-
-
-@dataclass(frozen=True)
-class PeerEnvironment:
-    """A virtual environment with pinned requirements, made under ``benchmarks/work`` when it is first needed.
+    """Make a table of results: ratios of medians to *baseline*, and whether each is *at_most* its target.
 
     Parameters
     ----------
-    name:
-        Name of the peer.
-    requirements:
-        Pinned requirements (``name==version``).
+    baseline:
+        One case that all are compared with, or for each case the one that it is compared with; a case without one has
+        no ratio.
+    units:
+        Further columns of a row.
+    unit:
+        ``"s"`` or ``"B"``, see :class:`Table`.
     """
-
-    name: str
-    requirements: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        loose = [requirement for requirement in self.requirements if "==" not in requirement]
-        if loose:
-            raise ValueError(f"requirements of peer {self.name} are not pinned: {', '.join(loose)}")
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the environment; another one for other requirements or another Python."""
-        key = " ".join([*self.requirements, platform.python_version()])
-        return WORK / f"{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-
-    def python(self) -> Path:
-        """Return the interpreter, making the environment if it is not complete."""
-        ready = self.folder / "ready"
-        if not ready.exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            venv.create(self.folder, with_pip=True)
-            pip = [str(self.folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *self.requirements]
-            subprocess.run(pip, check=True)
-            ready.touch()
-        return self.folder / "bin" / "python"
-
-    def run(self, script: str | os.PathLike[str], *arguments: str) -> float:
-        """Run a script that prints its time in seconds as the last line; return that time."""
-        return run_timed([str(self.python()), os.fspath(script), *arguments])
-
-
-def run_timed(command: Sequence[str]) -> float:
-    """Run a process that prints its own time in seconds as the last line, and return that time."""
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stderr}")
-    return float(result.stdout.strip().splitlines()[-1])
+    targets = at_most or {}
+    table = Table(title, baseline if isinstance(baseline, str) else None, unit)
+    for name, found in results.items():
+        against = baseline if isinstance(baseline, str) else baseline.get(name, name)
+        ratio = None if name == against else found.median / results[against].median
+        target = targets.get(name)
+        if target is not None and ratio is None:
+            raise ValueError(f"case {name!r} has a target and nothing to compare it with")
+        met = None if target is None or ratio is None else ratio <= target
+        text = "" if target is None else f"≤ {target:.3g} ×"
+        table.rows.append(Row(name, found, against, ratio, text, met, units(name, found)))
+    return table
 
 
 def machine() -> dict[str, Any]:

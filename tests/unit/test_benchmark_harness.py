@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,11 @@ def harness() -> Iterator[ModuleType]:
     sys.path.insert(0, str(ROOT))
     yield importlib.import_module("benchmarks.harness")
     sys.path.remove(str(ROOT))
+
+
+@pytest.fixture(scope="module")
+def processes(harness: ModuleType) -> ModuleType:
+    return importlib.import_module("benchmarks.processes")
 
 
 def constant(seconds: float, log: list[str], name: str) -> Any:
@@ -80,6 +86,23 @@ def test_setup_is_not_timed(harness: ModuleType, monkeypatch: pytest.MonkeyPatch
     assert harness.measure([case], 4)["a"] == harness.Statistics(2.0, 2.0, 2.0, 2.0, 4)
 
 
+def test_a_result_is_freed_before_the_next_case_is_timed(harness: ModuleType) -> None:
+    alive: list[bool] = []
+
+    class Result:
+        pass
+
+    def first(prepared: None) -> Result:
+        result = Result()
+        alive.clear()
+        weakref.finalize(result, lambda: alive.append(False))
+        return result
+
+    seen: list[int] = []
+    harness.measure([harness.Case("a", first), harness.Case("b", print, lambda: seen.append(len(alive)))], 1, warm_up=0)
+    assert seen == [1]
+
+
 def test_two_cases_of_one_name_are_refused(harness: ModuleType) -> None:
     with pytest.raises(ValueError, match="share a name"):
         harness.measure([harness.Case("a", print), harness.Case("a", print)], 1)
@@ -100,6 +123,41 @@ def test_ratios_and_targets_refer_to_the_baseline_of_the_same_run(harness: Modul
     text = table.markdown()
     assert "| ours | 6 s | 0 µs | 6 s | 3.00 | ≤ 3 × met |" in text
     assert "| peer | 20 s | 0 µs | 20 s | 10.00 | ≤ 9.99 × **missed** |" in text
+
+
+def test_a_row_may_have_a_case_of_its_own_to_be_compared_with(harness: ModuleType) -> None:
+    found = results(harness, peer=8.0, ours=2.0, limit=1.0, read=3.0)
+    table = harness.compare("t", found, baseline={"ours": "peer", "read": "limit"}, at_most={"ours": 1 / 3, "read": 2})
+    assert [(row.name, row.against, row.ratio, row.met) for row in table.rows] == [
+        ("peer", "peer", None, None),
+        ("ours", "peer", 0.25, True),
+        ("limit", "limit", None, None),
+        ("read", "limit", 3.0, False),
+    ]
+    text = table.markdown()
+    assert "| min | ratio | target |" in text
+    assert "| ours | 2 s | 0 µs | 2 s | 0.25 × peer | ≤ 0.333 × met |" in text
+    assert "| read | 3 s | 0 µs | 3 s | 3.00 × limit | ≤ 2 × **missed** |" in text
+
+
+def test_a_target_without_anything_to_compare_with_is_refused(harness: ModuleType) -> None:
+    found = results(harness, peer=8.0, ours=2.0)
+    with pytest.raises(ValueError, match="'ours' has a target"):
+        harness.compare("t", found, baseline={}, at_most={"ours": 1})
+
+
+def test_a_table_of_memory_shows_bytes(harness: ModuleType) -> None:
+    found = results(harness, well=755e6, ours=830.5e6)
+    text = harness.compare("t", found, baseline="well", at_most={"ours": 1.1}, unit="B").markdown()
+    assert "| ours | 830 MB | 0 B | 830 MB | 1.10 | ≤ 1.1 × met |" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (999, "999 B"), (4096, "4.1 kB"), (8.39e6, "8.39 MB"), (1.51e9, "1.51 GB"), (-4096, "-4.1 kB")],
+)
+def test_sizes_have_three_digits_and_a_unit(harness: ModuleType, number: float, text: str) -> None:
+    assert harness.size(number) == text
 
 
 @pytest.mark.parametrize(
@@ -131,18 +189,75 @@ def test_the_report_does_not_name_the_host(harness: ModuleType) -> None:
     assert platform.node() not in json.dumps(harness.machine()) or len(platform.node()) < 4
 
 
-def test_peers_must_be_pinned_and_have_a_folder_per_requirements(harness: ModuleType) -> None:
+def test_peers_must_be_pinned_and_have_a_folder_per_requirements(processes: ModuleType) -> None:
     with pytest.raises(ValueError, match="not pinned: polystore"):
-        harness.PeerEnvironment("p", ("polystore", "numpy==2.0"))
-    first, second = harness.PeerEnvironment("p", ("a==1",)), harness.PeerEnvironment("p", ("a==2",))
+        processes.PeerEnvironment("p", ("polystore", "numpy==2.0"))
+    first, second = (processes.PeerEnvironment("p", (requirement,)) for requirement in ("a==1", "a==2"))
     assert first.folder != second.folder
-    assert first.folder.parent == harness.WORK
+    assert first.folder.parent == processes.WORK
 
 
-def test_a_process_tells_its_own_time_and_its_failure_is_shown(harness: ModuleType) -> None:
-    assert harness.run_timed([sys.executable, "-c", "print('log'); print(0.25)"]) == 0.25
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks" / "peers").glob("*.txt")), ids=lambda file: file.name)
+def test_the_peers_there_are_are_pinned(processes: ModuleType, file: Path) -> None:
+    processes.PeerEnvironment(file.stem, tuple(file.read_text().split()))
+
+
+def test_a_process_tells_its_own_time_and_its_failure_is_shown(processes: ModuleType, tmp_path: Path) -> None:
+    assert processes.run_timed([sys.executable, "-c", "print('log'); print(0.25)"]) == 0.25
+    command = [sys.executable, "-c", "from pathlib import Path; print(float(Path('number').read_text()))"]
+    (tmp_path / "number").write_text("3")
+    assert processes.run_timed(command, folder=tmp_path) == 3
     with pytest.raises(RuntimeError, match="no such peer"):
-        harness.run_timed([sys.executable, "-c", "raise SystemExit('no such peer')"])
+        processes.run_timed([sys.executable, "-c", "raise SystemExit('no such peer')"])
+
+
+PEER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from answer import answer, seconds
+
+calls = []
+
+def add(a, b):
+    print("a library talks")
+    calls.append(a)
+    return a + b
+
+def fail():
+    raise ValueError("the peer is broken")
+
+answer({"add": add, "calls": lambda: len(calls), "fail": fail, "time": lambda: seconds(lambda: None)})
+"""
+
+
+@pytest.fixture
+def peer_command(tmp_path: Path) -> list[str]:
+    script = tmp_path / "peer.py"
+    script.write_text(PEER)
+    return [sys.executable, str(script), str(ROOT / "benchmarks" / "peers")]
+
+
+def test_a_peer_stays_alive_between_questions(processes: ModuleType, peer_command: list[str]) -> None:
+    with processes.PeerProcess(peer_command) as peer:
+        assert peer.ask("add", 0.25, 1) == 1.25
+        assert peer.ask("add", 2, 3) == 5
+        assert peer.ask("calls") == 2
+        assert peer.ask("time") >= 0
+
+
+def test_a_peer_that_fails_says_why(processes: ModuleType, peer_command: list[str]) -> None:
+    with processes.PeerProcess(peer_command) as peer:
+        with pytest.raises(RuntimeError, match=r"failed at fail:(.|\n)*the peer is broken"):
+            peer.ask("fail")
+        with pytest.raises(RuntimeError, match="the peer is broken"):
+            peer.ask("add", 1, 2)
+
+
+def test_a_peer_ends_with_the_block(processes: ModuleType, peer_command: list[str]) -> None:
+    with processes.PeerProcess(peer_command) as peer:
+        process = peer._process
+        assert process.poll() is None
+    assert process.returncode == 0
 
 
 def test_an_unknown_benchmark_is_an_error_listing_the_known() -> None:

@@ -40,12 +40,14 @@ def read_metadata(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def main_subdirectory(metadata: Mapping[str, Any], *, source: str) -> dict[str, Any]:
-    """Return the metadata of the subdirectory marked ``"main": true``; of the only one where there is one.
+    """Return the metadata of the subdirectory marked ``"main": true``.
+
+    Where there is only one subdirectory nothing is to be chosen: it is that one, whatever its mark.
 
     Raises
     ------
     MetadataError
-        Several subdirectories and not exactly one of them is the main one.
+        Several subdirectories and not exactly one of them is the main one, or there is none at all.
     """
     subdirectories: dict[str, dict[str, Any]] = metadata["subdirectories"]
     if len(subdirectories) == 1:
@@ -64,9 +66,13 @@ def primary_backend(entry: Mapping[str, Any], *, source: str) -> Backend:
     Raises
     ------
     MetadataError
-        None of them is available.
+        None of them is available, or ``available_backends`` is no object of backend to true or false.
     """
     available = entry.get("available_backends", {})
+    if not isinstance(available, dict) or not all(isinstance(there, bool) for there in available.values()):
+        raise MetadataError(
+            f'{source}: available_backends is {available!r}; expected one such as {{"disk": true, "zarr": false}}'
+        )
     for backend in BACKEND_PREFERENCE:
         if available.get(str(backend)):
             return backend

@@ -16,6 +16,7 @@ from wellfield.storage.registry import (
     get_backend_instance,
     storage_registry,
 )
+from wellfield.storage.streaming import StreamingBackend
 
 if TYPE_CHECKING:
     from wellfield.storage.disk import DiskStorageBackend
@@ -32,6 +33,7 @@ __all__ = [
     "MemoryStorageBackend",
     "StorageBackend",
     "StorageBackendMeta",
+    "StreamingBackend",
     "VirtualBackend",
     "VirtualWorkspaceBackend",
     "ZarrChunkStrategy",
@@ -52,8 +54,13 @@ _LAZY = {
 }
 
 
+_NOT_YET = ("OMEROLocalBackend", "NapariStreamBackend", "FijiStreamBackend")
+
+
 def __getattr__(name: str) -> Any:
     """Import a backend class when it is first asked for."""
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _NOT_YET:
+        raise AttributeError(f"{name} is not implemented yet; its base class is in {__name__}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,12 +7,18 @@ from enum import StrEnum
 
 
 class Backend(StrEnum):
-    """Where data lives. Every :class:`~wellfield.storage.FileManager` call names one; none is guessed from a path."""
+    """Where data lives. Every :class:`~wellfield.storage.FileManager` call names one; none is guessed from a path.
+
+    OMERO, napari and Fiji have their names but no backend yet.
+    """
 
     MEMORY = "memory"
     DISK = "disk"
     ZARR = "zarr"
     VIRTUAL_WORKSPACE = "virtual_workspace"
+    OMERO_LOCAL = "omero_local"
+    NAPARI_STREAM = "napari_stream"
+    FIJI_STREAM = "fiji_stream"
 
 
 class ZarrChunkStrategy(StrEnum):

@@ -15,8 +15,6 @@ from wellfield.storage.registry import StorageBackendMeta
 
 PathLike = str | os.PathLike[str]
 
-IMAGE_EXTENSIONS = (".tif", ".tiff", ".png", ".npy")
-
 
 class ObjectKind(StrEnum):
     """What a path of a backend is."""
@@ -67,7 +65,8 @@ class DataSink(metaclass=StorageBackendMeta):
             raise StorageError(f"a batch of {len(data_list)} objects was given {len(identifiers)} paths")
 
     def _unsupported(self, operation: str) -> UnsupportedOperationError:
-        return UnsupportedOperationError(f"storage backend {self._backend_type!r} cannot {operation}")
+        name = str(self._backend_type or type(self).__name__)
+        return UnsupportedOperationError(f"storage backend {name!r} cannot {operation}")
 
 
 class ReadableBackend(DataSink):

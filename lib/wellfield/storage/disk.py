@@ -18,12 +18,20 @@ from wellfield import formats
 from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError, UnknownFormatError
 from wellfield.formats.atomic import is_part, part_path, rename_new
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import IMAGE_EXTENSIONS, ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
+from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
+from wellfield.storage.disk_paths import (
+    ARRAY_SUFFIX,
+    array_path,
+    checked_path,
+    found_path,
+    is_bare,
+    path_in_same_format,
+    present_path,
+)
 from wellfield.storage.files import file_errors, not_found, read_file
 from wellfield.storage.host import host_array
 from wellfield.storage.tree import copy_tree, files_in, mirror_tree, remove_tree
 
-ARRAY_SUFFIX = ".npy"
 ARCHIVE_SUFFIX = ".npz"
 
 
@@ -50,15 +58,15 @@ class DiskStorageBackend(StorageBackend):
         MemoryTypeError
             *data* is an array that cannot be copied to host memory.
         """
-        path = _checked(identifier)
-        if path.is_dir():
+        path = checked_path(identifier)
+        if os.path.isdir(path):
             raise StorageError(f"{path} is a folder; a file cannot take its place")
-        target = _array_path(path) if _is_bare(path) else path
+        target = array_path(path) if is_bare(path) else path
         write = formats.writer(target)
         values = _host_values(data, target)
         if target != path:
             _check_bare(path, values)
-        if not target.parent.is_dir():
+        if not os.path.isdir(target.parent):
             self.ensure_directory(target.parent)
         write(target, values, **kwargs)
 
@@ -74,18 +82,18 @@ class DiskStorageBackend(StorageBackend):
         UnknownFormatError
             The suffix names no format.
         """
-        path = _found(_checked(file_path))
-        if _is_bare(path) and not path.exists():
+        path = found_path(checked_path(file_path))
+        if is_bare(path) and not os.path.exists(path):
             raise not_found(path)
         return read_file(path, **kwargs)
 
     def exists(self, path: PathLike) -> bool:
         """Tell whether *path* exists; a link to nothing does not."""
-        return os.path.exists(_found(path))
+        return os.path.exists(found_path(path))
 
     def is_file(self, path: PathLike) -> bool:
         """Tell whether *path* is a file."""
-        return os.path.isfile(_found(path))
+        return os.path.isfile(found_path(path))
 
     def is_dir(self, path: PathLike) -> bool:
         """Tell whether *path* is a folder."""
@@ -108,9 +116,7 @@ class DiskStorageBackend(StorageBackend):
 
     def stat(self, path: PathLike) -> ObjectStatus:
         """Return kind, size and time of a path; those of a link itself."""
-        target = _present(path)
-        with file_errors(target, "be looked at"):
-            status = os.lstat(target)
+        status = os.lstat(present_path(path))
         if stat.S_ISDIR(status.st_mode):
             return ObjectStatus(ObjectKind.FOLDER, 0, status.st_mtime)
         if stat.S_ISLNK(status.st_mode):
@@ -119,22 +125,22 @@ class DiskStorageBackend(StorageBackend):
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
-        folder = _checked(directory)
+        folder = checked_path(directory)
         for missing in (folder, *folder.parents):
-            if missing.is_dir():
-                break
-            if os.path.lexists(missing):
+            if os.path.lexists(missing):  # which another thread may have made just now
+                if os.path.isdir(missing):
+                    break
                 raise StorageError(f"folder {folder} cannot be made: {missing} is no folder")
-            if _is_bare(missing) and _array_path(missing).is_file():
+            if is_bare(missing) and os.path.isfile(array_path(missing)):
                 raise StorageError(f"folder {folder} cannot be made: {missing} is an array")
         with file_errors(folder, "be made"):
             folder.mkdir(parents=True, exist_ok=True)
 
     def delete(self, path: PathLike) -> None:
         """Remove one file, one link (not what it points to) or one empty folder."""
-        target = _present(path)
+        target = present_path(path)
         with file_errors(target, "be removed"):
-            if target.is_dir() and not target.is_symlink():
+            if os.path.isdir(target) and not os.path.islink(target):
                 target.rmdir()
             else:
                 target.unlink()
@@ -142,7 +148,7 @@ class DiskStorageBackend(StorageBackend):
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder and everything in it."""
         folder = self._folder(path)
-        if folder.is_symlink():
+        if os.path.islink(folder):
             raise StorageError(f"{folder} is a link to a folder; delete removes the link")
         with file_errors(folder, "be removed"):
             shutil.rmtree(folder)
@@ -163,8 +169,8 @@ class DiskStorageBackend(StorageBackend):
         UnknownFormatError
             *destination* names another format than the file has.
         """
-        origin = _present(source)
-        if not origin.exists():
+        origin = present_path(source)
+        if not os.path.exists(origin):
             raise not_found(origin)
         target = self._free_place(origin, destination, "be copied")
         with file_errors(origin, f"be copied to {target}"):
@@ -189,7 +195,7 @@ class DiskStorageBackend(StorageBackend):
         UnknownFormatError
             *destination* names another format than the file has.
         """
-        origin = _present(source)
+        origin = present_path(source)
         target = self._free_place(origin, destination, "be moved", replace_symlinks=replace_symlinks)
         with file_errors(origin, f"be moved to {target}"):
             try:
@@ -210,7 +216,7 @@ class DiskStorageBackend(StorageBackend):
         DestinationExistsError
             Something is at *link*.
         """
-        origin = _present(source)
+        origin = present_path(source)
         target = self._free_place(origin, link, "be linked")
         with file_errors(target, "be made a link"):
             target.symlink_to(os.path.abspath(origin))
@@ -220,7 +226,7 @@ class DiskStorageBackend(StorageBackend):
 
         What else is in *destination* stays. See :meth:`StorageBackend.mirror_directory`.
         """
-        folder, mirror = self._folder(source), _checked(destination)
+        folder, mirror = self._folder(source), checked_path(destination)
         if _is_below(folder, mirror) or _is_below(mirror, folder):
             raise StorageError(f"{folder} cannot be mirrored to {mirror}: one lies in the other")
         with file_errors(folder, f"be mirrored to {mirror}"):
@@ -228,11 +234,11 @@ class DiskStorageBackend(StorageBackend):
 
     def _place(self, path: PathLike) -> str:
         place = os.path.normpath(os.fspath(path))
-        return place + ARRAY_SUFFIX if _is_bare(Path(place)) else place
+        return place + ARRAY_SUFFIX if is_bare(Path(place)) else place
 
     def _folder(self, path: PathLike) -> Path:
-        folder = _checked(path)
-        if not folder.is_dir():
+        folder = checked_path(path)
+        if not os.path.isdir(folder):
             raise DataNotFoundError(f"{folder} is no folder")
         return folder
 
@@ -240,7 +246,7 @@ class DiskStorageBackend(StorageBackend):
         """Copy to a hidden sibling of *target*, then rename: complete or not at all."""
         part = part_path(target)
         try:
-            if keep_link and origin.is_symlink():
+            if keep_link and os.path.islink(origin):
                 part.symlink_to(os.readlink(origin))
             else:
                 copy_tree(origin, part)
@@ -252,50 +258,20 @@ class DiskStorageBackend(StorageBackend):
 
     def _free_place(self, origin: Path, destination: PathLike, action: str, *, replace_symlinks: bool = False) -> Path:
         """Return the path that *origin* gets at *destination*, in a folder that exists."""
-        path = _checked(destination)
-        target = path if origin.is_dir() else _in_same_format(origin, path, action)
-        for taken in {path, target, _array_path(path) if _is_bare(path) else path}:
-            if os.path.lexists(taken) and not (replace_symlinks and taken.is_symlink()):
+        path = checked_path(destination)
+        target = path if os.path.isdir(origin) else path_in_same_format(origin, path, action)
+        for taken in {path, target, array_path(path) if is_bare(path) else path}:
+            if os.path.lexists(taken) and not (replace_symlinks and os.path.islink(taken)):
                 raise DestinationExistsError(f"{origin} cannot {action} to {path}: {taken} is there")
-        if origin.is_dir() and not origin.is_symlink() and _is_below(target, origin):
+        if os.path.isdir(origin) and not os.path.islink(origin) and _is_below(target, origin):
             raise StorageError(f"{origin} cannot {action} to {target}: a folder cannot lie in itself")
         self.ensure_directory(target.parent)
         return target
 
 
-def _checked(path: PathLike) -> Path:
-    if "\0" in os.fspath(path):
-        raise StorageError(f"{os.fspath(path)!r} is no path: it holds a null character")
-    return Path(path)
-
-
-def _is_bare(path: Path) -> bool:
-    """Tell whether the last part of *path* has no suffix, known or not."""
-    return path.name not in ("", "..") and not os.path.splitext(path.name)[1]
-
-
-def _array_path(path: Path) -> Path:
-    return path.with_name(path.name + ARRAY_SUFFIX)
-
-
-def _found(path: PathLike) -> Path:
-    """Return the file, link or folder that *path* means; *path* itself if there is none."""
-    exact = Path(path)
-    if _is_bare(exact) and not os.path.lexists(exact) and os.path.isfile(_array_path(exact)):
-        return _array_path(exact)
-    return exact
-
-
-def _present(path: PathLike) -> Path:
-    found = _found(path)
-    if not os.path.lexists(found):
-        raise not_found(found)
-    return found
-
-
 def _host_values(data: Any, path: Path) -> Any:
     """Return what the format of *path* is given: arrays of other libraries as NumPy arrays."""
-    if has_extension(path.name, IMAGE_EXTENSIONS):
+    if has_extension(path.name, formats.IMAGE_SUFFIXES):
         return host_array(data)
     if isinstance(data, Mapping) and has_extension(path.name, ARCHIVE_SUFFIX):
         return {name: host_array(values) for name, values in data.items()}
@@ -313,27 +289,15 @@ def _check_bare(path: Path, values: Any) -> None:
         )
 
 
-def _in_same_format(origin: Path, destination: Path, action: str) -> Path:
-    """Return the path at which a file keeps its format: an array may go to a path without a suffix."""
-    before, after = formats.format_suffix(origin), formats.format_suffix(destination)
-    if before == ARRAY_SUFFIX and _is_bare(destination):
-        return _array_path(destination)
-    if before and after and formats.FORMATS[before] != formats.FORMATS[after]:
-        raise UnknownFormatError(
-            f"{origin} cannot {action} to {destination}: the file stays {before}; load and save change the format"
-        )
-    return destination
-
-
 def _is_below(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _put(source: Path, target: Path, *, replace_symlinks: bool) -> None:
     """Rename to a path where nothing is, or to that of a link that is replaced."""
-    if not (replace_symlinks and target.is_symlink()):
+    if not (replace_symlinks and os.path.islink(target)):
         rename_new(source, target)
-    elif source.is_symlink() or not source.is_dir():
+    elif os.path.islink(source) or not os.path.isdir(source):
         source.replace(target)
     else:  # no system renames a folder onto a link
         aside = part_path(target)

@@ -6,11 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from wellfield.errors import StorageError, UnsupportedOperationError
-from wellfield.storage.base import IMAGE_EXTENSIONS, DataSink, PathLike, ReadableBackend, StorageBackend
+from wellfield.formats import IMAGE_SUFFIXES
+from wellfield.storage.base import DataSink, ObjectStatus, PathLike, ReadableBackend, StorageBackend
 
 
 class FileManager:
     """Storage by name of backend: the same call works wherever the data lives.
+
+    What the operations promise is said at the backends: :class:`~wellfield.storage.StorageBackend`. One that a backend
+    cannot do raises :class:`~wellfield.errors.UnsupportedOperationError`.
 
     Parameters
     ----------
@@ -45,16 +49,18 @@ class FileManager:
                 f"no storage backend {str(name)!r} here; known: {', '.join(sorted(self._registry))}"
             ) from None
 
-    def _readable(self, name: str) -> ReadableBackend:
+    def _readable(self, name: str, operation: str) -> ReadableBackend:
         backend = self.backend(name)
         if not isinstance(backend, ReadableBackend):
-            raise UnsupportedOperationError(f"storage backend {str(name)!r} only takes data, it gives none back")
+            raise UnsupportedOperationError(
+                f"storage backend {str(name)!r} cannot {operation}: it only takes data and gives none back"
+            )
         return backend
 
-    def _storage(self, name: str) -> StorageBackend:
-        backend = self.backend(name)
+    def _storage(self, name: str, operation: str) -> StorageBackend:
+        backend = self._readable(name, operation)
         if not isinstance(backend, StorageBackend):
-            raise UnsupportedOperationError(f"storage backend {str(name)!r} cannot be changed: it is read-only")
+            raise UnsupportedOperationError(f"storage backend {str(name)!r} cannot {operation}: it is read-only")
         return backend
 
     def save(self, data: Any, path: PathLike, backend: str, **kwargs: Any) -> None:
@@ -63,7 +69,7 @@ class FileManager:
 
     def load(self, path: PathLike, backend: str, **kwargs: Any) -> Any:
         """Return one object."""
-        return self._readable(backend).load(path, **kwargs)
+        return self._readable(backend, "load").load(path, **kwargs)
 
     def save_batch(self, data_list: Sequence[Any], paths: Sequence[PathLike], backend: str, **kwargs: Any) -> None:
         """Store several objects in the backend's best way."""
@@ -71,44 +77,71 @@ class FileManager:
 
     def load_batch(self, paths: Sequence[PathLike], backend: str, **kwargs: Any) -> list[Any]:
         """Return several objects in the order of *paths*."""
-        return self._readable(backend).load_batch(paths, **kwargs)
+        return self._readable(backend, "load_batch").load_batch(paths, **kwargs)
 
     def exists(self, path: PathLike, backend: str) -> bool:
         """Tell whether *path* is an object or a folder."""
-        return self._readable(backend).exists(path)
+        return self._readable(backend, "exists").exists(path)
 
     def is_file(self, path: PathLike, backend: str) -> bool:
         """Tell whether *path* is an object."""
-        return self._readable(backend).is_file(path)
+        return self._readable(backend, "is_file").is_file(path)
 
     def is_dir(self, path: PathLike, backend: str) -> bool:
         """Tell whether *path* is a folder."""
-        return self._readable(backend).is_dir(path)
+        return self._readable(backend, "is_dir").is_dir(path)
 
     def list_files(
         self, directory: PathLike, backend: str, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
         """Return the paths of the objects in a folder, naturally sorted, as :meth:`load` takes them."""
-        return self._readable(backend).list_files(directory, extensions=extensions, recursive=recursive)
+        return self._readable(backend, "list_files").list_files(directory, extensions=extensions, recursive=recursive)
 
     def list_image_files(
         self, directory: PathLike, backend: str, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
-        """Return the paths of the images in a folder, naturally sorted."""
-        return self.list_files(directory, backend, extensions=extensions or IMAGE_EXTENSIONS, recursive=recursive)
+        """Return the paths of the images in a folder, naturally sorted; *extensions* instead of those of all images."""
+        suffixes = IMAGE_SUFFIXES if extensions is None else extensions
+        return self._readable(backend, "list_image_files").list_files(
+            directory, extensions=suffixes, recursive=recursive
+        )
 
     def list_dir(self, path: PathLike, backend: str) -> list[str]:
         """Return the names in a folder, naturally sorted."""
-        return self._readable(backend).list_dir(path)
+        return self._readable(backend, "list_dir").list_dir(path)
 
     def ensure_directory(self, directory: PathLike, backend: str) -> None:
         """Make a folder and its parents unless they exist."""
-        self._storage(backend).ensure_directory(directory)
+        self._storage(backend, "ensure_directory").ensure_directory(directory)
 
     def delete(self, path: PathLike, backend: str) -> None:
         """Remove one object or one empty folder."""
-        self._storage(backend).delete(path)
+        self._storage(backend, "delete").delete(path)
 
     def delete_all(self, path: PathLike, backend: str) -> None:
         """Remove a folder and everything in it."""
-        self._storage(backend).delete_all(path)
+        self._storage(backend, "delete_all").delete_all(path)
+
+    def copy(self, source: PathLike, destination: PathLike, backend: str) -> None:
+        """Copy one object, or a folder with everything in it; nothing is overwritten."""
+        self._storage(backend, "copy").copy(source, destination)
+
+    def move(self, source: PathLike, destination: PathLike, backend: str, *, replace_symlinks: bool = False) -> None:
+        """Give an object or a folder another path; nothing is overwritten but, if so asked, a symbolic link."""
+        self._storage(backend, "move").move(source, destination, replace_symlinks=replace_symlinks)
+
+    def create_symlink(self, source: PathLike, link: PathLike, backend: str) -> None:
+        """Make *link* a symbolic link to *source*."""
+        self._storage(backend, "create_symlink").create_symlink(source, link)
+
+    def mirror_directory(
+        self, source: PathLike, destination: PathLike, backend: str, *, overwrite_symlinks_only: bool = True
+    ) -> int:
+        """Make *destination* the same tree as *source*, with a symbolic link to every file; return their number."""
+        return self._storage(backend, "mirror_directory").mirror_directory(
+            source, destination, overwrite_symlinks_only=overwrite_symlinks_only
+        )
+
+    def stat(self, path: PathLike, backend: str) -> ObjectStatus:
+        """Return kind, size and time of a path."""
+        return self._readable(backend, "stat").stat(path)

@@ -38,6 +38,8 @@ def read_file(path: PathLike, **options: Any) -> Any:
     except WellfieldError as error:
         if os.path.isdir(path):
             raise StorageError(f"{os.fspath(path)} is a folder; expected a file") from error
+        if isinstance(error, StorageError) and is_missing(path):
+            raise not_found(path) from error
         raise
 
 
@@ -50,7 +52,7 @@ def file_errors(path: PathLike, action: str) -> Iterator[None]:
     except WellfieldError:
         raise
     except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError) and not os.path.exists(name):
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and is_missing(name):
             raise not_found(name) from error
         if isinstance(error, FileExistsError):
             raise DestinationExistsError(
@@ -61,6 +63,17 @@ def file_errors(path: PathLike, action: str) -> Iterator[None]:
                 error.errno, f"no space left: {name} cannot {action}; free some space and run again"
             ) from error
         raise StorageError(f"{name} cannot {action}: {error.strerror or error}") from error
+
+
+def is_missing(path: PathLike) -> bool:
+    """Tell whether nothing is at *path*, or a link to nothing; not of a place that cannot be looked at."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def not_found(path: PathLike) -> DataNotFoundError:

@@ -1,7 +1,7 @@
 """The host copy: an array of any library as a NumPy array, so that files do not depend on where an array lived.
 
-No array library is imported here. Most arrays are taken through DLPack or ``__array__``; for a library that has neither,
-or whose arrays live on a device, a conversion is registered.
+No array library is imported here. Most arrays are taken through DLPack or ``__array__``; for a library that has
+neither, or whose arrays live on a device, a conversion is registered.
 """
 
 from __future__ import annotations

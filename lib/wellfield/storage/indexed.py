@@ -111,7 +111,7 @@ def _projection(value: Any) -> Projection:
 def _number(metadata: Mapping[str, Any], name: str) -> int:
     value = metadata.get(name, 1)
     try:
-        number = int(value) if isinstance(value, str) and value.isascii() else operator.index(value)
+        number = int(value) if isinstance(value, str) and value.isdecimal() else operator.index(value)
     except (TypeError, ValueError):
         number = 0
     if number < 1 or isinstance(value, bool):

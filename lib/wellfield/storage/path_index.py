@@ -28,17 +28,17 @@ class PathIndex:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        ordered = natsorted(sorted(paths))  # names such as A1 and A01 are equal to the natural order
-        self._rank = {path: number for number, path in enumerate(ordered)}
-        self._files: dict[str, list[str]] = {".": []}
-        self._folders: dict[str, list[str]] = {".": []}
-        for path in ordered:
+        self._files: dict[str, list[str]] = {".": []}  # folder → files in it
+        self._folders: dict[str, list[str]] = {".": []}  # folder → folders in it
+        files = list(paths)
+        for path in files:
             folder = _parent(path)
             self._add_folder(folder)
             self._files[folder].append(path)
-        self._names: dict[str, list[str]] = {}
-        if both := self._files.keys() & self._rank.keys():
+        if both := self._files.keys() & set(files):
             raise StorageError(f"{min(both)} is the path of a file and of a folder; expected one of them")
+        ordered = natsorted(sorted([*files, *self._files]))  # names such as A1 and A01 are equal to the natural order
+        self._rank = {path: number for number, path in enumerate(ordered)}
 
     def __contains__(self, folder: object) -> bool:
         """Tell whether there is a folder of this path; ``"."`` always is one."""
@@ -56,10 +56,8 @@ class PathIndex:
 
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder."""
-        if folder not in self._names:
-            paths = self._files[folder] + self._folders[folder]
-            self._names[folder] = natsorted(sorted(posixpath.basename(path) for path in paths))
-        return list(self._names[folder])
+        paths = sorted(self._files[folder] + self._folders[folder], key=self._rank.__getitem__)
+        return [posixpath.basename(path) for path in paths]
 
     def _add_folder(self, folder: str) -> None:
         missing = []

@@ -5,25 +5,32 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import os
+import threading
 from abc import ABCMeta
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wellfield.errors import StorageError
+from wellfield.errors import MissingLibraryError, StorageError, WellfieldError
+from wellfield.storage.backend import Backend
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from wellfield.storage.base import DataSink
 
 STORAGE_BACKENDS: dict[str, type[DataSink]] = {}
 
-_LOG = logging.getLogger(__name__)
+ENTRY_POINT_GROUP = "wellfield.storage_backends"
 
-_BUILT_IN = (
-    "wellfield.storage.memory",
-    "wellfield.storage.disk",
-    "wellfield.storage.virtual_workspace",
-    "wellfield.storage.zarr.backend",
-)
+_LOG = logging.getLogger(__name__)
+_LOCK = threading.RLock()
+
+_ESSENTIAL = ("wellfield.storage.memory", "wellfield.storage.disk")
+_BUILT_IN = (*_ESSENTIAL, "wellfield.storage.virtual_workspace", "wellfield.storage.zarr.backend")
+
+# Entry points that were loaded, by name: None, or why they do not work.
+_LOADED: dict[str, WellfieldError | None] = {}
 
 
 class StorageBackendMeta(ABCMeta):
@@ -50,9 +57,17 @@ class StorageBackendMeta(ABCMeta):
 
 
 def discover_all_backends() -> None:
-    """Import the modules of all built-in backends, so that they register; none imports its heavy library yet."""
-    for module in _BUILT_IN:
+    """Import the modules of all backends, so that they register; none of ours imports its heavy library yet.
+
+    Other packages give theirs by entry points of the group ``wellfield.storage_backends``: the name of the backend, and
+    the module or class that registers it. One that cannot be imported is logged, and breaks nothing until it is asked
+    for by :func:`get_backend_instance`. In a subprocess with ``WELLFIELD_SUBPROCESS_NO_GPU=1``, or
+    ``OPENHCS_SUBPROCESS_NO_GPU=1``, only disk and memory are there.
+    """
+    for module in _ESSENTIAL if _is_limited() else _BUILT_IN:
         importlib.import_module(module)
+    if not _is_limited():
+        _load_entry_points()
 
 
 def get_backend_instance(name: str) -> DataSink:
@@ -61,30 +76,96 @@ def get_backend_instance(name: str) -> DataSink:
     Raises
     ------
     StorageError
-        No such backend, or one that needs arguments.
+        No such backend, one that needs arguments, or one of another package that is broken.
+    MissingLibraryError
+        A library of the backend is not installed.
     """
     discover_all_backends()
-    if name not in STORAGE_BACKENDS:
-        raise StorageError(f"no storage backend {name!r}; known: {', '.join(sorted(STORAGE_BACKENDS))}")
-    if _needs_arguments(STORAGE_BACKENDS[name]):
-        raise StorageError(f"storage backend {name!r} needs arguments; make one of {STORAGE_BACKENDS[name].__name__}")
-    return STORAGE_BACKENDS[name]()
+    key = str(name)
+    if key not in STORAGE_BACKENDS:
+        raise _absent(key)
+    cls = STORAGE_BACKENDS[key]
+    if _needs_arguments(cls):
+        raise StorageError(f"storage backend {key!r} needs arguments; make one of {cls.__name__}")
+    try:
+        return cls()
+    except ImportError as error:
+        raise _missing_library(key, error) from error
 
 
 def create_storage_registry() -> dict[str, DataSink]:
     """Return one new instance of every backend that can be made without arguments, by name.
 
-    A backend whose library is missing is left out; asking for it by :func:`get_backend_instance` says what to install.
+    A backend that cannot be made, as its library is missing, is left out; asking for it by
+    :func:`get_backend_instance` says what to install.
     """
     discover_all_backends()
     registry: dict[str, DataSink] = {}
-    for name, cls in STORAGE_BACKENDS.items():
+    for name, cls in list(STORAGE_BACKENDS.items()):
         if not _needs_arguments(cls):
             try:
                 registry[name] = cls()
             except ImportError as error:
                 _LOG.debug("storage backend %s is not available: %s", name, error)
+            except Exception:  # of a class that is somebody else's
+                _LOG.warning("storage backend %s cannot be made", name, exc_info=True)
     return registry
+
+
+def _is_limited() -> bool:
+    return any(os.environ.get(f"{prefix}_SUBPROCESS_NO_GPU") == "1" for prefix in ("WELLFIELD", "OPENHCS"))
+
+
+def _load_entry_points() -> None:
+    """Load each entry point once, and keep by name why it failed."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        found.setdefault(entry.name, {})[entry.value] = entry
+    with _LOCK:
+        for name in found.keys() - _LOADED.keys():
+            _LOADED[name] = _load(name, list(found[name].values()))
+            if _LOADED[name] is not None:
+                _LOG.warning("%s", _LOADED[name])
+
+
+def _load(name: str, entries: Sequence[EntryPoint]) -> WellfieldError | None:
+    """Load the entry point of a backend; return what is wrong with it."""
+    places = " and ".join(sorted(entry.value for entry in entries))
+    if len(entries) > 1:
+        return StorageError(f"two storage backends are named {name!r}: {places}; uninstall one of them")
+    try:
+        entries[0].load()
+    except ImportError as error:
+        return _missing_library(name, error)
+    except Exception as error:  # of a module that is somebody else's
+        failure = StorageError(f"storage backend {name!r} cannot be loaded from {places}: {error}")
+        failure.__cause__ = error
+        return failure
+    if name not in STORAGE_BACKENDS:
+        return StorageError(f"{places} is to register the storage backend {name!r}, and does not")
+    return None
+
+
+def _missing_library(name: str, error: ImportError) -> MissingLibraryError:
+    if isinstance(error, MissingLibraryError):
+        return error
+    library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    advice = f"install {library}" if library else "install what it needs again"
+    missing = MissingLibraryError(f"storage backend {name!r} is not available: {error}; {advice}", name=error.name)
+    missing.__cause__ = error
+    return missing
+
+
+def _absent(name: str) -> WellfieldError:
+    failure = _LOADED.get(name)
+    if failure is not None:
+        return failure
+    if name in set(Backend) and not _is_limited():
+        return StorageError(f"storage backend {name!r} is not implemented yet")
+    why = "; of others this subprocess is kept free (WELLFIELD_SUBPROCESS_NO_GPU=1)" if _is_limited() else ""
+    return StorageError(f"no storage backend {name!r}; known: {', '.join(sorted(STORAGE_BACKENDS))}{why}")
 
 
 def _needs_arguments(cls: type[DataSink]) -> bool:
@@ -101,9 +182,10 @@ class _LazyRegistry(MutableMapping[str, "DataSink"]):
         self._backends: dict[str, DataSink] | None = None
 
     def _filled(self) -> dict[str, DataSink]:
-        if self._backends is None:
-            self._backends = create_storage_registry()
-        return self._backends
+        with _LOCK:
+            if self._backends is None:
+                self._backends = create_storage_registry()
+            return self._backends
 
     def __getitem__(self, name: str) -> DataSink:
         return self._filled()[name]
@@ -115,7 +197,7 @@ class _LazyRegistry(MutableMapping[str, "DataSink"]):
         del self._filled()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._filled())
+        return iter(list(self._filled()))
 
     def __len__(self) -> int:
         return len(self._filled())

@@ -60,7 +60,7 @@ def mirror_tree(source: Path, destination: Path, *, replace_files: bool) -> int:
     DestinationExistsError
         Something that is not replaced lies where a folder or a link goes: found before anything is changed.
     """
-    folders, links = [Path()], []
+    folders, links = [Path()], list[Path]()
     for folder in folders:  # which grows on the way
         for entry in _entries(source / folder):
             (folders if entry.is_dir(follow_symlinks=False) else links).append(folder / entry.name)

@@ -43,17 +43,17 @@ class VirtualWorkspaceBackend(IndexedBackend):
 
     def __init__(self, plate_root: PathLike, mapping: Mapping[str, str]) -> None:
         self._root = Path(os.path.abspath(plate_root))
+        self._real_root = os.path.realpath(plate_root)
         self._mapping: dict[str, str] = {}
         for virtual, real in mapping.items():
             for path in (virtual, real):
-                if _ESCAPE.search(path):
+                if not isinstance(path, str) or _ESCAPE.search(path):
                     raise PathEscapeError(
                         f"mapping of {virtual!r} leads outside the plate: {path!r}; expected a relative path"
                     )
-            if self._mapping.setdefault(plain_path(virtual), real) != real:
-                raise DuplicatePlaneError(
-                    f"{virtual} of plate {self._root} is mapped twice: to {self._mapping[plain_path(virtual)]} and {real}"
-                )
+            other = self._mapping.setdefault(plain_path(virtual), real)
+            if other != real:
+                raise DuplicatePlaneError(f"plate {self._root}: {virtual} is mapped to both {other} and {real}")
 
     def resolve(self, path: PathLike) -> Path:
         """Return the real file behind a virtual path.
@@ -69,7 +69,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if name not in self._mapping:
             raise self._missing(name)
         real = self._root / self._mapping[name]
-        if not real.resolve().is_relative_to(self._root.resolve()):
+        if not Path(os.path.realpath(real)).is_relative_to(self._real_root):
             raise PathEscapeError(f"{real} is a link that leads outside the plate {self._root}")
         return real
 

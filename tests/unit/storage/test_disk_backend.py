@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wellfield.errors import DataNotFoundError, StorageError, UnknownFormatError, UnreadableImageError
+from wellfield.errors import DataNotFoundError, StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
 from wellfield.formats.tiff import read_pixel_size
 from wellfield.storage import DiskStorageBackend
 
@@ -35,7 +37,7 @@ def test_options_go_to_the_writer_of_the_format(tmp_path: Path) -> None:
     assert read_pixel_size(tmp_path / "a.tif") == pytest.approx(0.65)
 
 
-@pytest.mark.parametrize("name", ["a.pkl", "a.pickle", "a"])
+@pytest.mark.parametrize("name", ["a.pkl", "a.pickle", "a.zip", "a"])
 def test_pickles_and_unknown_suffixes_are_refused_both_ways(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with pytest.raises(UnknownFormatError):
@@ -107,3 +109,105 @@ def test_a_batch_keeps_order_and_names_what_cannot_be_read(tmp_path: Path) -> No
         disk.load_batch(paths)
     with pytest.raises(StorageError, match="1 objects was given 2 paths"):
         disk.save_batch([1], paths[:2])
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.txt", "#1.txt", "100%25.txt", "Zürich–µ.txt", "-rf.txt", "a\nb.txt", "~.txt", "*.txt"]
+)
+def test_any_name_that_the_system_takes_is_a_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name.removesuffix(".txt") / name
+    disk.save(name, path)
+    disk.copy(path, f"{path.parent}/c{name}")
+    disk.move(path.parent, tmp_path / f"moved {name}")
+    assert disk.list_dir(tmp_path) == [f"moved {name}"]
+    assert disk.load_batch(disk.list_files(tmp_path, recursive=True)) == [name, name]
+
+
+def test_two_dots_are_a_part_of_a_path_as_anywhere_on_disk(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    disk.save("x", tmp_path / "sub" / ".." / "a.txt")
+    assert disk.list_files(tmp_path / "sub" / "..") == [str(tmp_path / "sub" / ".." / "a.txt")]
+    assert disk.list_dir(f"{tmp_path}/sub/../") == ["a.txt", "sub"]
+
+
+@pytest.mark.parametrize("name", ["n\0ll.txt", "n\0ll", "x" * 300 + ".txt", "x" * 300])
+def test_what_cannot_be_a_path_is_nowhere_and_a_clear_error(tmp_path: Path, name: str) -> None:
+    path = f"{tmp_path}/{name}"
+    assert (disk.exists(path), disk.is_file(path), disk.is_dir(path)) == (False, False, False)
+    disk.save("x", tmp_path / "a.txt")
+    for operation in (
+        lambda: disk.load(path),
+        lambda: disk.save(np.zeros(3), path),
+        lambda: disk.delete(path),
+        lambda: disk.stat(path),
+        lambda: disk.list_files(path),
+        lambda: disk.delete_all(path),
+        lambda: disk.ensure_directory(path),
+        lambda: disk.copy(tmp_path / "a.txt", path),
+        lambda: disk.move(path, tmp_path / "b.txt"),
+        lambda: disk.create_symlink(tmp_path / "a.txt", path),
+    ):
+        with pytest.raises(WellfieldError, match=r"n\\x00ll|xxx"):
+            operation()
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    disk.save("x", tmp_path / "locked" / "a.txt")
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if os.path.basename(path) == "locked":
+            raise OSError(code, os.strerror(code), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StorageError, match=f"cannot be listed: {os.strerror(code)}"):
+        disk.list_files(tmp_path, recursive=True)
+    assert disk.list_files(tmp_path) == []
+
+
+def test_a_file_that_cannot_be_read_is_not_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk.save({"a": 1}, tmp_path / "a.json")
+
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StorageError, match=r"a\.json cannot be read: Permission denied") as caught:
+        disk.load(tmp_path / "a.json")
+    assert not isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_failing_batch_names_the_first_bad_path_and_leaves_no_half_file(tmp_path: Path) -> None:
+    good, bad = np.zeros((2, 2)), {"no": "array"}
+    paths = [tmp_path / f"{name}.tif" for name in "abcdefgh"]
+    disk.save(np.full((2, 2), 7, "u2"), paths[2])
+    for _ in range(5):
+        with pytest.raises(UnknownFormatError, match=r"c\.tif"):
+            disk.save_batch([good, good, bad, bad, good, bad, bad, bad], paths)
+        assert disk.load(paths[2]).max() == 7
+    assert not [name for name in os.listdir(tmp_path) if not name.endswith(".tif")]
+
+
+def test_a_batch_gives_each_object_a_path_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"a batch gives .*b\.txt twice"):
+        disk.save_batch(["1", "2", "3"], [tmp_path / "b.txt", tmp_path / "a.txt", f"{tmp_path}//b.txt"])
+    assert not os.listdir(tmp_path)
+
+
+def test_batches_go_through_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(4, timeout=30)
+    paths = [tmp_path / f"{number}.txt" for number in range(4)]
+
+    def meet(path: Any) -> Any:
+        """Give functions that go on when four threads are in them."""
+        return lambda *_: together.wait()
+
+    monkeypatch.setattr("wellfield.formats.writer", meet)
+    monkeypatch.setattr("wellfield.formats.reader", meet)
+    disk.save_batch(list("abcd"), paths)
+    assert sorted(disk.load_batch(paths)) == [0, 1, 2, 3]

@@ -6,8 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wellfield.errors import StorageError, UnsupportedOperationError
-from wellfield.storage import Backend, DataSink, FileManager, create_storage_registry
+from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError, UnsupportedOperationError
+from wellfield.storage import (
+    Backend,
+    DataSink,
+    FileManager,
+    VirtualWorkspaceBackend,
+    create_storage_registry,
+)
 
 
 class Sink(DataSink):
@@ -98,3 +104,74 @@ def test_the_registry_is_taken_as_it_is_at_that_time() -> None:
     manager = FileManager(registry)
     registry.clear()
     manager.save(1, "a", "memory")
+
+
+@pytest.mark.parametrize("name", [Backend.MEMORY, "disk"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_objects_and_folders_are_copied_moved_and_looked_at(
+    manager: FileManager, tmp_path: Path, name: str, kind: type[Any]
+) -> None:
+    folder = tmp_path / "folder"
+    manager.save_batch(["a", "b"], [kind(folder / "a.txt"), kind(folder / "sub" / "b.txt")], name)
+    manager.copy(kind(folder), kind(tmp_path / "copy"), name)
+    manager.move(kind(folder / "a.txt"), kind(tmp_path / "moved.txt"), name)
+    assert manager.load_batch([tmp_path / "moved.txt", tmp_path / "copy" / "a.txt"], name) == ["a", "a"]
+    assert [manager.stat(kind(path), name).kind for path in (folder, tmp_path / "moved.txt")] == ["folder", "file"]
+    with pytest.raises(DestinationExistsError, match=r"b\.txt"):
+        manager.move(tmp_path / "moved.txt", folder / "sub" / "b.txt", name)
+    with pytest.raises(DataNotFoundError, match=r"a\.txt"):
+        manager.copy(folder / "a.txt", tmp_path / "new.txt", name)
+    with pytest.raises(DataNotFoundError, match=r"a\.txt"):
+        manager.stat(folder / "a.txt", name)
+
+
+def test_links_are_made_mirrored_and_replaced_on_disk(manager: FileManager, tmp_path: Path) -> None:
+    manager.save("a", tmp_path / "raw" / "a.txt", "disk")
+    manager.create_symlink(tmp_path / "raw" / "a.txt", tmp_path / "l.txt", "disk")
+    assert manager.stat(tmp_path / "l.txt", "disk").kind == "symlink"
+    assert manager.mirror_directory(tmp_path / "raw", tmp_path / "mirror", "disk") == 1
+    (tmp_path / "mirror" / "a.txt").unlink()
+    (tmp_path / "mirror" / "a.txt").write_text("own")
+    with pytest.raises(DestinationExistsError):
+        manager.mirror_directory(tmp_path / "raw", tmp_path / "mirror", "disk", overwrite_symlinks_only=True)
+    assert manager.mirror_directory(tmp_path / "raw", tmp_path / "mirror", "disk", overwrite_symlinks_only=False) == 1
+    manager.move(tmp_path / "raw" / "a.txt", tmp_path / "l.txt", "disk", replace_symlinks=True)
+    assert manager.stat(tmp_path / "l.txt", "disk").kind == "file"
+    assert manager.load(tmp_path / "l.txt", "disk") == "a"
+
+
+CHANGES = [(name, ("a",)) for name in ("ensure_directory", "delete", "delete_all")]
+CHANGES += [(name, ("a", "b")) for name in ("copy", "move", "create_symlink", "mirror_directory")]
+READS = [
+    (name, ("a",)) for name in ("load", "load_batch", "exists", "is_file", "is_dir", "list_files", "list_dir", "stat")
+]
+
+
+@pytest.mark.parametrize(("operation", "arguments"), CHANGES)
+def test_what_a_view_cannot_do_is_an_error_naming_backend_and_operation(
+    operation: str, arguments: tuple[str, ...]
+) -> None:
+    manager = FileManager({"view": VirtualWorkspaceBackend("/plate", {"images/a.tif": "a.tif"})})
+    with pytest.raises(UnsupportedOperationError, match=f"'view' cannot {operation}: it is read-only"):
+        getattr(manager, operation)(*arguments, "view")
+
+
+@pytest.mark.parametrize(("operation", "arguments"), [*CHANGES, *READS, ("list_image_files", ("a",))])
+def test_what_a_sink_cannot_do_is_an_error_naming_backend_and_operation(
+    operation: str, arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(UnsupportedOperationError, match=f"'sink' cannot {operation}: it only takes data"):
+        getattr(FileManager({"sink": Sink()}), operation)(*arguments, "sink")
+
+
+@pytest.mark.parametrize("operation", ["create_symlink", "mirror_directory"])
+def test_what_a_storage_cannot_do_is_an_error_naming_the_backend(manager: FileManager, operation: str) -> None:
+    with pytest.raises(UnsupportedOperationError, match="'memory' cannot make symbolic links"):
+        getattr(manager, operation)("a", "b", Backend.MEMORY)
+
+
+def test_no_extension_wanted_is_no_image_found(manager: FileManager) -> None:
+    manager.save(0, "/p/a.ome.tif", "memory")
+    assert manager.list_image_files("/p", "memory") == ["/p/a.ome.tif"]
+    assert manager.list_image_files("/p", "memory", extensions=[".ome.tif"]) == ["/p/a.ome.tif"]
+    assert manager.list_image_files("/p", "memory", extensions=[]) == []

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from natsort import natsorted
 
-from wellfield.errors import DataNotFoundError, StorageError
+from wellfield.errors import (
+    DataNotFoundError,
+    DestinationExistsError,
+    MemoryLimitError,
+    PathEscapeError,
+    StorageError,
+    UnsupportedOperationError,
+)
 from wellfield.storage import DiskStorageBackend, MemoryStorageBackend, StorageBackend
 
 
@@ -135,34 +143,197 @@ def test_many_threads_may_use_it(memory: MemoryStorageBackend) -> None:
     assert len(memory.list_files("/", recursive=True)) == 8 * 25
 
 
+def test_threads_that_save_copy_move_and_delete_leave_the_size_right(memory: MemoryStorageBackend) -> None:
+    def work(number: int) -> None:
+        for index in range(50):
+            memory.save(np.zeros(10, "u1"), f"/t{number}/{index}/a")
+            memory.copy(f"/t{number}/{index}", f"/copies/{number}/{index}")
+            memory.move(f"/t{number}/{index}/a", f"/moved/{number}_{index}")
+            if index % 2:
+                memory.delete_all(f"/copies/{number}/{index}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert len(memory.list_files("/moved")) == 400
+    assert memory.nbytes == 10 * (400 + 200)
+
+
+def test_a_path_that_leaves_its_root_is_refused_and_names_nothing(memory: MemoryStorageBackend) -> None:
+    memory.save(1, "a")
+    for path in ("../x", "..", "a/../../x"):
+        assert not memory.exists(path)
+        with pytest.raises(DataNotFoundError):
+            memory.load(path)
+        for operation in (
+            lambda path=path: memory.save(1, path),
+            lambda path=path: memory.ensure_directory(path),
+            lambda path=path: memory.copy("a", path),
+            lambda path=path: memory.move("a", path),
+        ):
+            with pytest.raises(PathEscapeError, match=r"\.\."):
+                operation()
+    assert memory.list_dir(".") == ["a"]
+
+
+class Sized:
+    """A stand-in for an array of another library, or on a device."""
+
+    def __init__(self, nbytes: Any) -> None:
+        self.nbytes = nbytes
+
+
+def test_anything_that_tells_its_size_is_counted(memory: MemoryStorageBackend) -> None:
+    device_array = Sized(np.int64(40))
+    memory.save(device_array, "a")
+    memory.save(np.zeros(10, "u1"), "b", copy=False)
+    memory.save(Sized("large"), "c")
+    assert memory.nbytes == 50
+    assert memory.load("a") is device_array
+    device_array.nbytes = 1
+    memory.delete("a")
+    assert memory.nbytes == 10
+
+
+def test_the_limit_is_the_most_that_may_be_held() -> None:
+    memory = MemoryStorageBackend(limit_bytes=100)
+    memory.save(np.zeros(60, "u1"), "a/1")
+    memory.save(np.zeros(40, "u1"), "a/2")
+    for operation in (
+        lambda: memory.save(np.zeros(1, "u1"), "b/3"),
+        lambda: memory.save(np.zeros(1, "u1"), "b/3", copy=False),
+        lambda: memory.save(Sized(1), "b/3"),
+        lambda: memory.save(np.zeros(61, "u1"), "a/1"),
+        lambda: memory.copy("a/2", "b/3"),
+        lambda: memory.copy("a", "b"),
+    ):
+        with pytest.raises(
+            MemoryLimitError, match=r"memory: \S+ of \d+ bytes does not fit: 100 bytes are held and 100"
+        ):
+            operation()
+    assert (memory.list_dir("."), memory.nbytes, memory.load("a/1").size) == (["a"], 100, 60)
+    memory.save(None, "no array")
+    memory.move("a/1", "c")
+    memory.save(np.zeros(50, "u1"), "c")
+    memory.save(np.zeros(10, "u1"), "d")
+    assert memory.nbytes == 100
+    assert isinstance(MemoryLimitError("x"), MemoryError)
+
+
+def test_a_refused_array_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Uncopied(np.ndarray):
+        def copy(self, order: Any = "C") -> Any:
+            raise AssertionError("copied")
+
+    memory = MemoryStorageBackend(limit_bytes=5)
+    with pytest.raises(MemoryLimitError):
+        memory.save(np.zeros(6, "u1").view(Uncopied), "a")
+
+
+def test_a_copy_is_independent_of_what_happens_to_the_other(memory: MemoryStorageBackend) -> None:
+    memory.save(np.zeros(3), "x/a")
+    memory.save(None, "x/sub/b")
+    memory.ensure_directory("x/empty")
+    memory.copy("x", "y/z")
+    memory.save(np.ones(3), "x/a")
+    memory.delete_all("x/sub")
+    memory.save(1, "x/new")
+    assert memory.load("y/z/a").sum() == 0
+    assert memory.load("y/z/sub/b") is None
+    assert memory.list_dir("y/z") == ["a", "empty", "sub"]
+    assert memory.nbytes == 48
+
+
+def test_a_move_takes_everything_along(memory: MemoryStorageBackend) -> None:
+    memory.save(np.zeros(3), "/x/a")
+    memory.save(None, "/x/sub/b")
+    memory.move("/x", "y")
+    assert (memory.list_dir("/"), memory.list_dir("y"), memory.list_dir("y/sub")) == ([], ["a", "sub"], ["b"])
+    memory.move("y/sub/b", Path("/b"))
+    assert memory.load("/b") is None
+    assert not memory.exists("y/sub/b")
+    assert memory.nbytes == 24
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+def test_nothing_is_overwritten_and_no_folder_goes_into_itself(memory: MemoryStorageBackend, operation: str) -> None:
+    memory.save(1, "x/a")
+    memory.save(2, "y/b")
+    run = getattr(memory, operation)
+    for source, target in (("x/a", "y/b"), ("x/a", "y"), ("x", "y"), ("x", "y/b"), ("x", "x"), ("x/a", "./x//a")):
+        with pytest.raises(DestinationExistsError, match=f"memory: {source} cannot be .* to"):
+            run(source, target)
+    for source, target in (("x", "x/sub/x"), (".", "z"), ("/", "/z")):
+        with pytest.raises(StorageError, match="a folder cannot lie in itself"):
+            run(source, target)
+    with pytest.raises(StorageError, match="x/a is an object"):
+        run("y/b", "x/a/b")
+    with pytest.raises(DataNotFoundError, match="none"):
+        run("none", "z")
+    assert memory.list_files(".", recursive=True) == ["x/a", "y/b"]
+
+
+def test_the_roots_can_be_copied_but_not_moved(memory: MemoryStorageBackend) -> None:
+    memory.save(1, "a")
+    memory.copy(".", "/all")
+    assert memory.load("/all/a") == 1
+    with pytest.raises(StorageError):
+        memory.move(".", "/moved")
+    assert memory.load("a") == 1
+
+
+def test_stat_tells_objects_from_folders(memory: MemoryStorageBackend) -> None:
+    memory.save(np.zeros(3), "x/a")
+    memory.save("text", "x/b")
+    assert [memory.stat(path).kind for path in ("x", "x/a", "x/b")] == ["folder", "file", "file"]
+    assert [memory.stat(path).size for path in ("x", "x/a", "x/b")] == [0, 24, 0]
+    assert memory.stat("x/a").modified is None
+    with pytest.raises(DataNotFoundError, match="none"):
+        memory.stat("none")
+
+
+def test_there_are_no_links_in_memory(memory: MemoryStorageBackend) -> None:
+    memory.save(1, "x/a")
+    for operation in (lambda: memory.create_symlink("x/a", "b"), lambda: memory.mirror_directory("x", "y")):
+        with pytest.raises(UnsupportedOperationError, match="'memory' cannot make symbolic links"):
+            operation()
+
+
 paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
-steps = st.lists(st.tuples(st.sampled_from(["save", "mkdir", "delete", "delete_all"]), paths), max_size=20)
+operations = st.sampled_from(["save", "save array", "mkdir", "delete", "delete_all", "copy", "move"])
+steps = st.lists(st.tuples(operations, paths, paths), max_size=20)
 
 
-def outcome(backend: StorageBackend, operation: str, path: str) -> type[Exception] | None:
+def outcome(backend: StorageBackend, operation: str, path: str, other: str) -> type[Exception] | None:
     try:
         {
             "save": lambda: backend.save("x", path + ".txt"),
+            "save array": lambda: backend.save(np.zeros(3), path),
             "mkdir": lambda: backend.ensure_directory(path),
             "delete": lambda: backend.delete(path),
             "delete_all": lambda: backend.delete_all(path),
+            "copy": lambda: backend.copy(path, other),
+            "move": lambda: backend.move(path, other),
         }[operation]()
     except StorageError as error:
-        return DataNotFoundError if isinstance(error, DataNotFoundError) else StorageError
+        kinds = (DataNotFoundError, DestinationExistsError)
+        return next((kind for kind in kinds if isinstance(error, kind)), StorageError)
     return None
 
 
 @given(steps)
 def test_memory_and_disk_agree_on_what_is_where(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str]]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str]]
 ) -> None:
     root = str(tmp_path_factory.mktemp("root"))
     memory, disk = MemoryStorageBackend(), DiskStorageBackend()
     memory.ensure_directory(root)
-    for operation, name in steps:
-        path = os.path.join(root, name)
-        assert outcome(memory, operation, path) == outcome(disk, operation, path), (operation, path)
-        assert memory.list_files(root, recursive=True) == disk.list_files(root, recursive=True)
-        assert memory.list_dir(root) == disk.list_dir(root)
+    for operation, name, other in steps:
+        path, target = os.path.join(root, name), os.path.join(root, other)
+        assert outcome(memory, operation, path, target) == outcome(disk, operation, path, target), (operation, path)
+        on_disk = [name.removesuffix(".npy") for name in disk.list_files(root, recursive=True)]
+        assert memory.list_files(root, recursive=True) == natsorted(sorted(on_disk))
         for check in ("exists", "is_file", "is_dir"):
             assert getattr(memory, check)(path) == getattr(disk, check)(path)
+        if memory.exists(path):
+            assert memory.stat(path).kind == disk.stat(path).kind
+    assert memory.nbytes == sum(memory.stat(name).size for name in memory.list_files(root, recursive=True))

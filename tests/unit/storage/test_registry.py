@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import importlib
+import logging
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,24 +16,28 @@ import pytest
 from wellfield.errors import MissingLibraryError, StorageError
 from wellfield.storage import (
     STORAGE_BACKENDS,
+    Backend,
     DataSink,
     StorageBackendMeta,
     create_storage_registry,
     discover_all_backends,
     get_backend_instance,
+    registry,
     storage_registry,
 )
 
 HEAVY = (
     "zarr", "ome_zarr", "pandas", "pyarrow", "tifffile", "imagecodecs", "scipy", "skimage", "PIL", "matplotlib",
-    "torch", "cupy", "jax", "tensorflow", "pyclesperanto", "napari", "omero", "snakemake", "pydantic",
+    "torch", "cupy", "jax", "tensorflow", "pyclesperanto", "napari", "omero", "snakemake", "pydantic", "tensorstore",
+    "roifile", "pytest", "hypothesis",
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def restore() -> Iterator[None]:
+def restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     discover_all_backends()
     before = dict(STORAGE_BACKENDS)
+    monkeypatch.setattr(registry, "_LOADED", {})
     yield
     STORAGE_BACKENDS.clear()
     STORAGE_BACKENDS.update(before)
@@ -113,8 +123,134 @@ def test_an_unknown_backend_is_an_error_listing_the_known() -> None:
         get_backend_instance("nope")
 
 
-def in_fresh_process(code: str) -> str:
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def test_a_class_that_fails_for_another_reason_is_logged_and_breaks_only_itself(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def init(self: DataSink) -> None:
+        raise ZeroDivisionError("broken on purpose")
+
+    make("Broken", __init__=init)
+    assert "test_backend" not in create_storage_registry()
+    assert "broken on purpose" in caplog.text
+    with pytest.raises(ZeroDivisionError):
+        get_backend_instance("test_backend")
+
+
+def test_an_instance_is_named_by_text_or_member() -> None:
+    assert type(get_backend_instance(Backend.MEMORY)) is type(get_backend_instance("memory"))
+
+
+@pytest.mark.parametrize("name", ["omero_local", Backend.NAPARI_STREAM, "fiji_stream"])
+def test_backends_that_have_only_their_name_say_so(name: str) -> None:
+    with pytest.raises(StorageError, match=f"'{name!s}' is not implemented yet"):
+        get_backend_instance(name)
+    assert name not in create_storage_registry()
+
+
+@pytest.mark.parametrize("name", ["OMEROLocalBackend", "NapariStreamBackend", "FijiStreamBackend"])
+def test_classes_that_are_not_there_yet_say_so(name: str) -> None:
+    storage = importlib.import_module("wellfield.storage")
+    with pytest.raises(AttributeError, match=f"{name} is not implemented yet"):
+        getattr(storage, name)
+
+
+def test_threads_that_come_together_fill_one_global_registry() -> None:
+    lazy = registry._LazyRegistry()
+    together = threading.Barrier(8, timeout=30)
+
+    def first_use(_: int) -> DataSink:
+        together.wait()
+        return lazy["memory"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(map(id, pool.map(first_use, range(8))))) == 1
+
+
+# Of other packages
+
+
+OWN = """
+from wellfield.storage import DataSink
+class Own(DataSink):
+    _backend_type = "own"
+    def save(self, data, identifier, **kwargs): pass
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Give a function that installs a package with a module and entry points to it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = set(sys.modules)
+
+    def install(module: str, source: str, **entries: str) -> None:
+        (tmp_path / f"{module}.py").write_text(source)
+        information = tmp_path / f"{module}-1.0.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+        lines = [f"{name} = {value}" for name, value in entries.items()]
+        (information / "entry_points.txt").write_text("\n".join(["[wellfield.storage_backends]", *lines]) + "\n")
+        importlib.invalidate_caches()
+
+    yield install
+    for module in set(sys.modules) - modules:
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize("value", ["third_party", "third_party:Own"])
+def test_a_package_gives_a_backend_by_an_entry_point(install: Callable[..., None], value: str) -> None:
+    install("third_party", OWN, own=value)
+    assert type(create_storage_registry()["own"]).__name__ == "Own"
+    assert type(get_backend_instance("own")).__name__ == "Own"
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("import no_such_library", MissingLibraryError, "'own' is not available: .*; install no_such_library"),
+        ("from os import no_such_name", MissingLibraryError, "'own' is not available: cannot import name"),
+        ("1 / 0", StorageError, "'own' cannot be loaded from third_party: division by zero"),
+        ("this is no Python", StorageError, "'own' cannot be loaded from third_party: invalid syntax"),
+        ("", StorageError, "third_party is to register the storage backend 'own', and does not"),
+        (
+            OWN.replace('"own"', '"disk"'),
+            StorageError,
+            "'own' cannot be loaded .* two storage backends are named 'disk'",
+        ),
+    ],
+)
+def test_a_broken_package_is_logged_once_and_breaks_only_its_own_backend(
+    install: Callable[..., None], caplog: pytest.LogCaptureFixture, source: str, error: type[Exception], message: str
+) -> None:
+    install("third_party", source, own="third_party")
+    for _ in range(2):
+        assert {"memory", "disk"} <= set(create_storage_registry())
+    assert len(caplog.records) == 1
+    assert caplog.records[0].levelno == logging.WARNING
+    assert "'own'" in caplog.text
+    for _ in range(2):
+        with pytest.raises(error, match=message):
+            get_backend_instance("own")
+    assert type(get_backend_instance("disk")).__module__ == "wellfield.storage.disk"
+
+
+def test_two_packages_with_one_name_are_an_error_and_none_of_them_is_taken(install: Callable[..., None]) -> None:
+    install("third_party", OWN, own="third_party")
+    install("fourth_party", OWN, own="fourth_party")
+    assert "own" not in create_storage_registry()
+    with pytest.raises(StorageError, match="two storage backends are named 'own': fourth_party and third_party"):
+        get_backend_instance("own")
+
+
+def test_a_package_that_asks_for_backends_while_it_is_imported_does_not_hang(install: Callable[..., None]) -> None:
+    install("third_party", "from wellfield.storage import *\ncreate_storage_registry()" + OWN, own="third_party")
+    assert "own" in create_storage_registry()
+
+
+def in_fresh_process(code: str, **environment: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
@@ -162,3 +298,32 @@ def test_the_global_registry_is_a_mapping_that_can_be_extended() -> None:
     finally:
         del storage_registry["test_own"]
     assert "test_own" not in storage_registry
+
+
+@pytest.mark.parametrize("variable", ["WELLFIELD_SUBPROCESS_NO_GPU", "OPENHCS_SUBPROCESS_NO_GPU"])
+def test_a_subprocess_can_be_kept_to_disk_and_memory(variable: str) -> None:
+    code = """
+import sys
+from wellfield.errors import StorageError
+from wellfield.storage import create_storage_registry, get_backend_instance
+print(sorted(create_storage_registry()), "wellfield.storage.zarr.backend" in sys.modules)
+try:
+    get_backend_instance("zarr")
+except StorageError as error:
+    print(error)
+"""
+    listed, message = in_fresh_process(code, **{variable: "1"}).splitlines()
+    assert listed == "['disk', 'memory'] False"
+    assert "no storage backend 'zarr'; known: disk, memory; " in message
+    assert "SUBPROCESS_NO_GPU" in message
+    assert "'zarr'" in in_fresh_process(code, **{variable: "0"})
+
+
+def test_a_registry_of_all_backends_imports_no_library() -> None:
+    code = f"""
+import sys
+from wellfield.storage import create_storage_registry
+assert {{"disk", "memory", "zarr"}} <= set(create_storage_registry())
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    assert in_fresh_process(code) == "[]"

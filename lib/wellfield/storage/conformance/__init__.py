@@ -15,7 +15,9 @@ from __future__ import annotations
 import pytest
 
 # Before they are imported, so that their asserts explain themselves.
-pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("checks", "reading", "changing", "machine")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{module}" for module in ("checks", "reading", "changing", "folders", "machine"))
+)
 
 from wellfield.storage.conformance.behaviours import BackendBehaviours  # noqa: E402
 from wellfield.storage.conformance.machine import TreeMachine, WellMachine, run_machine  # noqa: E402

@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError
@@ -30,19 +30,33 @@ places = st.lists(st.sampled_from(NAMES), min_size=1, max_size=DEPTH).map(tuple)
 
 
 def run_machine(
-    machine: Callable[[Subject], RuleBasedStateMachine], subject: Subject, *, examples: int = 25, steps: int = 25
+    machine: Callable[[Subject], RuleBasedStateMachine],
+    subject: Subject,
+    *,
+    examples: int = 25,
+    steps: int = 25,
+    shrink: bool = True,
 ) -> None:
-    """Run a state machine on *subject*: always the same sequences of operations, so that a failure stays one."""
+    """Run a state machine on *subject*: always the same sequences of operations, so that a failure stays one.
+
+    Parameters
+    ----------
+    examples, steps:
+        Number of sequences, and of operations in each.
+    shrink:
+        Look for the shortest sequence that fails.
+    """
 
     def make() -> RuleBasedStateMachine:
         subject.root.mkdir(parents=True, exist_ok=True)
         return machine(subject.at(Path(tempfile.mkdtemp(dir=subject.root))))
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        make,
+    run_state_machine_as_test(
+        cast("type[RuleBasedStateMachine]", make),  # a factory does
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
+            phases=list(Phase) if shrink else [Phase.generate],
             derandomize=True,
             deadline=None,
             database=None,

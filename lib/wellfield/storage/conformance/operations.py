@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
 from wellfield.storage.zarr.backend import ZarrStorageBackend
 
+_MODULE = "wellfield.storage.conformance.operations"  # also when it runs as the program
+
+BATCH = "load 1,000 planes in a batch"
 SHAPE = (16, 16)
 THOUSAND = [PlaneKey("A01", f, c, z, 1) for f in range(1, 11) for c in range(1, 5) for z in range(1, 26)]
 HUNDRED = THOUSAND[5::10]
@@ -48,8 +51,10 @@ class Operations:
 
     Parameters
     ----------
+    files:
+        Different files that were opened, or tried.
     opened:
-        Files that were opened, or tried.
+        How often they were.
     stats:
         Paths that were looked at without being opened.
     listings:
@@ -58,6 +63,7 @@ class Operations:
         Files or folders that were written, made, renamed or removed.
     """
 
+    files: int = 0
     opened: int = 0
     stats: int = 0
     listings: int = 0
@@ -88,19 +94,20 @@ def count_operations(kind: str, folder: Path) -> dict[str, Operations]:
     root = folder.resolve() / "data"
     _prepare(kind, root)
     trace = folder / "trace"
-    child = [sys.executable, "-m", __name__, "--read", kind, str(root)]
+    child = [sys.executable, "-m", _MODULE, "--read", kind, str(root)]
     options = ["-f", "-qq", "-y", "--seccomp-bpf", "-e", "trace=%file", "-e", "signal=none", "-o", str(trace)]
     found = subprocess.run([strace, *options, *child], capture_output=True, text=True, check=False)
     if found.returncode:
         raise RuntimeError(f"{' '.join(child)} failed under strace:\n{found.stderr}")
     with trace.open(encoding="utf-8", errors="replace") as lines:
-        return _count(lines, root)
+        return read_trace(lines, root)
 
 
-def _count(lines: Iterator[str], root: Path) -> dict[str, Operations]:
-    """Sort the calls on paths below *root* by the task that was running and by kind."""
+def read_trace(lines: Iterable[str], root: Path) -> dict[str, Operations]:
+    """Return the calls on paths below *root* in the lines of a trace, counted for each task between its marks."""
     found: dict[str, dict[str, int]] = {}
     task: dict[str, int] | None = None
+    files: set[Path] = set()
     for line in lines:
         call = _CALL.match(line)
         path = call and _STRING.search(call["rest"])
@@ -111,10 +118,15 @@ def _count(lines: Iterator[str], root: Path) -> dict[str, Operations]:
             continue
         if where.name.startswith(_BEGIN):
             task = found[where.name.removeprefix(_BEGIN)] = asdict(Operations())
+            files = set()
         elif where.name == _END:
             task = None
         elif task is not None:
-            task[_kind(call["name"], call["rest"])] += 1
+            kind = _kind(call["name"], call["rest"])
+            task[kind] += 1
+            if kind == "opened":
+                files.add(where)
+                task["files"] = len(files)
     return {name: Operations(**numbers) for name, numbers in found.items()}
 
 
@@ -165,7 +177,7 @@ def _tasks(kind: str, root: Path) -> Mapping[str, Callable[[ReadableBackend], ob
             backend.load(path)
 
     tasks: dict[str, Callable[[ReadableBackend], object]] = {
-        "load 1,000 planes in a batch": lambda backend: backend.load_batch(_paths(folder, THOUSAND)),
+        BATCH: lambda backend: backend.load_batch(_paths(folder, THOUSAND)),
         "load 100 planes one by one": one_by_one,
         "list 1,000 planes": lambda backend: backend.list_files(folder),
     }

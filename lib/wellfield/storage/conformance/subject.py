@@ -32,7 +32,7 @@ class Capability(Flag):
     SYMLINKS = auto()
     """Symbolic links are made."""
     STATUS = auto()
-    """Paths have kind and size."""
+    """Paths tell their kind and size."""
     ANY_OBJECT = auto()
     """Any Python object is a value, not only arrays."""
     FREE_NAMES = auto()

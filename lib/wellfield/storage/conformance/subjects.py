@@ -117,6 +117,16 @@ class ZarrPlateSubject(Subject):
         return name in message or (key is not None and f"well {key.well}, field {key.field}," in message)
 
 
+class ZarrStackSubject(ZarrPlateSubject):
+    """The Zarr backend with a well whose planes have names of their own."""
+
+    capabilities = ZarrPlateSubject.capabilities | Capability.FREE_NAMES
+
+    def path(self, number: int, well: str = "A01") -> str:
+        """Return a path that names no plane."""
+        return f"{self.folder}/{well}_output_{number:03d}{self.suffix}"
+
+
 class VirtualWorkspaceSubject(Subject):
     """The virtual workspace: files with other names in a folder, and the mapping to them."""
 
@@ -152,6 +162,10 @@ def _plate(strategy: ZarrChunkStrategy, version: str) -> Callable[[Path], Subjec
     return lambda root: ZarrPlateSubject(root, config)
 
 
+def _stack(root: Path) -> Subject:
+    return ZarrStackSubject(root, ZarrConfig(chunk_strategy=ZarrChunkStrategy.WELL))
+
+
 PLATES: dict[str, Callable[[Path], Subject]] = {
     f"zarr-{strategy}-{version}": _plate(strategy, version)
     for strategy in ZarrChunkStrategy
@@ -166,6 +180,7 @@ TREES: dict[str, Callable[[Path], Subject]] = {
 SUBJECTS: dict[str, Callable[[Path], Subject]] = {
     **TREES,
     **PLATES,
+    "zarr-stack": _stack,
     "virtual_workspace": VirtualWorkspaceSubject,
 }
 """Every kind of storage that comes with Wellfield, by a name for the test's id."""

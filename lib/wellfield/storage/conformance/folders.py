@@ -1,0 +1,226 @@
+"""Behaviours of folders, of status and of symbolic links. Whatever fails changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError, WellfieldError
+from wellfield.storage.base import ObjectKind
+from wellfield.storage.conformance.checks import assert_holds, assert_same, at_once, needs, some
+from wellfield.storage.conformance.subject import Array, Capability, Subject, value
+
+
+class FolderBehaviours:
+    """A folder goes with everything in it, and nothing that is in the way is lost."""
+
+    # --- folders ---
+
+    @needs(Capability.FOLDERS)
+    def test_a_folder_is_made_with_those_above_it(self, subject: Subject) -> None:
+        """It is there while it is empty, and making it again is no error."""
+        files = subject.open()
+        for _ in range(2):
+            files.ensure_directory(f"{subject.folder}/a/b")
+        assert files.list_dir(subject.folder) == ["a"]
+        assert files.list_dir(f"{subject.folder}/a/b") == []
+        assert files.list_files(subject.folder, recursive=True) == []
+        assert (files.is_dir(f"{subject.folder}/a"), files.is_file(f"{subject.folder}/a")) == (True, False)
+
+    @needs(Capability.FOLDERS, Capability.OBJECTS)
+    def test_a_folder_does_not_take_the_place_of_an_object(self, subject: Subject) -> None:
+        """Nor can it be below one."""
+        files = subject.fill(some(subject, (1,)))
+        for path in (subject.path(1), f"{subject.path(1)}/sub"):
+            with pytest.raises(StorageError):
+                files.ensure_directory(path)
+        assert_holds(files, subject.folder, some(subject, (1,)))
+
+    @needs(Capability.FOLDERS, Capability.OBJECTS)
+    def test_only_an_empty_folder_is_deleted(self, subject: Subject) -> None:
+        """One that holds something is refused, and keeps it."""
+        files = subject.fill(some(subject, (1,)))
+        with pytest.raises(StorageError) as caught:
+            files.delete(subject.folder)
+        assert not isinstance(caught.value, DataNotFoundError)
+        assert_holds(files, subject.folder, some(subject, (1,)))
+        files.delete(subject.path(1))
+        files.delete(subject.folder)
+        assert not files.exists(subject.folder)
+
+    @needs(Capability.FOLDERS, Capability.OBJECTS)
+    def test_many_threads_may_make_one_folder(self, subject: Subject) -> None:
+        """By saving into it, or by asking for it; none is told that another was first."""
+        files = subject.open()
+
+        def write(number: int) -> None:
+            for turn in range(20):
+                folder = f"{subject.folder}/turn {turn}/a/b"
+                if number % 2:
+                    files.ensure_directory(folder)
+                files.save(value(number, shape=(2, 3)), f"{folder}/{number}{subject.suffix}")
+
+        at_once(write, range(6))
+        assert len(files.list_files(subject.folder, recursive=True)) == 6 * 20
+
+    @needs(Capability.TREES)
+    def test_delete_all_removes_a_folder_and_nothing_beside_it(self, subject: Subject) -> None:
+        """However the other's name begins."""
+        files = subject.fill(some(subject, (1, 2)))
+        kept = self._sibling(subject)
+        files.delete_all(subject.folder)
+        assert not files.exists(subject.folder)
+        assert not files.exists(subject.path(1))
+        assert_holds(files, subject.beside("images_2"), kept)
+        with pytest.raises(DataNotFoundError):
+            files.delete_all(subject.folder)
+
+    @needs(Capability.TREES)
+    def test_delete_all_is_for_folders(self, subject: Subject) -> None:
+        """An object is left alone."""
+        files = subject.fill(some(subject, (1, 2)))
+        with pytest.raises(WellfieldError):
+            files.delete_all(subject.path(1))
+        assert_holds(files, subject.folder, some(subject, (1, 2)))
+
+    @needs(Capability.TREES)
+    def test_a_folder_is_copied_with_everything_in_it(self, subject: Subject) -> None:
+        """And the copy is its own."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        files.copy(subject.folder, subject.beside("other"))
+        assert_holds(files, subject.folder, content)
+        assert_holds(files, subject.beside("other"), _moved(content, subject, "other"))
+        files.delete_all(subject.folder)
+        assert_holds(files, subject.beside("other"), _moved(content, subject, "other"))
+
+    @needs(Capability.TREES)
+    def test_a_folder_is_moved_with_everything_in_it(self, subject: Subject) -> None:
+        """Nothing stays behind."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        files.move(subject.folder, subject.beside("other"))
+        assert not files.exists(subject.folder)
+        assert_holds(files, subject.beside("other"), _moved(content, subject, "other"))
+
+    @needs(Capability.TREES, Capability.NESTED, Capability.FOLDERS)
+    def test_the_whole_depth_of_a_folder_goes_along(self, subject: Subject) -> None:
+        """Empty folders too."""
+        files = subject.fill({f"{subject.folder}/a/b/1{subject.suffix}": value(1)})
+        files.ensure_directory(f"{subject.folder}/a/empty")
+        files.copy(f"{subject.folder}/a", subject.beside("copied"))
+        files.move(f"{subject.folder}/a", subject.beside("moved"))
+        for name in ("copied", "moved"):
+            assert files.list_dir(subject.beside(name)) == ["b", "empty"]
+            assert_holds(files, subject.beside(name), {f"{subject.beside(name)}/b/1{subject.suffix}": value(1)})
+        assert files.list_dir(subject.folder) == []
+
+    @needs(Capability.TREES)
+    @pytest.mark.parametrize("operation", ["copy", "move"])
+    def test_a_folder_is_not_put_over_another_nor_into_itself(self, subject: Subject, operation: str) -> None:
+        """Both stay as they were."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        kept = self._sibling(subject)
+        for destination in (subject.beside("images_2"), subject.folder):
+            with pytest.raises(DestinationExistsError):
+                getattr(files, operation)(subject.folder, destination)
+        with pytest.raises(WellfieldError):
+            getattr(files, operation)(subject.folder, f"{subject.folder}/inside")
+        assert_holds(files, subject.folder, content)
+        assert_holds(files, subject.beside("images_2"), kept)
+
+    @staticmethod
+    def _sibling(subject: Subject) -> dict[str, Array]:
+        content = _moved(some(subject, (1,)), subject, "images_2")
+        subject.fill(content)
+        return content
+
+    # --- status ---
+
+    @needs(Capability.STATUS)
+    def test_stat_tells_object_from_folder(self, subject: Subject) -> None:
+        """A folder has no size of its own, a plane that shares an object with others none that is known."""
+        files = subject.fill(some(subject, (1,)))
+        status = files.stat(subject.path(1))
+        assert status.kind is ObjectKind.FILE
+        assert status.size is None or status.size > 0
+        assert status.modified is None or status.modified > 0
+        folder = files.stat(Path(subject.folder))
+        assert (folder.kind, folder.size) == (ObjectKind.FOLDER, 0)
+        with pytest.raises(DataNotFoundError) as caught:
+            files.stat(subject.path(9))
+        assert subject.mentions(str(caught.value), subject.path(9))
+
+    @needs(Capability.STATUS, Capability.OBJECTS)
+    def test_the_size_grows_with_what_is_stored(self, subject: Subject) -> None:
+        """Noise cannot be compressed."""
+        files = subject.fill({subject.path(1): value(1, "u1", (16, 16)), subject.path(2): value(1, "u1", (64, 64))})
+        small, large = (files.stat(subject.path(number)).size for number in (1, 2))
+        assert 16 * 16 <= small < 64 * 64 <= large
+
+    # --- symbolic links ---
+
+    @needs(Capability.SYMLINKS)
+    def test_a_symbolic_link_is_loaded_as_its_source(self, subject: Subject) -> None:
+        """But it is a link to ``stat``, and deleting it leaves the source."""
+        files = subject.fill(some(subject, (1,)))
+        files.create_symlink(subject.path(1), subject.path(2))
+        assert_same(files.load(subject.path(2)), value(1))
+        assert files.stat(subject.path(2)).kind is ObjectKind.SYMLINK
+        assert files.list_files(subject.folder) == [subject.path(1), subject.path(2)]
+        files.delete(subject.path(2))
+        assert_holds(files, subject.folder, some(subject, (1,)))
+
+    @needs(Capability.SYMLINKS)
+    def test_a_symbolic_link_needs_a_source_and_a_free_path(self, subject: Subject) -> None:
+        """What is there is not replaced."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        with pytest.raises(DestinationExistsError):
+            files.create_symlink(subject.path(1), subject.path(2))
+        with pytest.raises(DataNotFoundError):
+            files.create_symlink(subject.path(9), subject.path(3))
+        assert_holds(files, subject.folder, content)
+        assert not files.exists(subject.path(3))
+
+    @needs(Capability.SYMLINKS)
+    def test_a_move_replaces_a_symbolic_link_only_when_asked(self, subject: Subject) -> None:
+        """And never a file."""
+        files = subject.fill(some(subject, (1, 2)))
+        files.create_symlink(subject.path(2), subject.path(3))
+        with pytest.raises(DestinationExistsError):
+            files.move(subject.path(1), subject.path(3))
+        with pytest.raises(DestinationExistsError):
+            files.move(subject.path(1), subject.path(2), replace_symlinks=True)
+        files.move(subject.path(1), subject.path(3), replace_symlinks=True)
+        assert files.stat(subject.path(3)).kind is ObjectKind.FILE
+        assert_holds(files, subject.folder, {subject.path(2): value(2), subject.path(3): value(1)})
+
+    @needs(Capability.SYMLINKS)
+    def test_a_mirror_is_the_same_tree_of_links(self, subject: Subject) -> None:
+        """Made again it is the same; a file in the place of a link stops it before anything is changed."""
+        names = (f"1{subject.suffix}", f"sub/2{subject.suffix}")
+        content = {f"{subject.folder}/{name}": value(number) for number, name in enumerate(names)}
+        files = subject.fill(content)
+        mirror = subject.beside("mirror")
+        for _ in range(2):
+            assert files.mirror_directory(subject.folder, mirror) == 2
+            for number, name in enumerate(names):
+                assert files.stat(f"{mirror}/{name}").kind is ObjectKind.SYMLINK
+                assert_same(files.load(f"{mirror}/{name}"), value(number))
+        files.delete(f"{mirror}/{names[0]}")
+        files.delete(f"{mirror}/{names[1]}")
+        files.save(value(7), f"{mirror}/{names[1]}")
+        with pytest.raises(DestinationExistsError):
+            files.mirror_directory(subject.folder, mirror)
+        assert_holds(files, mirror, {f"{mirror}/{names[1]}": value(7)})
+        assert files.mirror_directory(subject.folder, mirror, overwrite_symlinks_only=False) == 2
+        assert files.stat(f"{mirror}/{names[1]}").kind is ObjectKind.SYMLINK
+        assert_holds(files, subject.folder, content)
+
+
+def _moved(content: dict[str, Array], subject: Subject, name: str) -> dict[str, Array]:
+    """Return *content* with its folder beside where it was."""
+    return {path.replace(subject.folder, subject.beside(name), 1): array for path, array in content.items()}

@@ -1,0 +1,83 @@
+"""Environments of readers whose requirements do not go with those of the project."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+
+class IndexNotReachedError(Exception):
+    """The package index cannot be reached, so that a reader cannot be installed."""
+
+
+@dataclass(frozen=True)
+class ReaderEnvironment:
+    """A virtual environment with pinned requirements, made below ``.venv-<name>`` when it is first needed.
+
+    Parameters
+    ----------
+    name:
+        Name of the reader.
+    requirements:
+        Pinned requirements (``name==version``).
+    root:
+        Folder that holds the environment's own; that of the repository, where git ignores it.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    root: Path = ROOT
+
+    def python(self) -> Path:
+        """Return the interpreter, making the environment if it is not there for these requirements and this Python.
+
+        One process makes it, others wait. One that was killed meanwhile leaves nothing that is taken for complete.
+
+        Raises
+        ------
+        IndexNotReachedError
+            pip does not reach its index.
+        RuntimeError
+            The requirements cannot be installed for another reason.
+        """
+        folder = self.root / f".venv-{self.name}"
+        environment, ready = folder / "environment", folder / "ready"
+        content = "\n".join([*self.requirements, f"Python {platform.python_version()}", ""])
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not ready.is_file() or ready.read_text() != content:
+                ready.unlink(missing_ok=True)
+                shutil.rmtree(environment, ignore_errors=True)
+                self._make(environment)
+                ready.write_text(content)
+        return environment / "bin" / "python"
+
+    def run(self, script: str, argument: Any) -> Any:
+        """Return what a script of this folder answers: a JSON value in, a JSON value out."""
+        command = [str(self.python()), "-I", str(HERE / script)]
+        result = subprocess.run(command, input=json.dumps(argument), capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise RuntimeError(f"{script} failed:\n{result.stderr}")
+        return json.loads(result.stdout)
+
+    def _make(self, environment: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command = [*pip, "--retries", "1", *self.requirements]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode and "connection broken" in result.stderr:
+            reason = result.stderr.strip().splitlines()[-1]
+            raise IndexNotReachedError(f"{self.name} cannot be installed, pip does not reach its index: {reason}")
+        if result.returncode:
+            raise RuntimeError(f"{self.name} cannot be installed:\n{result.stderr[-2000:]}")
