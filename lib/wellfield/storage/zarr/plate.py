@@ -13,10 +13,17 @@ from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionErro
 from wellfield.formats.atomic import heal_directory, is_part, part_path, write_bytes
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
-from wellfield.storage.zarr.layout import row_folders, stored_wells, well_folder, well_path
+from wellfield.storage.zarr.layout import (
+    ATTRIBUTE,
+    ATTRIBUTE_VERSION,
+    row_folders,
+    stored_wells,
+    well_folder,
+    well_path,
+)
 from wellfield.storage.zarr.metadata import ACQUISITION
 from wellfield.storage.zarr.pixels import ZARR_FORMATS
-from wellfield.storage.zarr.record import WellRecord, read_record
+from wellfield.storage.zarr.record import WellRecord, check_store, read_record
 
 # The files that hold the metadata of a group, by the version of Zarr.
 _GROUP_FILES = {3: ("zarr.json",), 2: (".zgroup", ".zattrs")}
@@ -34,7 +41,13 @@ def create_plate(
     ----------
     images:
         The most images that a well will have: fields, or timepoints with the layouts WELL and FILE.
+
+    Raises
+    ------
+    ForeignStoreError
+        The store is another program's.
     """
+    check_store(Path(store))
     wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
     _write_plate(Path(store), [well_path(well) for well in wanted], name, images, ngff_version)
 
@@ -62,11 +75,12 @@ def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name:
     Raises
     ------
     ForeignStoreError
-        A well was not written by Wellfield; nothing is changed then.
+        The store or a well was not written by Wellfield; nothing is changed then.
     StorageError
         The wells are on different versions of Zarr; nothing is changed then.
     """
     root = Path(store)
+    check_store(root)
     root.mkdir(parents=True, exist_ok=True)
     wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
     for well in wanted:
@@ -121,7 +135,12 @@ def _write_plate(root: Path, paths: list[str], name: str, images: int, version: 
     zarr_format = ZARR_FORMATS[version]
     for letters in sorted({path.split("/")[0] for path in paths}):
         _write_group(root / letters, zarr_format)
-    describe = None if not paths else lambda group: _describe_plate(group, name, paths, images, version)
+
+    def describe(group: Any) -> None:
+        if paths:
+            _describe_plate(group, name, paths, images, version)
+        group.update_attributes({ATTRIBUTE: {"version": ATTRIBUTE_VERSION}})
+
     _write_group(root, zarr_format, describe)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from wellfield.errors import StorageError, UnreadableImageError
+from wellfield.errors import ForeignStoreError, StorageError, UnreadableImageError
 from wellfield.formats.atomic import heal_directory
 from wellfield.storage.zarr.layout import PlaneAddress, PlaneNotStoredError, describe, stored_wells, well_folder
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
@@ -36,9 +36,9 @@ def load_planes(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> li
 
 def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
     """Tell whether a plane is stored."""
-    record = find_record(store, well)
-    if record is not None:
-        with suppress(PlaneNotStoredError):
+    with suppress(PlaneNotStoredError, ForeignStoreError):
+        record = find_record(store, well)
+        if record is not None:
             record.place(address)
             return True
     return False
@@ -50,8 +50,11 @@ def find_record(store: Path, well: str) -> WellRecord | None:
 
 
 def records(store: Path) -> list[WellRecord]:
-    """Return the records of all wells of a store, in plate order."""
-    found = (find_record(store, well) for well in stored_wells(store))
+    """Return the records of all wells of a store that Wellfield wrote, in plate order."""
+    found = []
+    for well in stored_wells(store):
+        with suppress(ForeignStoreError):
+            found.append(find_record(store, well))
     return [record for record in found if record is not None]
 
 

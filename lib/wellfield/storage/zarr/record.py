@@ -151,6 +151,22 @@ class WellRecord:
         }
 
 
+def check_store(store: Path) -> None:
+    """Refuse to write into a store whose root was described by another program.
+
+    Raises
+    ------
+    ForeignStoreError
+        The root has attributes, and none of ours among them.
+    """
+    found = _attributes(store)
+    if found is not None and found[1] and ATTRIBUTE not in found[1]:
+        raise ForeignStoreError(
+            f"{store} was not written by Wellfield, or by a version before layout {ATTRIBUTE_VERSION}; it is left as "
+            "it is: choose another path, or move it away"
+        )
+
+
 def read_record(store: Path, well: str) -> WellRecord | None:
     """Return the record of a well; ``None`` if the store has no such well.
 
@@ -164,17 +180,27 @@ def read_record(store: Path, well: str) -> WellRecord | None:
         Its metadata is damaged.
     """
     folder = well_folder(store, well)
+    found = _attributes(folder)
+    if found is not None:
+        return _record(folder, found[0], found[1].get(ATTRIBUTE))
+    if folder.is_dir():
+        raise ForeignStoreError(f"{folder} is no Zarr group; it was not written by Wellfield and is not replaced")
+    return None
+
+
+def _attributes(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """Return the version of Zarr and the attributes of a node; ``None`` if the folder is none."""
     for name, zarr_format in ((_V3_FILE, 3), (_V2_FILE, 2)):
         try:
             content = json.loads((folder / name).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except ValueError as error:
             raise MetadataError(f"{folder / name} is damaged ({error}); write the well again") from error
-        attributes = content.get("attributes", {}) if zarr_format == 3 else content
-        return _record(folder, zarr_format, attributes.get(ATTRIBUTE))
-    if folder.is_dir():
-        raise ForeignStoreError(f"{folder} is no Zarr group; it was not written by Wellfield and is not replaced")
+        attributes = content.get("attributes", {}) if zarr_format == 3 and isinstance(content, dict) else content
+        if not isinstance(attributes, dict):
+            raise MetadataError(f"{folder / name} is damaged (no JSON object); write the well again")
+        return zarr_format, attributes
     return None
 
 

@@ -40,7 +40,7 @@ from wellfield.storage.zarr.pixels import (
     threads,
 )
 from wellfield.storage.zarr.pyramid import level_shapes, mean_levels, nearest
-from wellfield.storage.zarr.record import WellRecord, read_record
+from wellfield.storage.zarr.record import WellRecord, check_store, read_record
 
 if TYPE_CHECKING:
     import zarr
@@ -59,7 +59,7 @@ def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMeta
     Raises
     ------
     StorageError
-        The file system refuses, the well there is another program's, or a label has an id outside ``uint32``.
+        The file system refuses, store or well are another program's, or a label has an id outside ``uint32``.
     DiskSpaceError
         The file system is full.
     UnsupportedOperationError
@@ -69,6 +69,7 @@ def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMeta
     folder = well_folder(batch.store, batch.well)
     staged = part_path(folder)
     try:
+        check_store(batch.store)
         heal_directory(folder)
         with suppress(SchemaVersionError, MetadataError):  # ours, old or damaged: that is why it is written again
             read_record(batch.store, batch.well)
@@ -200,10 +201,9 @@ class _WellWriter:
             given: dict[tuple[int, ...], Plane] = {
                 (t, c, z): _native(plane, series.dtype) for (c, z), plane in planes.items()
             }
-            self._begin(levels[0], given.items())
             for (c, _), plane in planes.items():
                 windows.add(series.grid.channels[c], plane)
-            self._write_pyramid(levels[1:], given, lambda plane: mean_levels(plane, len(levels) - 1))
+            self._write_pyramid(levels, given, lambda plane: mean_levels(plane, len(levels) - 1))
         shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
         name = f"{self._batch.well}/{field}"
         group.update_attributes(
@@ -221,10 +221,7 @@ class _WellWriter:
             ids: dict[tuple[int, ...], Plane] = {
                 (t, z): self._ids(name, field, plane) for (_, z), plane in planes.items()
             }
-            self._begin(levels[0], ids.items())
-            self._write_pyramid(
-                levels[1:], ids, lambda plane: [nearest(plane, level) for level in range(1, len(levels))]
-            )
+            self._write_pyramid(levels, ids, lambda plane: [nearest(plane, level) for level in range(1, len(levels))])
         group.update_attributes(ngff.label_attributes(self._version, name, series.grid, len(levels), self._metadata))
 
     def _levels(
@@ -249,9 +246,11 @@ class _WellWriter:
         planes: dict[tuple[int, ...], Plane],
         reduce: Callable[[Plane], list[Plane]],
     ) -> None:
+        """Write planes and their reduced versions; these are made while the planes before are still compressed."""
         with ThreadPoolExecutor(threads()) as pool:
             reduced = list(pool.map(reduce, planes.values()))
-        for array, level in zip(arrays, zip(*reduced, strict=True), strict=True):
+        self._begin(arrays[0], planes.items())
+        for array, level in zip(arrays[1:], zip(*reduced, strict=True), strict=True):
             self._begin(array, zip(planes, level, strict=True))
 
     def _ids(self, name: str, field: int, plane: Plane) -> Plane:
