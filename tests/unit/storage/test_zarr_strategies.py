@@ -14,6 +14,7 @@ import zarr
 
 from wellfield.errors import (
     DataNotFoundError,
+    DestinationExistsError,
     DiskSpaceError,
     DuplicatePlaneError,
     ForeignStoreError,
@@ -326,3 +327,16 @@ def test_compression_uses_no_more_threads_than_the_job_has(monkeypatch: pytest.M
     assert pixels.threads() == 1
     monkeypatch.delenv(pixels.THREADS_VARIABLE)
     assert pixels.threads() == len(os.sched_getaffinity(0))
+
+
+def test_a_single_array_and_a_plane_of_a_well_cannot_have_one_path(tmp_path: Path) -> None:
+    save(tmp_path, {"first": noise(1), "second": noise(2)}, WELL, chunk_name="A01")
+    backend.save(noise(3), tmp_path / "array")
+    with pytest.raises(UnsupportedOperationError, match="save_batch"):
+        backend.save(noise(4), tmp_path / "first")
+    with pytest.raises(StorageError, match="array is a single array"):
+        save(tmp_path, {"array": noise(4)}, WELL, chunk_name="A02")
+    for action in (backend.copy, backend.move):
+        with pytest.raises(DestinationExistsError, match="first exists"):
+            action(tmp_path / "array", tmp_path / "first")
+    assert_equal(tmp_path, {"first": noise(1), "second": noise(2), "array": noise(3)})

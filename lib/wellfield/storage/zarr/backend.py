@@ -12,6 +12,7 @@ from natsort import natsorted
 
 from wellfield.errors import (
     DataNotFoundError,
+    DestinationExistsError,
     PathEscapeError,
     StorageError,
     UnknownFormatError,
@@ -71,7 +72,7 @@ class ZarrStorageBackend(StorageBackend):
         """
         _refuse_options(kwargs)
         path = Path(identifier)
-        if _is_plate_plane(path):
+        if _is_plate_plane(path) or (plain.array_format(path) is None and self.is_file(path)):
             raise UnsupportedOperationError(
                 f"{path}: a plate takes whole wells; save all planes of the well with save_batch"
             )
@@ -130,6 +131,9 @@ class ZarrStorageBackend(StorageBackend):
                 self.save(data, identifier, zarr_config=config)
             return
         well = None if chunk_name is None else parse_chunk_name(chunk_name)
+        for path in identifiers:
+            if not _is_plate_plane(path) and plain.array_format(Path(path)) is not None:
+                raise StorageError(f"{os.fspath(path)} is a single array, which a plane of a well cannot replace")
         write_well(sort_batch(data_list, identifiers, well), config=config, metadata=metadata or FieldMetadata())
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -268,6 +272,8 @@ class ZarrStorageBackend(StorageBackend):
         if _is_plate_plane(target) and not _is_plate_plane(source):
             raise UnsupportedOperationError(f"{target}: a plate takes whole wells; save them with save_batch")
         folders.check_parents(target)
+        if self.exists(target):
+            raise DestinationExistsError(f"{target} exists; remove it first, or give another path")
         return target
 
     def _files(self, directory: PathLike, *, recursive: bool) -> list[str]:

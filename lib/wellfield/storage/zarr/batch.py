@@ -96,8 +96,9 @@ def sort_batch(planes: Sequence[Any], paths: Sequence[str | os.PathLike[str]], w
         twice = next(name for name in names if names.count(name) > 1)
         raise DuplicatePlaneError(f"a batch holds {twice!r} twice")
 
-    images = _series(series.pop(None, {}), None)
-    labels = {name: _series(found, name) for name, found in sorted(series.items()) if name is not None}
+    words = {key: repr(address.name) for key, address in zip(keys, addresses, strict=True) if address.name is not None}
+    images = _series(series.pop(None, {}), None, words)
+    labels = {name: _series(found, name, words) for name, found in sorted(series.items()) if name is not None}
     _check_images(images, store)
     for name, label in labels.items():
         _check_label(name, label, images)
@@ -127,23 +128,25 @@ def _addresses(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Plan
     return stores.pop(), addresses
 
 
-def _series(planes: Planes, label: str | None) -> PlaneSeries:
+def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) -> PlaneSeries:
     if not planes:
         raise StorageError("a batch holds labels only; a field's labels are written with its images")
     first_key, first = next(iter(planes.items()))
+
+    def say(key: PlaneKey) -> str:
+        return words.get(key) or describe(key, label)
+
     fields: defaultdict[int, Planes] = defaultdict(dict)
     for key, plane in planes.items():
         if plane.ndim != 2 or 0 in plane.shape:
-            raise ArrayShapeError(f"{describe(key, label)} has shape {plane.shape}; expected [Y, X]")
+            raise ArrayShapeError(f"{say(key)} has shape {plane.shape}; expected [Y, X]")
         if plane.shape != first.shape:
             raise ArrayShapeError(
-                f"planes of one well differ in size: {describe(first_key, label)} is {_size(first)}, "
-                f"{describe(key, label)} is {_size(plane)}"
+                f"planes of one well differ in size: {say(first_key)} is {_size(first)}, {say(key)} is {_size(plane)}"
             )
         if _native(plane) != _native(first):
             raise StorageError(
-                f"planes of one well differ in dtype: {describe(first_key, label)} is {first.dtype}, "
-                f"{describe(key, label)} is {plane.dtype}"
+                f"planes of one well differ in dtype: {say(first_key)} is {first.dtype}, {say(key)} is {plane.dtype}"
             )
         fields[key.field][key] = plane
     height, width = first.shape

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
     import tensorstore
     import zarr
 
+T = TypeVar("T")
+
 ZARR_FORMATS = {"0.5": 3, "0.4": 2}
 THREADS_VARIABLE = "WELLFIELD_THREADS"
 CHUNK_SIDE = 1024
 
+_READ_TOGETHER = 16
 _BLOSC_LARGEST = 2**31 - 1 - 16
 
 
@@ -190,21 +194,30 @@ def read_planes(array: tensorstore.TensorStore, indices: Iterable[tuple[int, ...
     """
     import tensorstore
 
-    started = []
-    for index in indices:
-        source = array[index]
-        # NumPy's memory comes in large pages, which are much faster to fill than TensorStore's own.
-        plane: npt.NDArray[Any] = np.empty(source.shape, source.dtype.numpy_dtype)
-        started.append((plane, tensorstore.array(plane).write(source)))
+    planes: list[npt.NDArray[Any]] = []
+    futures = []
+    for together in _batched(indices, _READ_TOGETHER):
+        with tensorstore.Batch() as batch:  # what is read together opens an object once
+            for index in together:
+                source = array[index]
+                # NumPy's memory comes in large pages, which are much faster to fill than TensorStore's own.
+                planes.append(np.empty(source.shape, source.dtype.numpy_dtype))
+                futures.append(tensorstore.array(planes[-1]).write(source, batch=batch))
     failed = None
-    for number, (_, future) in enumerate(started):
+    for number, future in enumerate(futures):
         try:
             future.result()
         except Exception as error:  # a codec meets damaged bytes with any kind of error
             failed = failed or UnreadablePlaneError(number, error)
     if failed is not None:
         raise failed
-    return [plane for plane, _ in started]
+    return planes
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def threads() -> int:
