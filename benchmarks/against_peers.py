@@ -9,18 +9,19 @@ from benchmarks.processes import PeerEnvironment, PeerProcess
 from benchmarks.storing import PLANES_READ, WELL, Bench, Layout
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 
-POLYSTORE = "polystore 0.6.3"
+
+def environment(name: str) -> PeerEnvironment:
+    """Return the environment of a peer, pinned in ``benchmarks/peers``."""
+    return PeerEnvironment(name, tuple((HERE / "peers" / f"{name}.txt").read_text().split()))
+
+
+POLYSTORE = environment("polystore").requirements[0].replace("==", " ")
 PAIRS = (  # ours, and what polystore has of the same class
     (ZarrCompressor.ZSTD, ("ZSTD",)),
     (ZarrCompressor.LZ4, ("BLOSC", "LZ4")),
     (ZarrCompressor.NONE, ("NONE",)),
 )
 ENGINES = ("zarr-python", "zarrs", "tensorstore")
-
-
-def environment(name: str) -> PeerEnvironment:
-    """Return the environment of a peer, pinned in ``benchmarks/peers``."""
-    return PeerEnvironment(name, tuple((HERE / "peers" / f"{name}.txt").read_text().split()))
 
 
 def against_polystore(bench: Bench, polystore: PeerProcess) -> Iterator[Table]:
@@ -86,7 +87,7 @@ def engines(bench: Bench, peer: PeerProcess) -> Iterator[Table]:
         table = compare(f"Bare engines, {layout}: {bench.well}", writes, baseline="zarr-python", units=columns)
         table.notes.append(
             "Median, IQR, min and ratio are those of writing level 0 from one array in memory; no backend, no metadata "
-            "but that of the array; shards as the backend makes them, codec Blosc zstd level 1, bit shuffle. "
-            "zarr-python 3.1.6 alone, with the pipeline of zarrs 0.2.3, and tensorstore 0.1.86."
+            "but that of the array; shards as the backend makes them, codec Blosc zstd level 1, bit shuffle. `zarrs` "
+            f"is zarr-python with the pipeline of zarrs. Versions: {', '.join(environment('engines').requirements)}."
         )
         yield table

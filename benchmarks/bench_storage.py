@@ -135,8 +135,8 @@ def one_plane(bench: Bench, polystore: PeerProcess) -> Iterator[Table]:
     )
     table.notes += [
         f"A case reads {len(planes)} planes one by one, of polystore 5; times are of one plane.",
-        f"A chunk is decoded by one thread, the chunks of FIELD by {cores()} unless the row says otherwise. In the plate of 384 wells the others "
-        "hold one plane of 32² each. polystore's plates have one well.",
+        f"A chunk is decoded by one thread, the chunks of FIELD by {cores()} unless the row says otherwise. In the "
+        "plate of 384 wells the others hold one plane of 32² each. polystore's plates have one well.",
     ]
     yield table
 
@@ -288,4 +288,7 @@ def run(*, quick: bool = False) -> list[Table]:
     with environment("engines").start(peers / "engines.py", file, folder) as process:
         tables += engines(bench, process)
     shutil.rmtree(WORK / "storage", ignore_errors=True)
+    if quick:
+        for table in tables:
+            table.notes.append("A quick run: the targets are meant for the large well.")
     return tables

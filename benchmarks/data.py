@@ -72,7 +72,7 @@ class Well:
 
 
 FULL = Well(fields=9, channels=2, z=5, side=2048)
-QUICK = Well(fields=3, channels=2, z=3, side=1024)
+QUICK = Well(fields=2, channels=2, z=2, side=2048)
 
 
 def cores() -> int:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 from wellfield.errors import StorageError
 from wellfield.storage.backend import ZarrCompressor, ZarrConfig
+from wellfield.storage.zarr.shards import ShardFile
 
 if TYPE_CHECKING:
     import tensorstore
@@ -29,8 +32,9 @@ T = TypeVar("T")
 ZARR_FORMATS = {"0.5": 3, "0.4": 2}
 THREADS_VARIABLE = "WELLFIELD_THREADS"
 CHUNK_SIDE = 1024
+SCRATCH = ".scratch"
 
-_READ_TOGETHER = 16
+_READ_TOGETHER = 8
 _BLOSC_LARGEST = 2**31 - 1 - 16
 
 
@@ -44,18 +48,25 @@ class ArraySpec:
         Lengths and names of its axes, of which the last two are y and x.
     chunks:
         Shape of what is compressed, and read, as a whole.
-    one_object:
-        Keep all chunks of one index of the first *outer* axes in one object: a shard on Zarr v3. Zarr v2 has none.
-    outer:
-        How many axes are split over objects then.
+    shards:
+        Whether chunks share objects (Zarr v3), one for each index of the first *outer* axes.
+
+    The engine is quickest if it makes a shard in memory, as it does for those of one field and timepoint. The one shard
+    of a whole array may be too large for that, and is put together from files.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     axes: tuple[str, ...]
     chunks: tuple[int, ...]
-    one_object: bool = False
+    shards: bool = False
     outer: int = 0
+
+    @property
+    def shard_grid(self) -> tuple[int, ...]:
+        """How many chunks a shard has along each axis."""
+        inner = zip(self.shape[self.outer :], self.chunks[self.outer :], strict=True)
+        return (*(1 for _ in range(self.outer)), *(-(-size // chunk) for size, chunk in inner))
 
 
 def chunk_side(size: int) -> int:
@@ -79,22 +90,26 @@ def create_array(group: zarr.Group, path: str, spec: ArraySpec, config: ZarrConf
             "chunk_strategy FIELD or FILE, or ngff_version 0.5, which divides it"
         )
     options: dict[str, Any] = {
-        "shape": spec.shape,
         "dtype": spec.dtype,
         "chunks": spec.chunks,
         "compressors": _compressor(spec.dtype, config, zarr_format),
         "fill_value": False if spec.dtype.kind == "b" else 0,
     }
-    if zarr_format == 2:
-        options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
-    else:
-        options["dimension_names"] = list(spec.axes) or None
-        if spec.one_object:
-            inner = zip(spec.shape[spec.outer :], spec.chunks[spec.outer :], strict=True)
-            options["shards"] = (*spec.chunks[: spec.outer], *(-(-size // chunk) * chunk for size, chunk in inner))
-    group.create_array(path, **options)
-    folder = Path(str(group.store.root), group.path, path)  # type: ignore[attr-defined]
-    return PixelWriter(folder, zarr_format, whole=spec.one_object or spec.chunks == spec.shape)
+    root = Path(str(group.store.root), group.path)  # type: ignore[attr-defined]
+    if not spec.shards:
+        if zarr_format == 2:
+            options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+        else:
+            options["dimension_names"] = list(spec.axes) or None
+        group.create_array(path, shape=spec.shape, **options)
+        return PixelWriter(root / path, zarr_format, whole=spec.chunks == spec.shape)
+    shards = tuple(count * chunk for count, chunk in zip(spec.shard_grid, spec.chunks, strict=True))
+    group.create_array(path, shape=spec.shape, shards=shards, dimension_names=list(spec.axes) or None, **options)
+    if spec.outer:
+        return PixelWriter(root / path, zarr_format, whole=True)
+    scratch = f"{SCRATCH}/{path}"
+    group.create_array(scratch, shape=spec.shape, **options)
+    return ShardWriter(root / path, root / scratch, spec)
 
 
 class PixelWriter:
@@ -107,10 +122,10 @@ class PixelWriter:
     zarr_format:
         2 or 3.
     whole:
-        Planes that are written together share an object and reach it in one step.
+        Planes that are written together share an object, and reach it in one step.
     """
 
-    def __init__(self, folder: Path, zarr_format: int, *, whole: bool) -> None:
+    def __init__(self, folder: Path, zarr_format: int, *, whole: bool = False) -> None:
         self._array = open_array(folder, zarr_format, write=True)
         self._whole = whole
 
@@ -123,26 +138,45 @@ class PixelWriter:
         import tensorstore
 
         if not self._whole:
-            return Writing(
-                [
-                    self._array[index].write(plane, can_reference_source_data_indefinitely=True)
-                    for index, plane in planes
-                ]
-            )
+            return Writing([(index, self._write(self._array, index, plane)) for index, plane in planes])
         transaction = tensorstore.Transaction()
         array = self._array.with_transaction(transaction)
-        taken = [array[index].write(plane, can_reference_source_data_indefinitely=True) for index, plane in planes]
-        for future in taken:
-            future.copy.result()
+        for taken in [self._write(array, index, plane) for index, plane in planes]:
+            taken.copy.result()
         transaction.commit_async()
-        return Writing([transaction.future])
+        return Writing([((), transaction.future)])
+
+    @staticmethod
+    def _write(array: tensorstore.TensorStore, index: tuple[int, ...], plane: npt.NDArray[Any]) -> Any:
+        return array[index].write(plane, can_reference_source_data_indefinitely=True)
+
+
+class ShardWriter(PixelWriter):
+    """Writes the planes of an array that is one shard: compressed into a scratch array, then moved into the shard.
+
+    Parameters
+    ----------
+    folder, scratch:
+        The array, and one without shards that only this writer uses.
+    """
+
+    def __init__(self, folder: Path, scratch: Path, spec: ArraySpec) -> None:
+        super().__init__(scratch, zarr_format=3)
+        self._folder = folder
+        self._scratch = scratch
+        self._spec = spec
+
+    def begin(self, planes: Iterable[tuple[tuple[int, ...], npt.NDArray[Any]]]) -> Writing:
+        """Start to write all planes of one shard."""
+        writing = super().begin(sorted(planes, key=itemgetter(0)))
+        return ShardWriting(writing, self._folder, self._scratch, self._spec)
 
 
 class Writing:
     """Planes on their way into an array."""
 
-    def __init__(self, futures: Sequence[Any]) -> None:
-        self._futures = futures
+    def __init__(self, started: Sequence[tuple[tuple[int, ...], Any]]) -> None:
+        self._started = started
 
     def finish(self) -> None:
         """Wait until nothing of them is being written any more.
@@ -152,14 +186,45 @@ class Writing:
         OSError
             The file system refused; the message is that of the system.
         """
-        failed = None
-        for future in self._futures:
-            try:
+        for _ in self.done():
+            pass
+
+    def done(self) -> Iterator[tuple[int, ...]]:
+        """Give the index of each plane when it is written; at the first failure, wait for the others and raise it."""
+        remaining = iter(self._started)
+        try:
+            for index, future in remaining:
                 future.result()
-            except ValueError as error:  # by which TensorStore reports what the file system said
-                failed = failed or error
-        if failed is not None:
-            raise _os_error(failed) from failed
+                yield index
+        except ValueError as error:  # by which TensorStore reports what the file system said
+            raise _os_error(error) from error
+        finally:
+            for _, future in remaining:
+                with suppress(ValueError):
+                    future.result()
+
+
+class ShardWriting(Writing):
+    """Planes on their way into a shard."""
+
+    def __init__(self, writing: Writing, folder: Path, scratch: Path, spec: ArraySpec) -> None:
+        super().__init__(writing._started)
+        self._folder = folder
+        self._scratch = scratch
+        self._spec = spec
+
+    def finish(self) -> None:
+        """Move the chunks of each plane into the shard as soon as they are there."""
+        grid = self._spec.shard_grid
+        shard = ShardFile(self._folder / "c" / "/".join("0" for _ in grid), grid)
+        try:
+            for index in self.done():
+                for rest in np.ndindex(grid[len(index) :]):
+                    position = (*index, *rest)
+                    shard.append(position, self._scratch / "c" / "/".join(map(str, position)))
+            shard.finish()
+        finally:
+            shard.discard()
 
 
 def open_array(folder: Path, zarr_format: int, *, write: bool = False) -> tensorstore.TensorStore:

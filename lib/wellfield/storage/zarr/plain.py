@@ -58,7 +58,7 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
         group = zarr.open_group(staged, mode="w-", zarr_format=3)
         dtype = array.dtype.newbyteorder("=")
         chunks = tuple(1 if axis < array.ndim - 2 else chunk_side(size) for axis, size in enumerate(array.shape))
-        spec = ArraySpec(array.shape, dtype, (), chunks, one_object=array.size > 0 and array.ndim > 0)
+        spec = ArraySpec(array.shape, dtype, (), chunks, shards=array.size > 0 and array.ndim > 0)
         writer = create_array(group, "array", spec, config)
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()

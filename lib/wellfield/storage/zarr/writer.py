@@ -31,6 +31,7 @@ from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
 from wellfield.storage.zarr.display import WindowEstimator
 from wellfield.storage.zarr.layout import ATTRIBUTE, LABELS, describe, well_folder
 from wellfield.storage.zarr.pixels import (
+    SCRATCH,
     ZARR_FORMATS,
     ArraySpec,
     PixelWriter,
@@ -130,6 +131,8 @@ class _WellWriter:
                 else:
                     self._write_timepoint(well.create_group(str(number)), number)
             self._finish(0)
+            for scratch in self._folder.glob(f"*/{SCRATCH}"):
+                shutil.rmtree(scratch)
         finally:  # nothing may still be writing when the folder is removed
             for writing in self._in_flight:
                 with suppress(OSError):
@@ -157,7 +160,7 @@ class _WellWriter:
         whole = self._config.chunk_strategy == ZarrChunkStrategy.WELL
         # Zarr v2 has no shards: the one object of a well is then one chunk.
         chunks = shape if whole and self._format == 2 else plane_chunks
-        spec = ArraySpec(shape, series.dtype, ngff.WELL_AXES, chunks, one_object=whole and self._format == 3)
+        spec = ArraySpec(shape, series.dtype, ngff.WELL_AXES, chunks, shards=whole and self._format == 3)
         array = create_array(group, "0", spec, self._config)
 
         planes: list[tuple[tuple[int, ...], Plane]] = []
@@ -236,7 +239,7 @@ class _WellWriter:
         arrays = []
         for level, shape in enumerate(level_shapes(series.shape)):
             chunks = (*(1 for _ in outer), *map(chunk_side, shape))
-            spec = ArraySpec((*outer, *shape), dtype, axes, chunks, one_object=self._format == 3, outer=1)
+            spec = ArraySpec((*outer, *shape), dtype, axes, chunks, shards=self._format == 3, outer=1)
             arrays.append(create_array(group, str(level), spec, self._config))
         return arrays
 

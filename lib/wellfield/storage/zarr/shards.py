@@ -1,0 +1,57 @@
+"""Shards of Zarr v3, put together from chunks that are already compressed.
+
+An engine keeps all of a shard in memory until it is complete, which for a whole well can be gigabytes. Here the chunks
+come as files of a scratch array, in any order, and are appended one by one: memory does not grow with the shard.
+
+Source of the format: the codec ``sharding_indexed`` of the Zarr v3 specification,
+https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+_MISSING = 2**64 - 1
+_BLOCK = 2**20
+
+
+class ShardFile:
+    """A shard that grows chunk by chunk; written where no reader looks yet.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    grid:
+        How many chunks the shard has along each axis.
+    """
+
+    def __init__(self, path: Path, grid: Sequence[int]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("xb")
+        self._grid = tuple(grid)
+        self._index = np.full((int(np.prod(grid, dtype=np.int64)), 2), _MISSING, "<u8")  # offset and length of a chunk
+
+    def append(self, position: Sequence[int], chunk: Path) -> None:
+        """Take in the file of the compressed chunk at *position*, and remove it."""
+        start = self._file.tell()
+        with chunk.open("rb") as source:
+            shutil.copyfileobj(source, self._file, _BLOCK)
+        self._index[np.ravel_multi_index(tuple(position), self._grid)] = start, self._file.tell() - start
+        chunk.unlink()
+
+    def finish(self) -> None:
+        """Write the index, with which the shard is complete."""
+        from google_crc32c import value as crc32c
+
+        content = self._index.tobytes()
+        self._file.write(content + crc32c(content).to_bytes(4, "little"))
+        self._file.close()
+
+    def discard(self) -> None:
+        """Give up: close the file, which stays incomplete."""
+        self._file.close()
