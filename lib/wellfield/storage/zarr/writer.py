@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 Plane = npt.NDArray[Any]
 
 _LARGEST_ID = 2**32 - 1
-_IN_FLIGHT = 4  # stacks of one field and timepoint, or one level of it, that are being compressed
+_IN_FLIGHT = 1  # stacks of one field and timepoint, or a level of it, that are compressed while the next is made ready
 
 
 def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMetadata) -> None:
