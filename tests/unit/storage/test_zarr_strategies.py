@@ -90,6 +90,7 @@ def test_the_default_is_one_object_per_well_and_timepoint(store: Path) -> None:
         assert array.chunks == (1, 1, 1, 40, 50)
         assert array.metadata.dimension_names == ("field", "c", "z", "y", "x")
         assert chunk_files(store / f"A/01/{t}/0") == ["c/0/0/0/0/0"]
+        assert sorted(path.name for path in (store / f"A/01/{t}").iterdir()) == ["0", "zarr.json"]
 
 
 def test_file_has_an_object_per_plane_that_is_there(store: Path) -> None:

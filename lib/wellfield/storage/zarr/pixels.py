@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -189,7 +189,7 @@ class Writing:
         for _ in self.done():
             pass
 
-    def done(self) -> Iterator[tuple[int, ...]]:
+    def done(self) -> Generator[tuple[int, ...], None, None]:
         """Give the index of each plane when it is written; at the first failure, wait for the others and raise it."""
         remaining = iter(self._started)
         try:
@@ -216,15 +216,15 @@ class ShardWriting(Writing):
     def finish(self) -> None:
         """Move the chunks of each plane into the shard as soon as they are there."""
         grid = self._spec.shard_grid
-        shard = ShardFile(self._folder / "c" / "/".join("0" for _ in grid), grid)
-        try:
-            for index in self.done():
+        with (
+            ShardFile(self._folder / "c" / "/".join("0" for _ in grid), grid) as shard,
+            closing(self.done()) as done,  # whatever fails here, the others are waited for
+        ):
+            for index in done:
                 for rest in np.ndindex(grid[len(index) :]):
                     position = (*index, *rest)
                     shard.append(position, self._scratch / "c" / "/".join(map(str, position)))
             shard.finish()
-        finally:
-            shard.discard()
 
 
 def open_array(folder: Path, zarr_format: int, *, write: bool = False) -> tensorstore.TensorStore:

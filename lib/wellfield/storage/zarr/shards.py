@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -50,8 +51,10 @@ class ShardFile:
 
         content = self._index.tobytes()
         self._file.write(content + crc32c(content).to_bytes(4, "little"))
-        self._file.close()
+        self._file.flush()
 
-    def discard(self) -> None:
-        """Give up: close the file, which stays incomplete."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
