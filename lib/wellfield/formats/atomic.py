@@ -17,6 +17,7 @@ from wellfield.errors import DiskSpaceError, StorageError, WellfieldError
 PART_SUFFIX = ".part"
 _OLD_SUFFIX = f".old{PART_SUFFIX}"
 _ATTEMPTS = 5
+_LONGEST_STEM = 200
 
 _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2  # of Linux's <fcntl.h> and <linux/fs.h>
 
@@ -28,7 +29,8 @@ def is_part(name: str) -> bool:
 
 def part_path(final: Path) -> Path:
     """Return a new hidden sibling of *final* to write to."""
-    return final.with_name(f".{final.name}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
+    name = final.name.encode()[:_LONGEST_STEM].decode(errors="ignore")  # a file system takes 255 bytes
+    return final.with_name(f".{name}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
 
 
 @contextmanager
@@ -112,11 +114,18 @@ def replace_directory(staged: Path, final: Path) -> None:
     Where the file system can exchange two folders, a reader finds the old or the new one at every moment. Elsewhere the
     old one is renamed away first; a crash between the two renames leaves it as ``.<name>.old.part``, which
     :func:`heal_directory` puts back.
+
+    Raises
+    ------
+    FileExistsError
+        *final* is a file or a link; it stays as it was.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    if not final.exists():
+    if not os.path.lexists(final):
         staged.rename(final)
         return
+    if final.is_symlink() or not final.is_dir():
+        raise FileExistsError(errno.EEXIST, "a link or a file is there, and is not replaced by a folder", str(final))
     if not _exchange(staged, final):
         staged = _rename_over(staged, final)
     shutil.rmtree(staged)
@@ -141,7 +150,7 @@ def _rename_over(staged: Path, final: Path) -> Path:
 def heal_directory(final: Path) -> None:
     """Put back a folder that a crash in :func:`replace_directory` left under its old name."""
     old = _old_path(final)
-    if not final.exists() and old.is_dir():
+    if not os.path.lexists(final) and os.path.isdir(old):
         with suppress(OSError):  # somebody else was quicker: another reader, or the writer, which still lives
             rename_new(old, final)
 

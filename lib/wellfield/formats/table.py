@@ -110,7 +110,11 @@ def write_parquet(path: str | os.PathLike[str], data: Any) -> None:
 
 
 def read_csv(path: str | os.PathLike[str]) -> Any:
-    """Return a comma-separated file with a header line as a :class:`pyarrow.Table`; no columns if it is empty."""
+    """Return a comma-separated file with a header line as a :class:`pyarrow.Table`; no columns if it is empty.
+
+    CSV has no types: a column of nothing but numbers is read as numbers, so that an identifier ``007`` becomes 7.
+    Parquet keeps text as text.
+    """
     import pyarrow as pa
     import pyarrow.csv
 

@@ -62,5 +62,5 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name in _NOT_YET:
-        raise AttributeError(f"{name} is not implemented yet; its base class is in {__name__}")
+        raise AttributeError(f"{name} is not implemented yet")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wellfield.errors import ConfigError
+
 
 class Backend(StrEnum):
     """Where data lives. Every :class:`~wellfield.storage.FileManager` call names one; none is guessed from a path.
@@ -42,6 +44,9 @@ class ZarrCompressor(StrEnum):
     NONE = "none"
 
 
+NGFF_VERSIONS = ("0.5", "0.4")
+
+
 @dataclass(frozen=True, slots=True)
 class ZarrConfig:
     """Settings of the Zarr backend.
@@ -55,9 +60,27 @@ class ZarrConfig:
     ngff_version:
         Version of the OME-Zarr text that the store follows: ``"0.5"`` on Zarr v3, ``"0.4"`` on Zarr v2, which has no
         shards.
+
+    Raises
+    ------
+    ConfigError
+        A value is not one of these.
     """
 
     chunk_strategy: ZarrChunkStrategy = ZarrChunkStrategy.WELL
     compressor: ZarrCompressor = ZarrCompressor.ZSTD
     compression_level: int = 1
     ngff_version: str = "0.5"
+
+    def __post_init__(self) -> None:
+        for name, kind in (("chunk_strategy", ZarrChunkStrategy), ("compressor", ZarrCompressor)):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, kind(value))
+            except ValueError:
+                raise ConfigError(f"{name} is {value!r}; expected one of {', '.join(kind)}") from None
+        level = self.compression_level
+        if not isinstance(level, int) or not 0 <= level <= 9:
+            raise ConfigError(f"compression_level is {level!r}; expected a number from 0 to 9")
+        if self.ngff_version not in NGFF_VERSIONS:
+            raise ConfigError(f"ngff_version is {self.ngff_version!r}; expected one of {', '.join(NGFF_VERSIONS)}")

@@ -33,8 +33,8 @@ class ObjectStatus:
     kind:
         File, folder, or symbolic link (which is not followed).
     size:
-        Stored bytes of a file, compressed as it is; 0 for a folder; ``None`` for a plane that shares an object with
-        others.
+        Stored bytes of a file, compressed as it is; 0 for a folder; ``None`` where it is unknown, as for a plane
+        that shares an object with others.
     modified:
         Time of the last change in seconds since the epoch; ``None`` where a backend keeps none.
     """

@@ -16,7 +16,7 @@ from natsort import natsorted
 
 from wellfield import formats
 from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError, UnknownFormatError
-from wellfield.formats.atomic import is_part, part_path, rename_new
+from wellfield.formats.atomic import is_part, part_path
 from wellfield.storage.backend import Backend
 from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
 from wellfield.storage.disk_paths import (
@@ -30,7 +30,7 @@ from wellfield.storage.disk_paths import (
 )
 from wellfield.storage.files import file_errors, not_found, read_file
 from wellfield.storage.host import host_array
-from wellfield.storage.tree import copy_tree, files_in, mirror_tree, remove_tree
+from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove_tree
 
 ARCHIVE_SUFFIX = ".npz"
 
@@ -199,7 +199,7 @@ class DiskStorageBackend(StorageBackend):
         target = self._free_place(origin, destination, "be moved", replace_symlinks=replace_symlinks)
         with file_errors(origin, f"be moved to {target}"):
             try:
-                _put(origin, target, replace_symlinks=replace_symlinks)
+                put(origin, target, replace_symlinks=replace_symlinks)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
@@ -250,7 +250,7 @@ class DiskStorageBackend(StorageBackend):
                 part.symlink_to(os.readlink(origin))
             else:
                 copy_tree(origin, part)
-            _put(part, target, replace_symlinks=replace_symlinks)
+            put(part, target, replace_symlinks=replace_symlinks)
         except BaseException:
             with suppress(OSError):
                 remove_tree(part)
@@ -291,20 +291,3 @@ def _check_bare(path: Path, values: Any) -> None:
 
 def _is_below(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
-def _put(source: Path, target: Path, *, replace_symlinks: bool) -> None:
-    """Rename to a path where nothing is, or to that of a link that is replaced."""
-    if not (replace_symlinks and os.path.islink(target)):
-        rename_new(source, target)
-    elif os.path.islink(source) or not os.path.isdir(source):
-        source.replace(target)
-    else:  # no system renames a folder onto a link
-        aside = part_path(target)
-        target.rename(aside)
-        try:
-            rename_new(source, target)
-        except OSError:
-            aside.rename(target)
-            raise
-        aside.unlink()

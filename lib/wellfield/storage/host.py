@@ -48,8 +48,10 @@ def host_array(data: Any) -> Any:
     Raises
     ------
     MemoryTypeError
-        The array cannot be copied to host memory, or NumPy has no equal dtype.
+        The array cannot be copied to host memory, NumPy has no equal dtype, or it has a mask.
     """
+    if isinstance(data, np.ma.MaskedArray):
+        raise MemoryTypeError(f"{_describe(data)} has a mask, which no file holds; fill it, or store the mask as well")
     if isinstance(data, np.ndarray) or not is_array(data):
         return data
     try:

@@ -106,6 +106,8 @@ class MemoryStorageBackend(StorageBackend):
             if path in self._folders:
                 raise StorageError(f"memory: {path} is a folder") from None
             raise DataNotFoundError(f"memory: nothing is stored under {path}") from None
+        if isinstance(data, np.ma.MaskedArray):
+            return data.copy()  # a view would share the mask, which cannot be made read-only
         return data.view() if isinstance(data, np.ndarray) else data
 
     def exists(self, path: PathLike) -> bool:

@@ -42,7 +42,7 @@ class OMEROBackend(IndexedBackend):
         """Tell plane from folder; a server does not tell the stored size."""
         if not self.is_dir(path):
             self._key(path)
-            return ObjectStatus(ObjectKind.FILE, 0)
+            return ObjectStatus(ObjectKind.FILE, None)
         return ObjectStatus(ObjectKind.FOLDER, 0)
 
     def _key(self, path: PathLike) -> PlaneKey:

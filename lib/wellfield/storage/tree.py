@@ -9,14 +9,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from wellfield.errors import DestinationExistsError
-from wellfield.formats.atomic import is_part, part_path
+from wellfield.formats.atomic import is_part, part_path, rename_new
 
 
 def files_in(folder: str | os.PathLike[str], *, recursive: bool) -> Iterator[str]:
     """Give the paths of the files in a folder, with links to files but without what links to folders lead to."""
     pending = [os.fspath(folder)]
     while pending:
-        for entry in _entries(pending.pop()):
+        current = pending.pop()
+        try:
+            entries = _entries(current)
+        except FileNotFoundError:
+            if current == os.fspath(folder):
+                raise
+            continue  # a folder inside that went meanwhile
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if recursive:
                     pending.append(entry.path)
@@ -48,6 +55,23 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def put(source: Path, target: Path, *, replace_symlinks: bool) -> None:
+    """Rename to a path where nothing is, or to that of a link that is replaced."""
+    if not (replace_symlinks and os.path.islink(target)):
+        rename_new(source, target)
+    elif os.path.islink(source) or not os.path.isdir(source):
+        source.replace(target)
+    else:  # no system renames a folder onto a link
+        aside = part_path(target)
+        target.rename(aside)
+        try:
+            rename_new(source, target)
+        except OSError:
+            aside.rename(target)
+            raise
+        aside.unlink()
 
 
 def mirror_tree(source: Path, destination: Path, *, replace_files: bool) -> int:

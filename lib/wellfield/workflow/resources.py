@@ -27,10 +27,10 @@ def memory_mb(info: PlateInfo, well: str, fields: int, *, margin_mb: int, attemp
 def storing_mb(info: PlateInfo, well: str, *, layout: str, ngff_version: str) -> int:
     """Return the memory in MB that writing a well takes beside its images, up to incompressible pixels.
 
-    The layout ``well`` compresses a whole well before it is stored, on Zarr v2 from a copy in one chunk; the others go
-    plane by plane or field by field.
+    The layout ``well`` on Zarr v2 copies a whole well into one chunk and compresses that; all others go plane by plane
+    or field by field.
     """
-    copies = 0 if layout != "well" else 1 if ngff_version == "0.5" else 3
+    copies = 2 if (layout, ngff_version) == ("well", "0.4") else 0
     return math.ceil(copies * stack_megabytes(info, well, 1))
 
 

@@ -17,7 +17,6 @@ from wellfield.errors import (
 )
 from wellfield.formats import atomic
 from wellfield.storage import DiskStorageBackend
-from wellfield.storage import disk as disk_module
 from wellfield.storage import tree as tree_module
 
 disk = DiskStorageBackend()
@@ -58,7 +57,7 @@ def renaming(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
             return move
 
-        monkeypatch.setattr(disk_module, "rename_new", only_hidden(disk_module.rename_new))
+        monkeypatch.setattr(tree_module, "rename_new", only_hidden(tree_module.rename_new))
         monkeypatch.setattr(Path, "replace", only_hidden(Path.replace))
     return str(request.param)
 

@@ -15,6 +15,7 @@ import pytest
 
 from wellfield.errors import (
     ArrayShapeError,
+    ConfigError,
     DataNotFoundError,
     DuplicatePlaneError,
     MemoryTypeError,
@@ -312,10 +313,20 @@ def test_a_batch_for_another_well_than_named_is_refused(store: Path) -> None:
         save(store, {name(): noise(1)}, chunk_name="plate")
 
 
-def test_other_ngff_versions_are_refused_by_name(store: Path) -> None:
-    with pytest.raises(UnsupportedOperationError, match=r"'0\.6' is not written; ngff_version is one of 0\.5, 0\.4"):
-        save(store, {name(): noise(1)}, zarr_config=ZarrConfig(ngff_version="0.6"))
-    assert not store.exists()
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ({"ngff_version": "0.6"}, "0.5, 0.4"),
+        ({"chunk_strategy": "plate"}, "well, file, field"),
+        ({"compressor": "gzip"}, "zstd, lz4, none"),
+        ({"compression_level": 99}, "0 to 9"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_with_what_is_allowed(options: dict, allowed: str) -> None:
+    ((key, value),) = options.items()
+    with pytest.raises(ConfigError, match=f"{key} is {value!r}; expected .*{allowed}"):
+        ZarrConfig(**options)
+    assert ZarrConfig(chunk_strategy="field").chunk_strategy is ZarrChunkStrategy.FIELD
 
 
 def test_unknown_options_are_refused(store: Path) -> None:

@@ -26,7 +26,7 @@ from wellfield.errors import (
 )
 from wellfield.formats.json import read_json, write_json
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
-from wellfield.storage.zarr import pixels
+from wellfield.storage.zarr import pixels, writer
 from wellfield.storage.zarr.backend import ZarrStorageBackend
 from wellfield.storage.zarr.metadata import FieldMetadata
 from wellfield.storage.zarr.plate import finalize_plate
@@ -211,7 +211,7 @@ def test_layouts_of_images_only_refuse_labels_before_anything_is_written(store: 
 def test_a_chunk_that_the_codec_cannot_take_is_refused_with_the_way_out(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pixels, "_BLOSC_LARGEST", 10_000)
+    monkeypatch.setattr(writer, "LARGEST_CHUNK", 10_000)
     with pytest.raises(StorageError, match=r"use chunk_strategy FIELD or FILE, or ngff_version 0\.5"):
         save(store, gaps(), ZarrConfig(ngff_version="0.4"))
     assert backend.list_files(store.parent, recursive=True) == []

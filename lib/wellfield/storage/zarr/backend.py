@@ -18,6 +18,7 @@ from wellfield.errors import (
     UnknownFormatError,
     UnsupportedOperationError,
 )
+from wellfield.formats.atomic import heal_directory
 from wellfield.storage.backend import Backend, ZarrConfig
 from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
 from wellfield.storage.files import file_errors
@@ -71,16 +72,20 @@ class ZarrStorageBackend(StorageBackend):
             The data is no array of numbers.
         """
         _refuse_options(kwargs)
-        path = Path(identifier)
-        if _is_plate_plane(path) or (plain.array_format(path) is None and self.is_file(path)):
+        path = _checked(identifier)
+        single = _single_format(path) is not None
+        if _is_plate_plane(path) or (not single and self.is_file(path)):
             raise UnsupportedOperationError(
                 f"{path}: a plate takes whole wells; save all planes of the well with save_batch"
             )
+        if in_named_store(path) and split_store(path).logical.partition("/")[0] == LABELS:
+            raise StorageError(f"{path}: {LABELS} of a store are those of its wells; an array goes elsewhere")
         array = host_array(data)
         if not isinstance(array, np.ndarray):
             raise UnknownFormatError(f"{path}: Zarr holds arrays, not a {type(data).__name__}")
-        if folders.is_folder(path):
-            raise StorageError(f"{path} is a folder; an array cannot take its place")
+        if not single and os.path.lexists(path):
+            what = "a folder" if os.path.isdir(path) else "no Zarr array"
+            raise StorageError(f"{path} is {what}; an array cannot take its place")
         folders.check_parents(path)
         with file_errors(path, "be written"):
             plain.save_array(path, array, zarr_config or ZarrConfig())
@@ -127,14 +132,14 @@ class ZarrStorageBackend(StorageBackend):
         _refuse_options(kwargs)
         config = zarr_config or ZarrConfig()
         if chunk_name is None and not any(in_named_store(path) for path in identifiers):
-            for data, identifier in zip(data_list, identifiers, strict=True):
-                self.save(data, identifier, zarr_config=config)
+            super().save_batch(data_list, identifiers, zarr_config=config)
             return
         well = None if chunk_name is None else parse_chunk_name(chunk_name)
-        for path in identifiers:
-            if not _is_plate_plane(path) and plain.array_format(Path(path)) is not None:
-                raise StorageError(f"{os.fspath(path)} is a single array, which a plane of a well cannot replace")
-        write_well(sort_batch(data_list, identifiers, well), config=config, metadata=metadata or FieldMetadata())
+        paths = [_checked(path) for path in identifiers]
+        for path in paths:
+            if not _is_plate_plane(path) and _single_format(path) is not None:
+                raise StorageError(f"{path} is a single array, which a plane of a well cannot replace")
+        write_well(sort_batch(data_list, paths, well), config=config, metadata=metadata or FieldMetadata())
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -157,10 +162,10 @@ class ZarrStorageBackend(StorageBackend):
         _refuse_options(kwargs)
         loaded: dict[int, npt.NDArray[Any]] = {}
         wells: dict[tuple[Path, str], list[tuple[int, PlaneAddress]]] = {}
-        for number, path in enumerate(file_paths):
-            zarr_format = None if _is_plate_plane(path) else plain.array_format(Path(path))
+        for number, path in enumerate(map(_checked, file_paths)):
+            zarr_format = None if _is_plate_plane(path) else _single_format(path)
             if zarr_format is not None:
-                loaded[number] = plain.load_array(Path(path), zarr_format)
+                loaded[number] = plain.load_array(path, zarr_format)
                 continue
             store, well, address = _locate(path, chunk_name)
             wells.setdefault((store, well), []).append((number, address))
@@ -174,20 +179,22 @@ class ZarrStorageBackend(StorageBackend):
         return self.is_file(path) or self.is_dir(path)
 
     def is_file(self, path: PathLike) -> bool:
-        """Tell whether *path* is a stored plane or a single array."""
-        if not _is_plate_plane(path) and plain.array_format(Path(path)) is not None:
-            return not folders.in_well(Path(path))
+        """Tell whether *path* is a stored plane or a single array; what is damaged beyond recognition is none."""
         try:
-            store, well, address = _locate(path, None)
-        except (DataNotFoundError, PathEscapeError):
+            target = _checked(path)
+            if not _is_plate_plane(target) and _single_format(target) is not None:
+                return not folders.in_well(target)
+            store, well, address = _locate(target, None, damaged=False)
+        except (StorageError, PathEscapeError):
             return False
         return reader.has_plane(store, well, address)
 
     def is_dir(self, path: PathLike) -> bool:
         """Tell whether *path* is a folder, a store, its ``labels``, or one label that a well has."""
         try:
-            return folders.is_folder(Path(path)) or self._label_of(path) is not None
-        except PathEscapeError:
+            target = _checked(path)
+            return folders.is_folder(target) or self._label_of(target, damaged=False) is not None
+        except (StorageError, PathEscapeError):
             return False
 
     def list_files(
@@ -195,10 +202,11 @@ class ZarrStorageBackend(StorageBackend):
     ) -> list[str]:
         """Return the paths of the planes in a store or label folder, and of single arrays, naturally sorted.
 
-        A store's own files are its image planes; its labels come with *recursive*.
+        A store's own files are its image planes; its labels come with *recursive*. A well whose metadata is damaged is
+        an error, as what it holds is not known.
         """
         found = self._files(directory, recursive=recursive)
-        return natsorted(sorted(path for path in found if has_extension(path, extensions)))
+        return natsorted(sorted({path for path in found if has_extension(path, extensions)}))
 
     def list_dir(self, path: PathLike) -> list[str]:
         """Return the names in a folder, a store or a label folder, naturally sorted."""
@@ -207,23 +215,25 @@ class ZarrStorageBackend(StorageBackend):
 
     def stat(self, path: PathLike) -> ObjectStatus:
         """Return kind, size and time; planes of a plate share objects, so that theirs has no size of its own."""
-        target = Path(path)
+        target = _checked(path)
         if self.is_dir(path):
             modified = target.stat().st_mtime if target.is_dir() else None
             return ObjectStatus(ObjectKind.FOLDER, 0, modified)
         if not self.is_file(path):
             raise DataNotFoundError(f"{target} does not exist")
-        if not _is_plate_plane(path) and plain.array_format(target) is not None:
+        if not _is_plate_plane(target) and _single_format(target) is not None:
             return ObjectStatus(ObjectKind.FILE, folders.size(target), target.stat().st_mtime)
-        store, well, _ = _locate(path, None)
+        store, well, _ = _locate(target, None)
         return ObjectStatus(ObjectKind.FILE, None, well_folder(store, well).stat().st_mtime)
 
     # --- folders -------------------------------------------------------------------------------------------------
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder, which becomes a store with the first well; folders inside a store come with the planes."""
-        path = split_store(directory).store if in_named_store(directory) else Path(directory)
-        if plain.array_format(path) is not None:
+        path = _checked(directory)
+        if in_named_store(path):
+            path = split_store(path).store
+        if _single_format(path) is not None:
             raise StorageError(f"{path} is an array, not a folder")
         folders.check_parents(path)
         with file_errors(path, "be made"):
@@ -240,7 +250,10 @@ class ZarrStorageBackend(StorageBackend):
         """Remove a folder or a store and everything in it."""
         if self.is_file(path) and not _is_plate_plane(path):
             raise DataNotFoundError(f"{os.fspath(path)} is no folder")
-        folders.remove(self._own_folder(path, "remove a part of its wells"))
+        target = self._own_folder(path, "remove a part of its wells")
+        if target.is_symlink():
+            raise StorageError(f"{target} is a link to a folder; delete removes the link")
+        folders.remove(target)
 
     def copy(self, source: PathLike, destination: PathLike) -> None:
         """Copy a single array, or a folder or store with everything in it; complete or not at all."""
@@ -249,7 +262,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def move(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> None:
         """Give a single array, a folder or a store another path."""
-        target = self._new(source, destination)
+        target = self._new(source, destination, replace_symlinks=replace_symlinks)
         folders.move(
             self._own_folder(source, "move one plane out of a well"), target, replace_symlinks=replace_symlinks
         )
@@ -258,21 +271,21 @@ class ZarrStorageBackend(StorageBackend):
 
     def _own_folder(self, path: PathLike, cannot: str) -> Path:
         """Return the real folder of a single array, a folder or a store."""
-        target = Path(path)
-        if folders.is_folder(target) or (self.is_file(path) and plain.array_format(target) is not None):
+        target = _checked(path)
+        if folders.is_folder(target) or (self.is_file(path) and _single_format(target) is not None):
             return target
-        if self.exists(path):
-            raise UnsupportedOperationError(f"{target}: a Zarr store cannot {cannot}")
-        if _is_plate_plane(path):
+        if self.exists(path) or _is_plate_plane(target):
             raise UnsupportedOperationError(f"{target}: a Zarr store cannot {cannot}")
         raise DataNotFoundError(f"{target} does not exist")
 
-    def _new(self, source: PathLike, destination: PathLike) -> Path:
-        target = Path(destination)
+    def _new(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> Path:
+        """Return where something goes, if nothing is there."""
+        target = _checked(destination)
         if _is_plate_plane(target) and not _is_plate_plane(source):
             raise UnsupportedOperationError(f"{target}: a plate takes whole wells; save them with save_batch")
         folders.check_parents(target)
-        if self.exists(target):
+        replaced = replace_symlinks and target.is_symlink()
+        if not replaced and (os.path.lexists(target) or self.exists(target)):
             raise DestinationExistsError(f"{target} exists; remove it first, or give another path")
         return target
 
@@ -285,14 +298,14 @@ class ZarrStorageBackend(StorageBackend):
 
     def _entries(self, directory: PathLike) -> tuple[list[str], list[str]]:
         """Return the names of what is in a folder: planes and arrays, and folders."""
-        label = self._label_of(directory)
-        if label is not None:
-            store = split_store(directory).store
+        folder = _checked(directory)
+        store = _label_store(folder)
+        label = self._label_of(folder)
+        if store is not None and label is not None:
             records = reader.records(store)
             if not label:
                 return [], sorted({name for record in records for name in record.labels})
             return [name for record in records for name in record.plane_names(label)], []
-        folder = Path(directory)
         if not folders.is_folder(folder):
             raise DataNotFoundError(f"{folder} is no folder or Zarr store")
         records = reader.records(folder)
@@ -302,22 +315,54 @@ class ZarrStorageBackend(StorageBackend):
             inside.append(LABELS)
         return [*planes, *arrays], inside
 
-    def _label_of(self, path: PathLike) -> str | None:
+    def _label_of(self, path: Path, *, damaged: bool = True) -> str | None:
         """Return the label that a folder inside a store is of, ``""`` for the folder of all; ``None`` for any other."""
-        store, logical = split_store(path)
-        if logical != LABELS and not logical.startswith(f"{LABELS}/"):
-            inner = Path(path)
-            store, logical = inner.parent.parent, "/".join(inner.parts[-2:])
-        folder, _, name = logical.partition("/")
-        if folder != LABELS or "/" in name:
+        store = _label_store(path)
+        if store is None:
             return None
-        records = reader.records(store)
+        name = path.name if path.name != LABELS else ""
+        records = reader.records(store, damaged=damaged)
         return name if any(record.labels and (not name or name in record.labels) for record in records) else None
 
 
 def _refuse_options(options: dict[str, Any]) -> None:
     if options:
         raise TypeError(f"the Zarr backend knows no option {', '.join(sorted(options))}")
+
+
+def _checked(path: PathLike) -> Path:
+    """Return a path without ``.`` and ``..``.
+
+    Raises
+    ------
+    StorageError
+        It holds a character that no path of a store may have.
+    PathEscapeError
+        It leads out of its store.
+    """
+    name = os.fspath(path)
+    if "\0" in name or "\\" in name:
+        raise StorageError(f"{name!r} is no path of the Zarr backend: it holds a null character or a backslash")
+    if ".." in name:
+        split_store(name)
+        name = os.path.normpath(name)
+    return Path(name)
+
+
+def _single_format(path: Path) -> int | None:
+    """Return the Zarr version of the single array at *path*; ``None`` if there is none."""
+    found = plain.array_format(path)
+    if found is None:
+        heal_directory(path)
+        found = plain.array_format(path)
+    return found
+
+
+def _label_store(path: Path) -> Path | None:
+    """Return the store of a folder ``labels`` or ``labels/<name>``; ``None`` for any other."""
+    if path.name == LABELS:
+        return path.parent
+    return path.parent.parent if path.parent.name == LABELS else None
 
 
 def _is_plate_plane(path: PathLike) -> bool:
@@ -328,7 +373,7 @@ def _is_plate_plane(path: PathLike) -> bool:
     return address is not None and address.key is not None
 
 
-def _locate(path: PathLike, chunk_name: str | None) -> tuple[Path, str, PlaneAddress]:
+def _locate(path: Path, chunk_name: str | None, *, damaged: bool = True) -> tuple[Path, str, PlaneAddress]:
     """Return store, well and address of a plane.
 
     Raises
@@ -338,12 +383,12 @@ def _locate(path: PathLike, chunk_name: str | None) -> tuple[Path, str, PlaneAdd
     """
     store, logical = split_store(path)
     address = parse_logical(logical)
-    if address is None and Path(path).parent.parent.name == LABELS:  # a label of a store without .zarr
-        store = Path(path).parent.parent.parent
-        address = parse_logical(str(Path(path).relative_to(store)))
+    label_store = _label_store(path.parent)
+    if address is None and label_store is not None:  # a label of a store without .zarr
+        store, address = label_store, parse_logical(str(path.relative_to(label_store)))
     if address is None:
-        raise PlaneNotStoredError(f"{os.fspath(path)}: {logical!r} names no plane, such as A01_s001_w1_z001_t001.tif")
-    well = parse_chunk_name(chunk_name) if chunk_name is not None else reader.well_of(store, address)
+        raise PlaneNotStoredError(f"{path}: {logical!r} names no plane, such as A01_s001_w1_z001_t001.tif")
+    well = parse_chunk_name(chunk_name) if chunk_name is not None else reader.well_of(store, address, damaged=damaged)
     if well is None:
-        raise PlaneNotStoredError(f"{os.fspath(path)} does not exist: {logical!r} names no plane of a well here")
+        raise PlaneNotStoredError(f"{path} does not exist: {logical!r} names no plane of a well here")
     return store, well, address

@@ -154,8 +154,10 @@ def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) ->
 
 
 def _check_images(images: PlaneSeries, store: Path) -> None:
-    if images.dtype.kind not in "iuf":
-        raise StorageError(f"{store} takes images of integers or floats, not {images.dtype}; a mask is a label")
+    if images.dtype.kind not in "iuf" or images.dtype.itemsize > 8:
+        raise StorageError(
+            f"{store} takes images of integers or floats of up to 64 bits, not {images.dtype}; a mask is a label"
+        )
 
 
 def _check_label(name: str, label: PlaneSeries, images: PlaneSeries) -> None:

@@ -7,40 +7,61 @@ import os
 import shutil
 from pathlib import Path
 
-from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError
-from wellfield.formats.atomic import is_part, part_path, rename_new
+from wellfield.errors import MetadataError, SchemaVersionError, StorageError, WellNameError
+from wellfield.formats.atomic import heal_children, is_part, part_path, rename_new
+from wellfield.plate.wells import canonical_well
 from wellfield.storage.files import file_errors
-from wellfield.storage.zarr.layout import is_row_name, stored_wells
+from wellfield.storage.tree import copy_tree, put
+from wellfield.storage.zarr.layout import is_row_name
 from wellfield.storage.zarr.plain import array_format
+from wellfield.storage.zarr.record import read_record
 
 
 def is_folder(path: Path) -> bool:
     """Tell whether *path* is a folder, and neither an array nor a part of a well."""
-    return path.is_dir() and array_format(path) is None and not in_well(path)
+    return os.path.isdir(path) and array_format(path) is None and not in_well(path)
 
 
 def in_well(path: Path) -> bool:
-    """Tell whether *path* lies below a store's rows: the wells' own arrays and groups, which show up as planes."""
-    return any(
-        is_row_name(part) and stored_wells(Path(*path.parts[:number]))
-        for number, part in enumerate(path.parts)
-        if number
-    )
+    """Tell whether *path* is a row of a store or lies below one: the wells' groups and arrays, which show as planes."""
+    parts = path.parts
+    for number, part in enumerate(parts):
+        if number and is_row_name(part):
+            store = Path(*parts[:number])
+            below = parts[number + 1 : number + 2]
+            columns = below or (os.listdir(store / part) if os.path.isdir(store / part) else ())
+            if any(_has_well(store, part + column) for column in columns):
+                return True
+    return False
+
+
+def _has_well(store: Path, name: str) -> bool:
+    """Tell whether a store has a well of ours in the folder of a row and a column."""
+    try:
+        well = canonical_well(name)
+        return well == name and read_record(store, well) is not None
+    except WellNameError:
+        return False
+    except StorageError:
+        return False  # somebody else's
+    except (MetadataError, SchemaVersionError):
+        return True
 
 
 def children(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the arrays and of the folders in a folder; rows of a store are neither."""
     arrays: list[str] = []
     folders: list[str] = []
-    rows = bool(stored_wells(folder))
+    heal_children(folder)
     for entry in os.scandir(folder):
-        if entry.is_dir() and not is_part(entry.name) and not (rows and is_row_name(entry.name)):
-            (folders if array_format(Path(entry.path)) is None else arrays).append(entry.name)
+        path = Path(entry.path)
+        if entry.is_dir() and not is_part(entry.name) and not (is_row_name(entry.name) and in_well(path)):
+            (folders if array_format(path) is None else arrays).append(entry.name)
     return arrays, folders
 
 
 def check_parents(path: Path) -> None:
-    """Refuse a place below an array or inside a well.
+    """Refuse a place below an array or a file, or inside a well.
 
     Raises
     ------
@@ -50,8 +71,8 @@ def check_parents(path: Path) -> None:
     if in_well(path):
         raise StorageError(f"{path} lies inside a well of a store; wells are saved with save_batch")
     for parent in path.parents:
-        if array_format(parent) is not None:
-            raise StorageError(f"{parent} is an array, not a folder")
+        if array_format(parent) is not None or os.path.isfile(parent):
+            raise StorageError(f"{path} lies below {parent}, which is no folder")
 
 
 def size(folder: Path) -> int:
@@ -60,8 +81,11 @@ def size(folder: Path) -> int:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder so that a crash leaves no half of it under its name."""
+    """Remove a folder so that a crash leaves no half of it under its name; of a link, the link alone."""
     with file_errors(folder, "be removed"):
+        if folder.is_symlink():
+            folder.unlink()
+            return
         part = part_path(folder)
         folder.rename(part)
         shutil.rmtree(part)
@@ -77,12 +101,12 @@ def copy(source: Path, destination: Path) -> None:
     StorageError
         *destination* is inside *source*, or the file system refuses.
     """
-    _check_destination(source, destination)
+    _check_inside(source, destination)
     part = part_path(destination)
     try:
         with file_errors(destination, "be written"):
             destination.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, part, symlinks=True)
+            copy_tree(source, part)
             rename_new(part, destination)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -94,19 +118,15 @@ def move(source: Path, destination: Path, *, replace_symlinks: bool) -> None:
     Raises
     ------
     DestinationExistsError
-        Something is at *destination*.
+        Something is at *destination*, other than a link that is to be replaced.
     StorageError
         *destination* is inside *source*, or the file system refuses.
     """
-    linked = replace_symlinks and destination.is_symlink()
-    if not linked:
-        _check_destination(source, destination)
+    _check_inside(source, destination)
     with file_errors(destination, "be written"):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        if linked:
-            destination.unlink()
         try:
-            rename_new(source, destination)
+            put(source, destination, replace_symlinks=replace_symlinks)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -114,10 +134,6 @@ def move(source: Path, destination: Path, *, replace_symlinks: bool) -> None:
             remove(source)
 
 
-def _check_destination(source: Path, destination: Path) -> None:
-    if os.path.lexists(destination):
-        raise DestinationExistsError(f"{destination} exists; remove it first, or give another path")
-    if destination.resolve().is_relative_to(source.resolve()):
+def _check_inside(source: Path, destination: Path) -> None:
+    if destination.resolve().is_relative_to(source.resolve()) and not os.path.lexists(destination):
         raise StorageError(f"{destination} is inside {source}, which cannot be copied or moved into itself")
-    if not source.exists():
-        raise DataNotFoundError(f"{source} does not exist")

@@ -42,7 +42,7 @@ class FieldMetadata:
     Raises
     ------
     MetadataError
-        A distance is not a positive number, or a colour is no ``RRGGBB``.
+        A distance is not a positive number, a display range is no range, or a colour is no ``RRGGBB``.
     """
 
     pixel_size_um: float | None = None
@@ -55,6 +55,11 @@ class FieldMetadata:
         for name, value in (("pixel size", self.pixel_size_um), ("z spacing", self.z_spacing_um)):
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise MetadataError(f"the {name} is {value} µm; expected a positive number, or None if it is unknown")
+        for channel, (low, high) in self.windows.items():
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise MetadataError(
+                    f"the display range of channel {channel} is {low} to {high}; expected two numbers, the lower first"
+                )
         for channel, color in self.channel_colors.items():
             if len(color) != 6 or not set(color.upper()) <= set("0123456789ABCDEF"):
                 raise MetadataError(f"the colour of channel {channel} is {color!r}; expected RRGGBB such as 00FF00")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from operator import itemgetter
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from wellfield.errors import StorageError
 from wellfield.storage.backend import ZarrCompressor, ZarrConfig
 from wellfield.storage.zarr.shards import ShardFile
 
@@ -35,7 +34,7 @@ CHUNK_SIDE = 1024
 SCRATCH = ".scratch"
 
 _READ_TOGETHER = 8
-_BLOSC_LARGEST = 2**31 - 1 - 16
+LARGEST_CHUNK = 2**31 - 1 - 16  # bytes that Blosc takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,7 @@ class ArraySpec:
     chunks: tuple[int, ...]
     shards: bool = False
     outer: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shard_grid(self) -> tuple[int, ...]:
@@ -75,25 +75,14 @@ def chunk_side(size: int) -> int:
 
 
 def create_array(group: zarr.Group, path: str, spec: ArraySpec, config: ZarrConfig) -> PixelWriter:
-    """Create an array in *group*, on the Zarr version of the group, and return what writes its planes.
-
-    Raises
-    ------
-    StorageError
-        A chunk is larger than the codec takes.
-    """
+    """Create an array in *group*, on the Zarr version of the group, and return what writes its planes."""
     zarr_format = group.metadata.zarr_format
-    size = int(np.prod(spec.chunks, dtype=np.int64)) * spec.dtype.itemsize
-    if size > _BLOSC_LARGEST and config.compressor != ZarrCompressor.NONE:
-        raise StorageError(
-            f"{group.store_path}/{path}: a chunk of {size / 1e9:.1f} GB is larger than the codec takes (2.1 GB); use "
-            "chunk_strategy FIELD or FILE, or ngff_version 0.5, which divides it"
-        )
     options: dict[str, Any] = {
         "dtype": spec.dtype,
         "chunks": spec.chunks,
         "compressors": _compressor(spec.dtype, config, zarr_format),
         "fill_value": False if spec.dtype.kind == "b" else 0,
+        "attributes": dict(spec.attributes),
     }
     root = Path(str(group.store.root), group.path)  # type: ignore[attr-defined]
     if not spec.shards:
@@ -227,15 +216,15 @@ class ShardWriting(Writing):
             shard.finish()
 
 
-def open_array(folder: Path, zarr_format: int, *, write: bool = False) -> tensorstore.TensorStore:
-    """Open an array. A chunk that is not there is an error when it is read, never zeros."""
+def open_array(folder: Path, zarr_format: int, *, write: bool = False, sparse: bool = False) -> tensorstore.TensorStore:
+    """Open an array. A chunk that is not there is an error when it is read, never zeros, unless the array is *sparse*."""
     import tensorstore
 
     spec = {
         "driver": "zarr" if zarr_format == 2 else "zarr3",
         "kvstore": {"driver": "file", "path": f"{folder}/"},
         "store_data_equal_to_fill_value": True,
-        "fill_missing_data_reads": write,
+        "fill_missing_data_reads": write or sparse,
     }
     return tensorstore.open(spec, read=not write, write=write, open=True, context=_context(threads())).result()
 

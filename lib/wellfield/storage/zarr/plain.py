@@ -13,15 +13,17 @@ import numpy.typing as npt
 from wellfield.errors import UnknownFormatError, UnreadableImageError
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.storage.backend import ZarrConfig
+from wellfield.storage.replaced import consistent
+from wellfield.storage.zarr.layout import ATTRIBUTE
 from wellfield.storage.zarr.pixels import (
     ArraySpec,
     UnreadablePlaneError,
-    chunk_side,
     create_array,
     open_array,
     read_planes,
 )
 
+_CHUNK_BYTES = 2**23
 _ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
 
 
@@ -50,15 +52,16 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
     """
     import zarr
 
-    if array.dtype.kind not in "biufc":
-        raise UnknownFormatError(f"{path}: Zarr arrays hold numbers, not {array.dtype}")
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
+        raise UnknownFormatError(f"{path}: Zarr arrays hold numbers of up to 64 bits, not {array.dtype}")
     staged = part_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         group = zarr.open_group(staged, mode="w-", zarr_format=3)
         dtype = array.dtype.newbyteorder("=")
-        chunks = tuple(1 if axis < array.ndim - 2 else chunk_side(size) for axis, size in enumerate(array.shape))
-        spec = ArraySpec(array.shape, dtype, (), chunks, shards=array.size > 0 and array.ndim > 0)
+        chunks = _chunks(array.shape, dtype.itemsize)
+        sharded = 0 not in array.shape and chunks != array.shape
+        spec = ArraySpec(array.shape, dtype, (), chunks, shards=sharded, attributes={ATTRIBUTE: {"complete": True}})
         writer = create_array(group, "array", spec, config)
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
@@ -75,9 +78,30 @@ def load_array(path: Path, zarr_format: int) -> npt.NDArray[Any]:
     UnreadableImageError
         It is damaged.
     """
+    return consistent(path, lambda: _load(path, array_format(path) or zarr_format))
+
+
+def _load(path: Path, zarr_format: int) -> npt.NDArray[Any]:
     try:
-        array = open_array(path, zarr_format)
+        array = open_array(path, zarr_format, sparse=not _is_complete(path))
         return read_planes(array, [()])[0] if array.size else np.empty(array.shape, array.dtype.numpy_dtype)
     except (UnreadablePlaneError, ValueError) as error:
         reason = error.reason if isinstance(error, UnreadablePlaneError) else error
         raise UnreadableImageError(f"{path} is no readable Zarr array: {reason}") from error
+
+
+def _is_complete(path: Path) -> bool:
+    """Tell whether every chunk must be there: other programs leave out those that hold nothing but the fill value."""
+    try:
+        return ATTRIBUTE in json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return chunks of up to some megabytes, whole along the last axes."""
+    chunks, left = [], max(1, _CHUNK_BYTES // itemsize)
+    for size in reversed(shape):
+        chunks.append(max(1, min(size, left)))
+        left = max(1, left // chunks[-1])
+    return tuple(reversed(chunks))

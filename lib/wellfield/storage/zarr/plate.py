@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
-from wellfield.formats.atomic import heal_directory, is_part, part_path, write_bytes
+from wellfield.formats.atomic import heal_directory, is_part, write_bytes
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
+from wellfield.storage.files import file_errors
+from wellfield.storage.zarr.folders import remove
 from wellfield.storage.zarr.layout import (
     ATTRIBUTE,
     ATTRIBUTE_VERSION,
@@ -26,7 +28,9 @@ from wellfield.storage.zarr.pixels import ZARR_FORMATS
 from wellfield.storage.zarr.record import WellRecord, check_store, read_record
 
 # The files that hold the metadata of a group, by the version of Zarr.
-_GROUP_FILES = {3: ("zarr.json",), 2: (".zgroup", ".zattrs")}
+# The attributes come first: a group of ours has them at every moment.
+_GROUP_FILES = {3: ("zarr.json",), 2: (".zattrs", ".zgroup")}
+_ROW_FILES = (*_GROUP_FILES[3], *_GROUP_FILES[2])
 
 
 def create_plate(
@@ -81,7 +85,8 @@ def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name:
     """
     root = Path(store)
     check_store(root)
-    root.mkdir(parents=True, exist_ok=True)
+    with file_errors(root, "be made"):
+        root.mkdir(parents=True, exist_ok=True)
     wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
     for well in wanted:
         heal_directory(well_folder(root, well))
@@ -92,10 +97,10 @@ def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name:
     _write_plate(root, [well_path(well) for well in listed], name, images, version)
 
     for well in set(records) - set(listed):
-        _remove(well_folder(root, well))
+        remove(well_folder(root, well))
     for row in row_folders(root):
-        if not any(entry.is_dir() and not is_part(entry.name) for entry in row.iterdir()):
-            _remove(row)
+        if all(is_part(entry.name) or entry.name in _ROW_FILES for entry in row.iterdir()):
+            remove(row)  # ours, and empty now
     for folder in (root, *row_folders(root)):
         for entry in folder.iterdir():
             if is_part(entry.name):
@@ -179,10 +184,3 @@ def _write_group(folder: Path, zarr_format: int, describe: Callable[[Any], None]
             write_bytes(path, content)
     for name in _GROUP_FILES[5 - zarr_format]:
         (folder / name).unlink(missing_ok=True)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder so that a crash leaves no half of it under its name."""
-    part = part_path(folder)
-    folder.rename(part)
-    shutil.rmtree(part)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy.typing as npt
 
-from wellfield.errors import ForeignStoreError, StorageError, UnreadableImageError
-from wellfield.formats.atomic import heal_directory
+from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError, UnreadableImageError
+from wellfield.storage.replaced import consistent
 from wellfield.storage.zarr.layout import PlaneAddress, PlaneNotStoredError, describe, stored_wells, well_folder
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
 from wellfield.storage.zarr.record import WellRecord, read_record
-
-_ATTEMPTS = 5
-
-T = TypeVar("T")
 
 
 def load_planes(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> list[npt.NDArray[Any]]:
@@ -31,12 +27,12 @@ def load_planes(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> li
     UnreadableImageError
         A plane is damaged.
     """
-    return _consistent(store, well, lambda: _load(store, well, addresses))
+    return consistent(well_folder(store, well), lambda: _load(store, well, addresses))
 
 
 def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
     """Tell whether a plane is stored."""
-    with suppress(PlaneNotStoredError, ForeignStoreError):
+    with suppress(StorageError, MetadataError, SchemaVersionError):  # not there, somebody else's, or damaged
         record = find_record(store, well)
         if record is not None:
             record.place(address)
@@ -46,23 +42,41 @@ def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
 
 def find_record(store: Path, well: str) -> WellRecord | None:
     """Return the record of a well; ``None`` if the store has no such well."""
-    return _consistent(store, well, lambda: read_record(store, well))
+    return consistent(well_folder(store, well), lambda: read_record(store, well))
 
 
-def records(store: Path) -> list[WellRecord]:
-    """Return the records of all wells of a store that Wellfield wrote, in plate order."""
+def records(store: Path, *, damaged: bool = True) -> list[WellRecord]:
+    """Return the records of all wells of a store that Wellfield wrote, in plate order.
+
+    Parameters
+    ----------
+    damaged:
+        A well whose metadata is damaged, or of another version, is an error; else it is left out.
+    """
     found = []
+    left_out = (ForeignStoreError,) if damaged else (StorageError, MetadataError, SchemaVersionError)
     for well in stored_wells(store):
-        with suppress(ForeignStoreError):
+        with suppress(*left_out):
             found.append(find_record(store, well))
     return [record for record in found if record is not None]
 
 
-def well_of(store: Path, address: PlaneAddress) -> str | None:
-    """Return the well of a plane: its key tells; a name without a key is looked up in every well's record."""
+def well_of(store: Path, address: PlaneAddress, *, damaged: bool = True) -> str | None:
+    """Return the well of a plane: its key tells; a name without a key is looked up in every well's record.
+
+    Raises
+    ------
+    StorageError
+        Several wells have a plane of that name.
+    """
     if address.key is not None:
         return address.key.well
-    return next((record.well for record in records(store) if address.name in record.names), None)
+    wells = [record.well for record in records(store, damaged=damaged) if address.name in record.names]
+    if len(wells) > 1:
+        raise StorageError(
+            f"{store}: wells {' and '.join(wells)} both have a plane {address.name!r}; say which by chunk_name"
+        )
+    return wells[0] if wells else None
 
 
 def _load(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> list[npt.NDArray[Any]]:
@@ -98,28 +112,3 @@ def _unreadable(folder: Path, address: PlaneAddress, reason: Exception) -> Unrea
 
 def _name(address: PlaneAddress) -> str:
     return str(address.name) if address.key is None else describe(address.key, address.label)
-
-
-def _consistent(store: Path, well: str, read: Callable[[], T]) -> T:
-    """Return what *read* finds in one version of a well: again if the well was replaced meanwhile."""
-    folder = well_folder(store, well)
-    for _ in range(_ATTEMPTS):
-        heal_directory(folder)
-        before = _identity(folder)
-        try:
-            result = read()
-        except Exception:  # whatever it was, it counts only if the well stayed the same meanwhile
-            if _identity(folder) == before:
-                raise
-            continue
-        if _identity(folder) == before:
-            return result
-    raise StorageError(f"{folder} was replaced {_ATTEMPTS} times while it was read; try again")
-
-
-def _identity(folder: Path) -> tuple[int, int, int] | None:
-    try:
-        status = folder.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns

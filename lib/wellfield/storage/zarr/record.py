@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError
+from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.zarr.layout import (
@@ -24,9 +24,11 @@ from wellfield.storage.zarr.layout import (
     describe,
     well_folder,
 )
+from wellfield.storage.zarr.plain import array_format
 
 # Where a Zarr node keeps its attributes, by the version of Zarr.
 _V3_FILE, _V2_FILE = "zarr.json", ".zattrs"
+_NODE_FILES = (_V3_FILE, ".zgroup", _V2_FILE)
 
 
 class PlanePlace(NamedTuple):
@@ -157,10 +159,23 @@ def check_store(store: Path) -> None:
     Raises
     ------
     ForeignStoreError
-        The root has attributes, and none of ours among them.
+        The root is a Zarr node without an attribute of ours.
+    StorageError
+        The store is, or lies in, a single array.
+    MetadataError
+        The root's metadata is damaged.
     """
-    found = _attributes(store)
-    if found is not None and found[1] and ATTRIBUTE not in found[1]:
+    try:
+        found = _attributes(store)
+    except MetadataError as error:
+        raise MetadataError(
+            f"the metadata of {store} is damaged; delete {' or '.join(_NODE_FILES)} there and finalize the plate again"
+        ) from error
+    for folder in (store, *store.parents):
+        if array_format(folder) is not None:
+            raise StorageError(f"{folder} is a single array; a plate cannot be where it is")
+    is_node = any((store / name).exists() for name in _NODE_FILES)
+    if is_node and (found is None or ATTRIBUTE not in found[1]):
         raise ForeignStoreError(
             f"{store} was not written by Wellfield, or by a version before layout {ATTRIBUTE_VERSION}; it is left as "
             "it is: choose another path, or move it away"
@@ -195,6 +210,8 @@ def _attributes(folder: Path) -> tuple[int, dict[str, Any]] | None:
             content = json.loads((folder / name).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            raise StorageError(f"{folder / name} cannot be read: {error.strerror or error}") from error
         except ValueError as error:
             raise MetadataError(f"{folder / name} is damaged ({error}); write the well again") from error
         attributes = content.get("attributes", {}) if zarr_format == 3 and isinstance(content, dict) else content

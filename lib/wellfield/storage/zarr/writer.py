@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from natsort import natsorted
 from wellfield.errors import (
     DiskSpaceError,
     MetadataError,
+    PathEscapeError,
     SchemaVersionError,
     StorageError,
     UnsupportedOperationError,
@@ -25,12 +27,13 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import heal_directory, part_path, replace_directory
 from wellfield.plate.keys import PlaneKey, plane_name
-from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
 from wellfield.storage.zarr import metadata as ngff
 from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
 from wellfield.storage.zarr.display import WindowEstimator
 from wellfield.storage.zarr.layout import ATTRIBUTE, LABELS, describe, well_folder
 from wellfield.storage.zarr.pixels import (
+    LARGEST_CHUNK,
     SCRATCH,
     ZARR_FORMATS,
     ArraySpec,
@@ -40,6 +43,7 @@ from wellfield.storage.zarr.pixels import (
     create_array,
     threads,
 )
+from wellfield.storage.zarr.plain import array_format
 from wellfield.storage.zarr.pyramid import level_shapes, mean_levels, nearest
 from wellfield.storage.zarr.record import WellRecord, check_store, read_record
 
@@ -55,7 +59,8 @@ _IN_FLIGHT = 1  # stacks of one field and timepoint, or a level of it, that are 
 def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMetadata) -> None:
     """Write a well beside its place and put it there in one step; nothing else in the store changes.
 
-    Memory: what is compressed but not yet stored, at most one object: a well of ``WELL``, a field of ``FIELD``.
+    Memory beside the planes: what is compressed but not yet stored, a few planes, or one timepoint of a field with the
+    layout FIELD; a whole well only with WELL on Zarr v2.
 
     Raises
     ------
@@ -66,11 +71,12 @@ def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMeta
     UnsupportedOperationError
         The layout holds no labels, or the NGFF version is unknown.
     """
-    _check_config(batch, config)
+    _check_layout(batch, config)
     folder = well_folder(batch.store, batch.well)
     staged = part_path(folder)
     try:
         check_store(batch.store)
+        _check_place(batch.store, folder)
         heal_directory(folder)
         with suppress(SchemaVersionError, MetadataError):  # ours, old or damaged: that is why it is written again
             read_record(batch.store, batch.well)
@@ -87,16 +93,36 @@ def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMeta
         raise
 
 
-def _check_config(batch: WellBatch, config: ZarrConfig) -> None:
-    if config.ngff_version not in ZARR_FORMATS:
-        raise UnsupportedOperationError(
-            f"NGFF version {config.ngff_version!r} is not written; ngff_version is one of {', '.join(ZARR_FORMATS)}"
-        )
+def _check_layout(batch: WellBatch, config: ZarrConfig) -> None:
     if batch.labels and config.chunk_strategy != ZarrChunkStrategy.FIELD:
         raise UnsupportedOperationError(
             f"{batch.store}: layout {config.chunk_strategy.name} holds images only, not label "
             f"{next(iter(batch.labels))!r}; use chunk_strategy FIELD, or store labels as TIFF"
         )
+    series = batch.images
+    planes = 1
+    if config.chunk_strategy == ZarrChunkStrategy.WELL and ZARR_FORMATS[config.ngff_version] == 2:
+        planes = len(series.fields) * series.grid.shape[1] * series.grid.shape[2]
+    size = planes * series.shape[0] * series.shape[1] * series.dtype.itemsize
+    if (
+        config.chunk_strategy != ZarrChunkStrategy.FIELD
+        and config.compressor != ZarrCompressor.NONE
+        and size > LARGEST_CHUNK
+    ):
+        raise StorageError(
+            f"well {batch.well} of {batch.store}: a chunk of {size / 1e9:.1f} GB is larger than the codec takes "
+            "(2.1 GB); use chunk_strategy FIELD or FILE, or ngff_version 0.5, which divides it"
+        )
+
+
+def _check_place(store: Path, folder: Path) -> None:
+    """Refuse a row or well that is something else than a folder of the store."""
+    if array_format(folder.parent) is not None:
+        raise StorageError(f"{folder.parent} is a single array; a well cannot be where it is")
+    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+        raise StorageError(f"{folder} is a link or a file, where a well's folder goes; it is not replaced")
+    if not folder.parent.resolve().is_relative_to(store.resolve()):
+        raise PathEscapeError(f"{folder.parent} is a link that leads out of {store}")
 
 
 class _WellWriter:
