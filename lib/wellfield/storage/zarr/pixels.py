@@ -217,7 +217,7 @@ class ShardWriting(Writing):
 
 
 def open_array(folder: Path, zarr_format: int, *, write: bool = False, sparse: bool = False) -> tensorstore.TensorStore:
-    """Open an array. A chunk that is not there is an error when it is read, never zeros, unless the array is *sparse*."""
+    """Open an array. Reading a chunk that is not there is an error, never zeros, unless the array is *sparse*."""
     import tensorstore
 
     spec = {
