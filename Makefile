@@ -7,11 +7,12 @@ EXAMPLE := example
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup example demo test lint format schemas bench bench-quick stress clean
+.PHONY: help setup example demo test readers lint format schemas bench bench-quick stress clean
 
 help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
 	@echo "make test    run the tests"
+	@echo "make readers the tests with ngio and napari-ome-zarr, each in an environment of its own (1.5 GB)"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
@@ -38,6 +39,9 @@ demo: example
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+readers: setup
+	REQUIRE_ALL=1 $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

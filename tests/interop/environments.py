@@ -38,6 +38,20 @@ class ReaderEnvironment:
     requirements: tuple[str, ...]
     root: Path = ROOT
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the environment is there, for these requirements and this Python."""
+        ready = self._folder / "ready"
+        return ready.is_file() and ready.read_text() == self._content
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / f".venv-{self.name}"
+
+    @property
+    def _content(self) -> str:
+        return "\n".join([*self.requirements, f"Python {platform.python_version()}", ""])
+
     def python(self) -> Path:
         """Return the interpreter, making the environment if it is not there for these requirements and this Python.
 
@@ -50,17 +64,15 @@ class ReaderEnvironment:
         RuntimeError
             The requirements cannot be installed for another reason.
         """
-        folder = self.root / f".venv-{self.name}"
-        environment, ready = folder / "environment", folder / "ready"
-        content = "\n".join([*self.requirements, f"Python {platform.python_version()}", ""])
-        folder.mkdir(exist_ok=True)
-        with (folder / "lock").open("w") as lock:
+        environment = self._folder / "environment"
+        self._folder.mkdir(exist_ok=True)
+        with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not ready.is_file() or ready.read_text() != content:
-                ready.unlink(missing_ok=True)
+            if not self.is_ready:
+                (self._folder / "ready").unlink(missing_ok=True)
                 shutil.rmtree(environment, ignore_errors=True)
                 self._make(environment)
-                ready.write_text(content)
+                (self._folder / "ready").write_text(self._content)
         return environment / "bin" / "python"
 
     def run(self, script: str, argument: Any) -> Any:
