@@ -18,6 +18,7 @@ from wellfield.microscopes.registry import MICROSCOPES
 from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.compile import choose_sources
+from wellfield.pipeline.stage import remove_broken_stages
 from wellfield.plate.index import read_index, read_info
 from wellfield.workflow import digests, resources
 from wellfield.workflow.ingest import chosen_wells
@@ -36,6 +37,8 @@ for plate, entry in PLATES.items():
         index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():
             chosen_wells(read_info(index), entry.wells)
+        if workflow.is_main_process:
+            remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:
         raise WorkflowError(str(error)) from None
 

@@ -210,6 +210,14 @@ def test_a_killed_run_is_finished_by_the_same_command_with_equal_results(finishe
     assert not list(project.results().rglob("*.part"))
 
 
+@pytest.mark.parametrize("lost", ["images/projected/s001_t001_w1.npy", "staged.json"])
+def test_a_staged_well_that_a_killed_run_had_half_removed_is_staged_again(copy, lost):
+    copy.run("--forceall", "--notemp")
+    (copy.results("P1", ".staging", "B03") / lost).unlink()
+    copy.results("P1", "wells", "B03.json").unlink()
+    assert copy.run("results/P1/wells/B03.json").jobs == well_jobs("B03")
+
+
 def test_a_report_can_be_made_from_the_results(copy):
     copy.run("--report", "report.html")
     text = (copy.root / "report.html").read_text()

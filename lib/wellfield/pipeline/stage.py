@@ -1,17 +1,20 @@
 """The staged well: what a pipeline hands over to materialization, on disk between two jobs.
 
-Images are ``.npy`` (memory-mapped by the next stage), tables Parquet, the rest JSON; ``staged.json`` lists them and is
-written last.
+Images are ``.npy`` (memory-mapped by the next stage), tables Parquet, the rest JSON; ``staged.json`` lists them. The
+folder gets its name when it is complete.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import StepError, UnknownFormatError
+from wellfield.formats.atomic import is_part, part_path, replace_directory
 from wellfield.formats.json import json_value
 from wellfield.materialization.spec import CsvOptions, MaterializationSpec, ParquetOptions, select
 from wellfield.pipeline.execute import PlaneAccount
@@ -87,11 +90,35 @@ class StagedWell:
         return cls(**data)
 
 
+def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
+    """Remove the staged wells in *folder* that are not whole any more; return their names.
+
+    A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one.
+    """
+    broken = []
+    for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
+        if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
+            part = part_path(stage)
+            stage.rename(part)
+            shutil.rmtree(part)
+            broken.append(stage.name)
+    return broken
+
+
+def _is_whole(stage: Path) -> bool:
+    try:
+        listed = json.loads((stage / STAGED_NAME).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return all((stage / entry["path"]).is_file() for entry in [*listed["images"], *listed["outputs"]])
+
+
 class StageWriter:
-    """Result sink that writes a staging folder."""
+    """Result sink that writes a staging folder, complete or not at all."""
 
     def __init__(self, folder: str | os.PathLike[str], filemanager: FileManager, *, plate: str, well: str) -> None:
-        self._folder = Path(folder)
+        self._final = Path(folder)
+        self._folder = part_path(self._final)
         self._filemanager = filemanager
         self._plate, self._well = plate, well
         self._images: list[StagedImage] = []
@@ -130,8 +157,9 @@ class StageWriter:
             values.pop(_field_name(key), None)
 
     def finish(self, account: PlaneAccount, error: StepError | None = None) -> StagedWell:
-        """Write tables, values and, last, the list. After an *error* the well is staged as failed, without results."""
+        """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
         if error is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
             details = getattr(error, "details", {"message": str(error)})
             staged = StagedWell(self._plate, self._well, FAILED, details, account)
         else:
@@ -139,6 +167,7 @@ class StageWriter:
             self._write_outputs(staged)
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
         self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
+        replace_directory(self._folder, self._final)
         return staged
 
     def _write_outputs(self, staged: StagedWell) -> None:
