@@ -11,7 +11,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from wellfield.errors import StepError, UnknownFormatError
 from wellfield.formats.atomic import is_part, part_path, replace_directory
@@ -114,7 +114,7 @@ def _is_whole(stage: Path) -> bool:
 
 
 class StageWriter:
-    """Result sink that writes a staging folder, complete or not at all."""
+    """Result sink that writes a staging folder, complete or not at all: use it in a ``with`` statement."""
 
     def __init__(self, folder: str | os.PathLike[str], filemanager: FileManager, *, plate: str, well: str) -> None:
         self._final = Path(folder)
@@ -124,6 +124,12 @@ class StageWriter:
         self._images: list[StagedImage] = []
         self._tables: dict[tuple[str, int], dict[FieldKey, Any]] = {}
         self._values: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)  # which finish has renamed
 
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""

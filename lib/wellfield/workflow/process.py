@@ -48,11 +48,11 @@ def process_well(
         shape=info.shape,
         dtype=info.dtype,
     )
-    writer = StageWriter(staging, filemanager, plate=info.plate, well=well)
     account = PlaneAccount()
-    try:
-        run_well(plan, source, writer, account)
-    except StepError as error:
-        _logger.exception("well %s failed", well)
-        return writer.finish(account, error)
-    return writer.finish(account)
+    with StageWriter(staging, filemanager, plate=info.plate, well=well) as writer:
+        try:
+            run_well(plan, source, writer, account)
+        except StepError as error:
+            _logger.exception("well %s failed", well)
+            return writer.finish(account, error)
+        return writer.finish(account)
