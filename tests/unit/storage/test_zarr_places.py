@@ -191,6 +191,28 @@ def test_a_root_without_attributes_is_somebodys_all_the_same(store: Path, zarr_f
     assert before == {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
 
 
+def test_a_folder_with_files_that_are_no_arrays_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/plane.tif").write_text("mine")
+    with pytest.raises(StorageError, match="raw is not empty"):
+        backend.delete(tmp_path / "raw")
+    assert (tmp_path / "raw/plane.tif").read_text() == "mine"
+
+
+def test_an_array_in_a_store_of_another_program_is_not_replaced(store: Path) -> None:
+    zarr.open_group(store, mode="w", attributes={"theirs": 1}).create_array("0", shape=(2, 2), dtype="u1")
+    for name in ("0", "new"):
+        with pytest.raises(ForeignStoreError):
+            backend.save(PLANE, store / name)
+    assert backend.list_dir(store) == ["0"]
+
+
+def test_listings_do_not_follow_links_to_folders(tmp_path: Path) -> None:
+    backend.save(PLANE, tmp_path / "folder/array")
+    (tmp_path / "folder/circle").symlink_to(tmp_path)
+    assert backend.list_files(tmp_path, recursive=True) == [str(tmp_path / "folder/array")]
+
+
 # --- damage ------------------------------------------------------------------------------------------------------
 
 

@@ -126,7 +126,7 @@ class ZarrStorageBackend(StorageBackend):
         ArrayShapeError
             The planes differ in size or are not 2-D.
         UnsupportedOperationError
-            The layout cannot hold this, such as labels with ``WELL``, or the NGFF version is unknown.
+            The layout cannot hold this, such as labels with ``WELL``.
         """
         self._check_batch(data_list, identifiers)
         _refuse_options(kwargs)
@@ -242,7 +242,7 @@ class ZarrStorageBackend(StorageBackend):
     def delete(self, path: PathLike) -> None:
         """Remove one single array, an empty folder or a store without wells; a plane cannot be removed from a well."""
         target = self._own_folder(path, "remove one plane; save the well's other planes with save_batch")
-        if not self.is_file(path) and any(self._entries(path)):
+        if not self.is_file(path) and not target.is_symlink() and not folders.is_empty(target):
             raise StorageError(f"{target} is not empty; delete_all removes it with what is in it")
         folders.remove(target)
 
@@ -292,8 +292,9 @@ class ZarrStorageBackend(StorageBackend):
     def _files(self, directory: PathLike, *, recursive: bool) -> list[str]:
         files, names = self._entries(directory)
         found = [os.path.join(directory, name) for name in files]
-        for name in names if recursive else ():
-            found += self._files(os.path.join(directory, name), recursive=True)
+        for inside in (os.path.join(directory, name) for name in names if recursive):
+            if not os.path.islink(inside):  # which may lead in a circle
+                found += self._files(inside, recursive=True)
         return found
 
     def _entries(self, directory: PathLike) -> tuple[list[str], list[str]]:

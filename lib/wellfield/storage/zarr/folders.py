@@ -12,9 +12,9 @@ from wellfield.formats.atomic import heal_children, is_part, part_path, rename_n
 from wellfield.plate.wells import canonical_well
 from wellfield.storage.files import file_errors
 from wellfield.storage.tree import copy_tree, put
-from wellfield.storage.zarr.layout import is_row_name
+from wellfield.storage.zarr.layout import in_named_store, is_row_name, split_store
 from wellfield.storage.zarr.plain import array_format
-from wellfield.storage.zarr.record import read_record
+from wellfield.storage.zarr.record import NODE_FILES, check_store, read_record
 
 
 def is_folder(path: Path) -> bool:
@@ -60,8 +60,13 @@ def children(folder: Path) -> tuple[list[str], list[str]]:
     return arrays, folders
 
 
+def is_empty(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but the metadata of a group and unfinished writes."""
+    return all(name in NODE_FILES or is_part(name) for name in os.listdir(folder))
+
+
 def check_parents(path: Path) -> None:
-    """Refuse a place below an array or a file, or inside a well.
+    """Refuse a place below an array or a file, inside a well, or in a store of another program.
 
     Raises
     ------
@@ -73,6 +78,8 @@ def check_parents(path: Path) -> None:
     for parent in path.parents:
         if array_format(parent) is not None or os.path.isfile(parent):
             raise StorageError(f"{path} lies below {parent}, which is no folder")
+    if in_named_store(path) and split_store(path).logical:
+        check_store(split_store(path).store)
 
 
 def size(folder: Path) -> int:

@@ -14,7 +14,7 @@ from wellfield.formats.atomic import heal_directory, is_part, write_bytes
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.files import file_errors
-from wellfield.storage.zarr.folders import remove
+from wellfield.storage.zarr.folders import is_empty, remove
 from wellfield.storage.zarr.layout import (
     ATTRIBUTE,
     ATTRIBUTE_VERSION,
@@ -30,7 +30,6 @@ from wellfield.storage.zarr.record import WellRecord, check_store, read_record
 # The files that hold the metadata of a group, by the version of Zarr.
 # The attributes come first: a group of ours has them at every moment.
 _GROUP_FILES = {3: ("zarr.json",), 2: (".zattrs", ".zgroup")}
-_ROW_FILES = (*_GROUP_FILES[3], *_GROUP_FILES[2])
 
 
 def create_plate(
@@ -99,7 +98,7 @@ def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name:
     for well in set(records) - set(listed):
         remove(well_folder(root, well))
     for row in row_folders(root):
-        if all(is_part(entry.name) or entry.name in _ROW_FILES for entry in row.iterdir()):
+        if is_empty(row):
             remove(row)  # ours, and empty now
     for folder in (root, *row_folders(root)):
         for entry in folder.iterdir():

@@ -28,7 +28,7 @@ from wellfield.storage.zarr.plain import array_format
 
 # Where a Zarr node keeps its attributes, by the version of Zarr.
 _V3_FILE, _V2_FILE = "zarr.json", ".zattrs"
-_NODE_FILES = (_V3_FILE, ".zgroup", _V2_FILE)
+NODE_FILES = (_V3_FILE, ".zgroup", _V2_FILE)
 
 
 class PlanePlace(NamedTuple):
@@ -169,12 +169,12 @@ def check_store(store: Path) -> None:
         found = _attributes(store)
     except MetadataError as error:
         raise MetadataError(
-            f"the metadata of {store} is damaged; delete {' or '.join(_NODE_FILES)} there and finalize the plate again"
+            f"the metadata of {store} is damaged; delete {' or '.join(NODE_FILES)} there and finalize the plate again"
         ) from error
     for folder in (store, *store.parents):
         if array_format(folder) is not None:
             raise StorageError(f"{folder} is a single array; a plate cannot be where it is")
-    is_node = any((store / name).exists() for name in _NODE_FILES)
+    is_node = any((store / name).exists() for name in NODE_FILES)
     if is_node and (found is None or ATTRIBUTE not in found[1]):
         raise ForeignStoreError(
             f"{store} was not written by Wellfield, or by a version before layout {ATTRIBUTE_VERSION}; it is left as "

@@ -69,7 +69,7 @@ def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMeta
     DiskSpaceError
         The file system is full.
     UnsupportedOperationError
-        The layout holds no labels, or the NGFF version is unknown.
+        The layout holds no labels.
     """
     _check_layout(batch, config)
     folder = well_folder(batch.store, batch.well)
