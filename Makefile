@@ -7,7 +7,7 @@ EXAMPLE := example
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup example demo test readers lint format schemas bench bench-quick stress clean
+.PHONY: help setup libraries example demo test readers lint format schemas docs bench bench-quick stress clean
 
 help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
@@ -27,6 +27,13 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
 	@touch $@
 
+# The array libraries, 3 GB: what runs on NumPy alone does not need them, the tests do.
+libraries: $(VENV)/.libraries
+
+$(VENV)/.libraries: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint,libraries]'
+	@touch $@
+
 example: setup
 	$(BIN)/python -m wellfield.testing.synthetic $(EXAMPLE)
 
@@ -37,10 +44,10 @@ demo: example
 	@echo "Results:  results/Example  (cell_counts.csv, objects.parquet, plate.zarr, tables/)"
 	@echo "Report:   results/Example/report/summary.html, heatmap.png, montage.png; all of it in report.zip"
 
-test: setup
+test: libraries
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-readers: setup
+readers: libraries
 	REQUIRE_ALL=1 $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
 
 lint: setup
@@ -58,13 +65,16 @@ format: setup
 schemas: setup
 	$(BIN)/python -c 'from wellfield.config.schema import write_schemas; write_schemas("config/schemas")'
 
-bench: setup
+docs: setup
+	$(BIN)/wellfield conversions > docs/conversions.md
+
+bench: libraries
 	$(BIN)/python -m benchmarks
 
-bench-quick: setup
+bench-quick: libraries
 	$(BIN)/python -m benchmarks --quick
 
-stress: setup
+stress: libraries
 	WELLFIELD_STRESS=1 $(BIN)/python -m pytest -m stress $(PYTEST_ARGS)
 
 clean:

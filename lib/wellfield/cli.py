@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     inspect.set_defaults(run=_inspect)
     functions = commands.add_parser("functions", help="the functions that a pipeline may name")
     functions.set_defaults(run=_functions)
+    conversions = commands.add_parser("conversions", help="how arrays get from one library to another, as tables")
+    conversions.set_defaults(run=_conversions)
     plan = commands.add_parser("plan", help="check the pipeline of a configuration against its ingested plates")
     plan.add_argument("config", metavar="CONFIG")
     plan.set_defaults(run=_plan)
@@ -102,6 +104,13 @@ def _functions(options: argparse.Namespace) -> int:
         parameters = [str(p) for p in list(inspect.signature(info.function).parameters.values())[1:]]
         print(f"{name}({', '.join(p.split(': ')[0] + _default(p) for p in parameters)}) -> {info.returns}")
         print(f"    {(inspect.getdoc(info.function) or '').splitlines()[0]}")
+    return 0
+
+
+def _conversions(options: argparse.Namespace) -> int:
+    from wellfield.memory.matrix import markdown
+
+    print(markdown(), end="")
     return 0
 
 

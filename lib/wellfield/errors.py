@@ -132,6 +132,36 @@ class MemoryConversionError(WellfieldError, RuntimeError):
         return type(self), (self.source_type, self.target_type, self.method, self.reason)
 
 
+class DeviceNotFoundError(WellfieldError, LookupError):
+    """A GPU was asked for that the array library does not see."""
+
+
+class DeviceMemoryError(WellfieldError, MemoryError):
+    """A device has not enough memory, and nothing that was tried made do with less.
+
+    Parameters
+    ----------
+    function:
+        What needed the memory.
+    shape:
+        Shape of the array that it worked on.
+    device:
+        Where.
+    """
+
+    def __init__(self, function: str, shape: tuple[int, ...], device: str) -> None:
+        self.function = function
+        self.shape = shape
+        self.device = device
+        super().__init__(
+            f"{function}: no memory left on {device} for an array of shape {list(shape)}; take a device with more "
+            "memory, smaller images, or fewer processes on it"
+        )
+
+    def __reduce__(self) -> tuple[type[DeviceMemoryError], tuple[str, tuple[int, ...], str]]:
+        return type(self), (self.function, self.shape, self.device)
+
+
 class ArrayShapeError(WellfieldError, ValueError):
     """An array has the wrong rank or shape."""
 

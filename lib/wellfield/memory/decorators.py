@@ -1,20 +1,42 @@
 """Decorators by which a function says which array library it works on.
 
 A decorated function takes and returns stacks ``[Z, Y, X]``; one plane is ``[1, Y, X]``. Array arguments are converted
-to the declared type before the call, the main result's type and rank are checked after it.
+to the declared type before the call; the main result's type and rank are checked after it.
+
+>>> import numpy as np
+>>> @numpy
+... def brighter(image, factor=2.0):
+...     return image * factor
+>>> brighter(np.ones((1, 2, 2), np.uint16)).dtype
+dtype('float64')
+>>> @numpy(dtype_policy="preserve")
+... def brighter(image, factor=2.0):
+...     return image * factor
+>>> brighter(np.ones((1, 2, 2), np.uint16)).dtype
+dtype('uint16')
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, overload
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
-from wellfield.errors import ArrayShapeError, MemoryTypeError
-from wellfield.memory.convert import convert_memory, detect_memory_type
-from wellfield.memory.types import MemoryType
+from wellfield.errors import MemoryTypeError
+from wellfield.memory.adapters import ADAPTERS
+from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.checks import check_stack, is_array
+from wellfield.memory.convert import convert_memory, detect_memory_type, device_of, to_device
+from wellfield.memory.devices import target_device, working_on
+from wellfield.memory.dtype_policy import DtypePolicy, preserve_dtype, promotes_exactly
+from wellfield.memory.oom import recover
+from wellfield.memory.types import Device, DeviceKind, MemoryType
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Library = Literal["maintained", "prototype"]
+_PROTOTYPE_MODULE = "pyclesperanto_prototype"
 
 
 class StackFunction(Protocol):
@@ -27,58 +49,88 @@ class StackFunction(Protocol):
         """Process a stack ``[Z, Y, X]``."""
 
 
-def check_stack(array: Any, *, what: str) -> None:
-    """Raise :class:`ArrayShapeError` unless *array* is a stack ``[Z, Y, X]``, :class:`MemoryTypeError` if no array."""
-    if not hasattr(array, "shape"):
-        raise MemoryTypeError(f"{what} is a {type(array).__name__}; expected an array [Z, Y, X]")
-    shape = tuple(array.shape)
-    if len(shape) != 3:
-        raise ArrayShapeError(
-            f"{what} has shape {list(shape)}; expected a stack [Z, Y, X] (one plane is [1, Y, X], never [Y, X])"
-        )
+class Options(TypedDict, total=False):
+    """What every decorator takes; see :func:`memory_types`."""
+
+    oom_recovery: bool
+    dtype_policy: DtypePolicy | str
+    compute_dtype: str | None
+    slice_wise: bool
+    cpu_fallback: bool
+    library: Library | None
 
 
-def memory_types(*, input_type: MemoryType | str, output_type: MemoryType | str) -> Callable[[F], F]:
+def memory_types(
+    *,
+    input_type: MemoryType | str,
+    output_type: MemoryType | str,
+    oom_recovery: bool | None = None,
+    dtype_policy: DtypePolicy | str = DtypePolicy.NATIVE,
+    compute_dtype: str | None = None,
+    slice_wise: bool = False,
+    cpu_fallback: bool = False,
+    library: Library | None = None,
+) -> Callable[[F], F]:
     """Declare the array library that a function takes and the one that it returns.
+
+    Every argument that is an array is converted to *input_type*, other arguments pass untouched. A function that
+    returns a tuple gives its image first; the rest passes untouched. What is in host memory stays there, unless the
+    thread works on a GPU (:func:`wellfield.memory.use_gpu`). On a CUDA device the function runs in a stream of its
+    thread, and is done when the call returns.
 
     Parameters
     ----------
     input_type, output_type:
         Names or members of :class:`MemoryType`.
-
-    The wrapper converts every positional or keyword argument that is an array and not of *input_type*; other arguments
-    pass untouched. A function that returns a tuple gives its image first.
+    oom_recovery:
+        Climb the ladder of :mod:`wellfield.memory.oom` when the device has no memory left; by default for every type
+        but NumPy.
+    dtype_policy:
+        ``"native"``: the dtype that the function returned. ``"preserve"``: that of the image, rounded and clipped,
+        never rescaled.
+    compute_dtype:
+        Dtype that the image (no other argument) is promoted to before the call, for libraries that lack operations on
+        integers; it must hold every value of the image's dtype.
+    slice_wise:
+        The function treats each plane by itself (unless it is called with ``volumetric=True``), so that a stack may be
+        cut into pieces when memory is short.
+    cpu_fallback:
+        The function may run on the CPU when the GPU has too little memory; results can then differ in the last bits.
+    library:
+        For pyclesperanto: whose arrays the function gets, ``"maintained"`` or ``"prototype"``; by default those of the
+        prototype if the function itself imports it.
 
     Raises
     ------
     ArrayShapeError
         The first argument or the main result is not ``[Z, Y, X]``.
     MemoryTypeError
-        The first argument is no array, or the main result is not of *output_type*.
+        The first argument is no array, the main result is not of *output_type*, or *compute_dtype* would lose values.
     MemoryConversionError
         An argument cannot be converted.
+    DeviceMemoryError
+        The device has too little memory, whatever was tried.
     """
     source, target = MemoryType(input_type), MemoryType(output_type)
 
     def decorate(function: F) -> F:
-        name = function.__name__
-
-        def to_input(value: Any) -> Any:
-            if not hasattr(value, "shape") or not hasattr(value, "dtype") or not value.shape:
-                return value
-            return convert_memory(value, detect_memory_type(value), source)
+        contract = _Contract(
+            function=function,
+            name=function.__name__,
+            source=source,
+            target=target,
+            policy=DtypePolicy(dtype_policy),
+            compute_dtype=compute_dtype,
+            slice_wise=slice_wise,
+            cpu_fallback=cpu_fallback,
+            prototype=source == MemoryType.PYCLESPERANTO
+            and (library == "prototype" or (library is None and _imports(function, _PROTOTYPE_MODULE))),
+        )
+        call = contract.guarded if (oom_recovery if oom_recovery is not None else source != "numpy") else contract.call
 
         @functools.wraps(function)
         def wrapper(image: Any, *args: Any, **kwargs: Any) -> Any:
-            image = to_input(image)
-            check_stack(image, what=f"input of {name}")
-            result = function(image, *map(to_input, args), **{k: to_input(v) for k, v in kwargs.items()})
-            main = result[0] if isinstance(result, tuple) else result
-            found = detect_memory_type(main) if hasattr(main, "shape") else None
-            if found != target:
-                raise MemoryTypeError(f"{name} returned {found or type(main).__name__}; it declares {target}")
-            check_stack(main, what=f"result of {name}")
-            return result
+            return call(image, args, kwargs)
 
         wrapper.input_memory_type = source  # type: ignore[attr-defined]
         wrapper.output_memory_type = target  # type: ignore[attr-defined]
@@ -87,11 +139,156 @@ def memory_types(*, input_type: MemoryType | str, output_type: MemoryType | str)
     return decorate
 
 
-@overload
-def numpy(function: F) -> F: ...
-@overload
-def numpy(function: None = None) -> Callable[[F], F]: ...
-def numpy(function: F | None = None) -> F | Callable[[F], F]:
-    """Declare a function that takes and returns NumPy arrays; with or without parentheses."""
-    decorate = memory_types(input_type=MemoryType.NUMPY, output_type=MemoryType.NUMPY)
-    return decorate if function is None else decorate(function)
+class TypeDecorator:
+    """Declares a function of one array library: ``@torch``, ``@torch(compute_dtype="float32")``.
+
+    Takes the arguments of :func:`memory_types`, with *input_type* and *output_type* being the library by default.
+    """
+
+    def __init__(self, memory_type: MemoryType) -> None:
+        self._memory_type = memory_type
+
+    @overload
+    def __call__(self, function: F, /) -> F: ...
+    @overload
+    def __call__(
+        self,
+        function: None = None,
+        /,
+        *,
+        input_type: MemoryType | str | None = None,
+        output_type: MemoryType | str | None = None,
+        **options: Unpack[Options],
+    ) -> Callable[[F], F]: ...
+    def __call__(
+        self,
+        function: F | None = None,
+        /,
+        *,
+        input_type: MemoryType | str | None = None,
+        output_type: MemoryType | str | None = None,
+        **options: Unpack[Options],
+    ) -> F | Callable[[F], F]:
+        """Decorate a function, or return the decorator with these options."""
+        decorate = memory_types(
+            input_type=input_type or self._memory_type, output_type=output_type or self._memory_type, **options
+        )
+        return decorate if function is None else decorate(function)
+
+    def __repr__(self) -> str:
+        return f"@{self._memory_type}"
+
+
+numpy = TypeDecorator(MemoryType.NUMPY)
+cupy = TypeDecorator(MemoryType.CUPY)
+torch = TypeDecorator(MemoryType.TORCH)
+tensorflow = TypeDecorator(MemoryType.TENSORFLOW)
+jax = TypeDecorator(MemoryType.JAX)
+pyclesperanto = TypeDecorator(MemoryType.PYCLESPERANTO)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contract:
+    """A function and what it declares."""
+
+    function: Callable[..., Any]
+    name: str
+    source: MemoryType
+    target: MemoryType
+    policy: DtypePolicy
+    compute_dtype: str | None
+    slice_wise: bool
+    cpu_fallback: bool
+    prototype: bool
+
+    def call(self, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Convert, run, check."""
+        check_stack(image, what=f"input of {self.name}")
+        adapter = ADAPTERS[self.source]
+        own = self._promoted(self._converted(image), adapter)
+        args = tuple(self._argument(value) for value in args)
+        kwargs = {name: self._argument(value) for name, value in kwargs.items()}
+        if self.source == MemoryType.NUMPY:
+            result = self.function(own, *args, **kwargs)
+        else:
+            result = self._run_on_device(own, args, kwargs, adapter)
+        if self.policy == DtypePolicy.NATIVE:
+            self._check(result[0] if isinstance(result, tuple) else result)
+            return result
+        return self._preserved(result, image)
+
+    def guarded(self, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do the same, and climb the ladder when memory is short."""
+        try:
+            return self.call(image, args, kwargs)
+        except Exception as error:  # every other error goes on
+            adapter = ADAPTERS[self.source]
+            if not adapter.is_out_of_memory(error):
+                raise
+            others = any(map(is_array, (*args, *kwargs.values())))
+            return recover(
+                error,
+                lambda piece: self.call(piece, args, kwargs),
+                image,
+                name=self.name,
+                adapter=adapter,
+                output=ADAPTERS[self.target],
+                device=self._device(image, adapter),
+                slice_wise=self.slice_wise and not kwargs.get("volumetric") and not others,
+                cpu_fallback=self.cpu_fallback,
+            )
+
+    def _converted(self, value: Any) -> Any:
+        if self.prototype:
+            return to_device(value, ADAPTERS[self.source], Device(DeviceKind.PROTOTYPE))
+        return convert_memory(value, detect_memory_type(value), self.source)
+
+    def _argument(self, value: Any) -> Any:
+        return self._converted(value) if is_array(value) else value
+
+    def _promoted(self, image: Any, adapter: Adapter) -> Any:
+        if self.compute_dtype is None:
+            return image
+        dtype = adapter.dtype(image)
+        if dtype == self.compute_dtype:
+            return image
+        if not promotes_exactly(dtype, self.compute_dtype):
+            raise MemoryTypeError(
+                f"{self.name} computes in {self.compute_dtype}, which does not hold every value of its {dtype} input; "
+                "convert the image in an earlier step"
+            )
+        return adapter.cast(image, self.compute_dtype)
+
+    def _run_on_device(self, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any], adapter: Adapter) -> Any:
+        device = adapter.device(image)
+        with working_on(adapter, device) as stream:
+            result = self.function(image, *args, **kwargs)
+            if device.kind == DeviceKind.CUDA:
+                adapter.finish(result, device, stream)
+        return result
+
+    def _preserved(self, result: Any, image: Any) -> Any:
+        main, *others = result if isinstance(result, tuple) else (result,)
+        self._check(main)
+        dtype = ADAPTERS[detect_memory_type(image)].dtype(image)
+        main = preserve_dtype(main, dtype, ADAPTERS[self.target], function=self.name)
+        return (main, *others) if isinstance(result, tuple) else main
+
+    def _check(self, main: Any) -> None:
+        found = detect_memory_type(main) if hasattr(main, "shape") else None
+        if found != self.target:
+            raise MemoryTypeError(f"{self.name} returned {found or type(main).__name__}; it declares {self.target}")
+        check_stack(main, what=f"result of {self.name}")
+
+    def _device(self, image: Any, adapter: Adapter) -> Device:
+        """Return the device that the image goes to, as far as that can be told without memory."""
+        return target_device(adapter, None, device_of(image))
+
+
+def _imports(function: Callable[..., Any], module: str) -> bool:
+    """Tell whether a function imports a module in its body, or uses one of its module's names for it."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    used = (function.__globals__.get(name) for name in code.co_names)
+    return module in code.co_names or any(getattr(value, "__name__", None) == module for value in used)

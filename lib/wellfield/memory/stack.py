@@ -5,45 +5,76 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from wellfield.errors import ArrayShapeError
+from wellfield.memory.adapters import ADAPTERS
+from wellfield.memory.buffers import aligned_empty
+from wellfield.memory.checks import check_stack
 from wellfield.memory.convert import convert_memory, detect_memory_type
-from wellfield.memory.decorators import check_stack
-from wellfield.memory.types import MemoryType
+from wellfield.memory.rules import NUMBERS
+from wellfield.memory.types import DeviceKind, MemoryType
 
 
 def stack_slices(slices: Sequence[Any], memory_type: MemoryType | str, gpu_id: int | None = None) -> Any:
-    """Stack planes ``[Y, X]`` into one array ``[Z, Y, X]`` of *memory_type* (one allocation, one copy).
+    """Stack planes ``[Y, X]`` of any memory types into one array ``[Z, Y, X]`` of *memory_type*.
 
-    All planes share one shape and one dtype. *gpu_id* is ignored for NumPy.
+    Planes in host memory are copied once, into one allocation that starts at a multiple of 64 bytes, which every
+    library with arrays in host memory then shares. Planes of *memory_type* that are on one device are stacked there.
+    The stack is new: it shares no memory with the planes.
+
+    Parameters
+    ----------
+    slices:
+        Planes of one shape and one dtype. Bytes in another order are swapped.
+    gpu_id:
+        Device of the target library; ignored for NumPy.
 
     Raises
     ------
     ArrayShapeError
         No plane, a plane that is not two-dimensional, or planes of different shape or dtype.
+    MemoryTypeError
+        A plane is no array.
+    MemoryConversionError
+        The target library does not hold the dtype, or sees no such device.
     """
-    planes = [convert_memory(plane, detect_memory_type(plane), MemoryType.NUMPY) for plane in slices]
-    if not planes:
+    target = ADAPTERS[MemoryType(memory_type)]
+    types = [detect_memory_type(plane) for plane in slices]
+    facts = [ADAPTERS[kind].facts(plane, alignment=False) for kind, plane in zip(types, slices, strict=True)]
+    if not facts:
         raise ArrayShapeError("no plane to stack; expected at least one [Y, X]")
-    kinds = {(plane.shape, plane.dtype.str) for plane in planes}
-    if len(kinds) > 1 or planes[0].ndim != 2:
-        seen = ", ".join(f"{list(plane.shape)} {plane.dtype}" for plane in planes)
+    shapes = [tuple(plane.shape) for plane in slices]
+    kinds = {(shape, fact.dtype) for shape, fact in zip(shapes, facts, strict=True)}
+    if len(kinds) > 1 or facts[0].rank != 2:
+        seen = ", ".join(f"{list(shape)} {fact.dtype}" for shape, fact in zip(shapes, facts, strict=True))
         raise ArrayShapeError(f"cannot stack planes of shape and dtype {seen}; expected equal [Y, X]")
-    stack = np.empty((len(planes), *planes[0].shape), planes[0].dtype)
-    for index, plane in enumerate(planes):
-        stack[index] = plane
-    return convert_memory(stack, MemoryType.NUMPY, MemoryType(memory_type), gpu_id)
+    devices = {fact.device for fact in facts}
+    if set(types) == {target.memory_type} and len(devices) == 1:
+        (device,) = devices
+        if device.kind == DeviceKind.CUDA or facts[0].dtype not in NUMBERS:
+            return convert_memory(target.stack(slices), target.memory_type, target.memory_type, gpu_id)
+    stack = aligned_empty((len(slices), *shapes[0]), facts[0].dtype)
+    for out, kind, plane in zip(stack, types, slices, strict=True):
+        ADAPTERS[kind].read_into(plane, out)
+    return convert_memory(stack, MemoryType.NUMPY, target.memory_type, gpu_id)
 
 
 def unstack_slices(array: Any, memory_type: MemoryType | str, gpu_id: int | None = None) -> list[Any]:
-    """Split a stack ``[Z, Y, X]`` into its planes ``[Y, X]`` of *memory_type*, without copying NumPy data.
+    """Split a stack ``[Z, Y, X]`` into its planes ``[Y, X]`` of *memory_type*.
+
+    Planes share the stack's memory where both libraries allow it.
 
     Raises
     ------
     ArrayShapeError
         *array* is not three-dimensional.
+    MemoryTypeError
+        *array* is no array.
+    MemoryConversionError
+        The target library does not hold the dtype, or sees no such device.
     """
     check_stack(array, what="array to unstack")
-    converted = convert_memory(array, detect_memory_type(array), MemoryType(memory_type), gpu_id)
+    source, target = detect_memory_type(array), MemoryType(memory_type)
+    if ADAPTERS[source].views and not ADAPTERS[target].views:
+        return [convert_memory(array[index], source, target, gpu_id) for index in range(array.shape[0])]
+    converted = convert_memory(array, source, target, gpu_id)
     return [converted[index] for index in range(converted.shape[0])]

@@ -8,7 +8,7 @@ from typing import Any
 
 from wellfield.errors import ArrayShapeError
 from wellfield.materialization.spec import MaterializationSpec
-from wellfield.memory.decorators import check_stack
+from wellfield.memory.checks import check_stack
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis, SourceLayers

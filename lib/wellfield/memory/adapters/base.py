@@ -1,0 +1,203 @@
+"""What the memory system must know of an array library.
+
+One module per library implements :class:`Adapter`; nothing else imports that library. Libraries are found through
+``sys.modules`` and imported only when an array is to become one of theirs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+import numpy as np
+
+from wellfield.errors import MemoryTypeError, MissingLibraryError
+from wellfield.memory.buffers import Array, address, aligned_copy
+from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
+
+
+class Adapter(ABC):
+    """Detection, conversion, devices and memory of one array library.
+
+    Parameters
+    ----------
+    memory_type:
+        The memory type that it stands for.
+    module:
+        Name of the library's module.
+    views:
+        Indexing the first axis shares memory.
+    gpu_kind:
+        Sort of device that a ``gpu_id`` of this library means.
+    """
+
+    memory_type: ClassVar[MemoryType]
+    module: ClassVar[str]
+    views: ClassVar[bool] = True
+    gpu_kind: ClassVar[DeviceKind] = DeviceKind.CUDA
+
+    # --- the library ------------------------------------------------------------------------------------------------
+
+    def library(self) -> Any:
+        """Import the library.
+
+        Raises
+        ------
+        MissingLibraryError
+            It is not installed; the message says how to install it.
+        """
+        loaded = sys.modules.get(self.module)
+        if loaded is not None:
+            return loaded
+        try:
+            return importlib.import_module(self.module)
+        except ImportError as error:
+            raise MissingLibraryError(
+                f"{self.module} cannot be imported ({error}); install it with: pip install 'wellfield[{self.module}]'"
+            ) from error
+
+    def loaded(self) -> Any | None:
+        """Return the library if this process has imported it."""
+        return sys.modules.get(self.module)
+
+    # --- arrays -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def owns(self, data: Any) -> bool:
+        """Tell whether *data* is an array of this library, without importing it."""
+
+    @abstractmethod
+    def dtype(self, data: Any) -> str:
+        """Return NumPy's name of the dtype, without its byte order; the library's own name where NumPy has none."""
+
+    @abstractmethod
+    def device(self, data: Any) -> Device:
+        """Return where the bytes are.
+
+        Raises
+        ------
+        MemoryTypeError
+            On a device that other libraries have no arrays on.
+        """
+
+    @abstractmethod
+    def facts(self, data: Any, *, alignment: bool) -> ArrayFacts:
+        """Return what decides how an array is converted; where it starts is only looked at with *alignment*.
+
+        Raises
+        ------
+        MemoryTypeError
+            The array is of a sort that has no counterpart elsewhere, such as a sparse one.
+        """
+
+    @abstractmethod
+    def to_host(self, data: Any) -> Array:
+        """Return the values as a NumPy array, sharing memory where the array is in host memory.
+
+        What must not be written is given read-only.
+        """
+
+    def read_into(self, data: Any, buffer: Array) -> None:
+        """Copy the values into a NumPy array of the same shape and dtype."""
+        np.copyto(buffer, self.to_host(data))
+
+    @abstractmethod
+    def share(self, buffer: Array) -> Any:
+        """Return an array of this library on the same host memory, which suits the library's rules."""
+
+    def upload(self, host: Array, device: Device) -> Any:
+        """Return a copy of a compact NumPy array in native byte order on a device."""
+        raise MemoryTypeError(f"{self.memory_type} has no arrays on {device}")
+
+    def from_dlpack(self, data: Any) -> Any:
+        """Return an array of this library on the memory of another library's array."""
+        raise MemoryTypeError(f"{self.memory_type} takes no DLPack")
+
+    def for_dlpack(self, data: Any) -> Any:
+        """Return what :meth:`from_dlpack` of another library is given for an array of this one."""
+        return data
+
+    def from_cuda_array(self, data: Any) -> Any:
+        """Return an array of this library on what ``__cuda_array_interface__`` of *data* tells."""
+        raise MemoryTypeError(f"{self.memory_type} takes no CUDA array interface")
+
+    def copy(self, data: Any) -> Any:
+        """Return a compact copy on the same device; only for libraries whose arrays can be written."""
+        raise MemoryTypeError(f"{self.memory_type} arrays need no copies")
+
+    def move(self, data: Any, device: Device) -> Any:
+        """Return the array on another device of this library."""
+        raise MemoryTypeError(f"{self.memory_type} has no arrays on {device}")
+
+    def stack(self, slices: Sequence[Any]) -> Any:
+        """Stack arrays ``[Y, X]`` that are on one device, there."""
+        raise MemoryTypeError(f"{self.memory_type} stacks in host memory")
+
+    @abstractmethod
+    def concatenate(self, parts: Sequence[Any]) -> Any:
+        """Join stacks ``[Z, Y, X]`` along z."""
+
+    @abstractmethod
+    def cast(self, data: Any, dtype: str) -> Any:
+        """Return the array with another dtype, given by NumPy's name."""
+
+    @abstractmethod
+    def fit(self, data: Any, dtype: str) -> tuple[Any, int]:
+        """Return real numbers rounded to the nearest, clipped to the range of an integer *dtype* and cast to it.
+
+        Also returns how many were clipped. The array has no NaN.
+        """
+
+    # --- devices ----------------------------------------------------------------------------------------------------
+
+    def gpu_count(self) -> int:
+        """Return how many devices a ``gpu_id`` can name."""
+        return 0
+
+    def default_device(self) -> Device:
+        """Return the device of new arrays where nobody asked for one."""
+        return CPU
+
+    def new_stream(self, device: Device) -> Any | None:
+        """Return a new stream of work on a device, ``None`` for a library or a device without streams."""
+        return None
+
+    def scope(self, device: Device, stream: Any | None) -> AbstractContextManager[Any]:
+        """Return a context in which new arrays of this thread are on *device*, and its work goes to *stream*."""
+        return nullcontext()
+
+    def finish(self, result: Any, device: Device, stream: Any | None) -> None:  # noqa: B027, few libraries need it
+        """Wait until *result* is computed, so that other streams and threads may use it."""
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Tell whether an error of this library says that its device has no memory left."""
+        return isinstance(error, MemoryError)
+
+    def free_caches(self, device: Device | None = None) -> None:  # noqa: B027, few libraries have caches
+        """Give back memory that the library holds without needing it. The library is imported already."""
+
+
+def compact_host(host: Array) -> Array:
+    """Return an array in C order and native byte order, itself if it is one."""
+    if host.flags.c_contiguous and host.flags.aligned and host.dtype.isnative:
+        return host
+    return aligned_copy(host)
+
+
+class _Alias:
+    """Says of an array's memory that it may be written."""
+
+    def __init__(self, array: Array) -> None:
+        self.__array_interface__ = {**array.__array_interface__, "data": (address(array), False)}
+        self.array = array  # kept alive by the view
+
+
+def writable_alias(array: Array) -> Array:
+    """Return a view that says it may be written, for a library that only reads it and refuses to otherwise."""
+    return array if array.flags.writeable else np.asarray(_Alias(array))

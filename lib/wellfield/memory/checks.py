@@ -1,0 +1,23 @@
+"""What a function may be given and may return: stacks ``[Z, Y, X]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wellfield.errors import ArrayShapeError, MemoryTypeError
+
+
+def check_stack(array: Any, *, what: str) -> None:
+    """Raise :class:`ArrayShapeError` unless *array* is a stack ``[Z, Y, X]``, :class:`MemoryTypeError` if no array."""
+    shape = getattr(array, "shape", None)
+    if shape is None:
+        raise MemoryTypeError(f"{what} is a {type(array).__name__}; expected an array [Z, Y, X]")
+    if len(shape) != 3:
+        raise ArrayShapeError(
+            f"{what} has shape {list(shape)}; expected a stack [Z, Y, X] (one plane is [1, Y, X], never [Y, X])"
+        )
+
+
+def is_array(value: Any) -> bool:
+    """Tell whether an argument is an array with axes, as opposed to a number or an option."""
+    return bool(getattr(value, "shape", None)) and hasattr(value, "dtype")

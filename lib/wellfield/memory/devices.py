@@ -1,0 +1,105 @@
+"""On which device a thread's arrays are made: the placement of a thread, and its streams."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from wellfield.errors import DeviceNotFoundError
+from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.rules import LIBRARIES
+from wellfield.memory.types import CPU, Device, DeviceKind, MemoryType
+
+
+class _Thread(threading.local):
+    """What a thread has chosen; a new thread has chosen nothing."""
+
+    def __init__(self) -> None:
+        self.gpu_id: int | None = None
+        self.on_cpu = False
+        self.streams: dict[tuple[MemoryType, Device], Any] = {}
+
+
+_thread = _Thread()
+
+
+@contextmanager
+def use_gpu(gpu_id: int) -> Iterator[None]:
+    """Convert to arrays on this GPU, in this thread, wherever no other one is named."""
+    with _placed(gpu_id, on_cpu=False):
+        yield
+
+
+@contextmanager
+def use_cpu() -> Iterator[None]:
+    """Convert to arrays in host memory, in this thread, for libraries that have them and where no GPU is named."""
+    with _placed(None, on_cpu=True):
+        yield
+
+
+@contextmanager
+def _placed(gpu_id: int | None, *, on_cpu: bool) -> Iterator[None]:
+    before = _thread.gpu_id, _thread.on_cpu
+    _thread.gpu_id, _thread.on_cpu = gpu_id, on_cpu
+    try:
+        yield
+    finally:
+        _thread.gpu_id, _thread.on_cpu = before
+
+
+def target_device(adapter: Adapter, gpu_id: int | None, source: Device) -> Device:
+    """Return the device on which an array of a library is to be made.
+
+    A GPU that is named counts first, then the thread's placement (:func:`use_gpu`, :func:`use_cpu`); otherwise the
+    array stays on its device if the library has arrays there, and goes to the library's default device if not.
+
+    Raises
+    ------
+    DeviceNotFoundError
+        The library does not see the GPU.
+    """
+    kinds = LIBRARIES[adapter.memory_type].kinds
+    if kinds == (DeviceKind.CPU,):
+        return CPU
+    wanted = _thread.gpu_id if gpu_id is None else gpu_id
+    if wanted is not None:
+        return gpu(adapter, wanted)
+    if _thread.on_cpu and DeviceKind.CPU in kinds:
+        return CPU
+    if source.kind in kinds and (source.kind != DeviceKind.CUDA or (source.number or 0) < adapter.gpu_count()):
+        return source
+    return adapter.default_device()
+
+
+def gpu(adapter: Adapter, gpu_id: int) -> Device:
+    """Return a GPU of a library.
+
+    Raises
+    ------
+    DeviceNotFoundError
+        The library does not see it.
+    """
+    count = adapter.gpu_count()
+    if not 0 <= gpu_id < count:
+        kind = "OpenCL" if adapter.gpu_kind == DeviceKind.OPENCL else "CUDA"
+        seen = f"{count} {kind} device{'s' * (count != 1)}" + (f" (gpu_id 0 to {count - 1})" if count else "")
+        raise DeviceNotFoundError(f"gpu_id {gpu_id}: {adapter.memory_type} sees {seen}")
+    return Device(adapter.gpu_kind, gpu_id)
+
+
+@contextmanager
+def working_on(adapter: Adapter, device: Device) -> Iterator[Any]:
+    """Run the body on a device, in the stream that this thread has there.
+
+    A thread keeps its stream, so that threads do not wait for each other.
+    """
+    stream = None
+    if device.kind == DeviceKind.CUDA:
+        key = (adapter.memory_type, device)
+        if key not in _thread.streams:
+            _thread.streams[key] = adapter.new_stream(device)
+        stream = _thread.streams[key]
+    with adapter.scope(device, stream):
+        yield stream

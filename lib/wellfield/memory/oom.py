@@ -1,0 +1,92 @@
+"""What is done when a device has no memory left: four rungs, each of which is logged.
+
+1. Free what the library holds without needing it, and try again.
+2. Smaller pieces along z, for functions that treat each plane by itself.
+3. The CPU, if the function allows it and its library has arrays there.
+4. :class:`~wellfield.errors.DeviceMemoryError`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from wellfield.errors import DeviceMemoryError
+from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.cleanup import free_caches
+from wellfield.memory.devices import use_cpu
+from wellfield.memory.rules import LIBRARIES
+from wellfield.memory.types import CPU, Device, DeviceKind
+
+_logger = logging.getLogger(__name__)
+
+# Runs the function on an image; converts the image first.
+Attempt = Callable[[Any], Any]
+
+
+def recover(
+    error: BaseException,
+    attempt: Attempt,
+    image: Any,
+    *,
+    name: str,
+    adapter: Adapter,
+    output: Adapter,
+    device: Device,
+    slice_wise: bool,
+    cpu_fallback: bool,
+) -> Any:
+    """Climb the ladder after *error*, which said that there is no memory left; return the result.
+
+    Raises
+    ------
+    DeviceMemoryError
+        There was too little memory on every rung.
+    """
+    shape = tuple(image.shape)
+    rungs: list[tuple[str, Callable[[], Any]]] = [("its caches freed", lambda: attempt(image))]
+    if slice_wise and shape[0] > 1:
+        rungs.append(("smaller pieces along z", lambda: _in_pieces(attempt, image, adapter, output, device)))
+    if cpu_fallback and device != CPU and DeviceKind.CPU in LIBRARIES[adapter.memory_type].kinds:
+        rungs.append(("the CPU", lambda: _on_cpu(attempt, image)))
+    for what, run in rungs:
+        _logger.warning("%s: no memory left on %s for shape %s; trying again with %s", name, device, shape, what)
+        error.__traceback__ = None  # whose frames hold what the failed call had made
+        _free(adapter, device)
+        try:
+            return run()
+        except Exception as again:  # only what says that memory is short leads to the next rung
+            if not adapter.is_out_of_memory(again):
+                raise
+            error = again
+    _free(adapter, device)
+    raise DeviceMemoryError(name, shape, str(device)) from error
+
+
+def _in_pieces(attempt: Attempt, image: Any, adapter: Adapter, output: Adapter, device: Device) -> Any:
+    """Run on halves, on halves of those that fail, down to single planes; join the results."""
+    results = []
+    pending = [image[len(image) // 2 :], image[: len(image) // 2]]
+    while pending:
+        piece = pending.pop()
+        try:
+            results.append(attempt(piece))
+        except Exception as error:  # raised again unless smaller pieces may help
+            if len(piece) == 1 or not adapter.is_out_of_memory(error):
+                raise
+            error.__traceback__ = None
+            _free(adapter, device)
+            pending += [piece[len(piece) // 2 :], piece[: len(piece) // 2]]
+    return output.concatenate(results)
+
+
+def _on_cpu(attempt: Attempt, image: Any) -> Any:
+    with use_cpu():
+        return attempt(image)
+
+
+def _free(adapter: Adapter, device: Device) -> None:
+    gc.collect()
+    free_caches(adapter, device)
