@@ -7,7 +7,7 @@ EXAMPLE := example
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup libraries example demo test readers lint format schemas docs bench bench-quick stress clean
+.PHONY: help setup core example demo test readers lint format schemas docs bench bench-quick stress clean
 
 help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
@@ -17,7 +17,10 @@ help:
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
 
-setup: $(VENV)/.ready
+# What the tests need. The array libraries are 3 GB, so that what runs without them sets up only the rest: core.
+setup: $(VENV)/.libraries
+
+core: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
@@ -27,14 +30,11 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
 	@touch $@
 
-# The array libraries, 3 GB: what runs on NumPy alone does not need them, the tests do.
-libraries: $(VENV)/.libraries
-
 $(VENV)/.libraries: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint,libraries]'
 	@touch $@
 
-example: setup
+example: core
 	$(BIN)/python -m wellfield.testing.synthetic $(EXAMPLE)
 
 demo: example
@@ -44,37 +44,37 @@ demo: example
 	@echo "Results:  results/Example  (cell_counts.csv, objects.parquet, plate.zarr, tables/)"
 	@echo "Report:   results/Example/report/summary.html, heatmap.png, montage.png; all of it in report.zip"
 
-test: libraries
+test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-readers: libraries
+readers: setup
 	REQUIRE_ALL=1 $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
 
-lint: setup
+lint: core
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-format: setup
+format: core
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-schemas: setup
+schemas: core
 	$(BIN)/python -c 'from wellfield.config.schema import write_schemas; write_schemas("config/schemas")'
 
-docs: setup
+docs: core
 	$(BIN)/wellfield conversions > docs/conversions.md
 
-bench: libraries
+bench: setup
 	$(BIN)/python -m benchmarks
 
-bench-quick: libraries
+bench-quick: setup
 	$(BIN)/python -m benchmarks --quick
 
-stress: libraries
+stress: setup
 	WELLFIELD_STRESS=1 $(BIN)/python -m pytest -m stress $(PYTEST_ARGS)
 
 clean:

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from wellfield.errors import DeviceMemoryError
+from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.cleanup import free_caches
+from wellfield.memory.convert import detect_memory_type, to_numpy
 from wellfield.memory.devices import use_cpu
 from wellfield.memory.rules import LIBRARIES
 from wellfield.memory.types import CPU, Device, DeviceKind
@@ -68,6 +70,8 @@ def recover(
 def _in_pieces(attempt: Attempt, image: Any, adapter: Adapter, output: Adapter, device: Device) -> Any:
     """Run on halves, on halves of those that fail, down to single planes; join the results."""
     results = []
+    if not ADAPTERS[detect_memory_type(image)].sliceable:
+        image = to_numpy(image)
     pending = [image[len(image) // 2 :], image[: len(image) // 2]]
     while pending:
         piece = pending.pop()

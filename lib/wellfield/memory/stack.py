@@ -9,7 +9,7 @@ from wellfield.errors import ArrayShapeError
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.buffers import aligned_empty
 from wellfield.memory.checks import check_stack
-from wellfield.memory.convert import convert_memory, detect_memory_type
+from wellfield.memory.convert import convert_memory, detect_memory_type, to_numpy
 from wellfield.memory.rules import NUMBERS
 from wellfield.memory.types import DeviceKind, MemoryType
 
@@ -74,6 +74,9 @@ def unstack_slices(array: Any, memory_type: MemoryType | str, gpu_id: int | None
     """
     check_stack(array, what="array to unstack")
     source, target = detect_memory_type(array), MemoryType(memory_type)
+    exact = ADAPTERS[source].sliceable and (ADAPTERS[source].views or ADAPTERS[target].sliceable)
+    if not exact:
+        array, source = to_numpy(array), MemoryType.NUMPY
     if ADAPTERS[source].views and not ADAPTERS[target].views:
         return [convert_memory(array[index], source, target, gpu_id) for index in range(array.shape[0])]
     converted = convert_memory(array, source, target, gpu_id)

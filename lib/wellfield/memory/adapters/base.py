@@ -31,6 +31,8 @@ class Adapter(ABC):
         Name of the library's module.
     views:
         Indexing the first axis shares memory.
+    sliceable:
+        Indexing the first axis keeps every value.
     gpu_kind:
         Sort of device that a ``gpu_id`` of this library means.
     """
@@ -38,6 +40,7 @@ class Adapter(ABC):
     memory_type: ClassVar[MemoryType]
     module: ClassVar[str]
     views: ClassVar[bool] = True
+    sliceable: ClassVar[bool] = True
     gpu_kind: ClassVar[DeviceKind] = DeviceKind.CUDA
 
     # --- the library ------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """pyclesperanto: arrays on an OpenCL device, of the maintained package or of pyclesperanto-prototype.
 
-OpenCL arrays go in and out by push and pull alone: given to another library they crash the process. So does opening
-OpenCL after TensorFlow was imported.
+OpenCL arrays go in and out by push and pull alone: given to another library they crash the process, and what is a
+kernel here (slicing, joining) computes in float32, which rounds integers above 2**24. Opening OpenCL after TensorFlow
+was imported crashes the process too.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class PyclesperantoAdapter(Adapter):
     memory_type = MemoryType.PYCLESPERANTO
     module = "pyclesperanto"
     views = False
+    sliceable = False
     gpu_kind = DeviceKind.OPENCL
 
     def __init__(self) -> None:
@@ -110,11 +112,11 @@ class PyclesperantoAdapter(Adapter):
 
     def read_into(self, data: Any, buffer: Array) -> None:
         """Pull plane by plane, so that the whole is not held twice."""
-        if data.ndim < 3:
+        if data.ndim < 3 or _is_prototype(data):
             np.copyto(buffer, data.get())
             return
-        for index in range(data.shape[0]):
-            np.copyto(buffer[index], data[index].get())
+        for index, plane in enumerate(buffer):
+            np.copyto(plane, data.get((index, 0, 0), (1, *data.shape[1:]))[0])
 
     def share(self, buffer: Array) -> Any:
         """Refuse: an OpenCL array has memory of its own."""
@@ -128,12 +130,8 @@ class PyclesperantoAdapter(Adapter):
         return self.library().push(host, device=self._opened(device.number))
 
     def concatenate(self, parts: Sequence[Any]) -> Any:
-        """Join stacks along z."""
-        library = self.prototype() if _is_prototype(parts[0]) else self.library()
-        joined = parts[0]
-        for part in parts[1:]:
-            joined = library.concatenate_along_z(joined, part)
-        return joined
+        """Join stacks along z, on the host."""
+        return self.upload(np.concatenate([self.to_host(part) for part in parts]), self.device(parts[0]))
 
     def cast(self, data: Any, dtype: str) -> Any:
         """Return the array as *dtype*."""
