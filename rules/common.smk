@@ -46,6 +46,7 @@ validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.model_dump(exclude={"plates", "results", "memory_margin_mb"})
+LIBRARIES = resources.libraries(CONFIG)
 FUNCTIONS = digests.function_digest(step.func for step in CONFIG.steps)
 
 
@@ -164,6 +165,11 @@ def well_mem_mb(wildcards, attempt):
     return resources.memory_mb(
         info, wildcards.well, fields, margin_mb=CONFIG.memory_margin_mb, attempt=attempt
     )
+
+
+def process_mem_mb(wildcards, attempt):
+    """A job that runs the pipeline also holds the array libraries."""
+    return well_mem_mb(wildcards, attempt) + resources.library_mb(LIBRARIES) * attempt
 
 
 def materialize_mem_mb(wildcards, attempt):

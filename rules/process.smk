@@ -12,7 +12,8 @@ rule process_well:
         "../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=well_mem_mb,
+        mem_mb=process_mem_mb,
+        gpu=1 if CONFIG.device == "gpu" else 0,
         runtime=well_runtime,
     params:
         planes=planes_digest,

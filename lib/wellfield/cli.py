@@ -97,12 +97,15 @@ def _shorten(values: Sequence[Any], limit: int = 12) -> str:
 def _functions(options: argparse.Namespace) -> int:
     import inspect
 
-    from wellfield.processing.registry import function_names, get_function
+    from wellfield.processing.registry import function_names, get_function, implementations
 
     for name in function_names():
         info = get_function(name)
+        libraries = ", ".join(implementations(name))
         parameters = [str(p) for p in list(inspect.signature(info.function).parameters.values())[1:]]
-        print(f"{name}({', '.join(p.split(': ')[0] + _default(p) for p in parameters)}) -> {info.returns}")
+        print(
+            f"{name}({', '.join(p.split(': ')[0] + _default(p) for p in parameters)}) -> {info.returns} [{libraries}]"
+        )
         print(f"    {(inspect.getdoc(info.function) or '').splitlines()[0]}")
     return 0
 
@@ -136,12 +139,15 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _print_plan(plan: Plan) -> None:
+    print(f"   libraries: {', '.join(plan.libraries)}; steps that do not run on numpy are on the {plan.device}")
     for step in plan.steps:
         channels = ", ".join(f"{number} {plan.channels[number]}" for number in step.channels)
         source = ", ".join([step.input, *(f"{name}={value}" for name, value in step.inputs.items())])
         print(f"{step.number}. {step.name}: {step.func} [{step.memory_type}] on {source}; {channels}; {step.kind}")
         if step.params:
             print(f"     parameters: {', '.join(f'{name}={value!r}' for name, value in step.params.items())}")
+        for line in step.conversions:
+            print(f"     converts: {line}")
         if step.special_outputs:
             print(f"     also returns: {', '.join(name for name, _ in step.special_outputs)}")
         if step.materialize:

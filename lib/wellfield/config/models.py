@@ -13,6 +13,9 @@ Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
 Value = Scalar | list[Any] | dict[str, Any]
 
 
+Library = Literal["numpy", "cupy", "torch", "tensorflow", "jax", "pyclesperanto"]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +32,9 @@ class StepConfig(_Model):
     )
     stack: Literal["z", "channel"] = Field("z", description="What the first axis of the function's stack runs over.")
     params: dict[str, Value] = Field({}, description="Arguments of the function.")
-    memory_type: Literal["numpy"] | None = Field(None, description="Array library; the function's own by default.")
+    memory_type: Library | None = Field(
+        None, description="Array library; by default as `memory_type` of all steps says."
+    )
     materialize: StrictBool | list[Literal["zarr", "tiff"]] = Field(
         False, description="Whether the step's images are written, in the layout of `storage`; a list names formats."
     )
@@ -74,6 +79,14 @@ class Config(_Model):
     source: Literal["planes", "projection", "planes_or_projection"] = Field(
         "planes_or_projection",
         description="What the pipeline starts from; by default a channel that has only a projection starts from that.",
+    )
+    memory_type: Library | None = Field(
+        None,
+        description="Array library of every step that names none and whose function has an implementation for it; by "
+        "default a step stays with the library of its input if it can.",
+    )
+    device: Literal["cpu", "gpu"] = Field(
+        "cpu", description="Where steps of other libraries than NumPy run; cupy needs gpu."
     )
     steps: list[StepConfig] = Field(min_length=1, description="The pipeline.")
     storage: StorageBlock = StorageBlock()

@@ -130,7 +130,7 @@ def prepare(memory_types: Iterable[MemoryType | str], gpu_id: int | None = None)
     for memory_type in sorted(wanted, key=lambda name: name != MemoryType.PYCLESPERANTO):
         adapter = ADAPTERS[memory_type]
         try:
-            adapter.library()
+            adapter.require()
             target_device(adapter, gpu_id, CPU)
         except _UNUSABLE as error:
             _raise_unusable(adapter, adapter, error)
@@ -169,6 +169,7 @@ def _explain(data: Any, source: Adapter, target: Adapter, gpu_id: int | None) ->
 
 def _route(data: Any, source: Adapter, target: Adapter, place: int | Device | None) -> Conversion:
     try:
+        target.require()
         facts = source.facts(data, alignment=LIBRARIES[target.memory_type].alignment > 1)
         device = place if isinstance(place, Device) else target_device(target, place, facts.device)
         x64 = facts.dtype in WIDE and target.memory_type == MemoryType.JAX and _keeps_64_bits(target)

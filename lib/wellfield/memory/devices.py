@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any
 
-from wellfield.errors import DeviceNotFoundError
+from wellfield.errors import DeviceNotFoundError, MemoryConversionError, MemoryTypeError, MissingLibraryError
+from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.adapters.base import Adapter
-from wellfield.memory.rules import LIBRARIES
 from wellfield.memory.types import CPU, Device, DeviceKind, MemoryType
 
 
@@ -39,6 +40,33 @@ def use_cpu() -> Iterator[None]:
         yield
 
 
+class DeviceChoice(StrEnum):
+    """Where a configuration wants its steps to run."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+@contextmanager
+def placed(memory_type: MemoryType, choice: DeviceChoice) -> Iterator[None]:
+    """Make arrays of a library on the CPU or on the first GPU, in this thread.
+
+    For pyclesperanto it is the first OpenCL device of that sort.
+
+    Raises
+    ------
+    MemoryConversionError
+        The library has no such device.
+    """
+    adapter = ADAPTERS[memory_type]
+    try:
+        gpu_id = adapter.number_of(gpu=choice == DeviceChoice.GPU)
+    except (DeviceNotFoundError, MissingLibraryError, MemoryTypeError) as error:
+        raise MemoryConversionError(str(memory_type), str(memory_type), "device", str(error)) from error
+    with _placed(gpu_id, on_cpu=gpu_id is None):
+        yield
+
+
 @contextmanager
 def _placed(gpu_id: int | None, *, on_cpu: bool) -> Iterator[None]:
     before = _thread.gpu_id, _thread.on_cpu
@@ -60,7 +88,7 @@ def target_device(adapter: Adapter, gpu_id: int | None, source: Device) -> Devic
     DeviceNotFoundError
         The library does not see the GPU.
     """
-    kinds = LIBRARIES[adapter.memory_type].kinds
+    kinds = adapter.kinds
     if kinds == (DeviceKind.CPU,):
         return CPU
     wanted = _thread.gpu_id if gpu_id is None else gpu_id

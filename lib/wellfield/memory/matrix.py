@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import product
 
+from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.routes import Conversion, choose_route
 from wellfield.memory.rules import LIBRARIES, PROTOTYPE
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
@@ -73,10 +74,27 @@ def cell(
     return choose_route(source, target, facts_of(source, dtype, layout, here), there)
 
 
+def conversion_of(source: MemoryType, target: MemoryType, *, on_gpu: bool = False, kept: bool = False) -> Conversion:
+    """Return how images of Wellfield's own get from one library to another.
+
+    Parameters
+    ----------
+    on_gpu:
+        Libraries that have arrays on a GPU have them there.
+    kept:
+        The image may be read again by later steps, so that a NumPy array is read-only.
+    """
+    here, there = _place(source, on_gpu=on_gpu), _place(target, on_gpu=on_gpu)
+    facts = facts_of(source, "uint16", PLAIN, here)
+    if kept and source == MemoryType.NUMPY:
+        facts = facts._replace(writable=False)
+    return choose_route(source, target, facts, there)
+
+
 def markdown() -> str:
     """Return all tables."""
     types = tuple(MemoryType)
-    with_gpu = [name for name in types if DeviceKind.CUDA in LIBRARIES[name].kinds]
+    with_gpu = [name for name in types if DeviceKind.CUDA in ADAPTERS[name].kinds]
     parts = [
         "# Conversions between memory types",
         "`wellfield conversions` prints this page from the rules by which arrays are converted. `shared`: the result "
@@ -104,7 +122,7 @@ def markdown() -> str:
 
 
 def _place(memory_type: MemoryType, *, on_gpu: bool) -> Device:
-    kinds = LIBRARIES[memory_type].kinds
+    kinds = ADAPTERS[memory_type].kinds
     if DeviceKind.CPU in kinds and not on_gpu:
         return CPU
     return Device(DeviceKind.CUDA if DeviceKind.CUDA in kinds else kinds[0], 0)

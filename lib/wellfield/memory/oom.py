@@ -19,7 +19,6 @@ from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.cleanup import free_caches
 from wellfield.memory.convert import detect_memory_type, to_numpy
 from wellfield.memory.devices import use_cpu
-from wellfield.memory.rules import LIBRARIES
 from wellfield.memory.types import CPU, Device, DeviceKind
 
 _logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def recover(
     rungs: list[tuple[str, Callable[[], Any]]] = [("its caches freed", lambda: attempt(image))]
     if slice_wise and shape[0] > 1:
         rungs.append(("smaller pieces along z", lambda: _in_pieces(attempt, image, adapter, output, device)))
-    if cpu_fallback and device != CPU and DeviceKind.CPU in LIBRARIES[adapter.memory_type].kinds:
+    if cpu_fallback and device != CPU and DeviceKind.CPU in adapter.kinds:
         rungs.append(("the CPU", lambda: _on_cpu(attempt, image)))
     for what, run in rungs:
         _logger.warning("%s: no memory left on %s for shape %s; trying again with %s", name, device, shape, what)

@@ -43,8 +43,6 @@ class LibraryRules:
         Least and largest number of axes; no largest one if ``None``.
     empty:
         Arrays without an element are possible.
-    kinds:
-        Sorts of devices that its arrays can be on.
     """
 
     dtypes: frozenset[str]
@@ -54,12 +52,11 @@ class LibraryRules:
     immutable: bool = False
     ranks: tuple[int, int | None] = (0, None)
     empty: bool = True
-    kinds: tuple[DeviceKind, ...] = (DeviceKind.CPU, DeviceKind.CUDA)
 
 
 LIBRARIES: Mapping[MemoryType, LibraryRules] = {
-    MemoryType.NUMPY: LibraryRules(NUMBERS, kinds=(DeviceKind.CPU,)),
-    MemoryType.CUPY: LibraryRules(NUMBERS, kinds=(DeviceKind.CUDA,)),
+    MemoryType.NUMPY: LibraryRules(NUMBERS),
+    MemoryType.CUPY: LibraryRules(NUMBERS),
     MemoryType.TORCH: LibraryRules(NUMBERS | {"bfloat16"}),
     MemoryType.TENSORFLOW: LibraryRules(NUMBERS | {"bfloat16"}, alignment=ALIGNMENT, strided=False, immutable=True),
     # Without jax_enable_x64 the 64-bit dtypes are narrowed silently.
@@ -70,7 +67,6 @@ LIBRARIES: Mapping[MemoryType, LibraryRules] = {
         becomes={"bool": "uint8"},
         ranks=(1, 3),
         empty=False,
-        kinds=(DeviceKind.OPENCL, DeviceKind.PROTOTYPE),
     ),
 }
 
@@ -82,7 +78,6 @@ PROTOTYPE = LibraryRules(
     becomes=dict.fromkeys(("bool", "uint8", "int8", "uint16", "int16", "float16"), "float32"),
     ranks=(1, 3),
     empty=False,
-    kinds=(DeviceKind.PROTOTYPE,),
 )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from wellfield.errors import PipelineError, UnknownFunctionError
+from wellfield.memory import MemoryType
+from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.contracts import declared_inputs, declared_outputs
 from wellfield.pipeline.functions import resolve_function
+from wellfield.pipeline.libraries import choose_function, describe_conversions
 from wellfield.pipeline.plan import CompiledStep, Plan, SourceLayers
 from wellfield.pipeline.step import PREVIOUS, START, FunctionStep, StackAxis
 from wellfield.plate.keys import PlaneKey, Projection
@@ -69,6 +72,8 @@ def compile_pipeline(
     layout: str = "field",
     zarr: Mapping[str, Any] | None = None,
     tiff: Mapping[str, Any] | None = None,
+    memory_type: MemoryType | str | None = None,
+    device: DeviceChoice | str = DeviceChoice.CPU,
 ) -> Plan:
     """Return the plan of a pipeline for a plate with these channels.
 
@@ -79,13 +84,19 @@ def compile_pipeline(
         store, or ``"tiff"``. The stores of ``"well"`` and ``"file"`` hold no labels, which are written as TIFF then.
     zarr, tiff:
         Further settings of the Zarr store and of TIFF files.
+    memory_type:
+        Array library of all steps that name none and whose function has an implementation for it. Without it a step
+        stays with the library of its input if its function has an implementation for that.
+    device:
+        ``"cpu"`` or ``"gpu"``: where steps of other libraries than NumPy run.
 
     Raises
     ------
     PipelineError
         Every mistake of every step, with the number and name of the step.
     """
-    compiler = _Compiler(dict(channels), dict(sources), pixel_size_um, layout)
+    choice = DeviceChoice(device)
+    compiler = _Compiler(dict(channels), dict(sources), pixel_size_um, layout, memory_type, choice)
     for number, step in enumerate(steps, start=1):
         compiler.add(number, step)
     compiler.check_outputs()
@@ -105,6 +116,7 @@ def compile_pipeline(
         on_missing=on_missing,
         zarr={**(zarr or {}), "chunk_strategy": "field" if layout == "tiff" else layout},
         tiff=dict(tiff or {}),
+        device=choice,
     )
 
 
@@ -112,13 +124,21 @@ class _Compiler:
     """Takes steps one by one and collects their mistakes."""
 
     def __init__(
-        self, channels: dict[int, str], sources: dict[int, SourceLayers], pixel_size_um: float | None, layout: str
+        self,
+        channels: dict[int, str],
+        sources: dict[int, SourceLayers],
+        pixel_size_um: float | None,
+        layout: str,
+        memory_type: MemoryType | str | None,
+        device: DeviceChoice,
     ) -> None:
         self.mistakes: list[str] = []
         self._channels = channels
         self._sources = sources
         self._pixel_size_um = pixel_size_um
         self._layout = layout
+        self._memory_type = memory_type
+        self._device = device
         self._done: list[CompiledStep] = []
         # step → channel → projection that its planes are of
         self._planes: dict[str, dict[int, Projection]] = {START: {n: s.projection for n, s in sources.items()}}
@@ -137,11 +157,13 @@ class _Compiler:
             info = None
         source = self._input(step.input)
         channels = self._resolve_channels(step, source)
+        function = None
         if info is not None:
+            function = self._function(step, info, source)
             self._check_kind(step, info, source)
             self._check_inputs(step, channels)
             self._check_specials(step, info, channels)
-            self._check_memory_type(step, info)
+        takes = MemoryType(getattr(function, "input_memory_type", MemoryType.NUMPY))
         before = self._planes.get(source.name if source else START, {})
         made = Projection(info.projection) if info and info.projection else None
         self._planes[step.name] = {number: made or before.get(number, Projection.NONE) for number in channels}
@@ -160,12 +182,14 @@ class _Compiler:
                 inputs={name: self._canonical_input(value) for name, value in step.inputs.items()},
                 channels=channels,
                 stack=step.stack,
-                memory_type=str(info.function.input_memory_type) if info else "numpy",  # type: ignore[attr-defined]
+                memory_type=takes,
+                output_type=MemoryType(getattr(function, "output_memory_type", takes)),
+                conversions=self._conversions(step, source, takes),
                 kind=kind,
                 projection=made or Projection.NONE,
                 materialize=targets,
                 last_use=number,
-                function=info.function if info else None,
+                function=function,
             )
         )
 
@@ -289,10 +313,25 @@ class _Compiler:
                 self._mistake(f"the special output {name!r} is already made by step {self._specials[name]!r}")
             self._specials[name] = self._where
 
-    def _check_memory_type(self, step: FunctionStep, info: FunctionInfo) -> None:
-        own = str(info.function.input_memory_type)  # type: ignore[attr-defined]
-        if step.memory_type is not None and step.memory_type != own:
-            self._mistake(f"memory_type: {info.name} runs on {own}, not on {step.memory_type!r}")
+    def _function(self, step: FunctionStep, info: FunctionInfo, source: CompiledStep | None) -> Callable[..., Any]:
+        """Return the implementation that the step runs; where that is a mistake, the function itself."""
+        try:
+            return choose_function(
+                info,
+                wanted=step.memory_type,
+                preferred=self._memory_type,
+                source=source.output_type if source else None,
+                device=self._device,
+            )
+        except PipelineError as error:
+            self._mistake(str(error))
+            return info.function
+
+    def _conversions(self, step: FunctionStep, source: CompiledStep | None, takes: MemoryType) -> tuple[str, ...]:
+        made = {done.name: done.output_type for done in self._done}
+        inputs = {step.input: source.output_type if source else None}
+        inputs |= {name: made.get(self._canonical_input(given)) for name, given in step.inputs.items()}
+        return describe_conversions(inputs, takes, self._device)
 
     def _params(self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...]) -> dict[str, Any]:
         signature = inspect.signature(info.function).parameters

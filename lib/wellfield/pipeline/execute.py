@@ -21,9 +21,11 @@ from wellfield.errors import (
 )
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory import MemoryType, stack_slices, unstack_slices
+from wellfield.pipeline.libraries import convert_image, host_values, on_device, open_libraries
 from wellfield.pipeline.plan import CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
+from wellfield.processing.registry import ImageKind
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
@@ -90,7 +92,12 @@ def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccoun
     StepError
         A plane cannot be read under the policy ``fail``, or a function raised; says plate, well, field, channel, file
         and step in its attributes and message.
+    MemoryConversionError
+        An array library is missing or has no device; the data is not to blame.
+    MemoryError
+        The machine or a device has too little memory.
     """
+    open_libraries(plan.libraries, plan.device)
     for key in well.fields():
         run = _FieldRun(plan, well, key, sink, account)
         try:
@@ -123,11 +130,12 @@ class _FieldRun:
     def run(self) -> None:
         self._check_missing()
         for step in self._plan.steps:
-            if step.stack == StackAxis.CHANNEL:
-                self._run_over_channels(step)
-            else:
-                for channel in self._present(step):
-                    self._run_over_z(step, channel)
+            with on_device(step.memory_type, self._plan.device):
+                if step.stack == StackAxis.CHANNEL:
+                    self._run_over_channels(step)
+                else:
+                    for channel in self._present(step):
+                        self._run_over_z(step, channel)
             self._drop_after(step.number)
 
     def forget(self) -> None:
@@ -151,19 +159,20 @@ class _FieldRun:
         return "channel " + ", ".join(f"{channel} ({self._plan.channels[channel]})" for channel in channels)
 
     def _run_over_z(self, step: CompiledStep, channel: int) -> None:
-        stack = self._stack(step.input, channel)
+        stack = self._stack(step.input, channel, step.memory_type)
         image = self._call(step, stack, self._further_inputs(step, channel), step.params, channel)
         self._keep(step, channel, self._axes[step.input, channel], image)
 
     def _run_over_channels(self, step: CompiledStep) -> None:
         channels = self._present(step)
-        stacks = [self._stack(step.input, channel) for channel in channels]
+        stacks = [self._stack(step.input, channel, step.memory_type) for channel in channels]
         deep = {channel: len(s) for channel, s in zip(channels, stacks, strict=True) if len(s) != 1}
         if deep:
             reason = f"stack: channel needs one plane per channel, but channels {deep} have more; project them first"
             raise self._error(step, None, reason)
         try:
-            stack = stack_slices([s[0] for s in stacks], step.memory_type)
+            planes = [plane for s in stacks for plane in unstack_slices(s, step.memory_type)]
+            stack = stack_slices(planes, step.memory_type)
         except ArrayShapeError as error:
             raise self._error(step, None, str(error)) from error
         params = dict(step.params)
@@ -173,8 +182,9 @@ class _FieldRun:
         image = self._call(step, stack, self._further_inputs(step, channels[0]), params, None)
         if len(image) != len(channels):
             raise self._error(step, None, f"{len(channels)} channels went in, {len(image)} planes came out")
-        for channel, plane in zip(channels, unstack_slices(image, step.memory_type), strict=True):
-            self._keep(step, channel, self._axes[step.input, channel], plane[None])
+        for channel, plane in zip(channels, unstack_slices(image, step.output_type), strict=True):
+            one = plane[None] if step.output_type == MemoryType.NUMPY else stack_slices([plane], step.output_type)
+            self._keep(step, channel, self._axes[step.input, channel], one)
 
     def _further_inputs(self, step: CompiledStep, channel: int) -> dict[str, Any]:
         inputs = {}
@@ -182,7 +192,7 @@ class _FieldRun:
             source = self._channel_of(name, channel)
             if not self._has(name, source):
                 raise FieldSkipped(f"step {step.name}: {name} of {self._names([source])} is not there in this field")
-            inputs[parameter] = self._stack(name, source)
+            inputs[parameter] = self._stack(name, source, step.memory_type)
         return inputs
 
     def _call(
@@ -191,6 +201,8 @@ class _FieldRun:
         extra = {**extra, **{name: self._specials[name] for name in step.special_inputs}}
         try:
             result = step.call(stack, **params, **extra)
+        except MemoryError:  # of the machine or a device: the job failed, not the data
+            raise
         except WellfieldError as error:
             raise self._error(step, channel, str(error)) from error
         except Exception as error:  # the function is anybody's code: whatever it raises becomes the well's reason
@@ -207,7 +219,7 @@ class _FieldRun:
         for (name, spec), value in zip(declared, values, strict=True):
             self._specials[name] = value
             try:
-                self._sink.output(name, spec, self._key, value)
+                self._sink.output(name, spec, self._key, host_values(value) if spec else value)
             except (MaterializationError, UnknownFormatError) as error:
                 raise self._error(step, channel, f"special output {name!r}: {error}") from error
         return image
@@ -240,12 +252,14 @@ class _FieldRun:
         channels = tuple(self._plan.sources) if name == START else self._plan.step(name).channels
         return channel if channel in channels else channels[0]
 
-    def _stack(self, name: str, channel: int) -> Any:
+    def _stack(self, name: str, channel: int, memory_type: MemoryType) -> Any:
+        """Return the stack of one channel in the memory type that is to work on it."""
         path = self._path(name, channel)
         if name == START and not self._memory.is_file(path, Backend.MEMORY):
-            stack, self._axes[START, channel] = self._load_start(channel)
+            stack, self._axes[START, channel] = self._load_start(channel, memory_type)
             self._memory.save(stack, path, Backend.MEMORY, copy=False)
-        return self._memory.load(path, Backend.MEMORY)
+        kind = ImageKind.INTENSITY if name == START else self._plan.step(name).kind
+        return convert_image(self._memory.load(path, Backend.MEMORY), kind, memory_type)
 
     def _expected(self, channel: int) -> list[PlaneKey]:
         layers = self._plan.sources[channel]
@@ -269,7 +283,7 @@ class _FieldRun:
             if len(missing) < len(expected):
                 self._start_channels.add(channel)
 
-    def _load_start(self, channel: int) -> tuple[Any, PlaneAxis]:
+    def _load_start(self, channel: int, memory_type: MemoryType) -> tuple[Any, PlaneAxis]:
         keys = [key for key in self._expected(channel) if key in self._well.planes]
         planes: list[Any] = []
         for key in keys:
@@ -278,7 +292,7 @@ class _FieldRun:
         read = [plane for plane in planes if plane is not None]
         self._account.used += len(read)
         axis = PlaneAxis(tuple(key.z for key in keys), self._plan.sources[channel].projection)
-        return stack_slices([self._black(read) if p is None else p for p in planes], MemoryType.NUMPY), axis
+        return stack_slices([self._black(read) if p is None else p for p in planes], memory_type), axis
 
     def _black(self, read: Sequence[Any]) -> Any:
         """Return the black plane that stands for an unreadable one: like those of its stack, or of the plate."""

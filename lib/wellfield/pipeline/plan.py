@@ -11,14 +11,17 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from wellfield.materialization.spec import MaterializationSpec
+from wellfield.memory import MemoryType
+from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.contracts import declared_inputs, declared_outputs
 from wellfield.pipeline.functions import resolve_function
+from wellfield.pipeline.libraries import in_opening_order
 from wellfield.pipeline.step import StackAxis
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import Projection
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.registry import ImageKind, get_implementation, is_registered
 
-PLAN_SCHEMA_VERSION = 1
+PLAN_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class CompiledStep:
         Formats that its images are written in: ``"zarr"``, ``"tiff"``.
     last_use:
         Number of the last step that reads its result.
+    memory_type, output_type:
+        Array library that the function takes, and the one that it returns.
+    conversions:
+        What is converted before the function runs, and how.
     """
 
     number: int
@@ -70,17 +77,22 @@ class CompiledStep:
     inputs: Mapping[str, str]
     channels: tuple[int, ...]
     stack: StackAxis
-    memory_type: str
+    memory_type: MemoryType
     kind: ImageKind
     projection: Projection
     materialize: tuple[str, ...]
     last_use: int
+    output_type: MemoryType = MemoryType.NUMPY
+    conversions: tuple[str, ...] = ()
     function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def call(self) -> Callable[..., Any]:
         """The function itself."""
-        return self.function if self.function is not None else resolve_function(str(self.func)).function
+        if self.function is not None:
+            return self.function
+        info = resolve_function(str(self.func))
+        return get_implementation(info.name, self.memory_type) if is_registered(info) else info.function
 
     @property
     def special_outputs(self) -> tuple[tuple[str, MaterializationSpec | None], ...]:
@@ -111,6 +123,8 @@ class Plan:
         Settings of the Zarr store and of TIFF files.
     on_unreadable, on_missing:
         What happens to a field with a plane that cannot be read, or that is not there.
+    device:
+        Where steps of other libraries than NumPy run.
     """
 
     steps: tuple[CompiledStep, ...]
@@ -122,6 +136,12 @@ class Plan:
     on_missing: str = "use_present"
     zarr: Mapping[str, Any] = field(default_factory=dict)
     tiff: Mapping[str, Any] = field(default_factory=dict)
+    device: DeviceChoice = DeviceChoice.CPU
+
+    @property
+    def libraries(self) -> tuple[MemoryType, ...]:
+        """Array libraries of the steps, in the order in which they are opened: OpenCL before TensorFlow."""
+        return in_opening_order([name for step in self.steps for name in (step.memory_type, step.output_type)])
 
     @property
     def start_channels(self) -> tuple[int, ...]:
@@ -167,12 +187,15 @@ class Plan:
             entry = {key: value for key, value in stored.items() if key != "special_outputs"}
             entry |= {"channels": tuple(entry["channels"]), "materialize": tuple(entry["materialize"])}
             entry |= {"stack": StackAxis(entry["stack"]), "kind": ImageKind(entry["kind"])}
+            entry |= {name: MemoryType(entry[name]) for name in ("memory_type", "output_type")}
+            entry["conversions"] = tuple(entry["conversions"])
             steps.append(CompiledStep(**(entry | {"projection": Projection(entry["projection"])})))
         sources = {
             int(number): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]), tuple(layers["timepoints"]))
             for number, layers in values.pop("sources").items()
         }
         channels = {int(number): name for number, name in values.pop("channels").items()}
+        values["device"] = DeviceChoice(values["device"])
         return cls(steps=tuple(steps), sources=sources, channels=channels, **values)
 
     def digest(self) -> str:

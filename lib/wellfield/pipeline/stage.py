@@ -17,7 +17,9 @@ from wellfield.errors import StepError, UnknownFormatError
 from wellfield.formats.atomic import is_part, part_path, replace_directory
 from wellfield.formats.json import json_value
 from wellfield.materialization.spec import CsvOptions, MaterializationSpec, ParquetOptions, select
+from wellfield.memory import MemoryType
 from wellfield.pipeline.execute import PlaneAccount
+from wellfield.pipeline.libraries import convert_image
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection
@@ -134,7 +136,7 @@ class StageWriter:
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
         path = f"images/{step.name}/{_field_name(key)}_w{channel}.npy"
-        self._filemanager.save(stack, self._folder / path, Backend.DISK)
+        self._filemanager.save(convert_image(stack, step.kind, MemoryType.NUMPY), self._folder / path, Backend.DISK)
         self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
 
     def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:

@@ -1,7 +1,8 @@
 """The host copy: an array of any library as a NumPy array, so that files do not depend on where an array lived.
 
-No array library is imported here. Most arrays are taken through DLPack or ``__array__``; for a library that has
-neither, or whose arrays live on a device, a conversion is registered.
+No array library is imported here. Arrays of the known memory types are converted by :mod:`wellfield.memory`, which is
+imported when one comes; for other libraries a conversion can be registered, and without one they are taken through
+DLPack or ``__array__``.
 """
 
 from __future__ import annotations
@@ -69,6 +70,17 @@ def _convert(data: Any) -> npt.NDArray[Any]:
     if converter is not None:
         array: npt.NDArray[Any] = converter(data)
         return array
+    from wellfield.memory import detect_memory_type, to_numpy
+
+    try:
+        detect_memory_type(data)
+    except MemoryTypeError:
+        return _through_protocols(data)
+    array = to_numpy(data)
+    return array
+
+
+def _through_protocols(data: Any) -> npt.NDArray[Any]:
     try:
         if data.__dlpack_device__()[0] == _DLPACK_CPU:
             return np.from_dlpack(data)

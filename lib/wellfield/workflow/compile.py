@@ -35,4 +35,6 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
         layout=checked.storage.layout,
         zarr=checked.storage.zarr.model_dump(),
         tiff=checked.storage.tiff.model_dump(),
+        memory_type=checked.memory_type,
+        device=checked.device,
     )

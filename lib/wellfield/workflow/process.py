@@ -7,6 +7,7 @@ import os
 
 from wellfield.errors import StepError
 from wellfield.formats.json import read_json
+from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
 from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
 from wellfield.pipeline.plan import Plan
@@ -49,10 +50,15 @@ def process_well(
         dtype=info.dtype,
     )
     account = PlaneAccount()
-    with StageWriter(staging, filemanager, plate=info.plate, well=well) as writer:
+    with StageWriter(staging, filemanager, plate=info.plate, well=well) as writer, count_conversions() as conversions:
         try:
             run_well(plan, source, writer, account)
         except StepError as error:
             _logger.exception("well %s failed", well)
             return writer.finish(account, error)
-        return writer.finish(account)
+        finally:
+            cleanup_all_gpu_frameworks()
+        staged = writer.finish(account)
+    for (origin, target, method), count in sorted(conversions.items()):
+        _logger.info("%d conversions %s → %s by %s", count, origin, target, method)
+    return staged

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from wellfield.errors import MemoryTypeError, MissingLibraryError
+from wellfield.errors import DeviceNotFoundError, MemoryTypeError, MissingLibraryError
 from wellfield.memory.buffers import Array, address, aligned_copy
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
 
@@ -29,6 +29,8 @@ class Adapter(ABC):
         The memory type that it stands for.
     module:
         Name of the library's module.
+    kinds:
+        Sorts of devices that its arrays can be on.
     views:
         Indexing the first axis shares memory.
     sliceable:
@@ -39,6 +41,7 @@ class Adapter(ABC):
 
     memory_type: ClassVar[MemoryType]
     module: ClassVar[str]
+    kinds: ClassVar[tuple[DeviceKind, ...]] = (DeviceKind.CPU, DeviceKind.CUDA)
     views: ClassVar[bool] = True
     sliceable: ClassVar[bool] = True
     gpu_kind: ClassVar[DeviceKind] = DeviceKind.CUDA
@@ -62,6 +65,17 @@ class Adapter(ABC):
             raise MissingLibraryError(
                 f"{self.module} cannot be imported ({error}); install it with: pip install 'wellfield[{self.module}]'"
             ) from error
+
+    def require(self) -> None:
+        """Import what is needed to make arrays, unless it is imported.
+
+        Raises
+        ------
+        MissingLibraryError
+            Nothing that could make them is installed.
+        """
+        if self.loaded() is None:
+            self.library()
 
     def loaded(self) -> Any | None:
         """Return the library if this process has imported it."""
@@ -160,6 +174,22 @@ class Adapter(ABC):
     def gpu_count(self) -> int:
         """Return how many devices a ``gpu_id`` can name."""
         return 0
+
+    def number_of(self, *, gpu: bool) -> int | None:
+        """Return the ``gpu_id`` of the first GPU, or of the CPU: ``None`` where that needs no number.
+
+        Raises
+        ------
+        DeviceNotFoundError
+            The library has no such device.
+        """
+        if gpu and DeviceKind.CUDA in self.kinds:
+            if not self.gpu_count():
+                raise DeviceNotFoundError(f"{self.memory_type} sees no CUDA device")
+            return 0
+        if DeviceKind.CPU not in self.kinds:
+            raise DeviceNotFoundError(f"{self.memory_type} has no arrays in host memory")
+        return None
 
     def default_device(self) -> Device:
         """Return the device of new arrays where nobody asked for one."""

@@ -19,6 +19,7 @@ class CupyAdapter(Adapter):
 
     memory_type = MemoryType.CUPY
     module = "cupy"
+    kinds = (DeviceKind.CUDA,)
 
     def owns(self, data: Any) -> bool:
         """Tell whether *data* is an array of CuPy."""

@@ -11,7 +11,7 @@ from wellfield.memory.adapters.arithmetic import fit_numbers
 from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.buffers import Array, address, dtype_name
 from wellfield.memory.rules import ALIGNMENT
-from wellfield.memory.types import CPU, ArrayFacts, Device, MemoryType
+from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
 
 
 class NumpyAdapter(Adapter):
@@ -19,6 +19,7 @@ class NumpyAdapter(Adapter):
 
     memory_type = MemoryType.NUMPY
     module = "numpy"
+    kinds = (DeviceKind.CPU,)
 
     def owns(self, data: Any) -> bool:
         """Tell whether *data* is a NumPy array."""

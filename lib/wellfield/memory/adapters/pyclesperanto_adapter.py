@@ -7,6 +7,7 @@ was imported crashes the process too.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import threading
 import warnings
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import MemoryTypeError, MissingLibraryError
+from wellfield.errors import DeviceNotFoundError, MemoryTypeError, MissingLibraryError
 from wellfield.memory.adapters.arithmetic import fit_numbers
 from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.buffers import Array, dtype_name
@@ -32,6 +33,7 @@ class PyclesperantoAdapter(Adapter):
 
     memory_type = MemoryType.PYCLESPERANTO
     module = "pyclesperanto"
+    kinds = (DeviceKind.OPENCL,)
     views = False
     sliceable = False
     gpu_kind = DeviceKind.OPENCL
@@ -61,6 +63,20 @@ class PyclesperantoAdapter(Adapter):
                 "pyclesperanto finds no OpenCL backend or device; a CPU device comes with Debian's pocl-opencl-icd"
             )
         return loaded
+
+    def require(self) -> None:
+        """Open OpenCL by the maintained package, by the prototype where that alone is installed."""
+        if not self._maintained():
+            self.prototype()
+
+    def _maintained(self) -> bool:
+        try:
+            self.library()
+        except MissingLibraryError:
+            if importlib.util.find_spec(_PROTOTYPE_MODULE) is None or self.loaded() is not None:
+                raise
+            return False
+        return True
 
     def prototype(self) -> Any:
         """Import pyclesperanto-prototype.
@@ -148,8 +164,23 @@ class PyclesperantoAdapter(Adapter):
             warnings.simplefilter("ignore", RuntimeWarning)
             return len(self.library().list_available_devices())
 
+    def number_of(self, *, gpu: bool) -> int:
+        """Return the number of the first OpenCL device that is a GPU, or a CPU."""
+        sort = "gpu" if gpu else "cpu"
+        library = self.library()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            names, every = library.list_available_devices(sort), library.list_available_devices()
+        if not names:
+            raise DeviceNotFoundError(
+                f"pyclesperanto sees no OpenCL {sort.upper()}, only {', '.join(every) or 'nothing'}"
+            )
+        return int(every.index(names[0]))
+
     def default_device(self) -> Device:
-        """Return the current device of pyclesperanto."""
+        """Return the current device of pyclesperanto; where only the prototype is installed, its place."""
+        if not self._maintained():
+            return PROTOTYPE_DEVICE
         return Device(DeviceKind.OPENCL, int(self.library().get_device().index))
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -178,7 +209,7 @@ def _prototype_is_open(module: Any) -> bool:
 
 
 def _require_before_tensorflow(module: str) -> None:
-    if "tensorflow" not in sys.modules or "pyclesperanto" in sys.modules:
+    if sys.modules.get("tensorflow") is None or sys.modules.get("pyclesperanto") is not None:
         return
     raise MemoryTypeError(
         f"TensorFlow was imported before {module} opened OpenCL, which would crash the process; import pyclesperanto "

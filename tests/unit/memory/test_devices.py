@@ -1,0 +1,301 @@
+"""Devices, streams and cleanup: what is asked of a library with GPUs, by a fake adapter in its place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.libraries import need
+from tests.unit.memory.fakes import FakeAdapter, FakeArray
+from wellfield import memory
+from wellfield.memory import (
+    MemoryConversionError,
+    MemoryType,
+    convert_memory,
+    count_conversions,
+    decorators,
+    explain_conversion,
+    stack_slices,
+    unstack_slices,
+    use_cpu,
+    use_gpu,
+)
+from wellfield.memory.adapters import ADAPTERS
+from wellfield.memory.devices import DeviceChoice, placed
+from wellfield.memory.types import CPU, Device, DeviceKind
+
+IMAGE = np.arange(24, dtype="u2").reshape(2, 3, 4)
+GPU0, GPU1 = (Device(DeviceKind.CUDA, number) for number in (0, 1))
+
+
+@pytest.fixture
+def torch(fake: Any) -> FakeAdapter:
+    adapter: FakeAdapter = fake(MemoryType.TORCH)
+    return adapter
+
+
+# --- placement ----------------------------------------------------------------------------------------------------
+
+
+def test_a_gpu_is_used_if_it_is_named_or_if_the_thread_works_on_one(torch: FakeAdapter) -> None:
+    assert convert_memory(IMAGE, "numpy", "torch").place == CPU
+    assert convert_memory(IMAGE, "numpy", "torch", 1).place == GPU1
+    with use_gpu(1):
+        assert convert_memory(IMAGE, "numpy", "torch").place == GPU1
+        assert convert_memory(IMAGE, "numpy", "torch", 0).place == GPU0
+        with use_cpu():
+            assert convert_memory(IMAGE, "numpy", "torch").place == CPU
+        assert convert_memory(IMAGE, "numpy", "torch").place == GPU1
+    assert convert_memory(IMAGE, "numpy", "torch").place == CPU
+
+
+def test_an_array_stays_on_its_device_and_moves_if_another_is_named(torch: FakeAdapter) -> None:
+    on_gpu = FakeArray(IMAGE, GPU1)
+    assert convert_memory(on_gpu, "torch", "torch") is on_gpu
+    with count_conversions() as counted:
+        assert convert_memory(on_gpu, "torch", "torch", 0).place == GPU0
+    assert counted == {("torch", "torch", "device move"): 1}
+    assert torch.seen("move") == [GPU0]
+
+
+def test_the_placement_of_a_thread_is_its_own(torch: FakeAdapter) -> None:
+    places: dict[str, Device] = {}
+    both = threading.Barrier(2)
+
+    def work(name: str, gpu_id: int) -> None:
+        with use_gpu(gpu_id):
+            both.wait()
+            places[name] = convert_memory(IMAGE, "numpy", "torch").place
+            both.wait()
+
+    threads = [threading.Thread(target=work, args=(f"thread {number}", number)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert places == {"thread 0": GPU0, "thread 1": GPU1}
+
+
+@pytest.mark.parametrize("gpu_id", [-1, 2, 99])
+def test_a_gpu_out_of_range_is_an_error_that_says_what_is_there(torch: FakeAdapter, gpu_id: int) -> None:
+    for call in (
+        lambda: convert_memory(IMAGE, "numpy", "torch", gpu_id),
+        lambda: explain_conversion(IMAGE, "numpy", "torch", gpu_id),
+        lambda: stack_slices(list(IMAGE), "torch", gpu_id),
+        lambda: unstack_slices(IMAGE, "torch", gpu_id),
+    ):
+        with pytest.raises(MemoryConversionError) as caught:
+            call()
+        assert caught.value.method == "device"
+        assert caught.value.reason == f"gpu_id {gpu_id}: torch sees 2 CUDA devices (gpu_id 0 to 1)"
+
+
+def test_what_a_configuration_says_is_the_first_gpu_or_the_cpu(torch: FakeAdapter) -> None:
+    with placed(MemoryType.TORCH, DeviceChoice.GPU):
+        assert convert_memory(IMAGE, "numpy", "torch").place == GPU0
+    with use_gpu(1), placed(MemoryType.TORCH, DeviceChoice.CPU):
+        assert convert_memory(IMAGE, "numpy", "torch").place == CPU
+    torch.gpus = 0
+    with (
+        pytest.raises(MemoryConversionError, match="torch sees no CUDA device"),
+        placed(MemoryType.TORCH, DeviceChoice.GPU),
+    ):
+        pass
+
+
+def test_pyclesperanto_is_placed_on_an_opencl_device_of_the_sort_that_is_asked_for() -> None:
+    need("pyclesperanto")
+    library = ADAPTERS[MemoryType.PYCLESPERANTO].library()
+    names = library.list_available_devices("cpu")
+    if not names:
+        pytest.skip("pocl-opencl-icd: no OpenCL device that is a CPU")
+    with placed(MemoryType.PYCLESPERANTO, DeviceChoice.CPU):
+        assert convert_memory(IMAGE, "numpy", "pyclesperanto").device.name == names[0]
+    adapter = ADAPTERS[MemoryType.PYCLESPERANTO]
+    if adapter.gpu_count() == len(names):
+        with (
+            pytest.raises(MemoryConversionError, match="no OpenCL GPU"),
+            placed(MemoryType.PYCLESPERANTO, DeviceChoice.GPU),
+        ):
+            pass
+
+
+# --- routes on devices --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(fake: Any) -> Iterator[tuple[FakeAdapter, FakeAdapter]]:
+    """Two libraries with arrays on GPUs, whose arrays are told apart by their class."""
+    cupy = fake(MemoryType.CUPY, kinds=(DeviceKind.CUDA,))
+    torch = fake(MemoryType.TORCH)
+
+    class CupyArray(FakeArray):
+        pass
+
+    cupy.owns = lambda data: isinstance(data, CupyArray)
+    torch.owns = lambda data: type(data) is FakeArray
+    cupy.upload = lambda host, device: CupyArray(host.copy(), device)
+    cupy.from_dlpack = lambda data: (cupy.note("from_dlpack"), CupyArray(data.values, data.place))[1]
+    cupy.from_cuda_array = lambda data: (cupy.note("from_cuda_array"), CupyArray(data.values, data.place))[1]
+    yield cupy, torch
+
+
+def test_on_one_gpu_nothing_is_copied(pair: tuple[FakeAdapter, FakeAdapter]) -> None:
+    cupy, torch = pair
+    data = FakeArray(IMAGE, GPU1)
+    with count_conversions() as counted:
+        found = convert_memory(data, "torch", "cupy")
+        back = convert_memory(found, "cupy", "torch")
+    assert found.values is data.values and back.place == GPU1
+    assert counted == {("torch", "cupy", "DLPack"): 1, ("cupy", "torch", "DLPack"): 1}
+    assert not torch.seen("to_host") and not cupy.seen("to_host")
+
+
+def test_the_cuda_array_interface_and_then_the_host_follow_where_dlpack_fails(
+    pair: tuple[FakeAdapter, FakeAdapter],
+) -> None:
+    cupy, torch = pair
+    broken = {"from_dlpack"}
+
+    def fails(event: str) -> None:
+        if event in broken:
+            raise RuntimeError(f"{event} is broken")
+
+    cupy.fails = fails
+    data = FakeArray(IMAGE, GPU0)
+    with count_conversions() as counted:
+        convert_memory(data, "torch", "cupy")
+        broken.add("from_cuda_array")
+        found = convert_memory(data, "torch", "cupy")
+    assert counted == {("torch", "cupy", "CUDA array interface"): 1, ("torch", "cupy", "host copy"): 1}
+    np.testing.assert_array_equal(found.values, IMAGE)
+    assert torch.seen("to_host") == [GPU0]
+
+
+@pytest.mark.usefixtures("pair")
+def test_from_one_gpu_to_another_it_goes_through_the_host() -> None:
+    with count_conversions() as counted:
+        found = convert_memory(FakeArray(IMAGE, GPU0), "torch", "cupy", 1)
+    assert found.place == GPU1
+    assert counted == {("torch", "cupy", "host copy"): 1}
+
+
+def test_planes_on_one_gpu_are_stacked_there(torch: FakeAdapter) -> None:
+    planes = [FakeArray(plane, GPU1) for plane in IMAGE]
+    stack = stack_slices(planes, "torch")
+    assert (stack.place, torch.seen("to_host")) == (GPU1, [])
+    np.testing.assert_array_equal(stack.values, IMAGE)
+
+
+# --- streams ------------------------------------------------------------------------------------------------------
+
+
+def test_a_function_runs_in_a_stream_that_its_thread_keeps(torch: FakeAdapter) -> None:
+    function = decorators.torch(lambda image: image)
+    with use_gpu(1):
+        function(IMAGE)
+        function(IMAGE)
+    (stream,) = torch.seen("new_stream")
+    assert torch.seen("enter") == torch.seen("leave") == [(GPU1, stream)] * 2
+    order = [name for name, _ in torch.events if name in ("enter", "finish", "leave")]
+    assert order == ["enter", "finish", "leave"] * 2
+    assert torch.seen("finish") == [stream] * 2
+
+
+def test_threads_have_streams_of_their_own(torch: FakeAdapter) -> None:
+    function = decorators.torch(lambda image: image)
+
+    def work() -> None:
+        with use_gpu(0):
+            function(IMAGE)
+
+    for number in range(3):
+        thread = threading.Thread(target=work, name=f"thread {number}")
+        thread.start()
+        thread.join()
+    streams = torch.seen("new_stream")
+    assert len(set(streams)) == 3
+    assert [stream for _, stream in torch.seen("enter")] == streams
+
+
+def test_in_host_memory_there_is_no_stream_and_nothing_to_wait_for(torch: FakeAdapter) -> None:
+    decorators.torch(lambda image: image)(IMAGE)
+    assert not torch.seen("new_stream") and not torch.seen("finish")
+
+
+def test_the_stream_is_left_also_when_the_function_fails(torch: FakeAdapter) -> None:
+    left: list[Any] = []
+
+    class Scope:
+        def __enter__(self) -> None:
+            return None
+
+        def __exit__(self, *error: Any) -> None:
+            left.append(error[0])
+
+    torch.scope = lambda device, stream: Scope()  # type: ignore[method-assign, assignment]
+
+    def fails(image: Any) -> Any:
+        raise KeyError
+
+    with use_gpu(0), pytest.raises(KeyError):
+        decorators.torch(fails)(IMAGE)
+    assert left == [KeyError]
+
+
+# --- cleanup ------------------------------------------------------------------------------------------------------
+
+
+def test_cleanup_frees_the_caches_of_what_is_imported(fake: Any) -> None:
+    torch, jax = fake(MemoryType.TORCH), fake(MemoryType.JAX)
+    jax.loaded = lambda: None
+    memory.cleanup_all_gpu_frameworks(device_id=1)
+    memory.cleanup_pytorch_gpu()
+    memory.cleanup_jax_gpu()
+    assert torch.seen("free_caches") == [GPU1, None]
+    assert jax.seen("free_caches") == []
+
+
+@pytest.mark.parametrize(
+    ("function", "memory_type"),
+    [
+        (memory.cleanup_pytorch_gpu, MemoryType.TORCH),
+        (memory.cleanup_cupy_gpu, MemoryType.CUPY),
+        (memory.cleanup_tensorflow_gpu, MemoryType.TENSORFLOW),
+        (memory.cleanup_jax_gpu, MemoryType.JAX),
+        (memory.cleanup_pyclesperanto_gpu, MemoryType.PYCLESPERANTO),
+    ],
+)
+def test_each_library_has_a_cleanup_of_its_own(function: Any, memory_type: MemoryType, fake: Any) -> None:
+    mine = fake(memory_type)
+    other = fake(MemoryType.TORCH if memory_type != MemoryType.TORCH else MemoryType.JAX)
+    function(0)
+    memory.cleanup_gpu_memory_by_framework(str(memory_type))
+    assert [None if place is None else place.number for place in mine.seen("free_caches")] == [0, None]
+    assert not other.seen("free_caches")
+
+
+def test_a_library_that_fails_to_free_is_logged_and_fails_nothing(fake: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(event: str) -> None:
+        raise RuntimeError("the driver is gone")
+
+    fake(MemoryType.TORCH).fails = fails
+    memory.cleanup_all_gpu_frameworks()
+    assert "torch: caches could not be freed: the driver is gone" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "tensorflow", "pyclesperanto", "cupy", "numpy"])
+def test_cleanup_runs_with_the_real_libraries(name: str) -> None:
+    if name != "cupy":
+        need(name)
+    memory.cleanup_gpu_memory_by_framework(name)
+    memory.cleanup_gpu_memory_by_framework(name, 0)
+
+
+def test_cleanup_of_an_unknown_library_is_an_error() -> None:
+    with pytest.raises(ValueError, match="pytorch"):
+        memory.cleanup_gpu_memory_by_framework("pytorch")
