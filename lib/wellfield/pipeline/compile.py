@@ -96,7 +96,14 @@ def compile_pipeline(
         Every mistake of every step, with the number and name of the step.
     """
     choice = DeviceChoice(device)
-    compiler = _Compiler(dict(channels), dict(sources), pixel_size_um, layout, memory_type, choice)
+    compiler = _Compiler(
+        channels=dict(channels),
+        sources=dict(sources),
+        pixel_size_um=pixel_size_um,
+        layout=layout,
+        memory_type=memory_type,
+        device=choice,
+    )
     for number, step in enumerate(steps, start=1):
         compiler.add(number, step)
     compiler.check_outputs()
@@ -125,6 +132,7 @@ class _Compiler:
 
     def __init__(
         self,
+        *,
         channels: dict[int, str],
         sources: dict[int, SourceLayers],
         pixel_size_um: float | None,
@@ -329,8 +337,8 @@ class _Compiler:
 
     def _conversions(self, step: FunctionStep, source: CompiledStep | None, takes: MemoryType) -> tuple[str, ...]:
         made = {done.name: done.output_type for done in self._done}
-        inputs = {step.input: source.output_type if source else None}
-        inputs |= {name: made.get(self._canonical_input(given)) for name, given in step.inputs.items()}
+        inputs = {source.name: source.output_type} if source else {START: None}
+        inputs |= {name: made.get(name) for name in map(self._canonical_input, step.inputs.values())}
         return describe_conversions(inputs, takes, self._device)
 
     def _params(self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from wellfield.errors import (
     ArrayShapeError,
     DataNotFoundError,
     MaterializationError,
+    MemoryConversionError,
     StepError,
     UnknownFormatError,
     UnreadableImageError,
@@ -159,13 +160,13 @@ class _FieldRun:
         return "channel " + ", ".join(f"{channel} ({self._plan.channels[channel]})" for channel in channels)
 
     def _run_over_z(self, step: CompiledStep, channel: int) -> None:
-        stack = self._stack(step.input, channel, step.memory_type)
+        stack = self._stack(step, step.input, channel)
         image = self._call(step, stack, self._further_inputs(step, channel), step.params, channel)
         self._keep(step, channel, self._axes[step.input, channel], image)
 
     def _run_over_channels(self, step: CompiledStep) -> None:
         channels = self._present(step)
-        stacks = [self._stack(step.input, channel, step.memory_type) for channel in channels]
+        stacks = [self._stack(step, step.input, channel) for channel in channels]
         deep = {channel: len(s) for channel, s in zip(channels, stacks, strict=True) if len(s) != 1}
         if deep:
             reason = f"stack: channel needs one plane per channel, but channels {deep} have more; project them first"
@@ -173,7 +174,7 @@ class _FieldRun:
         try:
             planes = [plane for s in stacks for plane in unstack_slices(s, step.memory_type)]
             stack = stack_slices(planes, step.memory_type)
-        except ArrayShapeError as error:
+        except (ArrayShapeError, MemoryConversionError) as error:
             raise self._error(step, None, str(error)) from error
         params = dict(step.params)
         if "channel_names" in params and len(params["channel_names"]) == len(step.channels):
@@ -192,7 +193,7 @@ class _FieldRun:
             source = self._channel_of(name, channel)
             if not self._has(name, source):
                 raise FieldSkipped(f"step {step.name}: {name} of {self._names([source])} is not there in this field")
-            inputs[parameter] = self._stack(name, source, step.memory_type)
+            inputs[parameter] = self._stack(step, name, source)
         return inputs
 
     def _call(
@@ -252,14 +253,17 @@ class _FieldRun:
         channels = tuple(self._plan.sources) if name == START else self._plan.step(name).channels
         return channel if channel in channels else channels[0]
 
-    def _stack(self, name: str, channel: int, memory_type: MemoryType) -> Any:
-        """Return the stack of one channel in the memory type that is to work on it."""
+    def _stack(self, step: CompiledStep, name: str, channel: int) -> Any:
+        """Return the stack of one channel in the memory type of the step that is to work on it."""
         path = self._path(name, channel)
-        if name == START and not self._memory.is_file(path, Backend.MEMORY):
-            stack, self._axes[START, channel] = self._load_start(channel, memory_type)
-            self._memory.save(stack, path, Backend.MEMORY, copy=False)
         kind = ImageKind.INTENSITY if name == START else self._plan.step(name).kind
-        return convert_image(self._memory.load(path, Backend.MEMORY), kind, memory_type)
+        try:
+            if name == START and not self._memory.is_file(path, Backend.MEMORY):
+                stack, self._axes[START, channel] = self._load_start(channel, step.memory_type)
+                self._memory.save(stack, path, Backend.MEMORY, copy=False)
+            return convert_image(self._memory.load(path, Backend.MEMORY), kind, step.memory_type)
+        except MemoryConversionError as error:
+            raise self._error(step, channel, f"its input {name!r}: {error}") from error
 
     def _expected(self, channel: int) -> list[PlaneKey]:
         layers = self._plan.sources[channel]

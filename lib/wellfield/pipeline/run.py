@@ -8,7 +8,9 @@ from typing import Any
 
 from wellfield.errors import ArrayShapeError
 from wellfield.materialization.spec import MaterializationSpec
+from wellfield.memory import MemoryType, detect_memory_type, unstack_slices
 from wellfield.memory.checks import check_stack
+from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis, SourceLayers
@@ -55,8 +57,12 @@ def run_pipeline(
     *,
     channel_names: Mapping[int, str] | None = None,
     pixel_size_um: float | None = None,
+    memory_type: MemoryType | str | None = None,
+    device: DeviceChoice | str = DeviceChoice.CPU,
 ) -> PipelineResult:
     """Run steps on one field given as arrays, in memory, and return every image and side result.
+
+    Images come back in the memory type of the step that made them.
 
     Parameters
     ----------
@@ -66,6 +72,9 @@ def run_pipeline(
         A stack ``[Z, Y, X]``, or a mapping of channel number → stack.
     channel_names:
         Channel number → name; ``"1"``, ``"2"`` … by default.
+    memory_type, device:
+        Array library of the steps that name none, and where it runs; see
+        :func:`~wellfield.pipeline.compile.compile_pipeline`.
 
     Raises
     ------
@@ -91,14 +100,21 @@ def run_pipeline(
     names = dict(channel_names or {channel: str(channel) for channel in stacks})
     sources = {channel: SourceLayers(tuple(range(1, len(stack) + 1))) for channel, stack in stacks.items()}
     everything = [_materialized(step) for step in steps]
-    plan = compile_pipeline(everything, channels=names, sources=sources, pixel_size_um=pixel_size_um)
+    plan = compile_pipeline(
+        everything,
+        channels=names,
+        sources=sources,
+        pixel_size_um=pixel_size_um,
+        memory_type=memory_type,
+        device=device,
+    )
     memory = FileManager({Backend.MEMORY: MemoryStorageBackend()})
     planes = {}
     for channel, stack in stacks.items():
-        for z in range(1, len(stack) + 1):
+        for z, plane in enumerate(unstack_slices(stack, detect_memory_type(stack)), start=1):
             key = PlaneKey("A01", 1, channel, z, 1)
             planes[key] = f"/start/{plane_name(key)}"
-            memory.save(stack[z - 1], planes[key], Backend.MEMORY)
+            memory.save(plane, planes[key], Backend.MEMORY)
     collector = _Collector()
     run_well(plan, WellInput("arrays", "A01", planes, memory, Backend.MEMORY), collector, PlaneAccount())
     return collector.result
