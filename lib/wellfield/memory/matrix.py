@@ -82,12 +82,12 @@ def conversion_of(source: MemoryType, target: MemoryType, *, on_gpu: bool = Fals
     on_gpu:
         Libraries that have arrays on a GPU have them there.
     kept:
-        The image may be read again by later steps, so that a NumPy array is read-only.
+        The image is a step's result and may be read again: a NumPy array is read-only then, and starts anywhere.
     """
     here, there = _place(source, on_gpu=on_gpu), _place(target, on_gpu=on_gpu)
     facts = facts_of(source, "uint16", PLAIN, here)
     if kept and source == MemoryType.NUMPY:
-        facts = facts._replace(writable=False)
+        facts = facts._replace(writable=False, aligned=False)
     return choose_route(source, target, facts, there)
 
 

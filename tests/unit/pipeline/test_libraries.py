@@ -11,6 +11,7 @@ from tests.libraries import ON_CPU, as_type, need
 from wellfield.errors import DeviceMemoryError, PipelineError, StepError
 from wellfield.materialization import CsvOptions, JsonOptions, MaterializationSpec
 from wellfield.memory import MemoryType, convert_memory, count_conversions, decorators, detect_memory_type, to_numpy
+from wellfield.memory.buffers import aligned_empty
 from wellfield.pipeline import FunctionStep, run_pipeline, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.libraries import convert_image, host_values
@@ -112,8 +113,15 @@ def test_the_plan_keeps_libraries_conversions_and_device_in_its_file():
 @pytest.mark.parametrize("library", OTHERS)
 def test_the_conversions_that_take_place_are_those_of_the_plan(library):
     need(library)
+
+    def anywhere(image):
+        """Return an array that does not start at a multiple of 64 bytes, as most of NumPy's do not."""
+        moved = aligned_empty((image.nbytes + 16,), "u1")[16:].view(image.dtype).reshape(image.shape)
+        moved[...] = image
+        return moved
+
     steps = [
-        FunctionStep("max_projection", name="p"),
+        FunctionStep(anywhere, name="p"),
         FunctionStep("gaussian_filter", name="g", memory_type=library),
         FunctionStep("threshold_otsu", name="m", memory_type="numpy", min_contrast=0),
     ]
