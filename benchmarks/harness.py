@@ -35,6 +35,10 @@ LIBRARIES = (
     "scipy",
     "scikit-image",
     "tensorstore",
+    "torch",
+    "jax",
+    "tensorflow-cpu",
+    "pyclesperanto",
 )
 
 

@@ -17,7 +17,7 @@ from wellfield.errors import (
     MissingLibraryError,
 )
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.adapters.base import Adapter, compact_host
+from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.buffers import aligned_empty
 from wellfield.memory.devices import target_device
 from wellfield.memory.routes import Conversion, choose_route
@@ -223,7 +223,7 @@ def _run(method: Method, data: Any, source: Adapter, target: Adapter, conversion
         return source.move(data, device)
     if method is Method.HOST_COPY:
         if device != CPU:
-            return target.upload(compact_host(source.to_host(data)), device)
+            return target.upload(source.to_host(data), device)
         buffer = aligned_empty(tuple(data.shape), conversion.source_dtype)
         source.read_into(data, buffer)
         return target.share(buffer)

@@ -337,7 +337,7 @@ class _Compiler:
 
     def _conversions(self, step: FunctionStep, source: CompiledStep | None, takes: MemoryType) -> tuple[str, ...]:
         made = {done.name: done.output_type for done in self._done}
-        inputs = {source.name: source.output_type} if source else {START: None}
+        inputs: dict[str, MemoryType | None] = {source.name: source.output_type} if source else {START: None}
         inputs |= {name: made.get(name) for name in map(self._canonical_input, step.inputs.values())}
         return describe_conversions(inputs, takes, self._device)
 

@@ -127,7 +127,7 @@ class Adapter(ABC):
         """Return an array of this library on the same host memory, which suits the library's rules."""
 
     def upload(self, host: Array, device: Device) -> Any:
-        """Return a copy of a compact NumPy array in native byte order on a device."""
+        """Return a copy of a NumPy array on a device; its layout and byte order may be any."""
         raise MemoryTypeError(f"{self.memory_type} has no arrays on {device}")
 
     def from_dlpack(self, data: Any) -> Any:

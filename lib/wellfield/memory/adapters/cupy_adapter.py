@@ -8,7 +8,7 @@ from typing import Any
 
 from wellfield.errors import MemoryTypeError
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.base import Adapter, compact_host
 from wellfield.memory.buffers import Array, dtype_name
 from wellfield.memory.rules import ALIGNMENT
 from wellfield.memory.types import ArrayFacts, Device, DeviceKind, MemoryType
@@ -66,7 +66,7 @@ class CupyAdapter(Adapter):
         """Copy to a CUDA device."""
         cupy = self.library()
         with cupy.cuda.Device(device.number):
-            return cupy.asarray(host)
+            return cupy.asarray(compact_host(host))
 
     def from_dlpack(self, data: Any) -> Any:
         """Return an array on the other array's memory."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from wellfield.errors import MemoryTypeError
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter, writable_alias
+from wellfield.memory.adapters.base import Adapter, compact_host, writable_alias
 from wellfield.memory.buffers import Array, dtype_name
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
 
@@ -58,7 +58,7 @@ class JaxAdapter(Adapter):
 
     def upload(self, host: Array, device: Device) -> Any:
         """Copy to a CUDA device."""
-        return self.library().device_put(host, _gpus()[device.number or 0])
+        return self.library().device_put(compact_host(host), _gpus()[device.number or 0])
 
     def from_dlpack(self, data: Any) -> Any:
         """Return an array on the other array's memory."""

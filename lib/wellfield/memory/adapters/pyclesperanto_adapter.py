@@ -18,7 +18,7 @@ import numpy as np
 
 from wellfield.errors import DeviceNotFoundError, MemoryTypeError, MissingLibraryError
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.base import Adapter, compact_host
 from wellfield.memory.buffers import Array, dtype_name
 from wellfield.memory.types import ArrayFacts, Device, DeviceKind, MemoryType
 
@@ -139,11 +139,17 @@ class PyclesperantoAdapter(Adapter):
         raise MemoryTypeError("pyclesperanto has no arrays in host memory")
 
     def upload(self, host: Array, device: Device) -> Any:
-        """Push."""
-        if device.kind == DeviceKind.PROTOTYPE:
-            return self.prototype().push(host)
+        """Push; plane by plane what has to be copied first, so that the copy is small."""
         host = host.view(np.uint8) if host.dtype == np.bool_ else host
-        return self.library().push(host, device=self._opened(device.number))
+        if device.kind == DeviceKind.PROTOTYPE:
+            return self.prototype().push(compact_host(host))
+        target = self._opened(device.number)
+        if host.ndim < 3 or (host.flags.c_contiguous and host.dtype.isnative):
+            return self.library().push(compact_host(host), device=target)
+        pushed = self.library().empty(host.shape, host.dtype.newbyteorder("="), device=target)
+        for index, plane in enumerate(host):
+            pushed.set(compact_host(plane), (index, 0, 0), (1, *host.shape[1:]))
+        return pushed
 
     def concatenate(self, parts: Sequence[Any]) -> Any:
         """Join stacks along z, on the host."""

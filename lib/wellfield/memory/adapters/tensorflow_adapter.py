@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import MemoryTypeError
-from wellfield.memory.adapters.base import Adapter, writable_alias
+from wellfield.memory.adapters.base import Adapter, compact_host, writable_alias
 from wellfield.memory.buffers import Array
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
 
@@ -57,7 +57,7 @@ class TensorflowAdapter(Adapter):
         """Copy to a CUDA device."""
         tf = self.library()
         with tf.device(f"GPU:{device.number}"):
-            return tf.constant(host)
+            return tf.constant(compact_host(host))
 
     def from_dlpack(self, data: Any) -> Any:
         """Return a tensor on the array's memory; TensorFlow takes capsules, not arrays."""

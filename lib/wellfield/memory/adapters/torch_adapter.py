@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import MemoryTypeError
-from wellfield.memory.adapters.base import Adapter, writable_alias
+from wellfield.memory.adapters.base import Adapter, compact_host, writable_alias
 from wellfield.memory.buffers import Array
 from wellfield.memory.rules import ALIGNMENT, LIBRARIES
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
@@ -71,7 +71,7 @@ class TorchAdapter(Adapter):
 
     def upload(self, host: Array, device: Device) -> Any:
         """Copy to a CUDA device."""
-        tensor = self.library().from_numpy(writable_alias(host))
+        tensor = self.library().from_numpy(writable_alias(compact_host(host)))
         return tensor.to(f"cuda:{device.number}")
 
     def from_dlpack(self, data: Any) -> Any:

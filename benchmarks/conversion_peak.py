@@ -1,0 +1,43 @@
+"""Prints the bytes that a conversion needs at its peak beside its source: ``… SOURCE TARGET LAYOUT MEGABYTES``.
+
+Run as a process of its own; the libraries have converted a small array before, so that what they set up is not counted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from benchmarks.memory import peak_growth
+from wellfield.memory import convert_memory, prepare
+from wellfield.memory.buffers import aligned_empty
+
+
+def image(megabytes: int, layout: str) -> Any:
+    """Return uint16 pixels [Z, Y, X] in host memory that have been written."""
+    shape = (megabytes, 500, 1000)
+    if layout == "big-endian":
+        pixels = np.empty(shape, ">u2")
+    elif layout == "gaps":
+        pixels = np.empty((*shape[:2], 2 * shape[2]), np.uint16)[..., ::2]
+    elif layout == "off 64 bytes":
+        pixels = aligned_empty((megabytes * 1_000_000 + 16,), np.uint8)[16:].view(np.uint16).reshape(shape)
+    else:
+        pixels = aligned_empty(shape, np.uint16)
+    pixels[...] = 1
+    return pixels
+
+
+def main(source: str, target: str, layout: str, megabytes: str) -> int:
+    """Convert once and return the growth at the peak."""
+    prepare([source, target])
+    small = convert_memory(image(1, layout), "numpy", source)
+    convert_memory(small, source, target)
+    data = convert_memory(image(int(megabytes), layout), "numpy", source)
+    return peak_growth(lambda: convert_memory(data, source, target))
+
+
+if __name__ == "__main__":
+    print(float(main(*sys.argv[1:])))
