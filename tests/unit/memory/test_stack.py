@@ -10,7 +10,14 @@ import pytest
 
 from tests.libraries import ON_CPU, address_of, as_type, assert_equal, need
 from wellfield.errors import ArrayShapeError, MemoryConversionError, MemoryTypeError
-from wellfield.memory import MemoryType, convert_memory, detect_memory_type, stack_slices, unstack_slices
+from wellfield.memory import (
+    MemoryType,
+    convert_memory,
+    count_conversions,
+    detect_memory_type,
+    stack_slices,
+    unstack_slices,
+)
 from wellfield.memory.buffers import ALIGNMENT
 
 
@@ -75,8 +82,11 @@ def test_planes_of_different_libraries_and_byte_orders_may_be_mixed(target: str)
 @pytest.mark.parametrize("target", [name for name in ON_CPU if name != MemoryType.PYCLESPERANTO])
 def test_a_stack_starts_at_a_multiple_of_64_bytes_so_that_every_library_shares_it(target: str) -> None:
     need(target)
-    stack = stack_slices([np.ones((5, 7), "u2")] * 3, target)
-    assert address_of(stack) % ALIGNMENT == 0
+    with count_conversions() as counted:
+        stacks = [stack_slices([np.ones((5, 7 + size), "u2")] * 3, target) for size in range(50)]
+    assert {address_of(stack) % ALIGNMENT for stack in stacks} == {0}
+    assert set(counted) == ({("numpy", target, "same buffer")} if target != "numpy" else set())
+    stack = stacks[0]
     for other in (name for name in ON_CPU if name != MemoryType.PYCLESPERANTO):
         need(other)
         if target in ("numpy", "torch") or other != "torch":

@@ -17,7 +17,10 @@ from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryTy
 
 
 class TorchAdapter(Adapter):
-    """Strided tensors; what autograd recorded of them is left behind."""
+    """Strided tensors; what autograd recorded of them is left behind.
+
+    A lazily conjugated or negated tensor cannot be shared: torch refuses, and the host copy computes it.
+    """
 
     memory_type = MemoryType.TORCH
     module = "torch"
@@ -58,12 +61,12 @@ class TorchAdapter(Adapter):
 
     def to_host(self, data: Any) -> Array:
         """Share a tensor in host memory, copy one of a device."""
-        array: Array = _plain(data).cpu().numpy()
+        array: Array = data.detach().cpu().numpy()
         return array
 
     def read_into(self, data: Any, buffer: Array) -> None:
         """Copy the values straight from where they are."""
-        self.library().from_numpy(buffer).copy_(_plain(data))
+        self.library().from_numpy(buffer).copy_(data.detach())
 
     def share(self, buffer: Array) -> Any:
         """Return a tensor on the buffer."""
@@ -79,8 +82,8 @@ class TorchAdapter(Adapter):
         return self.library().from_dlpack(data)
 
     def for_dlpack(self, data: Any) -> Any:
-        """Return the tensor without autograd and lazy conjugation, which DLPack cannot express."""
-        return _plain(data)
+        """Return the tensor without autograd, which DLPack cannot express."""
+        return data.detach()
 
     def from_cuda_array(self, data: Any) -> Any:
         """Return a tensor on the array's memory."""
@@ -88,7 +91,7 @@ class TorchAdapter(Adapter):
 
     def copy(self, data: Any) -> Any:
         """Return a compact copy; torch's own buffers start at a multiple of 64 bytes."""
-        return _plain(data).clone(memory_format=self.library().contiguous_format)
+        return data.detach().clone(memory_format=self.library().contiguous_format)
 
     def move(self, data: Any, device: Device) -> Any:
         """Return the tensor on another device."""
@@ -166,8 +169,3 @@ def _names() -> dict[Any, str]:
     import torch
 
     return {getattr(torch, name): name for name in LIBRARIES[MemoryType.TORCH].dtypes}
-
-
-def _plain(data: Any) -> Any:
-    plain = data.detach()
-    return plain.resolve_conj().resolve_neg() if plain.is_complex() or plain.is_neg() else plain
