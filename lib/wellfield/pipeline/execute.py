@@ -22,7 +22,8 @@ from wellfield.errors import (
 )
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory import MemoryType, stack_slices, unstack_slices
-from wellfield.pipeline.libraries import convert_image, host_values, on_device, open_libraries
+from wellfield.memory.devices import placed
+from wellfield.pipeline.libraries import convert_image, host_values, open_libraries
 from wellfield.pipeline.plan import CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
@@ -131,7 +132,7 @@ class _FieldRun:
     def run(self) -> None:
         self._check_missing()
         for step in self._plan.steps:
-            with on_device(step.memory_type, self._plan.device):
+            with placed(step.memory_type, self._plan.device):
                 if step.stack == StackAxis.CHANNEL:
                     self._run_over_channels(step)
                 else:

@@ -6,11 +6,10 @@ The choice follows from the configuration alone, never from the machine that hap
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from wellfield.errors import PipelineError
-from wellfield.memory import MemoryType, convert_memory, detect_memory_type, prepare, to_numpy
+from wellfield.memory import Conversion, MemoryType, convert_memory, detect_memory_type, prepare, to_numpy
 from wellfield.memory.devices import DeviceChoice, placed
 from wellfield.memory.matrix import conversion_of
 from wellfield.processing.registry import FunctionInfo, ImageKind, get_implementation, implementations, is_registered
@@ -81,7 +80,7 @@ def describe_conversions(
     return tuple(lines)
 
 
-def _route(conversion: Any) -> str:
+def _route(conversion: Conversion) -> str:
     how = "copied" if conversion.copies else "shared"
     return f"{conversion.source_type} → {conversion.target_type} by {conversion.methods[0]}, {how}"
 
@@ -103,11 +102,6 @@ def open_libraries(memory_types: Sequence[MemoryType], device: DeviceChoice) -> 
         if memory_type != MemoryType.NUMPY:
             with placed(memory_type, device):
                 prepare([memory_type])
-
-
-def on_device(memory_type: MemoryType, device: DeviceChoice) -> AbstractContextManager[None]:
-    """Return the context in which a step's arrays are made."""
-    return placed(memory_type, device)
 
 
 def convert_image(image: Any, kind: ImageKind, memory_type: MemoryType) -> Any:

@@ -5,20 +5,18 @@ No function rescales intensities: a value means the same before and after.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from wellfield.errors import ConfigError, PipelineError
 from wellfield.memory import numpy
+from wellfield.processing import checks
+from wellfield.processing.footprints import disk, disk_steps, outside
+from wellfield.processing.gaussian import sigma_per_axis
 from wellfield.processing.registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
-
-# The largest disk that scikit-image can take apart into 3 × 3 steps.
-_LARGEST_TOPHAT_RADIUS = 250
 
 
 @register(accepts=(ImageKind.INTENSITY,))
@@ -47,7 +45,7 @@ def gaussian_filter(image: _Array, *, sigma: float | Sequence[float] = 1.0, volu
     """
     # SciPy returns the dtype it was given, which cuts integers down: the float output has to be asked for.
     source = image.astype(np.float32) if image.dtype.kind == "b" or image.dtype == np.float16 else image
-    sigmas = _per_axis(sigma, axes="zyx" if volumetric else "yx")
+    sigmas = sigma_per_axis(sigma, volumetric=volumetric)
     result = np.empty(image.shape, np.float32)
 
     from scipy import ndimage
@@ -81,15 +79,13 @@ def median_filter(image: _Array, *, radius: int = 1) -> _Array:
     ConfigError
         *radius* is below 1.
     """
-    if radius < 1:
-        raise ConfigError(f"median_filter: radius={radius}; expected at least 1 pixel")
+    checks.require_median_radius(radius)
     from scipy import ndimage
 
-    offsets = np.arange(-radius, radius + 1)
-    disk = offsets[:, None] ** 2 + offsets**2 <= radius**2
+    footprint = disk(radius)
     result = np.empty_like(image, order="C")
     for plane, out in zip(image, result, strict=True):
-        ndimage.median_filter(plane, footprint=disk, output=out)
+        ndimage.median_filter(plane, footprint=footprint, output=out)
     return result
 
 
@@ -123,22 +119,22 @@ def tophat(image: _Array, *, radius: int = 25) -> _Array:
     Top-hat: Meyer, F. (1979), J. Histochem. Cytochem. 27, 128–135. Fast disks: Vanrell, M. and Vitrià, J. (1997),
     Image Vis. Comput. 15, 845–854.
     """
-    if not 1 <= radius <= _LARGEST_TOPHAT_RADIUS:
-        raise ConfigError(f"tophat: radius={radius}; expected 1 to {_LARGEST_TOPHAT_RADIUS} pixels")
-    from skimage.morphology import dilation, disk, erosion, mirror_footprint
+    checks.require_tophat_radius(radius)
+    from skimage.morphology import dilation, erosion, mirror_footprint
 
-    footprint = disk(radius, decomposition="sequence")  # type: ignore[no-untyped-call]
+    footprint = [(step, 1) for step in disk_steps(radius)]
     # The steps are undone last to first, and nothing is read from outside the plane. Otherwise the opening rises above
     # the image near the edge, and unsigned differences wrap round.
     undo = mirror_footprint(footprint)[::-1]  # type: ignore[no-untyped-call]
     result = np.empty_like(image, order="C")
+    if not image.size:
+        return result
+    high, low = outside(image)
     for plane, out in zip(image, result, strict=True):
-        opened = dilation(erosion(plane, footprint, mode="ignore"), undo, mode="ignore")
+        opened = dilation(erosion(plane, footprint, mode="constant", cval=high), undo, mode="constant", cval=low)
         np.subtract(plane, opened, out=out)
-    if image.dtype.kind == "i" and result.min(initial=0) < 0:
-        raise PipelineError(
-            f"tophat: heights above the background do not fit {image.dtype}; convert the image to float"
-        )
+    if image.dtype.kind == "i":
+        checks.require_heights(result.min(), image.dtype)
     return result
 
 
@@ -155,16 +151,12 @@ def max_projection(image: _Array) -> _Array:
     Returns
     -------
     ``[1, Y, X]``, dtype kept.
+
+    Raises
+    ------
+    ArrayShapeError
+        *image* has no plane.
     """
+    checks.require_planes(image.shape, "max_projection")
     result: _Array = image.max(axis=0, keepdims=True)
     return result
-
-
-def _per_axis(sigma: float | Sequence[float], *, axes: str) -> tuple[float, ...]:
-    """Return one sigma for each of *axes*."""
-    sigmas = tuple(sigma) if isinstance(sigma, Sequence) else (sigma,) * len(axes)
-    if len(sigmas) != len(axes) or not all(math.isfinite(value) and value >= 0 for value in sigmas):
-        raise ConfigError(
-            f"gaussian_filter: sigma={sigma}; expected one number of pixels, 0 or more, or one for each of {list(axes)}"
-        )
-    return sigmas

@@ -2,6 +2,9 @@
 
 A registered function is pure: a stack ``[Z, Y, X]`` and numbers in, a stack (and side results) out. It says what kind
 of image it returns, so that the compiler can tell a label image from an intensity image before anything runs.
+
+A name stands for one function with one meaning. The one that is registered is the reference; other array libraries may
+have implementations of it, which agree with it as far as their docstrings say.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from wellfield.errors import UnknownFunctionError
+from wellfield.memory.types import MemoryType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +39,7 @@ class FunctionInfo:
     name:
         The name used in pipelines.
     function:
-        The decorated callable.
+        The decorated callable; of functions with several implementations the reference.
     returns:
         Kind of the image it returns.
     accepts:
@@ -63,7 +67,20 @@ _MODULES: Mapping[str, str] = {
     "count_cells": "wellfield.processing.measurement",
 }
 
+_SMOOTHED_AND_THRESHOLDED = ("gaussian_filter", "max_projection", "threshold_otsu")
+_ALL_FILTERS = (*_SMOOTHED_AND_THRESHOLDED, "median_filter", "tophat", "label")
+
+# Which module holds a library's implementations, and of what.
+_IMPLEMENTATIONS: Mapping[MemoryType, tuple[str, tuple[str, ...]]] = {
+    MemoryType.CUPY: ("wellfield.processing.cupy_functions", _ALL_FILTERS),
+    MemoryType.TORCH: ("wellfield.processing.torch_functions", _SMOOTHED_AND_THRESHOLDED),
+    MemoryType.TENSORFLOW: ("wellfield.processing.tensorflow_functions", _SMOOTHED_AND_THRESHOLDED),
+    MemoryType.JAX: ("wellfield.processing.jax_functions", _SMOOTHED_AND_THRESHOLDED),
+    MemoryType.PYCLESPERANTO: ("wellfield.processing.pyclesperanto_functions", _ALL_FILTERS),
+}
+
 _REGISTERED: dict[str, FunctionInfo] = {}
+_IMPLEMENTED: dict[tuple[str, MemoryType], Callable[..., Any]] = {}
 
 
 def register(
@@ -79,6 +96,22 @@ def register(
         if name in _REGISTERED and _REGISTERED[name].function.__module__ != function.__module__:
             raise UnknownFunctionError(f"two functions are named {name!r}: one in {function.__module__}")
         _REGISTERED[name] = FunctionInfo(name, function, returns, frozenset(accepts), projection)
+        return function
+
+    return decorate
+
+
+def implements(name: str) -> Callable[[F], F]:
+    """Enter a decorated function as the implementation of *name* for its array library.
+
+    It takes the arguments of the reference, checks them in the same way and returns the same within what it states.
+    """
+
+    def decorate(function: F) -> F:
+        key = name, MemoryType(function.input_memory_type)  # type: ignore[attr-defined]
+        if key in _IMPLEMENTED and _IMPLEMENTED[key].__module__ != function.__module__:
+            raise UnknownFunctionError(f"two {key[1]} functions implement {name!r}: one in {function.__module__}")
+        _IMPLEMENTED[key] = function
         return function
 
     return decorate
@@ -107,3 +140,50 @@ def get_function(name: str) -> FunctionInfo:
         raise UnknownFunctionError(
             f"no function is registered as {name!r}{hint} Known: {', '.join(function_names())}"
         ) from None
+
+
+def implementations(name: str) -> tuple[MemoryType, ...]:
+    """Return the array libraries that have an implementation of *name*, that of the reference first.
+
+    Imports the module of the reference, no other and no array library.
+
+    Raises
+    ------
+    UnknownFunctionError
+        No such name.
+    """
+    reference = _memory_type(get_function(name))
+    others = [memory_type for memory_type, (_, names) in _IMPLEMENTATIONS.items() if name in names]
+    others += [memory_type for entered, memory_type in _IMPLEMENTED if entered == name]
+    return tuple(dict.fromkeys([reference, *others]))
+
+
+def get_implementation(name: str, memory_type: MemoryType | str) -> Callable[..., Any]:
+    """Return the function that does *name* with arrays of *memory_type*; imports its module on first use.
+
+    Raises
+    ------
+    UnknownFunctionError
+        No such name, or no implementation for this library; the message names those that have one.
+    """
+    info, memory_type = get_function(name), MemoryType(memory_type)
+    if memory_type == _memory_type(info):
+        return info.function
+    module, names = _IMPLEMENTATIONS.get(memory_type, ("", ()))
+    if name in names:
+        importlib.import_module(module)
+    try:
+        return _IMPLEMENTED[name, memory_type]
+    except KeyError:
+        raise UnknownFunctionError(
+            f"{name} has no implementation for {memory_type}; it has one for {', '.join(implementations(name))}"
+        ) from None
+
+
+def is_registered(info: FunctionInfo) -> bool:
+    """Tell whether it is the function registered under its name."""
+    return _REGISTERED.get(info.name) is info
+
+
+def _memory_type(info: FunctionInfo) -> MemoryType:
+    return MemoryType(info.function.input_memory_type)  # type: ignore[attr-defined]

@@ -5,18 +5,16 @@ The kinds of image are kept apart: a mask is ``bool``, labels are ``int32`` with
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from wellfield.errors import ConfigError, PipelineError
+from wellfield.errors import ConfigError
 from wellfield.memory import numpy
+from wellfield.processing import checks, otsu
 from wellfield.processing.registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
-
-_HISTOGRAM_BINS = 4096
 
 
 @register(returns=ImageKind.MASK, accepts=(ImageKind.INTENSITY,))
@@ -61,27 +59,27 @@ def threshold_otsu(
 
     Notes
     -----
-    Otsu, N. (1979), IEEE Trans. Syst. Man Cybern. 9, 62–66. Integers of up to 16 bits have one histogram bin per value,
-    other dtypes 4096 bins.
+    Otsu, N. (1979), IEEE Trans. Syst. Man Cybern. 9, 62–66. The histogram has one bin per value for integers (if they
+    spread over more than 65536 values, up to 65536 bins), 4096 bins from the darkest to the brightest pixel for floats.
     """
-    if not correction >= 0:
-        raise ConfigError(f"threshold_otsu: correction={correction}; expected a factor of 0 or more")
-    if not min_contrast >= 0:
-        raise ConfigError(f"threshold_otsu: min_contrast={min_contrast}; expected 0 or more")
-    if image.dtype.kind not in "iuf":
-        raise PipelineError(f"threshold_otsu takes an intensity image (integers or floats); it got {image.dtype}")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        bad = int(np.count_nonzero(~np.isfinite(image)))
-        raise PipelineError(
-            f"threshold_otsu: {bad} of {image.size} pixels are NaN or infinite; replace them in an earlier step"
-        )
-    result = np.zeros(image.shape, bool)
-    for part, out in [(image, result)] if volumetric else zip(image, result, strict=True):
-        threshold = _otsu(part, correction=correction, min_contrast=min_contrast)
-        if threshold is not None:
-            # float64 on both sides: rounding the threshold to the image's dtype could move it past a pixel.
-            np.greater(part, np.float64(threshold if minimum is None else max(threshold, minimum)), out=out)
-    return result
+    checks.require_otsu_parameters(correction, min_contrast)
+    checks.require_intensity(image.dtype.kind in "iuf", image.dtype)
+    if image.dtype.kind == "f":
+        checks.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size)
+    if not image.size:
+        return np.zeros(image.shape, bool)
+    pixels = image.astype(np.float32) if image.dtype == np.float16 else image
+    thresholds = otsu.find_thresholds(
+        pixels.min(axis=(1, 2)),
+        pixels.max(axis=(1, 2)),
+        lambda z, bins: np.bincount(otsu.bin_numbers(pixels[z], bins).ravel(), minlength=bins.count),
+        correction=correction,
+        minimum=minimum,
+        min_contrast=min_contrast,
+        volumetric=volumetric,
+    )
+    mask: _Array = pixels > thresholds[:, None, None]
+    return mask
 
 
 @register(returns=ImageKind.LABELS, accepts=(ImageKind.MASK,))
@@ -108,7 +106,7 @@ def label(mask: _Array, *, min_area: int = 0, volumetric: bool = False) -> _Arra
     PipelineError
         *mask* is not bool.
     """
-    _require_mask(mask, "label")
+    checks.require_mask(mask.dtype == np.bool_, mask.dtype, "label")
     result: _Array = np.zeros(mask.shape, np.int32)
     for part, out in [(mask, result)] if volumetric else zip(mask, result, strict=True):
         out[...] = _keep(_components(part), min_area=min_area)
@@ -162,7 +160,7 @@ def split_touching(
     -----
     Seeds by distance: Malpica, N. et al. (1997), Cytometry 28, 289–297.
     """
-    _require_mask(mask, "split_touching")
+    checks.require_mask(mask.dtype == np.bool_, mask.dtype, "split_touching")
     if min_distance < 1:
         raise ConfigError(f"split_touching: min_distance={min_distance}; expected at least 1 pixel")
     if not smoothing >= 0:
@@ -173,41 +171,6 @@ def split_touching(
         objects = _watershed(filled, min_distance=min_distance, smoothing=smoothing)
         out[...] = _keep(objects, min_area=min_area, exclude_border=exclude_border)
     return result
-
-
-def _require_mask(mask: _Array, name: str) -> None:
-    if mask.dtype != np.bool_:
-        raise PipelineError(
-            f"{name} takes a mask (bool); it got {mask.dtype}. "
-            "Threshold the image first, for example with threshold_otsu"
-        )
-
-
-def _otsu(values: _Array, *, correction: float, min_contrast: float) -> float | None:
-    """Return the corrected threshold, or ``None`` where there are not two classes to tell apart."""
-    if not values.size:
-        return None
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        return None
-    from skimage.filters import threshold_otsu as otsu
-
-    origin, unit = 0.0, 1.0
-    pixels = values.ravel()
-    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
-        threshold = float(otsu(pixels))  # type: ignore[no-untyped-call]
-    else:
-        # A unit range: bins of the original range can be narrower than its floats, or one per value of an int64.
-        origin, unit = low, high - low
-        pixels = (pixels.astype(np.float64) - origin) / unit
-        threshold = float(otsu(pixels, nbins=_HISTOGRAM_BINS))  # type: ignore[no-untyped-call]
-    above = pixels > threshold
-    foreground, background = pixels[above], pixels[~above]
-    mean = float(background.mean())
-    within = (foreground.size * float(foreground.var()) + background.size * float(background.var())) / pixels.size
-    if float(foreground.mean()) - mean < min_contrast * math.sqrt(within):
-        return None
-    return origin + unit * (mean + correction * (threshold - mean))
 
 
 def _components(mask: _Array) -> _Array:

@@ -10,7 +10,7 @@ from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.processing.filters import gaussian_filter, max_projection, median_filter, tophat
 from wellfield.processing.registry import ImageKind, get_function
 
-DTYPES = ("uint8", "uint16", "int16", "int32", "float32", "float64")
+DTYPES = ("uint8", "uint16", "int16", "int32", "int64", "uint64", "float32", "float64")
 FILTERS = (gaussian_filter, median_filter, tophat, max_projection)
 
 

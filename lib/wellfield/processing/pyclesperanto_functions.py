@@ -1,0 +1,207 @@
+"""Implementations for pyclesperanto, on an OpenCL device.
+
+Parameters and meaning are those of the NumPy functions in :mod:`wellfield.processing.filters` and
+:mod:`wellfield.processing.segmentation`. A mask is uint8 here, of 0 and 1, since OpenCL arrays have no bool.
+
+The kernels of pyclesperanto compute in float32, in which 32-bit integers do not fit: these are worked on by the host.
+At an edge they repeat the outermost pixel, so images are first padded with what the NumPy function sees outside. Its
+functions may drop leading axes of length 1, which is why shapes are given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from wellfield.memory.decorators import pyclesperanto
+from wellfield.processing import checks, footprints, gaussian
+from wellfield.processing.registry import get_function, implements
+
+_Array = np.ndarray[Any, np.dtype[Any]]
+
+# The median kernel sorts fewer than 1000 values.
+_LARGEST_MEDIAN_RADIUS = 17
+
+
+@implements("gaussian_filter")
+@pyclesperanto(slice_wise=True)
+def gaussian_filter(image: Any, *, sigma: float | Sequence[float] = 1.0, volumetric: bool = False) -> Any:
+    """Smooth with a Gaussian: float32, within 1e-6 of the image's largest value of what NumPy gives.
+
+    With SciPy's kernel: that of ``gaussian_blur`` is cut up to one pixel earlier.
+    """
+    import pyclesperanto as cle
+
+    sigmas = (0.0, *gaussian.sigma_per_axis(sigma, volumetric=volumetric))[-3:]
+    result = image.astype(np.float32)
+    for axis, value in enumerate(sigmas):
+        radius = gaussian.kernel_radius(value)
+        if radius:
+            half = gaussian.half_kernel(value)
+            shape = [1, 1, 1]
+            shape[axis] = 2 * radius + 1
+            kernel = np.array([*half[:0:-1], *half], np.float32).reshape(shape)
+            smoothed = cle.convolve(_mirrored(result, axis, radius), kernel)
+            result = _part(smoothed, axis, radius, image.shape[axis])
+    return result
+
+
+@implements("median_filter")
+@pyclesperanto(slice_wise=True)
+def median_filter(image: Any, *, radius: int = 1) -> Any:
+    """Replace each pixel by the median of a disk around it: exactly what NumPy gives.
+
+    Disks beyond a radius of 17 are too large for the kernel, and worked on by the host.
+    """
+    import pyclesperanto as cle
+
+    checks.require_median_radius(radius)
+    if radius > _LARGEST_MEDIAN_RADIUS or _is_wide(image):
+        return _on_host("median_filter", image, radius=radius)
+    padded = _mirrored(_mirrored(image, 1, radius), 2, radius)
+    median = cle.median(padded, radius_x=radius, radius_y=radius, radius_z=0, connectivity="sphere")
+    return _part(_part(median, 1, radius, image.shape[1]), 2, radius, image.shape[2])
+
+
+@implements("tophat")
+@pyclesperanto(slice_wise=True)
+def tophat(image: Any, *, radius: int = 25) -> Any:
+    """Remove uneven background: exactly what NumPy gives, with the same disk."""
+    import pyclesperanto as cle
+
+    checks.require_tophat_radius(radius)
+    if _is_wide(image):
+        return _on_host("tophat", image, radius=radius)
+    steps = [step[None] for step in footprints.disk_steps(radius)]
+    pixels = image.astype(np.float32)
+    # A dilation is the erosion of the negative by the mirrored disk.
+    eroded = _eroded(pixels, steps)
+    opened = cle.subtract_image_from_scalar(
+        _eroded(cle.subtract_image_from_scalar(eroded, scalar=0), [step[:, ::-1, ::-1] for step in reversed(steps)]),
+        scalar=0,
+    )
+    heights = cle.subtract_images(pixels, opened)
+    if image.dtype.kind == "i":
+        checks.require_heights(np.iinfo(image.dtype).max - cle.maximum_of_all_pixels(heights), image.dtype)
+    return heights.astype(image.dtype.type)
+
+
+@implements("max_projection")
+@pyclesperanto
+def max_projection(image: Any) -> Any:
+    """Project along z: exactly what NumPy gives."""
+    import pyclesperanto as cle
+
+    if _is_wide(image):
+        return _on_host("max_projection", image)
+    return cle.maximum_z_projection(image, keep_dims=True)
+
+
+@implements("threshold_otsu")
+@pyclesperanto(slice_wise=True)
+def threshold_otsu(
+    image: Any,
+    *,
+    correction: float = 1.0,
+    minimum: float | None = None,
+    min_contrast: float = 2.8,
+    volumetric: bool = False,
+) -> Any:
+    """Find the foreground: uint8, exactly the mask that NumPy gives, which is found on the host.
+
+    ``histogram`` has other bins and no more than a few thousand.
+    """
+    return _on_host(
+        "threshold_otsu",
+        image,
+        correction=correction,
+        minimum=minimum,
+        min_contrast=min_contrast,
+        volumetric=volumetric,
+    )
+
+
+@implements("label")
+@pyclesperanto(slice_wise=True)
+def label(mask: Any, *, min_area: int = 0, volumetric: bool = False) -> Any:
+    """Number the connected regions of a uint8 mask of 0 and 1: exactly what NumPy gives."""
+    import pyclesperanto as cle
+
+    is_mask = mask.dtype == np.uint8 and cle.maximum_of_all_pixels(mask) <= 1
+    checks.require_mask(is_mask, mask.dtype, "label")
+    parts = [mask] if volumetric else [_part(mask, 0, z, 1) for z in range(mask.shape[0])]
+    labels = [cle.connected_component_labeling(part, connectivity="box") for part in parts]
+    if min_area > 1:
+        labels = [cle.remove_small_labels(part, minimum_size=min_area) for part in labels]
+    joined = _joined([part.reshape(source.shape) for part, source in zip(labels, parts, strict=True)], axis=0)
+    return joined.astype(np.int32)
+
+
+def _is_wide(image: Any) -> bool:
+    """Tell whether float32 does not hold all values of the dtype."""
+    return bool(image.dtype.kind in "iu" and image.dtype.itemsize > 2)
+
+
+def _on_host(name: str, image: Any, **parameters: Any) -> Any:
+    import pyclesperanto as cle
+
+    return cle.push(get_function(name).function(cle.pull(image), **parameters), device=image.device)
+
+
+def _eroded(pixels: Any, steps: Sequence[_Array]) -> Any:
+    """Return a float32 stack eroded by one footprint (3 × 3 in each plane) after the other; outside is no pixel."""
+    import pyclesperanto as cle
+
+    depth, height, width = pixels.shape
+    padded, frame = (cle.create((depth, height + 2, width + 2), np.float32, device=pixels.device) for _ in range(2))
+    inside = cle.create(pixels.shape, np.float32, device=pixels.device)
+    padded.fill(np.inf)
+    frame.fill(np.inf)
+    inside.fill(-np.inf)
+    cle.paste(pixels, padded, destination_x=1, destination_y=1)
+    cle.paste(inside, frame, destination_x=1, destination_y=1)
+    for step in steps:
+        padded = cle.maximum_images(cle.erosion(padded, np.ascontiguousarray(step)), frame)
+    return _part(_part(padded, 1, 1, height), 2, 1, width)
+
+
+def _mirrored(image: Any, axis: int, radius: int) -> Any:
+    """Return a stack with *radius* more pixels at both ends of an axis: ``b a | a b c | c b``."""
+    import pyclesperanto as cle
+
+    flips = {f"flip_{name}": number == axis for number, name in enumerate("zyx")}
+    while radius:
+        # No more than there is to mirror; mirroring the whole twice goes on with the same pattern.
+        size = image.shape[axis]
+        step = min(radius, size)
+        ends = [cle.flip(_part(image, axis, start, step), **flips) for start in (0, size - step)]
+        image = _joined([ends[0], image, ends[1]], axis)
+        radius -= step
+    return image
+
+
+def _joined(parts: Sequence[Any], axis: int) -> Any:
+    """Return stacks joined along an axis."""
+    import pyclesperanto as cle
+
+    shape = list(parts[0].shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    result = cle.create(tuple(shape), parts[0].dtype, device=parts[0].device)
+    start = 0
+    for part in parts:
+        cle.paste(part, result, **{f"destination_{'zyx'[axis]}": start})
+        start += part.shape[axis]
+    return result
+
+
+def _part(image: Any, axis: int, start: int, size: int) -> Any:
+    """Return the *size* pixels of a stack from *start* on along an axis. (Slices of one pixel give a number.)"""
+    import pyclesperanto as cle
+
+    shape = list(image.shape)
+    shape[axis] = size
+    depth, height, width = shape
+    position = {f"start_{'zyx'[axis]}": start}
+    return cle.crop(image, width=width, height=height, depth=depth, **position).reshape(tuple(shape))
