@@ -13,7 +13,7 @@ rule process_well:
     threads: 1
     resources:
         mem_mb=process_mem_mb,
-        gpu=1 if CONFIG.device == "gpu" else 0,
+        gpu=resources.gpus(CONFIG),
         runtime=well_runtime,
     params:
         planes=planes_digest,

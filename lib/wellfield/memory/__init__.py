@@ -13,18 +13,13 @@ from wellfield.memory.cleanup import (
     cleanup_pytorch_gpu,
     cleanup_tensorflow_gpu,
 )
-from wellfield.memory.convert import (
-    convert_memory,
-    count_conversions,
-    detect_memory_type,
-    explain_conversion,
-    prepare,
-    to_numpy,
-)
+from wellfield.memory.convert import convert_memory, explain_conversion, prepare, to_numpy
 from wellfield.memory.decorators import cupy, jax, memory_types, numpy, pyclesperanto, tensorflow, torch
+from wellfield.memory.detect import detect_memory_type
 from wellfield.memory.devices import use_cpu, use_gpu
 from wellfield.memory.routes import Conversion
 from wellfield.memory.stack import stack_slices, unstack_slices
+from wellfield.memory.transfer import count_conversions
 from wellfield.memory.types import MemoryType, Method
 
 __all__ = [

@@ -16,8 +16,3 @@ def check_stack(array: Any, *, what: str) -> None:
         raise ArrayShapeError(
             f"{what} has shape {list(shape)}; expected a stack [Z, Y, X] (one plane is [1, Y, X], never [Y, X])"
         )
-
-
-def is_array(value: Any) -> bool:
-    """Tell whether an argument is an array with axes, as opposed to a number or an option."""
-    return bool(getattr(value, "shape", None)) and hasattr(value, "dtype")

@@ -1,55 +1,21 @@
-"""Which memory type an array has, and how it gets into another one."""
+"""How an array gets into another memory type, and what can be asked about it."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from wellfield.errors import (
-    DeviceMemoryError,
-    DeviceNotFoundError,
-    MemoryConversionError,
-    MemoryTypeError,
-    MissingLibraryError,
-)
+from wellfield.errors import DeviceNotFoundError, MemoryConversionError, MemoryTypeError, MissingLibraryError
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.adapters.base import Adapter
-from wellfield.memory.buffers import aligned_empty
+from wellfield.memory.detect import detect_memory_type
 from wellfield.memory.devices import target_device
 from wellfield.memory.routes import Conversion, choose_route
-from wellfield.memory.rules import LIBRARIES, WIDE
-from wellfield.memory.types import CPU, Device, MemoryType, Method
+from wellfield.memory.rules import LIBRARIES, WIDE, rules_of
+from wellfield.memory.transfer import carry_out
+from wellfield.memory.types import CPU, Device, MemoryType
 
-_logger = logging.getLogger(__name__)
-
-_types: dict[type, MemoryType] = {}
-_counts: Counter[tuple[MemoryType, MemoryType, Method]] = Counter()
-_counts_lock = threading.Lock()
-
-
-def detect_memory_type(data: Any) -> MemoryType:
-    """Return the memory type of an array. Imports no library.
-
-    Raises
-    ------
-    MemoryTypeError
-        *data* is no array of a supported library.
-    """
-    kind = type(data)
-    found = _types.get(kind)
-    if found is None:
-        found = next((name for name, adapter in ADAPTERS.items() if adapter.owns(data)), None)
-        if found is None:
-            raise MemoryTypeError(
-                f"{kind.__module__}.{kind.__qualname__} is no array of a supported memory type "
-                f"({', '.join(MemoryType)})"
-            )
-        _types[kind] = found
-    return found
+_UNUSABLE = (MissingLibraryError, DeviceNotFoundError, MemoryTypeError)
 
 
 def convert_memory(
@@ -83,7 +49,7 @@ def convert_memory(
         The device has no memory left, also after the library's caches were freed.
     """
     source, target = _adapter(source_type), _adapter(target_type)
-    return _convert(data, source, target, _explain(data, source, target, gpu_id))
+    return carry_out(data, source, target, _explain(data, source, target, gpu_id))
 
 
 def explain_conversion(
@@ -103,7 +69,7 @@ def explain_conversion(
 def to_device(data: Any, adapter: Adapter, device: Device) -> Any:
     """Return *data* as an array of a library on a device; see :func:`convert_memory`."""
     source = ADAPTERS[detect_memory_type(data)]
-    return _convert(data, source, adapter, _route(data, source, adapter, device))
+    return carry_out(data, source, adapter, _route(data, source, adapter, device))
 
 
 def to_numpy(data: Any) -> Any:
@@ -136,21 +102,10 @@ def prepare(memory_types: Iterable[MemoryType | str], gpu_id: int | None = None)
             _raise_unusable(adapter, adapter, error)
 
 
-@contextmanager
-def count_conversions() -> Iterator[Counter[tuple[MemoryType, MemoryType, Method]]]:
-    """Count the conversions of this process in the body: by source, target and method; filled when it ends."""
-    counted: Counter[tuple[MemoryType, MemoryType, Method]] = Counter()
-    with _counts_lock:
-        before = _counts.copy()
-    try:
-        yield counted
-    finally:
-        with _counts_lock:
-            counted.update(_counts - before)
-
-
-_NOTHING_TO_DO = (Method.SAME_OBJECT,)
-_UNUSABLE = (MissingLibraryError, DeviceNotFoundError, MemoryTypeError)
+def holds(adapter: Adapter, dtype: str, device: Device) -> bool:
+    """Tell whether a library has arrays of a dtype on a device."""
+    x64 = dtype in WIDE and adapter.memory_type == MemoryType.JAX and _keeps_64_bits(adapter)
+    return dtype in rules_of(adapter.memory_type, device, x64=x64).dtypes
 
 
 def _adapter(memory_type: MemoryType | str) -> Adapter:
@@ -159,7 +114,7 @@ def _adapter(memory_type: MemoryType | str) -> Adapter:
 
 
 def _explain(data: Any, source: Adapter, target: Adapter, gpu_id: int | None) -> Conversion:
-    found = _types.get(type(data)) or detect_memory_type(data)
+    found = detect_memory_type(data)
     if found != source.memory_type:
         raise MemoryConversionError(
             str(source.memory_type), str(target.memory_type), "detection", f"the array is of type {found}"
@@ -186,68 +141,3 @@ def _raise_unusable(source: Adapter, target: Adapter, error: Exception) -> NoRet
 
 def _keeps_64_bits(target: Adapter) -> bool:
     return bool(target.library().config.jax_enable_x64)
-
-
-def _convert(data: Any, source: Adapter, target: Adapter, conversion: Conversion) -> Any:
-    if conversion.copies == 0 and conversion.methods[:1] == _NOTHING_TO_DO:
-        return data
-    names = str(source.memory_type), str(target.memory_type)
-    if conversion.refusal:
-        raise MemoryConversionError(*names, *conversion.refusal)
-    reasons = []
-    for method in conversion.methods:
-        try:
-            result = _run(method, data, source, target, conversion)
-        except Exception as error:  # each library fails in its own way, and the next route may go
-            if source.is_out_of_memory(error) or target.is_out_of_memory(error):
-                result = _again(method, data, source, target, conversion)
-            else:
-                _logger.info("%s → %s via %s failed: %s", *names, method, error)
-                reasons.append((method, error))
-                continue
-        if detect_memory_type(result) is not target.memory_type or target.dtype(result) != conversion.target_dtype:
-            _raise_changed(result, conversion, method)
-        with _counts_lock:
-            _counts[conversion.source_type, conversion.target_type, method] += 1
-        return result
-    method, last = reasons[-1]
-    text = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in reasons)
-    raise MemoryConversionError(*names, str(method), text) from last
-
-
-def _run(method: Method, data: Any, source: Adapter, target: Adapter, conversion: Conversion) -> Any:
-    device = conversion.target_device
-    if method is Method.SAME_BUFFER:
-        return source.to_host(data) if target.memory_type == MemoryType.NUMPY else target.share(data)
-    if method is Method.DEVICE_MOVE:
-        return source.move(data, device)
-    if method is Method.HOST_COPY:
-        if device != CPU:
-            return target.upload(source.to_host(data), device)
-        buffer = aligned_empty(tuple(data.shape), conversion.source_dtype)
-        source.read_into(data, buffer)
-        return target.share(buffer)
-    copied_after = conversion.copies > 0 and not LIBRARIES[target.memory_type].immutable
-    if conversion.copies and not copied_after:
-        data = source.copy(data)
-    shared = target.from_dlpack(source.for_dlpack(data)) if method is Method.DLPACK else target.from_cuda_array(data)
-    return target.copy(shared) if copied_after else shared
-
-
-def _again(method: Method, data: Any, source: Adapter, target: Adapter, conversion: Conversion) -> Any:
-    """Try once more after the caches were freed."""
-    _logger.warning("%s has no memory left on %s; freeing its caches", target.memory_type, conversion.target_device)
-    for adapter in {source, target}:
-        if adapter.loaded() is not None:
-            adapter.free_caches()
-    try:
-        return _run(method, data, source, target, conversion)
-    except Exception as error:  # whatever it is now, the device is the reason
-        what = f"conversion {source.memory_type} → {target.memory_type}"
-        raise DeviceMemoryError(what, tuple(data.shape), str(conversion.target_device)) from error
-
-
-def _raise_changed(result: Any, conversion: Conversion, method: Method) -> NoReturn:
-    """Report that a library has changed the dtype or the type on the way."""
-    reason = f"{conversion.source_dtype} became a {type(result).__name__}, {getattr(result, 'dtype', 'no array')}"
-    raise MemoryConversionError(str(conversion.source_type), str(conversion.target_type), str(method), reason)

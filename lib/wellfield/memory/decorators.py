@@ -19,17 +19,18 @@ dtype('uint16')
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from wellfield.errors import MemoryTypeError
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.adapters.base import Adapter
-from wellfield.memory.checks import check_stack, is_array
-from wellfield.memory.convert import convert_memory, detect_memory_type, device_of, to_device
+from wellfield.memory.checks import check_stack
+from wellfield.memory.convert import convert_memory, device_of, to_device
+from wellfield.memory.detect import detect_memory_type, is_array_argument, known_type
 from wellfield.memory.devices import target_device, working_on
-from wellfield.memory.dtype_policy import DtypePolicy, preserve_dtype, promotes_exactly
+from wellfield.memory.dtype_policy import DtypePolicy, check_compute_dtype, preserve_dtype, promote
 from wellfield.memory.oom import recover
 from wellfield.memory.types import Device, DeviceKind, MemoryType
 
@@ -73,18 +74,18 @@ def memory_types(
 ) -> Callable[[F], F]:
     """Declare the array library that a function takes and the one that it returns.
 
-    Every argument that is an array is converted to *input_type*, other arguments pass untouched. A function that
-    returns a tuple gives its image first; the rest passes untouched. What is in host memory stays there, unless the
-    thread works on a GPU (:func:`wellfield.memory.use_gpu`). On a CUDA device the function runs in a stream of its
-    thread, and is done when the call returns.
+    Every argument that is an array of a known library is converted to *input_type*, other arguments pass untouched. A
+    function that returns a tuple gives its image first; the rest passes untouched. What is in host memory stays there,
+    unless the thread works on a GPU (:func:`wellfield.memory.use_gpu`). On a CUDA device the function runs in a stream
+    of its thread, new arrays of PyTorch, CuPy, JAX and TensorFlow are made there, and it is done when the call returns.
 
     Parameters
     ----------
     input_type, output_type:
         Names or members of :class:`MemoryType`.
     oom_recovery:
-        Climb the ladder of :mod:`wellfield.memory.oom` when the device has no memory left; by default for every type
-        but NumPy.
+        Climb the ladder of :mod:`wellfield.memory.oom` when the device has no memory left; by default wherever another
+        library than NumPy takes part.
     dtype_policy:
         ``"native"``: the dtype that the function returned. ``"preserve"``: that of the image, rounded and clipped,
         never rescaled.
@@ -105,18 +106,20 @@ def memory_types(
     ArrayShapeError
         The first argument or the main result is not ``[Z, Y, X]``.
     MemoryTypeError
-        The first argument is no array, the main result is not of *output_type*, or *compute_dtype* would lose values.
+        The first argument is no array, the main result is not of *output_type*, or a dtype would lose values.
     MemoryConversionError
         An argument cannot be converted.
     DeviceMemoryError
         The device has too little memory, whatever was tried.
     """
     source, target = MemoryType(input_type), MemoryType(output_type)
+    check_compute_dtype(compute_dtype)
 
     def decorate(function: F) -> F:
+        first = _first_parameter(function)
         contract = _Contract(
             function=function,
-            name=function.__name__,
+            name=getattr(function, "__name__", type(function).__name__),
             source=source,
             target=target,
             policy=DtypePolicy(dtype_policy),
@@ -126,11 +129,15 @@ def memory_types(
             prototype=source == MemoryType.PYCLESPERANTO
             and (library == "prototype" or (library is None and _imports(function, _PROTOTYPE_MODULE))),
         )
-        call = contract.guarded if (oom_recovery if oom_recovery is not None else source != "numpy") else contract.call
+        recovers = {source, target} != {MemoryType.NUMPY} if oom_recovery is None else oom_recovery
+        call = contract.guarded if recovers else contract.call
 
         @functools.wraps(function)
-        def wrapper(image: Any, *args: Any, **kwargs: Any) -> Any:
-            return call(image, args, kwargs)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if not args and first in kwargs:
+                return call(kwargs.pop(first), (), kwargs)
+            image, *others = args or (None,)
+            return call(image, tuple(others), kwargs)
 
         wrapper.input_memory_type = source  # type: ignore[attr-defined]
         wrapper.output_memory_type = target  # type: ignore[attr-defined]
@@ -205,27 +212,27 @@ class _Contract:
         """Convert, run, check."""
         check_stack(image, what=f"input of {self.name}")
         adapter = ADAPTERS[self.source]
-        own = self._promoted(self._converted(image), adapter)
-        args = tuple(self._argument(value) for value in args)
-        kwargs = {name: self._argument(value) for name, value in kwargs.items()}
+        own = self._converted(image)
+        args = tuple(self._converted(value) if is_array_argument(value) else value for value in args)
+        kwargs = {n: self._converted(value) if is_array_argument(value) else value for n, value in kwargs.items()}
         if self.source == MemoryType.NUMPY:
-            result = self.function(own, *args, **kwargs)
-        else:
-            result = self._run_on_device(own, args, kwargs, adapter)
-        if self.policy == DtypePolicy.NATIVE:
-            self._check(result[0] if isinstance(result, tuple) else result)
-            return result
-        return self._preserved(result, image)
+            return self._run(own, args, kwargs, image)
+        device = adapter.device(own)
+        with working_on(adapter, device) as stream:
+            result = self._run(own, args, kwargs, image)
+            if device.kind == DeviceKind.CUDA:
+                adapter.finish(result, device, stream)
+        return result
 
     def guarded(self, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do the same, and climb the ladder when memory is short."""
         try:
             return self.call(image, args, kwargs)
         except Exception as error:  # every other error goes on
-            adapter = ADAPTERS[self.source]
-            if not adapter.is_out_of_memory(error):
+            if not self._is_short(error):
                 raise
-            others = any(map(is_array, (*args, *kwargs.values())))
+            adapter = ADAPTERS[self.source]
+            others = any(map(is_array_argument, (*args, *kwargs.values())))
             return recover(
                 error,
                 lambda piece: self.call(piece, args, kwargs),
@@ -233,56 +240,40 @@ class _Contract:
                 name=self.name,
                 adapter=adapter,
                 output=ADAPTERS[self.target],
-                device=self._device(image, adapter),
+                is_short=self._is_short,
+                device=target_device(adapter, None, device_of(image)),
                 slice_wise=self.slice_wise and not kwargs.get("volumetric") and not others,
                 cpu_fallback=self.cpu_fallback,
             )
+
+    def _run(self, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any], image: Any) -> Any:
+        """Call the function on an image of its library, and check what comes back; *image* is what was given."""
+        if self.compute_dtype is not None:
+            own = promote(own, self.compute_dtype, ADAPTERS[self.source], function=self.name)
+        result = self.function(own, *args, **kwargs)
+        main, *others = result if isinstance(result, tuple) else (result,)
+        found = known_type(main)
+        if found != self.target:
+            raise MemoryTypeError(f"{self.name} returned {found or type(main).__name__}; it declares {self.target}")
+        check_stack(main, what=f"result of {self.name}")
+        if self.policy == DtypePolicy.NATIVE:
+            return result
+        dtype = ADAPTERS[detect_memory_type(image)].dtype(image)
+        main = preserve_dtype(main, dtype, ADAPTERS[self.target], function=self.name)
+        return (main, *others) if isinstance(result, tuple) else main
 
     def _converted(self, value: Any) -> Any:
         if self.prototype:
             return to_device(value, ADAPTERS[self.source], Device(DeviceKind.PROTOTYPE))
         return convert_memory(value, detect_memory_type(value), self.source)
 
-    def _argument(self, value: Any) -> Any:
-        return self._converted(value) if is_array(value) else value
+    def _is_short(self, error: BaseException) -> bool:
+        """Tell whether an error says that memory is short, in the words of either library."""
+        return any(ADAPTERS[name].is_out_of_memory(error) for name in {self.source, self.target})
 
-    def _promoted(self, image: Any, adapter: Adapter) -> Any:
-        if self.compute_dtype is None:
-            return image
-        dtype = adapter.dtype(image)
-        if dtype == self.compute_dtype:
-            return image
-        if not promotes_exactly(dtype, self.compute_dtype):
-            raise MemoryTypeError(
-                f"{self.name} computes in {self.compute_dtype}, which does not hold every value of its {dtype} input; "
-                "convert the image in an earlier step"
-            )
-        return adapter.cast(image, self.compute_dtype)
 
-    def _run_on_device(self, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any], adapter: Adapter) -> Any:
-        device = adapter.device(image)
-        with working_on(adapter, device) as stream:
-            result = self.function(image, *args, **kwargs)
-            if device.kind == DeviceKind.CUDA:
-                adapter.finish(result, device, stream)
-        return result
-
-    def _preserved(self, result: Any, image: Any) -> Any:
-        main, *others = result if isinstance(result, tuple) else (result,)
-        self._check(main)
-        dtype = ADAPTERS[detect_memory_type(image)].dtype(image)
-        main = preserve_dtype(main, dtype, ADAPTERS[self.target], function=self.name)
-        return (main, *others) if isinstance(result, tuple) else main
-
-    def _check(self, main: Any) -> None:
-        found = detect_memory_type(main) if hasattr(main, "shape") else None
-        if found != self.target:
-            raise MemoryTypeError(f"{self.name} returned {found or type(main).__name__}; it declares {self.target}")
-        check_stack(main, what=f"result of {self.name}")
-
-    def _device(self, image: Any, adapter: Adapter) -> Device:
-        """Return the device that the image goes to, as far as that can be told without memory."""
-        return target_device(adapter, None, device_of(image))
+def _first_parameter(function: Callable[..., Any]) -> str:
+    return next(iter(inspect.signature(function).parameters), "")
 
 
 def _imports(function: Callable[..., Any], module: str) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Any
 
 from wellfield.errors import DeviceNotFoundError, MemoryConversionError, MemoryTypeError, MissingLibraryError
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.adapters.base import Adapter
-from wellfield.memory.types import CPU, Device, DeviceKind, MemoryType
+from wellfield.memory.types import CPU, Device, DeviceKind, MemoryType, Name
 
 
 class _Thread(threading.local):
@@ -40,7 +39,7 @@ def use_cpu() -> Iterator[None]:
         yield
 
 
-class DeviceChoice(StrEnum):
+class DeviceChoice(Name):
     """Where a configuration wants its steps to run."""
 
     CPU = "cpu"

@@ -17,7 +17,8 @@ from wellfield.errors import DeviceMemoryError
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.cleanup import free_caches
-from wellfield.memory.convert import detect_memory_type, to_numpy
+from wellfield.memory.convert import to_numpy
+from wellfield.memory.detect import detect_memory_type
 from wellfield.memory.devices import use_cpu
 from wellfield.memory.types import CPU, Device, DeviceKind
 
@@ -35,6 +36,7 @@ def recover(
     name: str,
     adapter: Adapter,
     output: Adapter,
+    is_short: Callable[[BaseException], bool],
     device: Device,
     slice_wise: bool,
     cpu_fallback: bool,
@@ -49,7 +51,12 @@ def recover(
     shape = tuple(image.shape)
     rungs: list[tuple[str, Callable[[], Any]]] = [("its caches freed", lambda: attempt(image))]
     if slice_wise and shape[0] > 1:
-        rungs.append(("smaller pieces along z", lambda: _in_pieces(attempt, image, adapter, output, device)))
+        rungs.append(
+            (
+                "smaller pieces along z",
+                lambda: _in_pieces(attempt, image, adapter=adapter, output=output, is_short=is_short, device=device),
+            )
+        )
     if cpu_fallback and device != CPU and DeviceKind.CPU in adapter.kinds:
         rungs.append(("the CPU", lambda: _on_cpu(attempt, image)))
     for what, run in rungs:
@@ -59,15 +66,26 @@ def recover(
         try:
             return run()
         except Exception as again:  # only what says that memory is short leads to the next rung
-            if not adapter.is_out_of_memory(again):
+            if not is_short(again):
                 raise
             error = again
     _free(adapter, device)
     raise DeviceMemoryError(name, shape, str(device)) from error
 
 
-def _in_pieces(attempt: Attempt, image: Any, adapter: Adapter, output: Adapter, device: Device) -> Any:
-    """Run on halves, on halves of those that fail, down to single planes; join the results."""
+def _in_pieces(
+    attempt: Attempt,
+    image: Any,
+    *,
+    adapter: Adapter,
+    output: Adapter,
+    is_short: Callable[[BaseException], bool],
+    device: Device,
+) -> Any:
+    """Run on halves, on halves of those that fail, down to single planes; join the results.
+
+    Side results of pieces cannot be joined: there the rung fails.
+    """
     results = []
     if not ADAPTERS[detect_memory_type(image)].sliceable:
         image = to_numpy(image)
@@ -75,13 +93,17 @@ def _in_pieces(attempt: Attempt, image: Any, adapter: Adapter, output: Adapter, 
     while pending:
         piece = pending.pop()
         try:
-            results.append(attempt(piece))
+            result = attempt(piece)
         except Exception as error:  # raised again unless smaller pieces may help
-            if len(piece) == 1 or not adapter.is_out_of_memory(error):
+            if len(piece) == 1 or not is_short(error):
                 raise
             error.__traceback__ = None
             _free(adapter, device)
             pending += [piece[len(piece) // 2 :], piece[: len(piece) // 2]]
+            continue
+        if isinstance(result, tuple):
+            raise MemoryError("side results of pieces cannot be joined")
+        results.append(result)
     return output.concatenate(results)
 
 

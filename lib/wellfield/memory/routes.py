@@ -75,13 +75,17 @@ def choose_route(
 
     if source == target and facts.device == device:
         return conversion((Method.SAME_OBJECT,), 0)
+    if dtype == "bfloat16" and facts.device != device and source != target:
+        reason = f"bfloat16 goes from {facts.device} to {device} through NumPy, which has none; use float32"
+        return Conversion(source, target, dtype, dtype, facts.device, device, refusal=("dtype", reason))
     if refusal := _refusal(target, facts, device, dtype, rules):
         return Conversion(source, target, facts.dtype, dtype, facts.device, device, refusal=refusal)
     if facts.device != device or dtype != facts.dtype:
         kinds = {facts.device.kind, device.kind}
         moves = source == target and DeviceKind.PROTOTYPE not in kinds
+        last = () if facts.dtype == "bfloat16" else (Method.HOST_COPY,)
         why = () if dtype == facts.dtype else (f"{facts.dtype} becomes {dtype}, with equal values",)
-        return conversion((Method.DEVICE_MOVE, Method.HOST_COPY) if moves else (Method.HOST_COPY,), 1, *why)
+        return conversion((Method.DEVICE_MOVE, *last) if moves else last, 1, *why)
     reasons = _reasons_to_copy(target, facts, rules)
     if MemoryType.NUMPY in (source, target):
         return conversion(
@@ -108,8 +112,6 @@ def _refusal(
         return "shape", f"{target} takes arrays of {least} to {most} dimensions; this one has {facts.rank}"
     if facts.empty and not rules.empty:
         return "shape", f"{target} takes no arrays without elements"
-    if dtype == "bfloat16" and facts.device != device:
-        return "dtype", f"bfloat16 goes from {facts.device} to {device} through NumPy, which has none; use float32"
     return None
 
 

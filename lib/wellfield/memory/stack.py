@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wellfield.errors import ArrayShapeError
+from wellfield.errors import ArrayShapeError, MemoryConversionError
 from wellfield.memory.adapters import ADAPTERS
+from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.buffers import aligned_empty
 from wellfield.memory.checks import check_stack
-from wellfield.memory.convert import convert_memory, detect_memory_type, to_numpy
-from wellfield.memory.rules import NUMBERS
+from wellfield.memory.convert import convert_memory, to_numpy
+from wellfield.memory.detect import detect_memory_type
+from wellfield.memory.rules import LIBRARIES, NUMBERS
 from wellfield.memory.types import DeviceKind, MemoryType
 
 
@@ -47,15 +49,29 @@ def stack_slices(slices: Sequence[Any], memory_type: MemoryType | str, gpu_id: i
     if len(kinds) > 1 or facts[0].rank != 2:
         seen = ", ".join(f"{list(shape)} {fact.dtype}" for shape, fact in zip(shapes, facts, strict=True))
         raise ArrayShapeError(f"cannot stack planes of shape and dtype {seen}; expected equal [Y, X]")
+    dtype = facts[0].dtype
+    if dtype not in NUMBERS:
+        return _stack_of_other_dtype(slices, types, target, dtype, gpu_id)
     devices = {fact.device for fact in facts}
     if set(types) == {target.memory_type} and len(devices) == 1:
         (device,) = devices
-        if device.kind == DeviceKind.CUDA or facts[0].dtype not in NUMBERS:
+        if device.kind == DeviceKind.CUDA:
             return convert_memory(target.stack(slices), target.memory_type, target.memory_type, gpu_id)
-    stack = aligned_empty((len(slices), *shapes[0]), facts[0].dtype)
+    stack = aligned_empty((len(slices), *shapes[0]), dtype)
     for out, kind, plane in zip(stack, types, slices, strict=True):
         ADAPTERS[kind].read_into(plane, out)
     return convert_memory(stack, MemoryType.NUMPY, target.memory_type, gpu_id)
+
+
+def _stack_of_other_dtype(
+    slices: Sequence[Any], types: Sequence[MemoryType], target: Adapter, dtype: str, gpu_id: int | None
+) -> Any:
+    """Stack planes whose dtype NumPy does not have, in the target library if it has it."""
+    if dtype not in LIBRARIES[target.memory_type].dtypes:
+        reason = f"{target.memory_type} does not hold {dtype} unchanged"
+        raise MemoryConversionError(str(types[0]), str(target.memory_type), "dtype", reason)
+    planes = [convert_memory(p, kind, target.memory_type, gpu_id) for kind, p in zip(types, slices, strict=True)]
+    return target.stack(planes)
 
 
 def unstack_slices(array: Any, memory_type: MemoryType | str, gpu_id: int | None = None) -> list[Any]:

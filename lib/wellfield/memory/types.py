@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 
-class _Name(StrEnum):
-    """A name that is hashed as fast as its text: names are looked up in every conversion."""
+class Name(StrEnum):
+    """A name of a fixed set, which an error tells where another one was given."""
 
-    __hash__ = str.__hash__  # that of Enum is a Python function
+    # That of Enum is a Python function, and names are looked up in every conversion.
+    __hash__ = str.__hash__
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise ValueError(f"{value!r} is no {cls.__name__}; expected one of {', '.join(cls)}")
 
 
-class MemoryType(_Name):
+class MemoryType(Name):
     """Array libraries that a function can ask for."""
 
     NUMPY = "numpy"
@@ -23,7 +28,7 @@ class MemoryType(_Name):
     PYCLESPERANTO = "pyclesperanto"
 
 
-class DeviceKind(_Name):
+class DeviceKind(Name):
     """What sort of device holds the bytes of an array.
 
     ``PROTOTYPE`` stands for the OpenCL arrays of pyclesperanto-prototype, which the maintained pyclesperanto cannot
@@ -49,7 +54,7 @@ class Device(NamedTuple):
 CPU = Device(DeviceKind.CPU)
 
 
-class Method(_Name):
+class Method(Name):
     """A way in which an array gets from one library to another."""
 
     SAME_OBJECT = "same object"

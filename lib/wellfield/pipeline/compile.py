@@ -114,7 +114,8 @@ def compile_pipeline(
         lines = "".join(f"\n  {mistake}" for mistake in compiler.mistakes)
         raise PipelineError(f"the pipeline has {count} mistake{'s' * (count > 1)}:{lines}")
     return Plan(
-        steps=compiler.with_last_use(),
+        steps=compiler.finished(),
+        start_type=compiler.start_type(),
         sources=dict(sources),
         channels=dict(channels),
         pixel_size_um=pixel_size_um,
@@ -192,7 +193,6 @@ class _Compiler:
                 stack=step.stack,
                 memory_type=takes,
                 output_type=MemoryType(getattr(function, "output_memory_type", takes)),
-                conversions=self._conversions(step, source, takes),
                 kind=kind,
                 projection=made or Projection.NONE,
                 materialize=targets,
@@ -243,13 +243,26 @@ class _Compiler:
             targets = tuple("tiff" if target == "zarr" else target for target in targets)
         return tuple(dict.fromkeys(targets))
 
-    def with_last_use(self) -> tuple[CompiledStep, ...]:
-        """Return the steps, each knowing the last one that reads it."""
+    def start_type(self) -> MemoryType:
+        """Return the memory type that planes are stacked into: that of all steps that read the plate's, or NumPy."""
+        types = {step.memory_type for step in self._done if START in (step.input, *step.inputs.values())}
+        return types.pop() if len(types) == 1 else MemoryType.NUMPY
+
+    def finished(self) -> tuple[CompiledStep, ...]:
+        """Return the steps, each knowing the last one that reads it and what is converted for it."""
         last = {step.name: step.number for step in self._done}
         for step in self._done:
             for name in (step.input, *step.inputs.values()):
                 last[name] = step.number
-        return tuple(replace(step, last_use=last[step.name]) for step in self._done)
+        made = {step.name: (step.output_type, step.kind) for step in self._done}
+        made[START] = self.start_type(), ImageKind.INTENSITY
+        steps, loaded = [], False
+        for step in self._done:
+            reads = START in (step.input, *step.inputs.values())
+            lines = describe_conversions(step, made, loads_start=reads and not loaded, device=self._device)
+            loaded = loaded or reads
+            steps.append(replace(step, last_use=last[step.name], conversions=lines))
+        return tuple(steps)
 
     def _mistake(self, text: str) -> None:
         self.mistakes.append(f"{self._where}: {text}")
@@ -334,12 +347,6 @@ class _Compiler:
         except PipelineError as error:
             self._mistake(str(error))
             return info.function
-
-    def _conversions(self, step: FunctionStep, source: CompiledStep | None, takes: MemoryType) -> tuple[str, ...]:
-        made = {done.name: done.output_type for done in self._done}
-        inputs: dict[str, MemoryType | None] = {source.name: source.output_type} if source else {START: None}
-        inputs |= {name: made.get(name) for name in map(self._canonical_input, step.inputs.values())}
-        return describe_conversions(inputs, takes, self._device)
 
     def _params(self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...]) -> dict[str, Any]:
         signature = inspect.signature(info.function).parameters

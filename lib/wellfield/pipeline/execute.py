@@ -21,9 +21,9 @@ from wellfield.errors import (
     WellfieldError,
 )
 from wellfield.materialization.spec import MaterializationSpec
-from wellfield.memory import MemoryType, stack_slices, unstack_slices
+from wellfield.memory import MemoryType, detect_memory_type, stack_slices, unstack_slices
 from wellfield.memory.devices import placed
-from wellfield.pipeline.libraries import convert_image, host_values, open_libraries
+from wellfield.pipeline.libraries import convert_image, host_values, open_libraries, protected, stacks_itself
 from wellfield.pipeline.plan import CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
@@ -167,14 +167,8 @@ class _FieldRun:
 
     def _run_over_channels(self, step: CompiledStep) -> None:
         channels = self._present(step)
-        stacks = [self._stack(step, step.input, channel) for channel in channels]
-        deep = {channel: len(s) for channel, s in zip(channels, stacks, strict=True) if len(s) != 1}
-        if deep:
-            reason = f"stack: channel needs one plane per channel, but channels {deep} have more; project them first"
-            raise self._error(step, None, reason)
         try:
-            planes = [plane for s in stacks for plane in unstack_slices(s, step.memory_type)]
-            stack = stack_slices(planes, step.memory_type)
+            stack = stack_slices(self._planes_of(step, channels), step.memory_type)
         except (ArrayShapeError, MemoryConversionError) as error:
             raise self._error(step, None, str(error)) from error
         params = dict(step.params)
@@ -187,6 +181,22 @@ class _FieldRun:
         for channel, plane in zip(channels, unstack_slices(image, step.output_type), strict=True):
             one = plane[None] if step.output_type == MemoryType.NUMPY else stack_slices([plane], step.output_type)
             self._keep(step, channel, self._axes[step.input, channel], one)
+
+    def _planes_of(self, step: CompiledStep, channels: Sequence[int]) -> list[Any]:
+        """Return the one plane of each channel, in the step's library if that stacks planes itself, or on the host."""
+        kind = self._kind(step.input)
+        stacks = [self._stored(step.input, channel) for channel in channels]
+        deep = {channel: len(stack) for channel, stack in zip(channels, stacks, strict=True) if len(stack) != 1}
+        if deep:
+            raise ArrayShapeError(
+                f"stack: channel needs one plane per channel, but channels {deep} have more; project them first"
+            )
+        planes = []
+        for stack in stacks:
+            own = stacks_itself(detect_memory_type(stack), step.memory_type)
+            wanted = step.memory_type if own else MemoryType.NUMPY
+            planes += unstack_slices(convert_image(stack, kind, wanted), wanted)
+        return planes
 
     def _further_inputs(self, step: CompiledStep, channel: int) -> dict[str, Any]:
         inputs = {}
@@ -255,16 +265,33 @@ class _FieldRun:
         return channel if channel in channels else channels[0]
 
     def _stack(self, step: CompiledStep, name: str, channel: int) -> Any:
-        """Return the stack of one channel in the memory type of the step that is to work on it."""
-        path = self._path(name, channel)
-        kind = ImageKind.INTENSITY if name == START else self._plan.step(name).kind
+        """Return the stack of one channel as the step's function gets it."""
         try:
-            if name == START and not self._memory.is_file(path, Backend.MEMORY):
-                stack, self._axes[START, channel] = self._load_start(channel, step.memory_type)
-                self._memory.save(stack, path, Backend.MEMORY, copy=False)
-            return convert_image(self._memory.load(path, Backend.MEMORY), kind, step.memory_type)
+            image = convert_image(self._stored(name, channel), self._kind(name), step.memory_type)
         except MemoryConversionError as error:
             raise self._error(step, channel, f"its input {name!r}: {error}") from error
+        if step.is_registered:
+            return image
+        return protected(image, step.memory_type, is_needed=self._is_needed(step, name))
+
+    def _stored(self, name: str, channel: int) -> Any:
+        path = self._path(name, channel)
+        if name == START and not self._memory.is_file(path, Backend.MEMORY):
+            stack, self._axes[START, channel] = self._load_start(channel)
+            self._memory.save(stack, path, Backend.MEMORY, copy=False)
+        return self._memory.load(path, Backend.MEMORY)
+
+    def _kind(self, name: str) -> ImageKind:
+        return ImageKind.INTENSITY if name == START else self._plan.step(name).kind
+
+    def _is_needed(self, step: CompiledStep, name: str) -> bool:
+        """Tell whether an image is read again, or may have been handed out, when *step* has read it."""
+        if name in step.inputs.values():
+            return True  # for each of its channels
+        if name == START:
+            return self._last_start > step.number
+        source = self._plan.step(name)
+        return source.last_use > step.number or bool(source.materialize)
 
     def _expected(self, channel: int) -> list[PlaneKey]:
         layers = self._plan.sources[channel]
@@ -288,7 +315,7 @@ class _FieldRun:
             if len(missing) < len(expected):
                 self._start_channels.add(channel)
 
-    def _load_start(self, channel: int, memory_type: MemoryType) -> tuple[Any, PlaneAxis]:
+    def _load_start(self, channel: int) -> tuple[Any, PlaneAxis]:
         keys = [key for key in self._expected(channel) if key in self._well.planes]
         planes: list[Any] = []
         for key in keys:
@@ -297,7 +324,7 @@ class _FieldRun:
         read = [plane for plane in planes if plane is not None]
         self._account.used += len(read)
         axis = PlaneAxis(tuple(key.z for key in keys), self._plan.sources[channel].projection)
-        return stack_slices([self._black(read) if p is None else p for p in planes], memory_type), axis
+        return stack_slices([self._black(read) if p is None else p for p in planes], self._plan.start_type), axis
 
     def _black(self, read: Sequence[Any]) -> Any:
         """Return the black plane that stands for an unreadable one: like those of its stack, or of the plate."""

@@ -6,13 +6,21 @@ The choice follows from the configuration alone, never from the machine that hap
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellfield.errors import PipelineError
-from wellfield.memory import Conversion, MemoryType, convert_memory, detect_memory_type, prepare, to_numpy
+from wellfield.memory import MemoryType, convert_memory, detect_memory_type, prepare, to_numpy
+from wellfield.memory.adapters import ADAPTERS
+from wellfield.memory.buffers import aligned_copy
+from wellfield.memory.detect import known_type
 from wellfield.memory.devices import DeviceChoice, placed
 from wellfield.memory.matrix import conversion_of
+from wellfield.memory.rules import LIBRARIES
+from wellfield.pipeline.step import START, StackAxis
 from wellfield.processing.registry import FunctionInfo, ImageKind, get_implementation, implementations, is_registered
+
+if TYPE_CHECKING:
+    from wellfield.pipeline.plan import CompiledStep
 
 
 def choose_function(
@@ -59,30 +67,50 @@ def possible_types(info: FunctionInfo) -> tuple[MemoryType, ...]:
 
 
 def describe_conversions(
-    inputs: Mapping[str, MemoryType | None], target: MemoryType, device: DeviceChoice
+    step: CompiledStep, made: Mapping[str, tuple[MemoryType, ImageKind]], *, loads_start: bool, device: DeviceChoice
 ) -> tuple[str, ...]:
-    """Return a line for each input that is converted before a step runs.
+    """Return a line for each conversion that running a step takes, those of writing its images included.
 
     Parameters
     ----------
-    inputs:
-        Name of each input → memory type of the step that made it; ``None`` for planes of the plate, which are stacked
-        straight into the step's memory type.
+    made:
+        Name of each input → memory type that holds it, and what its pixels are.
+    loads_start:
+        The step is the first to read the plate's planes.
     """
+    target = step.memory_type
+
+    def route(source: MemoryType, wanted: MemoryType, *, kept: bool) -> str:
+        found = conversion_of(source, wanted, on_gpu=device == DeviceChoice.GPU, kept=kept)
+        how = "copied" if found.copies else "shared"
+        return f"{source} → {wanted} by {found.methods[0]}, {how}"
+
+    def routes(source: MemoryType, kind: ImageKind, wanted: MemoryType) -> list[str]:
+        if source == wanted:
+            return []
+        if _becomes_bool(source, kind, wanted) and wanted != MemoryType.NUMPY:
+            return [route(source, MemoryType.NUMPY, kept=True), route(MemoryType.NUMPY, wanted, kept=False)]
+        return [route(source, wanted, kept=True)]
+
     lines = []
-    for name, source in inputs.items():
-        if source is None:
-            found = conversion_of(MemoryType.NUMPY, target, on_gpu=device == DeviceChoice.GPU)
-            lines += [f"{name}: planes stacked, then {_route(found)}"] if target != MemoryType.NUMPY else []
-        elif source != target:
-            found = conversion_of(source, target, on_gpu=device == DeviceChoice.GPU, kept=True)
-            lines.append(f"{name}: {_route(found)}")
+    for name in dict.fromkeys([step.input, *step.inputs.values()]):
+        source, kind = made[name]
+        if name == START and loads_start and source != MemoryType.NUMPY:
+            lines.append(f"{name}: planes stacked, then {route(MemoryType.NUMPY, source, kept=False)}")
+        if step.stack == StackAxis.CHANNEL and name == step.input and not stacks_itself(source, target):
+            lines += [f"{name}: {line}" for line in routes(source, kind, MemoryType.NUMPY)]
+            if target != MemoryType.NUMPY:
+                lines.append(f"{name}: channels stacked, then {route(MemoryType.NUMPY, target, kept=False)}")
+        else:
+            lines += [f"{name}: {line}" for line in routes(source, kind, target)]
+    if step.materialize:
+        lines += [f"written: {line}" for line in routes(step.output_type, step.kind, MemoryType.NUMPY)]
     return tuple(lines)
 
 
-def _route(conversion: Conversion) -> str:
-    how = "copied" if conversion.copies else "shared"
-    return f"{conversion.source_type} → {conversion.target_type} by {conversion.methods[0]}, {how}"
+def stacks_itself(source: MemoryType, target: MemoryType) -> bool:
+    """Tell whether planes of several stacks become one stack within their library, not by way of the host."""
+    return source == target and ADAPTERS[target].views
 
 
 def in_opening_order(memory_types: Sequence[MemoryType]) -> tuple[MemoryType, ...]:
@@ -107,9 +135,26 @@ def open_libraries(memory_types: Sequence[MemoryType], device: DeviceChoice) -> 
 def convert_image(image: Any, kind: ImageKind, memory_type: MemoryType) -> Any:
     """Return a step's image in another memory type; a mask is bool again where it was uint8 in OpenCL."""
     source = detect_memory_type(image)
-    if kind == ImageKind.MASK and source == MemoryType.PYCLESPERANTO != memory_type:
-        image, source = to_numpy(image).astype(bool), MemoryType.NUMPY
+    if _becomes_bool(source, kind, memory_type):
+        image, source = aligned_copy(to_numpy(image).astype(bool, copy=False)), MemoryType.NUMPY
     return convert_memory(image, source, memory_type)
+
+
+def protected(image: Any, memory_type: MemoryType, *, is_needed: bool) -> Any:
+    """Return an image as a function may get it that might write to its input.
+
+    A NumPy array is read-only, so that writing is an error. Other libraries have no such thing: the function gets a
+    copy of what *is_needed* later.
+    """
+    if memory_type == MemoryType.NUMPY:
+        view = image.view()
+        view.flags.writeable = False
+        return view
+    return ADAPTERS[memory_type].copy(image) if is_needed and not LIBRARIES[memory_type].immutable else image
+
+
+def _becomes_bool(source: MemoryType, kind: ImageKind, wanted: MemoryType) -> bool:
+    return kind == ImageKind.MASK and source == MemoryType.PYCLESPERANTO != wanted
 
 
 def host_values(value: Any) -> Any:
@@ -118,6 +163,4 @@ def host_values(value: Any) -> Any:
         return {name: host_values(item) for name, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(host_values(item) for item in value)
-    if hasattr(value, "shape") and hasattr(value, "dtype") and not hasattr(value, "tobytes"):
-        return to_numpy(value)
-    return value
+    return to_numpy(value) if known_type(value) else value

@@ -95,6 +95,11 @@ class CompiledStep:
         return get_implementation(info.name, self.memory_type) if is_registered(info) else info.function
 
     @property
+    def is_registered(self) -> bool:
+        """Tell whether the function is one of the registered ones, which never write to their input."""
+        return self.func is not None and ":" not in self.func
+
+    @property
     def special_outputs(self) -> tuple[tuple[str, MaterializationSpec | None], ...]:
         """Side results by name, in the order in which the function returns them."""
         return declared_outputs(self.call)
@@ -125,6 +130,8 @@ class Plan:
         What happens to a field with a plane that cannot be read, or that is not there.
     device:
         Where steps of other libraries than NumPy run.
+    start_type:
+        Memory type that the plate's planes are stacked into.
     """
 
     steps: tuple[CompiledStep, ...]
@@ -137,6 +144,7 @@ class Plan:
     zarr: Mapping[str, Any] = field(default_factory=dict)
     tiff: Mapping[str, Any] = field(default_factory=dict)
     device: DeviceChoice = DeviceChoice.CPU
+    start_type: MemoryType = MemoryType.NUMPY
 
     @property
     def libraries(self) -> tuple[MemoryType, ...]:
@@ -195,7 +203,7 @@ class Plan:
             for number, layers in values.pop("sources").items()
         }
         channels = {int(number): name for number, name in values.pop("channels").items()}
-        values["device"] = DeviceChoice(values["device"])
+        values |= {"device": DeviceChoice(values["device"]), "start_type": MemoryType(values["start_type"])}
         return cls(steps=tuple(steps), sources=sources, channels=channels, **values)
 
     def digest(self) -> str:

@@ -3,13 +3,15 @@
 Parameters and meaning are those of the NumPy functions in :mod:`wellfield.processing.filters` and
 :mod:`wellfield.processing.segmentation`. A mask is uint8 here, of 0 and 1, since OpenCL arrays have no bool.
 
-The kernels of pyclesperanto compute in float32, in which 32-bit integers do not fit: these are worked on by the host.
+The kernels of pyclesperanto compute in float32, in which 32-bit integers do not fit: these are worked on by the host,
+as are images with NaN where kernels would pass over it.
 At an edge they repeat the outermost pixel, so images are first padded with what the NumPy function sees outside. Its
 functions may drop leading axes of length 1, which is why shapes are given back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +60,7 @@ def median_filter(image: Any, *, radius: int = 1) -> Any:
     import pyclesperanto as cle
 
     checks.require_median_radius(radius)
-    if radius > _LARGEST_MEDIAN_RADIUS or _is_wide(image):
+    if radius > _LARGEST_MEDIAN_RADIUS or _is_wide(image) or _has_nan(image):
         return _on_host("median_filter", image, radius=radius)
     padded = _mirrored(_mirrored(image, 1, radius), 2, radius)
     median = cle.median(padded, radius_x=radius, radius_y=radius, radius_z=0, connectivity="sphere")
@@ -94,7 +96,7 @@ def max_projection(image: Any) -> Any:
     """Project along z: exactly what NumPy gives."""
     import pyclesperanto as cle
 
-    if _is_wide(image):
+    if _is_wide(image) or _has_nan(image):
         return _on_host("max_projection", image)
     return cle.maximum_z_projection(image, keep_dims=True)
 
@@ -142,6 +144,13 @@ def label(mask: Any, *, min_area: int = 0, volumetric: bool = False) -> Any:
 def _is_wide(image: Any) -> bool:
     """Tell whether float32 does not hold all values of the dtype."""
     return bool(image.dtype.kind in "iu" and image.dtype.itemsize > 2)
+
+
+def _has_nan(image: Any) -> bool:
+    """Tell whether a pixel is NaN, which comparisons of the kernels pass over; infinities of both signs count too."""
+    import pyclesperanto as cle
+
+    return bool(image.dtype.kind == "f" and math.isnan(float(cle.sum_of_all_pixels(image))))
 
 
 def _on_host(name: str, image: Any, **parameters: Any) -> Any:

@@ -35,10 +35,16 @@ THREAD_VARIABLES = (
 )
 
 
+# By default TensorFlow and JAX take nearly all memory of a GPU at once, and leave none to others.
+GPU_VARIABLES = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
 def cap_threads(threads: int) -> None:
-    """Limit the threads of every library that this process imports later."""
+    """Limit the threads of every library that this process imports later, and the memory that it takes of a GPU."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
+    for name, value in GPU_VARIABLES.items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager

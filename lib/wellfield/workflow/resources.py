@@ -31,6 +31,12 @@ def libraries(config: Config) -> tuple[str, ...]:
     return tuple(sorted({name for name in named if name and name != "numpy"}))
 
 
+def gpus(config: Config) -> int:
+    """Return how many GPUs a job of the pipeline needs: none if all of its steps are known to run on NumPy."""
+    own = any(":" in step.func for step in config.steps)  # may run on any library
+    return int(config.device == "gpu" and bool(libraries(config) or own))
+
+
 def library_mb(names: Iterable[str]) -> int:
     """Return the memory in MB that array libraries need beside images."""
     return sum(LIBRARY_MB[name] for name in names)

@@ -94,7 +94,7 @@ class FakeAdapter(Adapter):
         self.note("from_dlpack")
         return FakeArray(data.values, data.place)
 
-    def from_cuda_array(self, data: Any) -> FakeArray:
+    def from_cuda_array(self, data: Any, device: Device) -> FakeArray:
         self.note("from_cuda_array")
         return FakeArray(data.values, data.place)
 

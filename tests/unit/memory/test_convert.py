@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from tests.libraries import ON_CPU, address_of, as_type, assert_equal, need
 from wellfield.memory import (
+    DeviceMemoryError,
     MemoryConversionError,
     MemoryType,
     Method,
@@ -512,3 +513,81 @@ def test_prepare_names_what_is_missing() -> None:
         pytest.skip("this machine has CUDA")
     with pytest.raises(MemoryConversionError, match="cupy sees no CUDA device"):
         prepare(["cupy"])
+
+
+@pytest.mark.parametrize("library", [name for name in ON_CPU if name != MemoryType.NUMPY])
+def test_the_first_conversions_of_a_process_may_come_from_many_threads(library: str) -> None:
+    need(library)
+    done = in_new_process(
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "import threading, numpy as np\n"
+        "from wellfield.memory import convert_memory, to_numpy\n"
+        "image, start, failures = np.arange(24, dtype='u2').reshape(2, 3, 4), threading.Barrier(4), []\n"
+        "def work():\n"
+        "    start.wait()\n"
+        "    try:\n"
+        f"        assert (to_numpy(convert_memory(image, 'numpy', '{library}')) == image).all()\n"
+        "    except BaseException as error: failures.append(repr(error))\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "print(failures)"
+    )
+    assert done.stdout.strip() == "[]", done
+
+
+def test_a_negated_tensor_is_computed_wherever_it_goes() -> None:
+    need("torch", "pyclesperanto")
+    import torch
+
+    negated = torch.tensor([[[1 + 2j, 3 - 4j]]]).conj().imag
+    assert negated.is_neg()
+    for target in ("numpy", "jax", "pyclesperanto"):
+        need(target)
+        assert_equal(convert_memory(negated, "torch", target), np.array([[[-2, 4]]], "f4"))
+
+
+class Full(MemoryError):
+    """What a library says whose device is full."""
+
+
+def test_a_conversion_without_memory_is_tried_again_and_then_an_error(
+    fake: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    adapter = fake(MemoryType.TORCH)
+    image = np.ones((1, 2, 2), "u2")
+    full = [True]
+
+    def fails(event: str) -> None:
+        if event == "free_caches":
+            full.pop()
+            raise RuntimeError("the driver is gone")
+        if event == "upload" and full:
+            raise Full
+
+    adapter.fails = fails
+    assert convert_memory(image, "numpy", "torch", 0).place.number == 0
+    assert "torch has no memory left on cuda:0; freeing its caches" in caplog.text
+    full[:] = [True, True]
+    with pytest.raises(DeviceMemoryError, match=r"conversion numpy → torch: no memory left on cuda:0") as caught:
+        convert_memory(image, "numpy", "torch", 0)
+    assert caught.value.shape == (1, 2, 2)
+    assert isinstance(caught.value.__cause__, Full)
+
+
+def test_another_error_after_a_lack_of_memory_is_not_one_of_memory(fake: Any) -> None:
+    adapter = fake(MemoryType.TORCH)
+    calls: list[str] = []
+
+    def fails(event: str) -> None:
+        if event == "upload":
+            calls.append(event)
+            raise Full if len(calls) == 1 else TypeError("a mistake")
+
+    adapter.fails = fails
+    with pytest.raises(MemoryConversionError, match="TypeError: a mistake"):
+        convert_memory(np.ones((1, 2, 2), "u2"), "numpy", "torch", 0)
+
+
+def test_an_unknown_memory_type_is_an_error_that_says_what_there_is() -> None:
+    with pytest.raises(ValueError, match="'nunpy' is no MemoryType; expected one of numpy, cupy, torch, tensorflow"):
+        convert_memory(np.ones(2), "numpy", "nunpy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import subprocess
@@ -100,7 +101,7 @@ def test_arrays_pass_without_a_copy_and_other_arguments_untouched() -> None:
 
 
 def test_unknown_memory_types_are_refused_when_declared() -> None:
-    with pytest.raises(ValueError, match="nunpy"):
+    with pytest.raises(ValueError, match="'nunpy' is no MemoryType; expected one of numpy, cupy, torch"):
         memory_types(input_type="nunpy", output_type="numpy")
 
 
@@ -212,6 +213,33 @@ def test_an_argument_that_cannot_be_converted_is_refused() -> None:
         same(np.ones((1, 2, 2), "f4"), labels=np.ones((1, 2, 2), "i8"))
 
 
+def test_partial_functions_and_images_given_by_name_work() -> None:
+    @numpy_function
+    def scaled(stack: Any, factor: float = 1.0) -> Any:
+        return stack * factor
+
+    assert scaled(stack=STACK + 1, factor=3).max() == 3
+    partial = numpy_function(functools.partial(scaled, factor=2))
+    assert partial(STACK + 1).max() == 2
+    with pytest.raises(MemoryTypeError, match="input of scaled is a NoneType"):
+        scaled(factor=2)
+
+
+def test_what_is_no_array_of_a_known_library_passes_untouched() -> None:
+    import pandas as pd
+
+    seen: list[Any] = []
+
+    @numpy_function
+    def look(image: Any, *others: Any) -> Any:
+        seen.extend(others)
+        return image
+
+    table, number = pd.Series([1, 2]), np.float32(1)
+    look(STACK, table, number)
+    assert seen[0] is table and seen[1] is number
+
+
 # --- dtypes -------------------------------------------------------------------------------------------------------
 
 
@@ -254,6 +282,28 @@ def test_a_promotion_that_would_lose_values_is_refused(dtype: str) -> None:
 
     with pytest.raises(MemoryTypeError, match="same computes in float32, which does not hold every value"):
         same(np.ones((1, 2, 2), dtype))
+
+
+@pytest.mark.parametrize(
+    ("library", "dtype", "compute_dtype"),
+    [
+        ("jax", "i4", "float64"),
+        ("jax", "u4", "int64"),
+        ("pyclesperanto", "i4", "float64"),
+        ("pyclesperanto", "u4", "int64"),
+        ("pyclesperanto", "u1", "float16"),
+    ],
+)
+def test_a_promotion_to_what_the_library_would_narrow_is_refused(library: str, dtype: str, compute_dtype: str) -> None:
+    need(library)
+    function = DECORATORS[library](compute_dtype=compute_dtype)(lambda image: image)
+    with pytest.raises(MemoryTypeError, match=f"{library} does not hold {compute_dtype} unchanged"):
+        function(np.full((1, 1, 1), 3, dtype))
+
+
+def test_a_compute_dtype_that_nobody_has_is_refused_when_declared() -> None:
+    with pytest.raises(MemoryTypeError, match=r"compute_dtype='float33' is no dtype; expected one of bool, complex128"):
+        numpy_function(compute_dtype="float33")
 
 
 # What a function returned, and what uint16 keeps of it: halves to even, the ends of the range, never a new scale.
@@ -306,6 +356,70 @@ def test_preserve_refuses_nan_and_native_leaves_it(library: str) -> None:
     assert_equal(DECORATORS[library](compute)(image), result)
 
 
+@pytest.mark.parametrize("library", ON_CPU)
+def test_preserve_takes_a_mask_for_0_and_1(library: str) -> None:
+    need(library)
+    mask = np.array([[[True, False]]])
+    found = DECORATORS[library](dtype_policy="preserve")(lambda image: as_type(mask, library))(
+        np.zeros((1, 1, 2), "u2")
+    )
+    assert_equal(found, mask.astype("u2"))
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "tensorflow", "jax"])
+def test_preserve_makes_no_mask_of_numbers(library: str) -> None:
+    need(library)
+    keep = DECORATORS[library](dtype_policy="preserve")
+    with pytest.raises(MemoryTypeError, match="its input is a mask, and its result is float32"):
+        keep(lambda image: as_type(np.full((1, 1, 1), 0.3, "f4"), library))(np.ones((1, 1, 1), bool))
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "tensorflow", "jax"])
+def test_preserve_clips_to_the_range_of_floats_and_leaves_infinities(
+    library: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    need(library)
+    result = np.array([[[1e6, -1e6, 0.5, np.inf, np.nan]]], "f4")
+    found = DECORATORS[library](dtype_policy="preserve")(lambda image: as_type(result, library))(
+        np.zeros((1, 1, 5), "f2")
+    )
+    assert_equal(found, np.array([[[65504, -65504, 0.5, np.inf, np.nan]]], "f2"))
+    assert "2 pixels outside the range of float16 were clipped" in caplog.text
+
+
+@pytest.mark.parametrize("library", ["torch", "tensorflow", "jax"])
+def test_preserve_takes_bfloat16(library: str) -> None:
+    need(library)
+
+    @DECORATORS[library](dtype_policy="preserve")
+    def compute(image: Any) -> Any:
+        return ADAPTERS[MemoryType(library)].cast(as_type(np.array([[[1.5, 300.0]]], "f4"), library), "bfloat16")
+
+    assert_equal(compute(np.zeros((1, 1, 2), "u1")), np.array([[[2, 255]]], "u1"))
+
+
+@pytest.mark.parametrize("library", ["torch", "tensorflow"])
+def test_what_a_library_cannot_clip_is_clipped_on_the_host(library: str) -> None:
+    need(library)
+    result = np.array([[[-1.0, 2.5, 1e30]]], "f4")
+    found = DECORATORS[library](dtype_policy="preserve")(lambda image: as_type(result, library))(
+        np.zeros((1, 1, 3), "u8")
+    )
+    assert_equal(found, np.array([[[0, 2, 2**64 - 1]]], "u8"))
+
+
+@pytest.mark.parametrize(("target", "dtype"), [("pyclesperanto", "i8"), ("jax", "i8"), ("jax", "f8")])
+def test_preserve_refuses_a_dtype_that_the_result_cannot_have(target: str, dtype: str) -> None:
+    need(target)
+
+    @memory_types(input_type="numpy", output_type=target, dtype_policy="preserve")
+    def hand_over(image: Any) -> Any:
+        return as_type(np.full((1, 1, 1), 1.5e12, "f4"), target)
+
+    with pytest.raises(MemoryTypeError, match=f"hand_over: {target} does not hold"):
+        hand_over(np.zeros((1, 1, 1), dtype))
+
+
 def test_preserve_casts_floats_and_refuses_complex_numbers() -> None:
     keep = numpy_function(dtype_policy="preserve")
     assert keep(lambda image: image.astype("f8") / 3)(np.ones((1, 1, 1), "f4")).dtype == np.float32
@@ -314,7 +428,7 @@ def test_preserve_casts_floats_and_refuses_complex_numbers() -> None:
 
 
 def test_unknown_policies_and_libraries_are_refused_when_declared() -> None:
-    with pytest.raises(ValueError, match="rescale"):
+    with pytest.raises(ValueError, match="'rescale' is no DtypePolicy; expected one of native, preserve"):
         numpy_function(dtype_policy="rescale")(lambda image: image)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +29,8 @@ from wellfield.memory import (
 )
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.devices import DeviceChoice, placed
-from wellfield.memory.types import CPU, Device, DeviceKind
+from wellfield.memory.routes import choose_route
+from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind
 
 IMAGE = np.arange(24, dtype="u2").reshape(2, 3, 4)
 GPU0, GPU1 = (Device(DeviceKind.CUDA, number) for number in (0, 1))
@@ -140,7 +144,7 @@ def pair(fake: Any) -> Iterator[tuple[FakeAdapter, FakeAdapter]]:
     torch.owns = lambda data: type(data) is FakeArray
     cupy.upload = lambda host, device: CupyArray(host.copy(), device)
     cupy.from_dlpack = lambda data: (cupy.note("from_dlpack"), CupyArray(data.values, data.place))[1]
-    cupy.from_cuda_array = lambda data: (cupy.note("from_cuda_array"), CupyArray(data.values, data.place))[1]
+    cupy.from_cuda_array = lambda data, device: (cupy.note("from_cuda_array"), CupyArray(data.values, data.place))[1]
     yield cupy, torch
 
 
@@ -174,6 +178,45 @@ def test_the_cuda_array_interface_and_then_the_host_follow_where_dlpack_fails(
     assert counted == {("torch", "cupy", "CUDA array interface"): 1, ("torch", "cupy", "host copy"): 1}
     np.testing.assert_array_equal(found.values, IMAGE)
     assert torch.seen("to_host") == [GPU0]
+
+
+def test_an_exchange_on_a_gpu_is_made_with_that_gpu_current(pair: tuple[FakeAdapter, FakeAdapter]) -> None:
+    cupy, torch = pair
+    convert_memory(FakeArray(IMAGE, GPU1), "torch", "cupy")
+    assert cupy.seen("enter") == torch.seen("enter") == [(GPU1, None)]
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_tensorflow_which_exchanges_no_streams_is_waited_for(end: str, fake: Any) -> None:
+    tensorflow, torch = fake(MemoryType.TENSORFLOW), fake(MemoryType.TORCH)
+
+    class Tensor(FakeArray):
+        pass
+
+    torch.owns = lambda data: isinstance(data, Tensor)
+    tensorflow.owns = lambda data: type(data) is FakeArray
+    torch.from_dlpack = lambda data: Tensor(data.values, data.place)
+    torch.copy = lambda data: data
+    source, target = (tensorflow, torch) if end == "source" else (torch, tensorflow)
+    data = (FakeArray if end == "source" else Tensor)(IMAGE, GPU0)
+    waited: list[Any] = []
+    source.wait = waited.append
+    convert_memory(data, source.memory_type, target.memory_type)
+    assert waited == [data]
+
+
+def test_a_result_on_another_device_than_wanted_is_found_out(pair: tuple[FakeAdapter, FakeAdapter]) -> None:
+    cupy, _ = pair
+    cupy.from_dlpack = lambda data: convert_memory(data.values, "numpy", "cupy", 0)  # type: ignore[method-assign]
+    with pytest.raises(MemoryConversionError, match="the result is on cuda:0; expected cuda:1"):
+        convert_memory(FakeArray(IMAGE, GPU1), "torch", "cupy")
+
+
+def test_bfloat16_moves_within_its_library() -> None:
+    facts = ArrayFacts("bfloat16", 3, False, CPU)
+    found = choose_route(MemoryType.TORCH, MemoryType.TORCH, facts, GPU0)
+    assert (found.refusal, found.methods) == (None, ("device move",))
+    assert choose_route(MemoryType.TORCH, MemoryType.JAX, facts, GPU0).refusal is not None
 
 
 @pytest.mark.usefixtures("pair")
@@ -299,3 +342,28 @@ def test_cleanup_runs_with_the_real_libraries(name: str) -> None:
 def test_cleanup_of_an_unknown_library_is_an_error() -> None:
     with pytest.raises(ValueError, match="pytorch"):
         memory.cleanup_gpu_memory_by_framework("pytorch")
+
+
+def test_a_function_on_another_opencl_device_makes_its_arrays_there() -> None:
+    need("pyclesperanto")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import numpy as np\n"
+            "from wellfield.memory import pyclesperanto, use_gpu\n"
+            "import pyclesperanto as cle\n"
+            "assert len(cle.list_available_devices()) == 2\n"
+            "before = cle.get_device().index\n"
+            "@pyclesperanto\n"
+            "def double(image): return cle.multiply_images(image, cle.push(np.full(image.shape, 2, 'f4')))\n"
+            "for number in (0, 1):\n"
+            "    with use_gpu(number): print(double(np.ones((1, 2, 2), 'f4')).device.index, end=' ')\n"
+            "print(cle.get_device().index == before)",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "POCL_DEVICES": "basic pthread"},
+    )
+    assert done.stdout.strip() == "0 1 True", done

@@ -56,4 +56,5 @@ def test_an_error_of_device_memory_says_what_where_and_how_large() -> None:
         str(error),
     )
     assert "gaussian_filter: no memory left on cuda:0 for an array of shape [5, 2048, 2048]" in str(error)
-    assert isinstance(error, MemoryError | WellfieldError)
+    assert isinstance(error, MemoryError)
+    assert isinstance(error, WellfieldError)

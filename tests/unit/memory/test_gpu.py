@@ -72,9 +72,9 @@ def test_torch_and_cupy_share_the_memory_of_the_gpu() -> None:
     need_cuda("cupy")
     found = convert_memory(data, "torch", "cupy")
     assert found.data.ptr == data.data_ptr()
-    shared = ADAPTERS[MemoryType.CUPY].from_cuda_array(data)
+    shared = ADAPTERS[MemoryType.CUPY].from_cuda_array(data, GPU)
     assert shared.data.ptr == data.data_ptr()
-    assert ADAPTERS[MemoryType.TORCH].from_cuda_array(found).data_ptr() == data.data_ptr()
+    assert ADAPTERS[MemoryType.TORCH].from_cuda_array(found, GPU).data_ptr() == data.data_ptr()
 
 
 @pytest.mark.parametrize("name", ["torch", "cupy"])
@@ -161,3 +161,45 @@ def test_what_is_on_no_gpu_stays_in_host_memory() -> None:
     need_cuda("torch", "jax")
     for name in ("torch", "jax"):
         assert device_of(convert_memory(IMAGE, "numpy", name)) == CPU
+
+
+@pytest.mark.parametrize("name", ON_CUDA)
+def test_new_arrays_inside_a_function_are_on_its_gpu(name: str) -> None:
+    need_cuda(name)
+    places: list[Device] = []
+
+    @getattr(decorators, name)
+    def make(image: Any) -> Any:
+        library = ADAPTERS[MemoryType(name)].library()
+        made = library.numpy.zeros(3) if name == "jax" else library.zeros(3)
+        places.append(device_of(made))
+        return image
+
+    with memory.use_gpu(0):
+        make(IMAGE)
+    assert places == [GPU]
+
+
+def test_a_function_on_the_cpu_stays_there_although_there_is_a_gpu() -> None:
+    need_cuda("tensorflow")
+    found = decorators.tensorflow(compute_dtype="float32")(lambda image: image)(IMAGE)
+    assert device_of(found) == CPU
+
+
+@pytest.mark.parametrize("target", ["tensorflow", "cupy", "jax"])
+def test_work_that_is_still_under_way_is_waited_for(target: str) -> None:
+    need_cuda("torch", target)
+    import torch
+
+    for _ in range(20):
+        big = torch.ones((1, 4096, 4096), device="cuda")
+        late = (big @ big)[:, :64, :64].contiguous()
+        assert_equal(convert_memory(late, "torch", target), np.full((1, 64, 64), 4096, "f4"))
+
+
+def test_bfloat16_moves_to_the_gpu() -> None:
+    need_cuda("torch")
+    import torch
+
+    found = convert_memory(torch.ones((1, 2, 2), dtype=torch.bfloat16), "torch", "torch", 0)
+    assert (device_of(found), found.dtype) == (GPU, torch.bfloat16)

@@ -191,6 +191,39 @@ def test_a_stack_is_not_cut_where_planes_belong_together(extra: dict[str, Any]) 
     assert calls == [5, 5]
 
 
+@pytest.mark.parametrize("library", [MemoryType.NUMPY, *LIBRARIES])
+def test_a_function_with_side_results_is_not_cut(library: str) -> None:
+    need(library)
+    calls: list[int] = []
+
+    def pair(image: Any) -> Any:
+        calls.append(len(image))
+        if len(image) > 1:
+            raise ERRORS.get(library, MemoryError)()
+        return image, image
+
+    with pytest.raises(DeviceMemoryError):
+        getattr(decorators, library)(slice_wise=True, oom_recovery=True)(pair)(IMAGE)
+    assert calls == [5, 5, 2, 1]
+
+
+def test_the_error_of_the_library_of_the_result_is_recognised_too() -> None:
+    need("torch")
+    calls: list[int] = []
+
+    @decorators.memory_types(input_type="numpy", output_type="torch", slice_wise=True)
+    def infer(image: Any) -> Any:
+        import torch
+
+        calls.append(len(image))
+        if len(image) > 2:
+            raise torch_error()
+        return torch.from_numpy((image * 2).astype("i4"))
+
+    assert_equal(infer(IMAGE), (IMAGE * 2).astype("i4"))
+    assert calls == [5, 5, 2, 3, 1, 2]
+
+
 # --- a GPU, by a fake adapter that knows each library's error -------------------------------------------------------
 
 

@@ -133,3 +133,29 @@ def test_bfloat16_planes_are_stacked_by_their_own_library() -> None:
     planes = [torch.full((2, 2), 1.5, dtype=torch.bfloat16)] * 2
     stack = stack_slices(planes, "torch")
     assert (stack.dtype, stack.shape) == (torch.bfloat16, (2, 2, 2))
+
+
+@pytest.mark.parametrize("target", ["torch", "jax", "tensorflow"])
+def test_bfloat16_planes_go_to_the_libraries_that_have_it(target: str) -> None:
+    need("torch", target)
+    import torch
+
+    planes = [torch.full((2, 2), 1.5, dtype=torch.bfloat16)] * 2
+    assert "bfloat16" in str(stack_slices(planes, target).dtype)
+
+
+@pytest.mark.parametrize("target", ON_CPU)
+@pytest.mark.parametrize(
+    "plane",
+    [
+        np.ma.masked_array(np.ones((2, 2)), mask=np.eye(2)),
+        np.array([["a"]]),
+        np.array([[None]]),
+        np.zeros((1, 1), "u1,u1"),
+    ],
+    ids=["masked", "text", "object", "records"],
+)
+def test_planes_that_no_library_holds_are_refused(plane: Any, target: str) -> None:
+    need(target)
+    with pytest.raises(MemoryConversionError, match=f"numpy → {target} via dtype: {target} does not hold"):
+        stack_slices([plane], target)

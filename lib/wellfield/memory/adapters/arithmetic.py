@@ -8,12 +8,17 @@ import numpy as np
 
 
 def fit_numbers(xp: Any, data: Any, dtype: str) -> tuple[Any, int]:
-    """Return *data* rounded half to even, clipped to the integers of *dtype* and cast to it; count what was clipped.
+    """Return *data* clipped to the range of *dtype*, rounded half to even for integers, and cast; count the clipped.
 
     The limits of wide integers are no floating-point numbers: what lies outside is put there after the cast.
     """
+    if np.dtype(dtype).kind == "f":
+        most = np.finfo(dtype).max
+        infinite = xp.isinf(data)
+        fitted = xp.where(infinite, data, xp.clip(data, -float(most), float(most))).astype(dtype)
+        return fitted, int(xp.count_nonzero((xp.abs(data) > float(most)) & ~infinite))
     limits = np.iinfo(dtype)
-    rounded = data if np.dtype(str(data.dtype)).kind in "iub" else xp.rint(data)
+    rounded = data if np.dtype(str(data.dtype)).kind in "iu" else xp.rint(data)
     low, high = rounded < _lower(data, limits), rounded > _upper(data, limits)
     inside = xp.where(low | high, xp.zeros((), rounded.dtype), rounded).astype(dtype)
     result = xp.where(low, xp.asarray(limits.min, dtype), xp.where(high, xp.asarray(limits.max, dtype), inside))

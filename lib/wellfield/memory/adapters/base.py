@@ -46,6 +46,8 @@ class Adapter(ABC):
     sliceable: ClassVar[bool] = True
     gpu_kind: ClassVar[DeviceKind] = DeviceKind.CUDA
 
+    _library: Any | None = None
+
     # --- the library ------------------------------------------------------------------------------------------------
 
     def library(self) -> Any:
@@ -56,11 +58,11 @@ class Adapter(ABC):
         MissingLibraryError
             It is not installed; the message says how to install it.
         """
-        loaded = sys.modules.get(self.module)
+        loaded = self.loaded()
         if loaded is not None:
             return loaded
         try:
-            return importlib.import_module(self.module)
+            return importlib.import_module(self.module)  # waits for a thread that is importing it already
         except ImportError as error:
             raise MissingLibraryError(
                 f"{self.module} cannot be imported ({error}); install it with: pip install 'wellfield[{self.module}]'"
@@ -78,8 +80,13 @@ class Adapter(ABC):
             self.library()
 
     def loaded(self) -> Any | None:
-        """Return the library if this process has imported it."""
-        return sys.modules.get(self.module)
+        """Return the library if this process has imported it, to the end."""
+        if self._library is None:
+            module = sys.modules.get(self.module)
+            if module is None or getattr(module.__spec__, "_initializing", False):
+                return None
+            self._library = module
+        return self._library
 
     # --- arrays -----------------------------------------------------------------------------------------------------
 
@@ -138,8 +145,8 @@ class Adapter(ABC):
         """Return what :meth:`from_dlpack` of another library is given for an array of this one."""
         return data
 
-    def from_cuda_array(self, data: Any) -> Any:
-        """Return an array of this library on what ``__cuda_array_interface__`` of *data* tells."""
+    def from_cuda_array(self, data: Any, device: Device) -> Any:
+        """Return an array of this library on what ``__cuda_array_interface__`` of *data*, on *device*, tells."""
         raise MemoryTypeError(f"{self.memory_type} takes no CUDA array interface")
 
     def copy(self, data: Any) -> Any:
@@ -164,9 +171,14 @@ class Adapter(ABC):
 
     @abstractmethod
     def fit(self, data: Any, dtype: str) -> tuple[Any, int]:
-        """Return real numbers rounded to the nearest, clipped to the range of an integer *dtype* and cast to it.
+        """Return real numbers in the range of a real *dtype*: clipped, for integers rounded to the nearest, and cast.
 
-        Also returns how many were clipped. The array has no NaN.
+        Also returns how many were clipped. For integers the array has no NaN.
+
+        Raises
+        ------
+        MemoryTypeError
+            The library cannot do it with these dtypes.
         """
 
     # --- devices ----------------------------------------------------------------------------------------------------
@@ -202,6 +214,9 @@ class Adapter(ABC):
     def scope(self, device: Device, stream: Any | None) -> AbstractContextManager[Any]:
         """Return a context in which new arrays of this thread are on *device*, and its work goes to *stream*."""
         return nullcontext()
+
+    def wait(self, data: Any) -> None:  # noqa: B027, only arrays on a GPU are waited for
+        """Wait until an array on a GPU is computed, for a library that does not exchange streams."""
 
     def finish(self, result: Any, device: Device, stream: Any | None) -> None:  # noqa: B027, few libraries need it
         """Wait until *result* is computed, so that other streams and threads may use it."""

@@ -72,7 +72,7 @@ class CupyAdapter(Adapter):
         """Return an array on the other array's memory."""
         return self.library().from_dlpack(data)
 
-    def from_cuda_array(self, data: Any) -> Any:
+    def from_cuda_array(self, data: Any, device: Device) -> Any:
         """Return an array on the other array's memory."""
         return self.library().asarray(data)
 
@@ -131,6 +131,10 @@ class CupyAdapter(Adapter):
             stream.wait_event(cuda.get_current_stream().record())
             stack.enter_context(stream)
         return stack
+
+    def wait(self, data: Any) -> None:
+        """Wait for the device."""
+        data.device.synchronize()
 
     def finish(self, result: Any, device: Device, stream: Any | None) -> None:
         """Wait for the stream."""

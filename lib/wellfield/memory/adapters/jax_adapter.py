@@ -101,6 +101,10 @@ class JaxAdapter(Adapter):
         )
         return context
 
+    def wait(self, data: Any) -> None:
+        """Wait for the array."""
+        data.block_until_ready()
+
     def finish(self, result: Any, device: Device, stream: Any | None) -> None:
         """Wait for the computation, in which JAX reports what went wrong."""
         self.library().block_until_ready(result)

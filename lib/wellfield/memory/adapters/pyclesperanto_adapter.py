@@ -11,7 +11,8 @@ import importlib.util
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class PyclesperantoAdapter(Adapter):
         MemoryTypeError
             TensorFlow was imported first.
         """
-        loaded = sys.modules.get(self.module)
+        loaded = self.loaded()
         if loaded is None:
             _require_before_tensorflow(self.module)
             with warnings.catch_warnings():
@@ -188,6 +189,27 @@ class PyclesperantoAdapter(Adapter):
         if not self._maintained():
             return PROTOTYPE_DEVICE
         return Device(DeviceKind.OPENCL, int(self.library().get_device().index))
+
+    def scope(self, device: Device, stream: Any | None) -> AbstractContextManager[Any]:
+        """Make *device* the current one of the process; functions on other devices wait meanwhile."""
+        if device.kind == DeviceKind.PROTOTYPE or device == self.default_device():
+            return nullcontext()
+        return self._current(device)
+
+    @contextmanager
+    def _current(self, device: Device) -> Iterator[None]:
+        library = self.library()
+        with self._lock:
+            before = int(library.get_device().index)
+            library.select_device(device.number or 0)
+            try:
+                yield
+            finally:
+                library.select_device(before)
+
+    def copy(self, data: Any) -> Any:
+        """Return a copy on the same device."""
+        return data.copy()
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether it is a ``RuntimeError`` with one of OpenCL's codes."""

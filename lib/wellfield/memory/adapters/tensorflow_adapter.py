@@ -83,6 +83,11 @@ class TensorflowAdapter(Adapter):
     def fit(self, data: Any, dtype: str) -> tuple[Any, int]:
         """Round, clip, cast: in int64, which has every comparison."""
         tf = self.library()
+        if np.dtype(dtype).kind == "f":
+            most = float(np.finfo(dtype).max)
+            outside = (tf.abs(data) > most) & ~tf.math.is_inf(data)
+            fitted = tf.where(tf.math.is_inf(data), data, tf.clip_by_value(data, -most, most))
+            return tf.cast(fitted, dtype), int(tf.math.count_nonzero(outside))
         limits = np.iinfo(dtype)
         if limits.bits == 64 or data.dtype == tf.uint64:
             raise MemoryTypeError(f"tensorflow cannot clip {data.dtype.name} to {dtype}")
@@ -94,12 +99,20 @@ class TensorflowAdapter(Adapter):
         return tf.cast(tf.clip_by_value(wide, int(limits.min), int(limits.max)), dtype), int(outside)
 
     def gpu_count(self) -> int:
-        """Return the number of CUDA devices that TensorFlow sees."""
-        return len(self.library().config.list_logical_devices("GPU"))
+        """Return the number of CUDA devices that TensorFlow sees; does not touch them."""
+        return len(self.library().config.list_physical_devices("GPU"))
 
     def scope(self, device: Device, stream: Any | None) -> AbstractContextManager[Any]:
         """Make *device* the default one; TensorFlow has no streams to choose."""
         return self._at(device) if device != CPU or self.gpu_count() else nullcontext()
+
+    def for_dlpack(self, data: Any) -> Any:
+        """Return what exports the tensor: TensorFlow refuses the stream that others name."""
+        return data if self.device(data) == CPU else _WithoutStream(data)
+
+    def wait(self, data: Any) -> None:
+        """Wait for all devices."""
+        self.library().test.experimental.sync_devices()
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether it is ``tf.errors.ResourceExhaustedError``."""
@@ -124,3 +137,16 @@ def _device(name: str) -> Device:
     if kind != "GPU":
         raise MemoryTypeError(f"a tensor on {name}; expected one on the CPU or a GPU")
     return Device(DeviceKind.CUDA, int(index))
+
+
+class _WithoutStream:
+    """A tensor that has been waited for, so that no stream is needed."""
+
+    def __init__(self, tensor: Any) -> None:
+        self._tensor = tensor
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._tensor.__dlpack__()
+
+    def __dlpack_device__(self) -> Any:
+        return self._tensor.__dlpack_device__()

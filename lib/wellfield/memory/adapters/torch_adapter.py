@@ -17,10 +17,7 @@ from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryTy
 
 
 class TorchAdapter(Adapter):
-    """Strided tensors; what autograd recorded of them is left behind.
-
-    A lazily conjugated or negated tensor cannot be shared: torch refuses, and the host copy computes it.
-    """
+    """Strided tensors; what autograd recorded of them is left behind, lazy conjugates are computed."""
 
     memory_type = MemoryType.TORCH
     module = "torch"
@@ -61,12 +58,12 @@ class TorchAdapter(Adapter):
 
     def to_host(self, data: Any) -> Array:
         """Share a tensor in host memory, copy one of a device."""
-        array: Array = data.detach().cpu().numpy()
+        array: Array = _plain(data).cpu().numpy()
         return array
 
     def read_into(self, data: Any, buffer: Array) -> None:
         """Copy the values straight from where they are."""
-        self.library().from_numpy(buffer).copy_(data.detach())
+        self.library().from_numpy(buffer).copy_(_plain(data))
 
     def share(self, buffer: Array) -> Any:
         """Return a tensor on the buffer."""
@@ -82,16 +79,16 @@ class TorchAdapter(Adapter):
         return self.library().from_dlpack(data)
 
     def for_dlpack(self, data: Any) -> Any:
-        """Return the tensor without autograd, which DLPack cannot express."""
-        return data.detach()
+        """Return the tensor without what DLPack cannot express."""
+        return _plain(data)
 
-    def from_cuda_array(self, data: Any) -> Any:
+    def from_cuda_array(self, data: Any, device: Device) -> Any:
         """Return a tensor on the array's memory."""
-        return self.library().as_tensor(data, device="cuda")
+        return self.library().as_tensor(data, device=f"cuda:{device.number}")
 
     def copy(self, data: Any) -> Any:
         """Return a compact copy; torch's own buffers start at a multiple of 64 bytes."""
-        return data.detach().clone(memory_format=self.library().contiguous_format)
+        return _plain(data).clone(memory_format=self.library().contiguous_format)
 
     def move(self, data: Any, device: Device) -> Any:
         """Return the tensor on another device."""
@@ -112,6 +109,11 @@ class TorchAdapter(Adapter):
     def fit(self, data: Any, dtype: str) -> tuple[Any, int]:
         """Round, clip, cast: in int64, since unsigned tensors have no comparison."""
         torch = self.library()
+        if np.dtype(dtype).kind == "f":
+            most = float(np.finfo(dtype).max)
+            outside = (data.abs() > most) & ~torch.isinf(data)
+            fitted = torch.where(torch.isinf(data), data, data.clamp(-most, most)).to(getattr(torch, dtype))
+            return fitted, int(torch.count_nonzero(outside))
         limits = np.iinfo(dtype)
         if limits.bits == 64 or data.dtype == torch.uint64:
             raise MemoryTypeError(f"torch cannot clip {data.dtype} to {dtype}")
@@ -131,16 +133,21 @@ class TorchAdapter(Adapter):
         return self.library().cuda.Stream(device.number) if device.kind == DeviceKind.CUDA else None
 
     def scope(self, device: Device, stream: Any | None) -> AbstractContextManager[Any]:
-        """Make *device* the current one, and *stream*, which first waits for what the current one has to do."""
+        """Make *device* the one of new tensors, and *stream* current, which first waits for what was to be done."""
         if device.kind != DeviceKind.CUDA:
             return nullcontext()
         cuda = self.library().cuda
         stack = ExitStack()
         stack.enter_context(cuda.device(device.number))
+        stack.enter_context(self.library().device(f"cuda:{device.number}"))
         if stream is not None:
             stream.wait_stream(cuda.current_stream(device.number))
             stack.enter_context(cuda.stream(stream))
         return stack
+
+    def wait(self, data: Any) -> None:
+        """Wait for the device."""
+        self.library().cuda.synchronize(data.device)
 
     def finish(self, result: Any, device: Device, stream: Any | None) -> None:
         """Wait for the stream."""
@@ -169,3 +176,8 @@ def _names() -> dict[Any, str]:
     import torch
 
     return {getattr(torch, name): name for name in LIBRARIES[MemoryType.TORCH].dtypes}
+
+
+def _plain(data: Any) -> Any:
+    plain = data.detach()
+    return plain.resolve_conj().resolve_neg() if plain.is_complex() or plain.is_neg() else plain
