@@ -280,3 +280,10 @@ def test_many_and_tangled_regions_get_the_same_numbers(library, name):
     assert_agrees(library, name, tangled, min_area=3)
     assert_agrees(library, name, tangled, volumetric=True)
     assert_agrees(library, name, many)
+
+
+@for_libraries("name", [(name,) for name in ("gaussian_filter", "max_projection", "median_filter")])
+def test_nan_and_infinite_pixels_are_as_in_numpy(library, name):
+    image = cells("float32", (3, 31, 26))
+    image[0, 4, 5], image[1, 20, 3], image[2, 8, 8] = np.nan, np.inf, -np.inf
+    np.testing.assert_allclose(library.run(name, image), reference(name, image), rtol=0, atol=1e-4, strict=True)
