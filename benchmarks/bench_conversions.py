@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import sys
 import time
@@ -204,6 +205,8 @@ def peaks(megabytes: int, repeats: int) -> Iterator[Table]:
 def run(*, quick: bool = False) -> list[Table]:
     """Measure everything."""
     prepare([MemoryType.PYCLESPERANTO, *LIBRARIES])
+    bare_calls()
+    gc.freeze()  # collecting what the libraries hold takes longer than most of what is measured
     repeats, calls = (3, 50) if quick else (5, 300)
     tables: list[Table] = []
     with environment("arraybridge").start(HERE / "peers" / "arraybridge_arrays.py") as peer:
