@@ -218,6 +218,9 @@ class _Contract:
         if self.source == MemoryType.NUMPY:
             return self._run(own, args, kwargs, image)
         device = adapter.device(own)
+        if device.kind == DeviceKind.CPU:
+            with adapter.scope(device, None):
+                return self._run(own, args, kwargs, image)
         with working_on(adapter, device) as stream:
             result = self._run(own, args, kwargs, image)
             if device.kind == DeviceKind.CUDA:

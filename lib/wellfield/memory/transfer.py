@@ -51,35 +51,34 @@ def carry_out(data: Any, source: Adapter, target: Adapter, conversion: Conversio
     """
     if conversion.methods == _NOTHING_TO_DO:
         return data
-    names = str(source.memory_type), str(target.memory_type)
     if conversion.refusal:
-        raise MemoryConversionError(*names, *conversion.refusal)
-    failures = []
+        raise MemoryConversionError(str(source.memory_type), str(target.memory_type), *conversion.refusal)
+    failures: list[tuple[Method, Exception]] = []
     for method in conversion.methods:
         try:
             result = _with_room(method, data, source, target, conversion)
         except DeviceMemoryError:
             raise
         except Exception as error:  # each library fails in its own way, and the next route may go
-            _logger.info("%s → %s via %s failed: %s", *names, method, error)
+            _logger.info("%s → %s via %s failed: %s", source.memory_type, target.memory_type, method, error)
             failures.append((method, error))
             continue
         if reason := _changed(result, target, conversion):
-            raise MemoryConversionError(*names, str(method), reason)
+            raise MemoryConversionError(str(source.memory_type), str(target.memory_type), str(method), reason)
         with _counts_lock:
             _counts[conversion.source_type, conversion.target_type, method] += 1
         return result
     method, last = failures[-1]
     text = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failures)
-    raise MemoryConversionError(*names, str(method), text) from last
+    raise MemoryConversionError(str(source.memory_type), str(target.memory_type), str(method), text) from last
 
 
 def _with_room(method: Method, data: Any, source: Adapter, target: Adapter, conversion: Conversion) -> Any:
     """Take one route; once more after freeing caches if there was no memory left."""
-    adapters = {source, target}
     try:
         return _take(method, data, source, target, conversion)
     except Exception as error:  # which goes on unless it says that memory is short
+        adapters = {source, target}
         if not any(adapter.is_out_of_memory(error) for adapter in adapters):
             raise
     _logger.warning("%s has no memory left on %s; freeing its caches", target.memory_type, conversion.target_device)

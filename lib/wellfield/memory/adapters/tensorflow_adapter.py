@@ -100,7 +100,8 @@ class TensorflowAdapter(Adapter):
 
     def gpu_count(self) -> int:
         """Return the number of CUDA devices that TensorFlow sees; does not touch them."""
-        return len(self.library().config.list_physical_devices("GPU"))
+        self.library()
+        return _gpu_count()
 
     def scope(self, device: Device, stream: Any | None) -> AbstractContextManager[Any]:
         """Make *device* the default one; TensorFlow has no streams to choose."""
@@ -126,6 +127,13 @@ class TensorflowAdapter(Adapter):
             "CPU:0" if device == CPU else f"GPU:{device.number}"
         )
         return context
+
+
+@cache
+def _gpu_count() -> int:
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
 
 
 @cache

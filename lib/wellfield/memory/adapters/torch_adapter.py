@@ -58,7 +58,11 @@ class TorchAdapter(Adapter):
 
     def to_host(self, data: Any) -> Array:
         """Share a tensor in host memory, copy one of a device."""
-        array: Array = _plain(data).cpu().numpy()
+        array: Array
+        try:
+            array = data.numpy()
+        except (RuntimeError, TypeError):  # it is on a device, or has what NumPy cannot express
+            array = _plain(data).cpu().numpy()
         return array
 
     def read_into(self, data: Any, buffer: Array) -> None:
