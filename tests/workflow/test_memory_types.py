@@ -98,7 +98,10 @@ def test_the_plan_keeps_steps_on_the_library_that_have_it_and_shows_the_conversi
     plan = compile_plan(plate.index, SHIPPED | {"memory_type": "torch"})
     assert [step.memory_type for step in plan.steps] == ["torch", "torch", "torch", "numpy", "numpy"]
     assert [step.conversions for step in plan.steps] == [
-        ("start: planes stacked, then numpy → torch by same buffer, shared",),
+        (
+            "start: planes stacked, then numpy → torch by same buffer, shared",
+            "written: torch → numpy by same buffer, shared",
+        ),
         (),
         (),
         ("mask: torch → numpy by same buffer, shared",),
