@@ -22,7 +22,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from wellfield.errors import MemoryTypeError
 from wellfield.memory.adapters import ADAPTERS
@@ -38,16 +38,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Library = Literal["maintained", "prototype"]
 _PROTOTYPE_MODULE = "pyclesperanto_prototype"
-
-
-class StackFunction(Protocol):
-    """A decorated function: knows the memory types it takes and gives."""
-
-    input_memory_type: MemoryType
-    output_memory_type: MemoryType
-
-    def __call__(self, image: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Process a stack ``[Z, Y, X]``."""
 
 
 class Options(TypedDict, total=False):
