@@ -41,18 +41,24 @@ class FunctionInfo:
     function:
         The decorated callable; of functions with several implementations the reference.
     returns:
-        Kind of the image it returns.
+        Kind of the image it returns; ``None`` if that is the kind of its input.
     accepts:
         Kinds of image it takes as its first argument.
     projection:
         Name of the projection along Z that it makes (``"max"``), else ``None``.
+    needs_fields:
+        Its stack has one plane per field of a well: its step must say ``stack: field``.
+    merges_fields:
+        It makes one image of the whole well of them.
     """
 
     name: str
     function: Callable[..., Any]
-    returns: ImageKind
+    returns: ImageKind | None
     accepts: frozenset[ImageKind]
     projection: str | None = None
+    needs_fields: bool = False
+    merges_fields: bool = False
 
 
 # Which module registers a name: only that one is imported for it.
@@ -85,9 +91,11 @@ _IMPLEMENTED: dict[tuple[str, MemoryType], Callable[..., Any]] = {}
 
 def register(
     *,
-    returns: ImageKind = ImageKind.INTENSITY,
+    returns: ImageKind | None = ImageKind.INTENSITY,
     accepts: tuple[ImageKind, ...] = tuple(ImageKind),
     projection: str | None = None,
+    needs_fields: bool = False,
+    merges_fields: bool = False,
 ) -> Callable[[F], F]:
     """Enter a decorated function under its own name; the parameters are those of :class:`FunctionInfo`."""
 
@@ -95,7 +103,9 @@ def register(
         name = function.__name__
         if name in _REGISTERED and _REGISTERED[name].function.__module__ != function.__module__:
             raise UnknownFunctionError(f"two functions are named {name!r}: one in {function.__module__}")
-        _REGISTERED[name] = FunctionInfo(name, function, returns, frozenset(accepts), projection)
+        _REGISTERED[name] = FunctionInfo(
+            name, function, returns, frozenset(accepts), projection, needs_fields or merges_fields, merges_fields
+        )
         return function
 
     return decorate
