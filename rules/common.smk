@@ -47,7 +47,8 @@ validate(config, "../config/schemas/config.schema.json")
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.model_dump(exclude={"plates", "results", "memory_margin_mb"})
 LIBRARIES = resources.libraries(CONFIG)
-FUNCTIONS = digests.function_digest(step.func for step in CONFIG.steps)
+FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
+ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
 
 
 wildcard_constraints:
@@ -159,29 +160,23 @@ def _fields(by_well, well):
     return len({plane.key.field_key for plane in by_well.get(well, [])})
 
 
-def well_mem_mb(wildcards, attempt):
-    info, by_well = plate_index(wildcards)
-    fields = _fields(by_well, wildcards.well)
-    return resources.memory_mb(
-        info, wildcards.well, fields, margin_mb=CONFIG.memory_margin_mb, attempt=attempt
+def process_mem_mb(wildcards, input, attempt):
+    """What the plan estimates; known once the pipeline is compiled."""
+    return resources.process_mb(
+        input.plan, LIBRARIES, margin_mb=CONFIG.memory_margin_mb, attempt=attempt
     )
-
-
-def process_mem_mb(wildcards, attempt):
-    """A job that runs the pipeline also holds the array libraries."""
-    return well_mem_mb(wildcards, attempt) + resources.library_mb(LIBRARIES) * attempt
 
 
 def materialize_mem_mb(wildcards, attempt):
-    info, _ = plate_index(wildcards)
-    settings = CONFIG.storage
-    storing = resources.storing_mb(
+    info, by_well = plate_index(wildcards)
+    return resources.storing_mb(
         info,
         wildcards.well,
-        layout=settings.layout,
-        ngff_version=settings.zarr.ngff_version,
+        _fields(by_well, wildcards.well),
+        config=CONFIG,
+        margin_mb=CONFIG.memory_margin_mb,
+        attempt=attempt,
     )
-    return well_mem_mb(wildcards, attempt) + storing * attempt
 
 
 def well_runtime(wildcards, attempt):

@@ -13,7 +13,8 @@ from wellfield import __version__
 from wellfield.errors import WellfieldError
 
 if TYPE_CHECKING:
-    from wellfield.pipeline.plan import Plan
+    from wellfield.pipeline.plan import CompiledCall, Plan
+    from wellfield.pipeline.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,29 +130,68 @@ def _plan(options: argparse.Namespace) -> int:
 
     config = read_config(options.config)
     indices = {plate: Path(config.results, plate, "index.parquet") for plate in read_plate_sheet(config.plates)}
+    shown = False
     for plate, index in indices.items():
         if index.exists():
+            compiled = compile_plan(index, config)
+            if not shown:
+                _print_settings(compiled.settings, options.config)
+            shown = True
             print(f"{plate}:")
-            _print_plan(compile_plan(index, config))
+            _print_plan(compiled)
         else:
             print(f"{plate}: not ingested yet; run: snakemake --cores 1 {index}")
     return 0
 
 
+def _print_settings(settings: Settings, config: str) -> None:
+    """Print every setting with where its value came from."""
+    values = {
+        "vfs.read_backend": settings.read_backend or "of the plate",
+        "vfs.intermediate_backend": settings.intermediate_backend,
+        "vfs.materialization_backend": settings.materialization_backend,
+        "tiff.compression": settings.tiff_compression,
+        "step_materialization.sub_dir": settings.sub_dir or "name of the step",
+        "memory_type": settings.memory_type or "of each function",
+    }
+    for name, origin in settings.origins.items():
+        block, _, key = name.partition(".")
+        value = values.get(name, getattr(settings.zarr, key) if block == "zarr" else getattr(settings, block, None))
+        print(f"   {name}: {value} ({config if origin == 'pipeline' else origin})")
+
+
 def _print_plan(plan: Plan) -> None:
     print(f"   libraries: {', '.join(plan.libraries)}; steps that do not run on numpy are on the {plan.device}")
+    print(f"   images in memory: about {plan.memory_mb:.0f} MB at a time")
     for step in plan.steps:
         channels = ", ".join(f"{number} {plan.channels[number]}" for number in step.channels)
-        source = ", ".join([step.input, *(f"{name}={value}" for name, value in step.inputs.items())])
-        print(f"{step.number}. {step.name}: {step.func} [{step.memory_type}] on {source}; {channels}; {step.kind}")
-        if step.params:
-            print(f"     parameters: {', '.join(f'{name}={value!r}' for name, value in step.params.items())}")
+        extent = "; once per well" if step.per_well else ""
+        print(f"{step.number}. {step.name}: on {step.input}; stack over {step.stack}; {channels}; {step.kind}{extent}")
+        for branch in step.branches:
+            if len(step.branches) > 1:
+                print(f"     channel {', '.join(map(str, branch.channels))}:")
+            for call in branch.calls:
+                _print_call(call)
         for line in step.conversions:
             print(f"     converts: {line}")
-        if step.special_outputs:
-            print(f"     also returns: {', '.join(name for name, _ in step.special_outputs)}")
         if step.materialize:
-            print(f"     written to: {', '.join(step.materialize)}")
+            folder = f" (folder {step.sub_dir})" if step.sub_dir != step.name else ""
+            print(f"     written to: {', '.join(step.materialize)}{folder}")
+        print(f"     memory: about {step.memory_mb:.0f} MB")
+
+
+def _print_call(call: CompiledCall) -> None:
+    print(f"     {call.func or 'function'} [{call.memory_type}]{', plane by plane' if call.planewise else ''}")
+    if call.params:
+        print(f"       parameters: {', '.join(f'{name}={value!r}' for name, value in call.params.items())}")
+    taken = [f"{name}={value}" for name, value in (*call.images.items(), *call.specials.items())]
+    if taken:
+        print(f"       takes: {', '.join(taken)}")
+    if call.filled:
+        print(f"       from the plate: {', '.join(call.filled)}")
+    for name, spec in call.outputs:
+        files = ", ".join(f"{name}{option.filename_suffix}" for option in spec.options) if spec else "kept in memory"
+        print(f"       also returns: {name} ({files})")
 
 
 def _validate(options: argparse.Namespace) -> int:

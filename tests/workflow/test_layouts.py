@@ -34,8 +34,11 @@ def stored(project, layout, kind):
 
 @pytest.mark.parametrize(("layout", "version"), [("well", "0.5"), ("file", "0.4"), ("tiff", "0.5"), ("field", "0.4")])
 def test_one_key_switches_the_layout_and_the_pixels_stay(copy, finished, layout, version):
-    copy.config["storage"]["layout"] = layout
-    copy.config["storage"]["zarr"]["ngff_version"] = version
+    if layout == "tiff":
+        copy.config["vfs"]["materialization_backend"] = "disk"
+    else:
+        copy.config["zarr"]["chunk_strategy"] = layout
+    copy.config["zarr"]["ngff_version"] = version
     assert copy.run().jobs == sorted([("compile_plan", ""), *well_jobs(*WELLS), *PLATE_JOBS])
     assert check_results(copy.results("P1")) == []
     for kind in ("images", "labels"):

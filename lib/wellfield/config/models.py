@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
 
 CONFIG_SCHEMA_VERSION = 1
 
@@ -12,6 +22,41 @@ Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
 Value = Scalar | list[Any] | dict[str, Any]
 
+
+_CALL_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {"func": {"type": "string"}, "params": {"type": "object"}},
+            "required": ["func"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_CHAIN_SCHEMA: dict[str, Any] = {"anyOf": [_CALL_SCHEMA, {"type": "array", "items": _CALL_SCHEMA, "minItems": 1}]}
+_FUNC_SCHEMA: dict[str, Any] = {"anyOf": [*_CHAIN_SCHEMA["anyOf"], {"type": "object", "minProperties": 1}]}
+
+
+def _check_func(value: Any) -> Any:
+    """Check the forms of ``func``: a function, a chain of them, or one of these by channel."""
+    by_channel = isinstance(value, dict) and "func" not in value
+    chains = list(value.values()) if by_channel else [value]
+    if by_channel and any(isinstance(channel, bool) or not isinstance(channel, int | str) for channel in value):
+        raise ValueError("Input should name channels by number or name")
+    calls = [call for chain in chains for call in (chain if isinstance(chain, list) else [chain])]
+    for call in calls:
+        is_call = isinstance(call, dict) and set(call) <= {"func", "params"} and isinstance(call.get("func"), str)
+        if not (isinstance(call, str) or (is_call and isinstance(call.get("params") or {}, dict))):
+            raise ValueError(
+                "Input should be a function, {func: name, params: {…}}, a list of these, or channel: function"
+            )
+    if not calls:
+        raise ValueError("Input should name at least one function")
+    return value
+
+
+Func = Annotated[Any, BeforeValidator(_check_func), WithJsonSchema(_FUNC_SCHEMA)]
 
 Library = Literal["numpy", "cupy", "torch", "tensorflow", "jax", "pyclesperanto"]
 
@@ -24,25 +69,60 @@ class StepConfig(_Model):
     """One step of the pipeline."""
 
     name: Name | None = Field(None, description="Name of the step; that of the function by default.")
-    func: StrictStr = Field(description="Registered function (`wellfield functions`) or package.module:function.")
+    func: Func = Field(
+        description="Registered function (`wellfield functions`), package.module:function or file.py:function; a list "
+        "of them is a chain, channel: function treats channels differently."
+    )
     input: StrictStr = Field("previous", description="previous, start (the plate's images) or the name of a step.")
-    inputs: dict[str, StrictStr] = Field({}, description="Further images: parameter → name of an earlier step.")
+    inputs: dict[str, StrictStr] = Field(
+        {}, description="Further images: parameter → name of an earlier step (or of a special output)."
+    )
+    outputs: dict[str, StrictStr] = Field(
+        {}, description="Other names for what the function returns besides its image: declared name → name."
+    )
     channels: list[StrictInt | StrictStr] | None = Field(
         None, min_length=1, description="Channels by number or name; all that the input has by default."
     )
-    stack: Literal["z", "channel"] = Field("z", description="What the first axis of the function's stack runs over.")
+    stack: Literal["z", "field", "channel"] = Field(
+        "z", description="What the first axis of the function's stack runs over."
+    )
+    planewise: StrictBool = Field(False, description="The function takes a plane [Y, X]: call it for each.")
+    returns: Literal["intensity", "mask", "labels"] | None = Field(
+        None, description="What the pixels are that a function returns which is not registered; intensity by default."
+    )
     params: dict[str, Value] = Field({}, description="Arguments of the function.")
     memory_type: Library | None = Field(
         None, description="Array library; by default as `memory_type` of all steps says."
     )
-    materialize: StrictBool | list[Literal["zarr", "tiff"]] = Field(
-        False, description="Whether the step's images are written, in the layout of `storage`; a list names formats."
+    materialize: StrictBool | list[Literal["zarr", "tiff", "roi"]] = Field(
+        False,
+        description="Whether the step's images are written, to `vfs.materialization_backend`; a list names formats.",
+    )
+    sub_dir: Name | None = Field(None, description="Folder of its TIFF and ROI files; the step's name by default.")
+
+
+class VFSBlock(_Model):
+    """Which storage backends a pipeline works with."""
+
+    read_backend: Literal["virtual_workspace", "disk"] | None = Field(
+        None, description="Where planes are read from; the plate's own backend by default."
+    )
+    intermediate_backend: Literal["memory", "disk"] = Field(
+        "memory", description="Where images live between steps; disk for wells that do not fit into memory."
+    )
+    materialization_backend: Literal["disk", "zarr"] = Field(
+        "disk", description="Where images of steps with `materialize: true` go: TIFF files, or plate.zarr."
     )
 
 
 class ZarrBlock(_Model):
     """Settings of plate.zarr."""
 
+    chunk_strategy: Literal["well", "file", "field"] = Field(
+        "well",
+        description="An OME-Zarr image per field (field), or one array per well in one object (well) or in an object "
+        "per plane (file).",
+    )
     compressor: Literal["zstd", "lz4", "none"] = Field("zstd", description="Codec (Blosc with bit shuffle) of pixels.")
     compression_level: Annotated[StrictInt, Field(ge=0, le=9)] = Field(1, description="Level of the codec.")
     ngff_version: Literal["0.5", "0.4"] = Field(
@@ -56,16 +136,12 @@ class TiffBlock(_Model):
     compression: Literal["none", "zlib", "zstd", "lzw"] = Field("none", description="Lossless codec of the pixels.")
 
 
-class StorageBlock(_Model):
-    """How results are stored."""
+class StepMaterializationBlock(_Model):
+    """How the results of every step are written that does not say otherwise."""
 
-    layout: Literal["field", "well", "file", "tiff"] = Field(
-        "field",
-        description="Images as an OME-Zarr image per field (field), one array per well in one object (well) or in an "
-        "object per plane (file), or a TIFF per plane (tiff).",
+    sub_dir: Name | None = Field(
+        None, description="Folder of TIFF and ROI files in each well's folder; the step's name by default."
     )
-    zarr: ZarrBlock = ZarrBlock()
-    tiff: TiffBlock = TiffBlock()
 
 
 class Config(_Model):
@@ -89,7 +165,10 @@ class Config(_Model):
         "cpu", description="Where steps of other libraries than NumPy run; cupy needs gpu."
     )
     steps: list[StepConfig] = Field(min_length=1, description="The pipeline.")
-    storage: StorageBlock = StorageBlock()
+    vfs: VFSBlock = VFSBlock()
+    zarr: ZarrBlock = ZarrBlock()
+    tiff: TiffBlock = TiffBlock()
+    step_materialization: StepMaterializationBlock = StepMaterializationBlock()
     on_unreadable: Literal["fail", "skip_field", "blank"] = Field(
         "fail", description="A plane that cannot be read: fail the well, leave out the field, or use black pixels."
     )
@@ -99,3 +178,11 @@ class Config(_Model):
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."
     )
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the file itself says of the pipeline's settings, by dotted name: nothing that is a default."""
+        given = self.model_dump(exclude_unset=True)
+        blocks = ("vfs", "zarr", "tiff", "step_materialization")
+        found = {f"{block}.{name}": value for block in blocks for name, value in given.get(block, {}).items()}
+        single = ("source", "memory_type", "device", "on_unreadable", "on_missing")
+        return found | {name: given[name] for name in single if name in given}

@@ -14,7 +14,7 @@ from typing import Any
 from wellfield import __version__
 from wellfield.errors import SchemaVersionError
 from wellfield.formats.json import read_json, write_json
-from wellfield.pipeline.execute import PlaneAccount
+from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.index import check_schema_version
 
 MANIFEST_SCHEMA_VERSION = 1

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
-from wellfield.materialization.spec import JsonOptions
-from wellfield.materialization.writers import write_option
+from wellfield.materialization.spec import ROIOptions, TiffStackOptions
+from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
+from wellfield.pipeline.settings import TiffCompression
 from wellfield.pipeline.stage import DONE, FAILED, StagedImage, StagedWell
 from wellfield.plate.index import PlateInfo
-from wellfield.plate.keys import Projection, plane_name
+from wellfield.plate.keys import Projection, field_name, plane_name
 from wellfield.processing.registry import ImageKind
-from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrCompressor, ZarrConfig
+from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.layout import well_folder
 
 STORE_NAME = "plate.zarr"
 
+# Folders of the results that hold one folder for each well.
+FOLDERS = ("images", "rois", "tables")
+
 
 def well_folders(results: Path, well: str) -> list[Path]:
     """Return every folder that holds results of one well."""
-    return [results / "images" / well, results / "tables" / well, well_folder(results / STORE_NAME, well)]
+    return [*(results / kind / well for kind in FOLDERS), well_folder(results / STORE_NAME, well)]
 
 
 def materialize_well(
@@ -80,10 +85,17 @@ class _WellWriter:
         self._plan = plan
         self._results = results
         self._filemanager = filemanager
+        self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in FOLDERS}
 
     def write(self) -> list[dict[str, Any]]:
         """Write everything and return the manifest's entries."""
-        return [*self._write_zarr(), *self._write_tiffs(), *self._write_outputs()]
+        entries = self._write_zarr()
+        self._write_tiffs()
+        self._write_rois()
+        self._write_outputs()
+        for kind in FOLDERS:
+            entries += self._move_in(kind)
+        return entries
 
     def _load(self, image: StagedImage) -> Any:
         return self._filemanager.load(self._staging / image.path, Backend.DISK)
@@ -114,58 +126,73 @@ class _WellWriter:
             z_spacing_um=None if projected else self._plan.z_spacing_um,
             channel_names=dict(self._plan.channels),
         )
-        config = ZarrConfig(
-            ZarrChunkStrategy(self._plan.zarr.get("chunk_strategy", ZarrChunkStrategy.FIELD)),
-            ZarrCompressor(self._plan.zarr.get("compressor", ZarrCompressor.ZSTD)),
-            self._plan.zarr.get("compression_level", 1),
-            self._plan.zarr.get("ngff_version", "0.5"),
-        )
         self._filemanager.save_batch(
-            planes, paths, Backend.ZARR, chunk_name=self._staged.well, zarr_config=config, metadata=metadata
+            planes,
+            paths,
+            Backend.ZARR,
+            chunk_name=self._staged.well,
+            zarr_config=self._plan.settings.zarr,
+            metadata=metadata,
         )
         facts = [_facts(step, image, self._load(image)) for step, image in images]
         return [
             folder_entry(self._results, well_folder(self._results / STORE_NAME, self._staged.well), {"images": facts})
         ]
 
-    # --- TIFF ----------------------------------------------------------------------------------------------------
+    # --- files ---------------------------------------------------------------------------------------------------
 
-    def _write_tiffs(self) -> list[dict[str, Any]]:
-        final = self._results / "images" / self._staged.well
-        facts: dict[str, dict[str, Any]] = {}
-        part = part_path(final)
-        codec = self._plan.tiff.get("compression", "none")
+    def _part(self, kind: str) -> Path:
+        """Return the folder that becomes the well's folder of a kind when it is complete."""
+        return part_path(self._results / kind / self._staged.well)
+
+    def _note(self, kind: str, path: str | Path, facts: Mapping[str, Any]) -> None:
+        """Note a file that was written, for the manifest."""
+        self._facts[kind][Path(path).relative_to(self._part(kind)).as_posix()] = dict(facts)
+
+    def _move_in(self, kind: str) -> list[dict[str, Any]]:
+        if not self._facts[kind]:
+            return []
+        final = self._results / kind / self._staged.well
+        replace_directory(self._part(kind), final)
+        return [file_entry(self._results, final / name, facts) for name, facts in self._facts[kind].items()]
+
+    def _write_tiffs(self) -> None:
+        codec = self._plan.settings.tiff_compression
         options = {
             "pixel_size_um": self._plan.pixel_size_um,
-            "compression": None if codec == "none" else codec,
+            "compression": None if codec == TiffCompression.NONE else codec.value,
         }
         for step, image in self._images("tiff"):
             for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
-                name = f"{step.name}/{plane_name(key)}"
+                path = self._part("images") / step.sub_dir / plane_name(key)
                 pixels = _narrow_labels(plane) if step.kind == ImageKind.LABELS else plane
-                self._filemanager.save(pixels, part / name, Backend.DISK, **options)
-                facts[name] = {"shape": list(pixels.shape), "dtype": pixels.dtype.name}
-        return self._move_in(part, final, facts)
+                self._filemanager.save(pixels, path, Backend.DISK, **options)
+                self._note("images", path, {"shape": list(pixels.shape), "dtype": pixels.dtype.name})
 
-    def _move_in(self, part: Path, final: Path, facts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        if not facts:
-            return []
-        replace_directory(part, final)
-        return [file_entry(self._results, final / name, values) for name, values in facts.items()]
+    def _write_rois(self) -> None:
+        for step, image in self._images("roi"):
+            name = f"{self._staged.well}_{field_name(image.field)}_w{image.channel}_t{image.timepoint:03d}"
+            place = ImagePlace(image.channel, image.z, image.timepoint)
+            stack = self._load(image)
+            base = self._part("rois") / step.sub_dir / name
+            written = write_option(ROIOptions(), stack, base, self._filemanager, place=place)
+            self._note("rois", written, {"shape": list(stack.shape)})
 
-    # --- tables and values ---------------------------------------------------------------------------------------
-
-    def _write_outputs(self) -> list[dict[str, Any]]:
-        specs = {name: spec for step in self._plan.steps for name, spec in step.special_outputs if spec is not None}
-        final = self._results / "tables" / self._staged.well
-        part = part_path(final)
-        facts: dict[str, dict[str, Any]] = {}
+    def _write_outputs(self) -> None:
+        """Write tables and values into ``tables``, regions and images of single fields where such files go."""
+        specs = {name: output.spec for name, output in self._plan.special_outputs().items()}
         for output in self._staged.outputs:
+            spec = specs[output.name]
+            if spec is None:  # staged.json was written for another plan
+                raise MaterializationError(f"special output {output.name!r} has no spec")
+            option = spec.options[output.option]
             data = self._filemanager.load(self._staging / output.path, Backend.DISK)
-            option = specs[output.name].options[output.option]
-            written = write_option(option, data, part / output.name, self._filemanager)
-            facts[Path(written).name] = {} if isinstance(option, JsonOptions) else {"rows": data.num_rows}
-        return self._move_in(part, final, facts)
+            kind = "rois" if isinstance(option, ROIOptions) else "tables"
+            kind = "images" if isinstance(option, TiffStackOptions) else kind
+            place = ImagePlace(output.channel, None, output.timepoint, self._plan.pixel_size_um)
+            base = self._part(kind) / (output.name if output.field is None else f"{output.name}_{output.place_name}")
+            written = write_option(option, data, base, self._filemanager, place=place)
+            self._note(kind, written, _content(data))
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
@@ -214,6 +241,13 @@ def _facts(step: CompiledStep, image: StagedImage, stack: Any) -> dict[str, Any]
         "shape": list(stack.shape),
         "dtype": dtype,
     }
+
+
+def _content(data: Any) -> dict[str, Any]:
+    """Return what the manifest says of tables and arrays."""
+    if hasattr(data, "num_rows"):
+        return {"rows": data.num_rows}
+    return {"shape": list(data.shape), "dtype": data.dtype.name} if hasattr(data, "shape") else {}
 
 
 def _narrow_labels(plane: Any) -> Any:

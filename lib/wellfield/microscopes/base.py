@@ -69,6 +69,11 @@ class MicroscopeHandler(ABC):
         """Say what the vendor's metadata announces, one line each; for a folder that has no images yet."""
         return []
 
+    @classmethod
+    def stage_position(cls, path: Path) -> tuple[float, float] | None:
+        """Return x and y of the stage in µm as an image file itself says, ``None`` where it does not."""
+        return None
+
     def read_plate(self) -> PlateContents:
         """Return :meth:`find_planes`, with what the scan left out.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 from wellfield.errors import DuplicatePlaneError, WellNameError
@@ -98,6 +99,14 @@ class ImageXpressHandler(MicroscopeHandler):
     def promises(self) -> list[str]:
         """Return the lines of the plate's ``.HTD`` file."""
         return [line for _, htd in self._htds()[:1] for line in htd.lines()]
+
+    @classmethod
+    def stage_position(cls, path: Path) -> tuple[float, float] | None:
+        """Return x and y of the stage in µm from the tags of a file."""
+        tags = read_tags(path)
+        if tags is None or math.isnan(tags.stage_x_um + tags.stage_y_um):
+            return None
+        return tags.stage_x_um, tags.stage_y_um
 
     def find_planes(self) -> PlateContents:
         """Return the planes of the plate; opens two images per wave and folder."""

@@ -9,11 +9,23 @@ if TYPE_CHECKING:
     from wellfield.pipeline.compile import compile_pipeline
     from wellfield.pipeline.contracts import special_inputs, special_outputs
     from wellfield.pipeline.run import PipelineResult, run_pipeline
+    from wellfield.pipeline.settings import (
+        GlobalPipelineConfig,
+        PipelineConfig,
+        StepMaterializationConfig,
+        TiffConfig,
+        VFSConfig,
+    )
     from wellfield.pipeline.step import FunctionStep, load_steps
 
 __all__ = [
     "FunctionStep",
+    "GlobalPipelineConfig",
+    "PipelineConfig",
     "PipelineResult",
+    "StepMaterializationConfig",
+    "TiffConfig",
+    "VFSConfig",
     "compile_pipeline",
     "load_steps",
     "run_pipeline",
@@ -23,6 +35,11 @@ __all__ = [
 
 _LAZY = {
     "FunctionStep": "step",
+    "GlobalPipelineConfig": "settings",
+    "PipelineConfig": "settings",
+    "StepMaterializationConfig": "settings",
+    "TiffConfig": "settings",
+    "VFSConfig": "settings",
     "PipelineResult": "run",
     "compile_pipeline": "compile",
     "load_steps": "step",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,6 +10,8 @@ from wellfield.errors import PipelineError
 from wellfield.materialization.spec import MaterializationSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_OUTPUT_NAME = re.compile(r"\w[\w -]*")
 
 SPECIAL_OUTPUTS = "__special_outputs__"
 SPECIAL_INPUTS = "__special_inputs__"
@@ -35,6 +38,7 @@ def special_outputs(*outputs: str | tuple[str, MaterializationSpec]) -> Callable
     declared: list[tuple[str, MaterializationSpec | None]] = []
     for output in outputs:
         name, given = (output, None) if isinstance(output, str) else output
+        check_output_name(name)
         spec: Any = given  # decorators take what anybody writes
         if spec is not None and not isinstance(spec, MaterializationSpec):
             hint = f'("{name}", MaterializationSpec(CsvOptions()))'
@@ -58,6 +62,21 @@ def special_inputs(*names: str) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def check_output_name(name: Any) -> None:
+    """Refuse a name that could not be that of a file.
+
+    Raises
+    ------
+    PipelineError
+        It has other signs than letters, digits, ``_``, ``-`` and spaces, or is empty.
+    """
+    if not isinstance(name, str) or not _OUTPUT_NAME.fullmatch(name):
+        raise PipelineError(
+            f"special output {name!r}: expected a name of letters, digits, '_' and '-', without folder or suffix; "
+            "files get their suffix from the options of the spec"
+        )
 
 
 def declared_outputs(function: Callable[..., Any]) -> tuple[tuple[str, MaterializationSpec | None], ...]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from wellfield.errors import UnknownFunctionError
@@ -12,24 +17,25 @@ from wellfield.processing.registry import FunctionInfo, ImageKind, get_function
 
 
 def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
-    """Return what ``func:`` means: a registered function, ``"package.module:function"`` or a callable, with its facts.
+    """Return what ``func:`` means, with its facts.
 
-    A function that is not registered is taken to work on intensity, and one without memory type to work on NumPy.
+    A registered name, ``"package.module:function"``, ``"path/to/file.py:function"`` or a callable. A function that is
+    not registered is taken to work on intensity, and one without memory type to work on NumPy.
 
     Raises
     ------
     UnknownFunctionError
-        There is no such function.
+        There is no such function, or its module cannot be imported.
     """
     if isinstance(func, str):
         if ":" not in func:
             return get_function(func)
-        module_name, _, attribute = func.partition(":")
+        place, _, name = func.rpartition(":")
         try:
-            function = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
-            raise UnknownFunctionError(f"{func!r} cannot be imported: {error}") from error
-        name = attribute
+            function = getattr(_import(place), name)
+        except Exception as error:  # importing runs anybody's code
+            reason = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+            raise UnknownFunctionError(f"{func!r} cannot be imported: {reason}") from error
     else:
         function, name = func, getattr(func, "__name__", "function")
     registered = _registered(function)
@@ -38,8 +44,42 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
     if not callable(function):
         raise UnknownFunctionError(f"{func!r} is no function")
     if not hasattr(function, "input_memory_type"):
-        function = memory_types(input_type=MemoryType.NUMPY, output_type=MemoryType.NUMPY)(function)
+        plain = function
+        function = memory_types(input_type=MemoryType.NUMPY, output_type=MemoryType.NUMPY)(plain)
+        function.plain = plain
     return FunctionInfo(name, function, ImageKind.INTENSITY, frozenset(ImageKind))
+
+
+def plain_function(info: FunctionInfo) -> Callable[..., Any] | None:
+    """Return the function itself where it does not say which array library it works on, else ``None``."""
+    return getattr(info.function, "plain", None)
+
+
+def is_file(place: str) -> bool:
+    """Tell whether what stands before the colon of ``func:`` is a file, not a module."""
+    return place.endswith(".py")
+
+
+def _import(place: str) -> ModuleType:
+    """Return a module by its dotted name, or by its file, which is read once."""
+    if not is_file(place):
+        return importlib.import_module(place)
+    path = Path(place).resolve()
+    if not path.is_file():
+        raise ImportError(f"no file {path}")
+    name = f"wellfield_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is no Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
 
 
 def _registered(function: Any) -> FunctionInfo | None:

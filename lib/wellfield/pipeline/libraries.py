@@ -67,45 +67,67 @@ def possible_types(info: FunctionInfo) -> tuple[MemoryType, ...]:
 
 
 def describe_conversions(
-    step: CompiledStep, made: Mapping[str, tuple[MemoryType, ImageKind]], *, loads_start: bool, device: DeviceChoice
+    step: CompiledStep,
+    made: Mapping[str, Mapping[int, tuple[MemoryType, ImageKind]]],
+    *,
+    loads_start: bool,
+    device: DeviceChoice,
 ) -> tuple[str, ...]:
     """Return a line for each conversion that running a step takes, those of writing its images included.
 
     Parameters
     ----------
     made:
-        Name of each input → memory type that holds it, and what its pixels are.
+        Name of each input → channel → memory type that holds it, and what its pixels are.
     loads_start:
         The step is the first to read the plate's planes.
     """
-    target = step.memory_type
-
-    def route(source: MemoryType, wanted: MemoryType, *, kept: bool) -> str:
-        found = conversion_of(source, wanted, on_gpu=device == DeviceChoice.GPU, kept=kept)
-        how = "copied" if found.copies else "shared"
-        return f"{source} → {wanted} by {found.methods[0]}, {how}"
-
-    def routes(source: MemoryType, kind: ImageKind, wanted: MemoryType) -> list[str]:
-        if source == wanted:
-            return []
-        if _becomes_bool(source, kind, wanted) and wanted != MemoryType.NUMPY:
-            return [route(source, MemoryType.NUMPY, kept=True), route(MemoryType.NUMPY, wanted, kept=False)]
-        return [route(source, wanted, kept=True)]
-
-    lines = []
-    for name in dict.fromkeys([step.input, *step.inputs.values()]):
-        source, kind = made[name]
-        if name == START and loads_start and source != MemoryType.NUMPY:
-            lines.append(f"{name}: planes stacked, then {route(MemoryType.NUMPY, source, kept=False)}")
-        if step.stack == StackAxis.CHANNEL and name == step.input and not stacks_itself(source, target):
-            lines += [f"{name}: {line}" for line in routes(source, kind, MemoryType.NUMPY)]
+    lines: list[str] = []
+    for branch in step.branches:
+        target = branch.calls[0].memory_type
+        source, kind = _of(made[step.input], branch.channels[:1])
+        if step.input == START and loads_start and source != MemoryType.NUMPY:
+            lines.append(f"start: planes stacked, then {_route(MemoryType.NUMPY, source, device, kept=False)}")
+        if step.stack != StackAxis.Z and not stacks_itself(source, target):
+            lines += [f"{step.input}: {line}" for line in _routes(source, kind, MemoryType.NUMPY, device)]
             if target != MemoryType.NUMPY:
-                lines.append(f"{name}: channels stacked, then {route(MemoryType.NUMPY, target, kept=False)}")
+                route = _route(MemoryType.NUMPY, target, device, kept=False)
+                lines.append(f"{step.input}: {step.stack}s stacked, then {route}")
         else:
-            lines += [f"{name}: {line}" for line in routes(source, kind, target)]
-    if step.materialize:
-        lines += [f"written: {line}" for line in routes(step.output_type, step.kind, MemoryType.NUMPY)]
-    return tuple(lines)
+            lines += [f"{step.input}: {line}" for line in _routes(source, kind, target, device)]
+        for number, call in enumerate(branch.calls):
+            if number:
+                before = branch.calls[number - 1]
+                route_lines = _routes(before.output_type, before.returns, call.memory_type, device)
+                lines += [f"{before.func or 'function'}: {line}" for line in route_lines]
+            for name in call.images.values():
+                source, kind = _of(made[name], branch.channels)
+                lines += [f"{name}: {line}" for line in _routes(source, kind, call.memory_type, device)]
+        if step.materialize:
+            last = branch.calls[-1]
+            lines += [f"written: {line}" for line in _routes(last.output_type, last.returns, MemoryType.NUMPY, device)]
+    return tuple(dict.fromkeys(lines))
+
+
+def _of(made: Mapping[int, tuple[MemoryType, ImageKind]], channels: Sequence[int]) -> tuple[MemoryType, ImageKind]:
+    """Return what is known of an image for the first of *channels* that it has, or for its first channel."""
+    found = next((channel for channel in channels if channel in made), None)
+    return made[found] if found is not None else next(iter(made.values()), (MemoryType.NUMPY, ImageKind.INTENSITY))
+
+
+def _route(source: MemoryType, wanted: MemoryType, device: DeviceChoice, *, kept: bool) -> str:
+    found = conversion_of(source, wanted, on_gpu=device == DeviceChoice.GPU, kept=kept)
+    how = "copied" if found.copies else "shared"
+    return f"{source} → {wanted} by {found.methods[0]}, {how}"
+
+
+def _routes(source: MemoryType, kind: ImageKind, wanted: MemoryType, device: DeviceChoice) -> list[str]:
+    if source == wanted:
+        return []
+    if _becomes_bool(source, kind, wanted) and wanted != MemoryType.NUMPY:
+        first = _route(source, MemoryType.NUMPY, device, kept=True)
+        return [first, _route(MemoryType.NUMPY, wanted, device, kept=False)]
+    return [_route(source, wanted, device, kept=True)]
 
 
 def stacks_itself(source: MemoryType, target: MemoryType) -> bool:

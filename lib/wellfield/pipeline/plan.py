@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from wellfield.materialization.spec import MaterializationSpec
+from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
-from wellfield.pipeline.contracts import declared_inputs, declared_outputs
-from wellfield.pipeline.functions import resolve_function
-from wellfield.pipeline.libraries import in_opening_order
-from wellfield.pipeline.step import StackAxis
+from wellfield.pipeline.functions import plain_function, resolve_function
+from wellfield.pipeline.settings import Settings
+from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import Projection
 from wellfield.processing.registry import ImageKind, get_implementation, is_registered
+from wellfield.storage.backend import Backend, ZarrConfig
 
-PLAN_SCHEMA_VERSION = 2
+PLAN_SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -44,46 +47,40 @@ class PlaneAxis(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CompiledStep:
-    """A checked step.
+class CompiledCall:
+    """A function with its arguments, as a step calls it.
 
     Parameters
     ----------
-    number:
-        Position in the pipeline, from 1.
     func:
-        Name or ``package.module:function``; ``None`` for a callable given in Python.
-    channels:
-        Channel numbers the step produces.
-    kind:
-        What the pixels of its result are.
-    projection:
-        Projection along z that the step makes, ``Projection.NONE`` if it makes none.
-    materialize:
-        Formats that its images are written in: ``"zarr"``, ``"tiff"``.
-    last_use:
-        Number of the last step that reads its result.
+        Name, ``package.module:function`` or ``file.py:function``; ``None`` for a callable given in Python.
+    filled:
+        Parameters that get facts of the plate when it runs.
+    images, specials:
+        Parameter → step whose image, or special output that, it gets.
+    outputs:
+        Special outputs by the name that they have in this pipeline, in the order in which the function returns them.
     memory_type, output_type:
         Array library that the function takes, and the one that it returns.
-    conversions:
-        What is converted before the function runs, and how.
+    returns:
+        What the pixels of its result are.
+    projection:
+        Projection along z that it makes, ``Projection.NONE`` if it makes none.
+    planewise:
+        It is called for each plane.
     """
 
-    number: int
-    name: str
     func: str | None
-    params: Mapping[str, Any]
-    input: str
-    inputs: Mapping[str, str]
-    channels: tuple[int, ...]
-    stack: StackAxis
-    memory_type: MemoryType
-    kind: ImageKind
-    projection: Projection
-    materialize: tuple[str, ...]
-    last_use: int
+    params: Mapping[str, Any] = field(default_factory=dict)
+    filled: tuple[str, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    specials: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[tuple[str, MaterializationSpec | None], ...] = ()
+    memory_type: MemoryType = MemoryType.NUMPY
     output_type: MemoryType = MemoryType.NUMPY
-    conversions: tuple[str, ...] = ()
+    returns: ImageKind = ImageKind.INTENSITY
+    projection: Projection = Projection.NONE
+    planewise: bool = False
     function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -92,22 +89,114 @@ class CompiledStep:
         if self.function is not None:
             return self.function
         info = resolve_function(str(self.func))
-        return get_implementation(info.name, self.memory_type) if is_registered(info) else info.function
+        function = get_implementation(info.name, self.memory_type) if is_registered(info) else info.function
+        return (plain_function(info) or function) if self.planewise else function
 
     @property
     def is_registered(self) -> bool:
         """Tell whether the function is one of the registered ones, which never write to their input."""
         return self.func is not None and ":" not in self.func
 
-    @property
-    def special_outputs(self) -> tuple[tuple[str, MaterializationSpec | None], ...]:
-        """Side results by name, in the order in which the function returns them."""
-        return declared_outputs(self.call)
+
+@dataclass(frozen=True)
+class Branch:
+    """The chain of functions that some channels of a step go through."""
+
+    channels: tuple[int, ...]
+    calls: tuple[CompiledCall, ...]
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """A checked step.
+
+    Parameters
+    ----------
+    number:
+        Position in the pipeline, from 1.
+    channels:
+        Channel numbers the step produces.
+    branches:
+        What each of them goes through; one branch unless the step treats channels differently.
+    per_well, merged:
+        The step runs once per well and timepoint, not per field; its result is one image of the whole well.
+    materialize:
+        Formats that its images are written in: ``"zarr"``, ``"tiff"``, ``"roi"``.
+    sub_dir:
+        Folder of its TIFF and ROI files.
+    last_use:
+        Number of the last step that reads its result.
+    conversions:
+        What is converted before its functions run, and how.
+    memory_mb:
+        Estimate of what a job holds while the step runs: images of this and other steps, and scratch of the function.
+    """
+
+    number: int
+    name: str
+    input: str
+    channels: tuple[int, ...]
+    stack: StackAxis
+    branches: tuple[Branch, ...]
+    per_well: bool = False
+    merged: bool = False
+    materialize: tuple[str, ...] = ()
+    sub_dir: str = ""
+    last_use: int = 0
+    conversions: tuple[str, ...] = ()
+    memory_mb: float = 0.0
 
     @property
-    def special_inputs(self) -> tuple[str, ...]:
-        """Names of the side results that the function takes."""
-        return declared_inputs(self.call)
+    def kind(self) -> ImageKind:
+        """What the pixels of the result are."""
+        return self.branches[0].calls[-1].returns
+
+    @property
+    def calls(self) -> tuple[CompiledCall, ...]:
+        """Every function that the step calls."""
+        return tuple(call for branch in self.branches for call in branch.calls)
+
+    @property
+    def projection(self) -> Projection:
+        """Projection along z that the step makes."""
+        return next((c.projection for c in self.calls if c.projection != Projection.NONE), Projection.NONE)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the steps whose images it reads, ``"start"`` included."""
+        return tuple(dict.fromkeys([self.input, *(name for call in self.calls for name in call.images.values())]))
+
+    @property
+    def further(self) -> frozenset[str]:
+        """Names of the steps whose images it reads besides its input."""
+        return frozenset(name for call in self.calls for name in call.images.values())
+
+    def branch(self, channel: int | None) -> Branch:
+        """Return what a channel goes through (``None``: all channels together)."""
+        return next(branch for branch in self.branches if channel is None or channel in branch.channels)
+
+    def output_type(self, channel: int | None) -> MemoryType:
+        """Return the memory type of the result for a channel."""
+        return self.branch(channel).calls[-1].output_type
+
+
+@dataclass(frozen=True)
+class SpecialOutput:
+    """A side result that some step makes.
+
+    Parameters
+    ----------
+    by_channel:
+        There is one for each channel of the step (of *channels*), not one for all.
+    per_well:
+        There is one for each well and timepoint, not for each field.
+    """
+
+    name: str
+    spec: MaterializationSpec | None
+    channels: tuple[int, ...]
+    by_channel: bool
+    per_well: bool
 
 
 @dataclass(frozen=True)
@@ -124,59 +213,81 @@ class Plan:
         Channel number → name.
     pixel_size_um, z_spacing_um:
         Calibration of the plate, ``None`` where unknown.
-    zarr, tiff:
-        Settings of the Zarr store and of TIFF files.
-    on_unreadable, on_missing:
-        What happens to a field with a plane that cannot be read, or that is not there.
-    device:
-        Where steps of other libraries than NumPy run.
+    settings:
+        Everything else that was configured.
     start_type:
         Memory type that the plate's planes are stacked into.
+    memory_mb:
+        Estimate of what a job holds of images at most, in MB.
     """
 
     steps: tuple[CompiledStep, ...]
     sources: Mapping[int, SourceLayers]
     channels: Mapping[int, str]
+    settings: Settings
     pixel_size_um: float | None = None
     z_spacing_um: float | None = None
-    on_unreadable: str = "fail"
-    on_missing: str = "use_present"
-    zarr: Mapping[str, Any] = field(default_factory=dict)
-    tiff: Mapping[str, Any] = field(default_factory=dict)
-    device: DeviceChoice = DeviceChoice.CPU
     start_type: MemoryType = MemoryType.NUMPY
+    memory_mb: float = 0.0
+
+    @property
+    def device(self) -> DeviceChoice:
+        """Where steps of other libraries than NumPy run."""
+        return self.settings.device
 
     @property
     def libraries(self) -> tuple[MemoryType, ...]:
         """Array libraries of the steps, in the order in which they are opened: OpenCL before TensorFlow."""
-        return in_opening_order([name for step in self.steps for name in (step.memory_type, step.output_type)])
+        from wellfield.pipeline.libraries import in_opening_order
+
+        calls = [call for step in self.steps for call in step.calls]
+        return in_opening_order([name for call in calls for name in (call.memory_type, call.output_type)])
 
     @property
     def start_channels(self) -> tuple[int, ...]:
         """Channels of the plate that some step starts from."""
-        used = {c for step in self.steps if step.input == "start" for c in step.channels}
-        named = any("start" in step.inputs.values() for step in self.steps)
+        used = {c for step in self.steps if step.input == START for c in step.channels}
+        named = any(START in step.further for step in self.steps)
         return tuple(sorted(self.sources if named else used))
+
+    @property
+    def illuminated_channels(self) -> tuple[int, ...]:
+        """Channels whose fitted illumination some function gets."""
+        found = {
+            channel
+            for step in self.steps
+            for branch in step.branches
+            for channel in branch.channels
+            if any("illumination" in call.filled for call in branch.calls)
+        }
+        return tuple(sorted(found))
+
+    @property
+    def wants_stage_positions(self) -> bool:
+        """Tell whether some function gets the stage positions of fields."""
+        return any("stage_positions_um" in call.filled for step in self.steps for call in step.calls)
 
     def step(self, name: str) -> CompiledStep:
         """Return the step *name*."""
         return next(step for step in self.steps if step.name == name)
 
+    def special_outputs(self) -> dict[str, SpecialOutput]:
+        """Return the side results of all steps by name."""
+        return {output.name: output for step in self.steps for output in special_outputs_of(step)}
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
-        steps = []
-        for step in self.steps:
-            entry = asdict(replace(step, function=None))
-            del entry["function"]
-            entry["special_outputs"] = [name for name, _ in step.special_outputs]
-            steps.append(entry)
-        values = {name: value for name, value in self.__dict__.items() if name not in ("steps", "sources", "channels")}
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "origins"}
         return {
             "schema_version": PLAN_SCHEMA_VERSION,
-            **values,
             "channels": {str(number): name for number, name in self.channels.items()},
             "sources": {str(number): asdict(layers) for number, layers in self.sources.items()},
-            "steps": steps,
+            "pixel_size_um": self.pixel_size_um,
+            "z_spacing_um": self.z_spacing_um,
+            "start_type": self.start_type,
+            "memory_mb": self.memory_mb,
+            "settings": settings,
+            "steps": [_step_to_json(step) for step in self.steps],
         }
 
     @classmethod
@@ -190,23 +301,71 @@ class Plan:
         """
         values = dict(data)
         check_schema_version(values.pop("schema_version", None), PLAN_SCHEMA_VERSION, source=os.fspath(source))
-        steps = []
-        for stored in values.pop("steps"):
-            entry = {key: value for key, value in stored.items() if key != "special_outputs"}
-            entry |= {"channels": tuple(entry["channels"]), "materialize": tuple(entry["materialize"])}
-            entry |= {"stack": StackAxis(entry["stack"]), "kind": ImageKind(entry["kind"])}
-            entry |= {name: MemoryType(entry[name]) for name in ("memory_type", "output_type")}
-            entry["conversions"] = tuple(entry["conversions"])
-            steps.append(CompiledStep(**(entry | {"projection": Projection(entry["projection"])})))
         sources = {
             int(number): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]), tuple(layers["timepoints"]))
             for number, layers in values.pop("sources").items()
         }
         channels = {int(number): name for number, name in values.pop("channels").items()}
-        values |= {"device": DeviceChoice(values["device"]), "start_type": MemoryType(values["start_type"])}
-        return cls(steps=tuple(steps), sources=sources, channels=channels, **values)
+        steps = tuple(_step_from_json(step) for step in values.pop("steps"))
+        settings = _settings_from_json(values.pop("settings"))
+        values |= {"start_type": MemoryType(values["start_type"])}
+        return cls(steps=steps, sources=sources, channels=channels, settings=settings, **values)
 
     def digest(self) -> str:
         """Return a digest of the plan's content."""
         text = json.dumps(self.to_json(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def special_outputs_of(step: CompiledStep) -> Iterator[SpecialOutput]:
+    """Yield the side results of a step; what several of its branches make is one, by channel."""
+    made: dict[str, tuple[MaterializationSpec | None, tuple[int, ...]]] = {}
+    for branch in step.branches:
+        for name, spec in (output for call in branch.calls for output in call.outputs):
+            made[name] = spec, (*made.get(name, (None, ()))[1], *branch.channels)
+    for name, (spec, channels) in made.items():
+        by_channel = step.stack != StackAxis.CHANNEL and len(channels) > 1
+        yield SpecialOutput(name, spec, channels, by_channel, step.per_well)
+
+
+def _step_to_json(step: CompiledStep) -> dict[str, Any]:
+    values = {entry.name: getattr(step, entry.name) for entry in fields(step)}
+    values["branches"] = [
+        {"channels": branch.channels, "calls": [_call_to_json(call) for call in branch.calls]}
+        for branch in step.branches
+    ]
+    return values
+
+
+def _call_to_json(call: CompiledCall) -> dict[str, Any]:
+    values = {entry.name: getattr(call, entry.name) for entry in fields(call) if entry.name != "function"}
+    values["params"] = {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in call.params.items()}
+    values["outputs"] = [[name, None if spec is None else spec_to_json(spec)] for name, spec in call.outputs]
+    return values
+
+
+def _step_from_json(data: Mapping[str, Any]) -> CompiledStep:
+    branches = [
+        Branch(tuple(branch["channels"]), tuple(_call_from_json(call) for call in branch["calls"]))
+        for branch in data["branches"]
+    ]
+    listed = {name: tuple(data[name]) for name in ("channels", "materialize", "conversions")}
+    return CompiledStep(**{**data, **listed, "branches": tuple(branches), "stack": StackAxis(data["stack"])})
+
+
+def _call_from_json(data: Mapping[str, Any]) -> CompiledCall:
+    outputs = tuple((name, None if spec is None else spec_from_json(spec)) for name, spec in data["outputs"])
+    kinds: dict[str, Any] = {"memory_type": MemoryType, "output_type": MemoryType}
+    kinds |= {"returns": ImageKind, "projection": Projection, "filled": tuple}
+    return CompiledCall(**{**data, **{name: kind(data[name]) for name, kind in kinds.items()}, "outputs": outputs})
+
+
+def _settings_from_json(data: Mapping[str, Any]) -> Settings:
+    """Return settings that were resolved before, with their types."""
+    from wellfield.pipeline.settings import OnMissing, OnUnreadable, SourceChoice, TiffCompression
+
+    kinds: dict[str, Any] = {"source": SourceChoice, "device": DeviceChoice, "memory_type": MemoryType}
+    kinds |= {"on_unreadable": OnUnreadable, "on_missing": OnMissing, "tiff_compression": TiffCompression}
+    kinds |= dict.fromkeys(("read_backend", "intermediate_backend", "materialization_backend"), Backend)
+    values = {**data, "zarr": ZarrConfig(**data["zarr"])}
+    return Settings(**{**values, **{n: kind(values[n]) for n, kind in kinds.items() if values[n] is not None}})

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 from wellfield.errors import ArrayShapeError
 from wellfield.materialization.spec import MaterializationSpec
-from wellfield.memory import MemoryType, detect_memory_type, unstack_slices
+from wellfield.memory import detect_memory_type, unstack_slices
 from wellfield.memory.checks import check_stack
-from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.compile import compile_pipeline
-from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
+from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis, SourceLayers
+from wellfield.pipeline.settings import PipelineConfig
 from wellfield.pipeline.step import FunctionStep
+from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.keys import FieldKey, PlaneKey, plane_name
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
@@ -30,7 +32,7 @@ class PipelineResult:
     images:
         Step name → channel → stack ``[Z, Y, X]``.
     outputs:
-        Name of a special output → what the function returned.
+        Name of a special output → what the function returned; where there is one for each channel, by channel.
     """
 
     images: dict[str, dict[int, Any]] = field(default_factory=dict)
@@ -44,8 +46,13 @@ class _Collector:
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         self.result.images.setdefault(step.name, {})[channel] = stack
 
-    def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
-        self.result.outputs[name] = data
+    def output(
+        self, name: str, spec: MaterializationSpec | None, key: FieldKey, channel: int | None, data: Any
+    ) -> None:
+        if channel is None:
+            self.result.outputs[name] = data
+        else:
+            self.result.outputs.setdefault(name, {})[channel] = data
 
     def discard(self, key: FieldKey) -> None:
         self.result = PipelineResult()
@@ -57,8 +64,9 @@ def run_pipeline(
     *,
     channel_names: Mapping[int, str] | None = None,
     pixel_size_um: float | None = None,
-    memory_type: MemoryType | str | None = None,
-    device: DeviceChoice | str = DeviceChoice.CPU,
+    stage_positions_um: Mapping[int, tuple[float, float]] | None = None,
+    illumination: Mapping[int, Any] | None = None,
+    config: PipelineConfig | Mapping[str, Any] | None = None,
 ) -> PipelineResult:
     """Run steps on one field given as arrays, in memory, and return every image and side result.
 
@@ -72,9 +80,10 @@ def run_pipeline(
         A stack ``[Z, Y, X]``, or a mapping of channel number → stack.
     channel_names:
         Channel number → name; ``"1"``, ``"2"`` … by default.
-    memory_type, device:
-        Array library of the steps that name none, and where it runs; see
-        :func:`~wellfield.pipeline.compile.compile_pipeline`.
+    stage_positions_um, illumination:
+        Stage position of the field (number 1), and fitted illumination by channel, for functions that take them.
+    config:
+        Settings, such as ``PipelineConfig(memory_type="torch")``.
 
     Raises
     ------
@@ -104,9 +113,9 @@ def run_pipeline(
         everything,
         channels=names,
         sources=sources,
+        config=config,
         pixel_size_um=pixel_size_um,
-        memory_type=memory_type,
-        device=device,
+        shape=tuple(next(iter(stacks.values())).shape[1:]),
     )
     memory = FileManager({Backend.MEMORY: MemoryStorageBackend()})
     planes = {}
@@ -116,17 +125,21 @@ def run_pipeline(
             planes[key] = f"/start/{plane_name(key)}"
             memory.save(plane, planes[key], Backend.MEMORY)
     collector = _Collector()
-    run_well(plan, WellInput("arrays", "A01", planes, memory, Backend.MEMORY), collector, PlaneAccount())
+    well = WellInput(
+        plate="arrays",
+        well="A01",
+        planes=planes,
+        filemanager=memory,
+        backend=Backend.MEMORY,
+        stage_positions_um=stage_positions_um or {},
+        illumination=illumination or {},
+    )
+    run_well(plan, well, collector, PlaneAccount())
     return collector.result
 
 
 def _materialized(step: FunctionStep) -> FunctionStep:
     """Return the step with its images handed to the sink, whatever its own ``materialize`` says."""
-    settings: dict[str, Any] = {
-        "name": step.name,
-        "input": step.input,
-        "inputs": step.inputs,
-        "channels": step.channels,
-    }
-    settings |= {"stack": step.stack, "memory_type": step.memory_type, "materialize": ("tiff",)}
-    return FunctionStep(step.func, **settings, **step.params)
+    handed_out = copy(step)
+    handed_out.materialize = ("tiff",)
+    return handed_out

@@ -11,22 +11,30 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from wellfield.errors import StepError, UnknownFormatError
+from wellfield.errors import MaterializationError, StepError, UnknownFormatError
 from wellfield.formats.atomic import is_part, part_path, replace_directory
 from wellfield.formats.json import json_value
-from wellfield.materialization.spec import CsvOptions, MaterializationSpec, ParquetOptions, select
-from wellfield.memory import MemoryType
-from wellfield.pipeline.execute import PlaneAccount
+from wellfield.materialization.spec import (
+    CsvOptions,
+    JsonOptions,
+    MaterializationSpec,
+    ParquetOptions,
+    TextOptions,
+    select,
+)
+from wellfield.memory import MemoryType, to_numpy
+from wellfield.memory.detect import known_type
 from wellfield.pipeline.libraries import convert_image
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
+from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.index import check_schema_version
-from wellfield.plate.keys import FieldKey, PlaneKey, Projection
+from wellfield.plate.keys import WHOLE_WELL, FieldKey, PlaneKey, Projection, field_name
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
-STAGE_SCHEMA_VERSION = 1
+STAGE_SCHEMA_VERSION = 2
 STAGED_NAME = "staged.json"
 
 # Status of a well.
@@ -52,11 +60,28 @@ class StagedImage:
 
 @dataclass(frozen=True, slots=True)
 class StagedOutput:
-    """What one writer option of a special output gets: a table as Parquet, any other value as JSON keyed by field."""
+    """What one writer option of a special output gets.
+
+    A table of the whole well as Parquet, JSON values keyed by field, or an array or text of one *field* (0 the whole
+    well), *timepoint* and, where there is one for each, *channel*.
+    """
 
     name: str
     option: int
     path: str
+    field: int | None = None
+    timepoint: int | None = None
+    channel: int | None = None
+
+    @property
+    def place_name(self) -> str:
+        """How files of the field are named: ``s001_t001``, ``s001_w1_t001``."""
+        return _place_name(self.field or WHOLE_WELL, self.timepoint or 1, self.channel)
+
+
+def _place_name(field: int, timepoint: int, channel: int | None) -> str:
+    of_channel = "" if channel is None else f"_w{channel}"
+    return f"{field_name(field)}{of_channel}_t{timepoint:03d}"
 
 
 @dataclass
@@ -124,8 +149,14 @@ class StageWriter:
         self._filemanager = filemanager
         self._plate, self._well = plate, well
         self._images: list[StagedImage] = []
-        self._tables: dict[tuple[str, int], dict[FieldKey, Any]] = {}
-        self._values: dict[tuple[str, int], dict[str, Any]] = {}
+        self._tables: dict[tuple[str, int], dict[_Place, Any]] = {}
+        self._values: dict[tuple[str, int], dict[_Place, Any]] = {}
+        self._single: list[StagedOutput] = []
+
+    @property
+    def working_folder(self) -> Path:
+        """A folder for images between steps, which is gone when the well is staged."""
+        return self._folder / "working"
 
     def __enter__(self) -> Self:
         return self
@@ -135,34 +166,47 @@ class StageWriter:
 
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
-        path = f"images/{step.name}/{_field_name(key)}_w{channel}.npy"
+        path = f"images/{step.name}/{key.name}_w{channel}.npy"
         self._filemanager.save(convert_image(stack, step.kind, MemoryType.NUMPY), self._folder / path, Backend.DISK)
         self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
 
-    def output(self, name: str, spec: MaterializationSpec | None, key: FieldKey, data: Any) -> None:
-        """Take a side result: tables get key columns and are joined per well, other values are keyed by field.
+    def output(
+        self, name: str, spec: MaterializationSpec | None, key: FieldKey, channel: int | None, data: Any
+    ) -> None:
+        """Take a side result: tables get key columns and are joined per well, JSON values are keyed by field.
+
+        Arrays and text are written at once.
 
         Raises
         ------
         MaterializationError, UnknownFormatError
             The data does not fit its spec.
         """
+        place = _Place(key, channel)
         for number, option in enumerate(spec.options if spec else ()):
             part = select(data, option.source)
             if isinstance(option, CsvOptions | ParquetOptions):
-                self._tables.setdefault((name, number), {})[key] = self._keyed(part, key)
+                self._tables.setdefault((name, number), {})[place] = self._keyed(part, place)
+            elif isinstance(option, JsonOptions):
+                self._values.setdefault((name, number), {})[place] = json_value(part)
             else:
-                self._values.setdefault((name, number), {})[_field_name(key)] = json_value(part)
+                suffix = ".txt" if isinstance(option, TextOptions) else ".npy"
+                path = f"outputs/{name}_{number}/{place.name}{suffix}"
+                content = _text(part) if isinstance(option, TextOptions) else _stack(part)
+                self._filemanager.save(content, self._folder / path, Backend.DISK)
+                self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel))
 
     def discard(self, key: FieldKey) -> None:
         """Remove what was staged of a field."""
         for image in [i for i in self._images if (i.field, i.timepoint) == (key.field, key.timepoint)]:
             self._filemanager.delete(self._folder / image.path, Backend.DISK)
             self._images.remove(image)
-        for tables in self._tables.values():
-            tables.pop(key, None)
-        for values in self._values.values():
-            values.pop(_field_name(key), None)
+        for output in [o for o in self._single if (o.field, o.timepoint) == (key.field, key.timepoint)]:
+            self._filemanager.delete(self._folder / output.path, Backend.DISK)
+            self._single.remove(output)
+        for taken in (*self._tables.values(), *self._values.values()):
+            for place in [place for place in taken if place.key == key]:
+                del taken[place]
 
     def finish(self, account: PlaneAccount, error: StepError | None = None) -> StagedWell:
         """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
@@ -171,6 +215,7 @@ class StageWriter:
             details = getattr(error, "details", {"message": str(error)})
             staged = StagedWell(self._plate, self._well, FAILED, details, account)
         else:
+            shutil.rmtree(self.working_folder, ignore_errors=True)
             staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
@@ -192,13 +237,16 @@ class StageWriter:
                 ) from error
             self._write(staged, StagedOutput(name, option, f"outputs/{name}_{option}.parquet"), table)
         for (name, option), values in self._values.items():
-            self._write(staged, StagedOutput(name, option, f"outputs/{name}_{option}.json"), values)
+            named = {place.name: value for place, value in values.items()}
+            self._write(staged, StagedOutput(name, option, f"outputs/{name}_{option}.json"), named)
+        staged.outputs += self._single
 
     def _write(self, staged: StagedWell, output: StagedOutput, data: Any) -> None:
         self._filemanager.save(data, self._folder / output.path, Backend.DISK)
         staged.outputs.append(output)
 
-    def _keyed(self, data: Any, key: FieldKey) -> Any:
+    def _keyed(self, data: Any, place: _Place) -> Any:
+        """Return a table behind its key columns; those that the function itself returned are kept."""
         import numpy as np
         import pyarrow as pa
 
@@ -206,15 +254,49 @@ class StageWriter:
 
         table = to_table(data)
         rows = table.num_rows
-        keys = {
+        whole = place.key.field == WHOLE_WELL
+        keys: dict[str, Any] = {
             "Metadata_Plate": text_column([self._plate] * rows),
             "Metadata_Well": text_column([self._well] * rows),
-            "Metadata_Site": np.full(rows, key.field, np.int32),
-            "Metadata_Timepoint": np.full(rows, key.timepoint, np.int32),
+            "Metadata_Site": pa.nulls(rows, pa.int32()) if whole else np.full(rows, place.key.field, np.int32),
+            "Metadata_Timepoint": np.full(rows, place.key.timepoint, np.int32),
         }
+        if place.channel is not None:
+            keys["Metadata_Channel"] = np.full(rows, place.channel, np.int32)
+        given = dict(zip(table.column_names, table.columns, strict=True))
+        site = given.get("Metadata_Site")
+        if site is not None:
+            given["Metadata_Site"] = site.cast(pa.int32())
         keyed = to_table(keys)
-        return pa.Table.from_arrays(keyed.columns + table.columns, names=keyed.column_names + table.column_names)
+        columns = {**dict(zip(keyed.column_names, keyed.columns, strict=True)), **given}
+        return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
 
-def _field_name(key: FieldKey) -> str:
-    return f"s{key.field:03d}_t{key.timepoint:03d}"
+def _text(data: Any) -> str:
+    return data if isinstance(data, str) else str(data)
+
+
+def _stack(data: Any) -> Any:
+    """Return an array as NumPy's.
+
+    Raises
+    ------
+    MaterializationError
+        It is no image.
+    """
+    array = to_numpy(data) if known_type(data) else data
+    if getattr(array, "ndim", None) not in (2, 3):
+        what = f"an array of shape {list(array.shape)}" if hasattr(array, "shape") else f"a {type(data).__name__}"
+        raise MaterializationError(f"{what} is no image; expected [Z, Y, X] or [Y, X]")
+    return array
+
+
+class _Place(NamedTuple):
+    """Where a side result belongs: its field, and its channel where there is one for each."""
+
+    key: FieldKey
+    channel: int | None
+
+    @property
+    def name(self) -> str:
+        return _place_name(self.key.field, self.key.timepoint, self.channel)

@@ -22,16 +22,28 @@ class Projection(StrEnum):
     __hash__ = str.__hash__
 
 
+# Field number of what belongs to a whole well: an image stitched from its fields.
+WHOLE_WELL = 0
+
+# What names have in place of the field's number then.
+STITCHED = "stitched"
+
+
 class FieldKey(NamedTuple):
-    """One field of one well at one time."""
+    """One field of one well at one time; field 0 is the whole well, an image stitched from its fields."""
 
     well: str
     field: int
     timepoint: int
 
+    @property
+    def name(self) -> str:
+        """How results of the field are named: ``s001_t001``, ``stitched_t001``."""
+        return f"{field_name(self.field)}_t{self.timepoint:03d}"
+
 
 class PlaneKey(NamedTuple):
-    """One plane. Field, channel, z and timepoint count from 1; a projection has z = 0."""
+    """One plane. Field, channel, z and timepoint count from 1; a projection has z = 0, a stitched image field 0."""
 
     well: str
     field: int
@@ -47,17 +59,23 @@ class PlaneKey(NamedTuple):
 
 
 _NAME = re.compile(
-    r"(?P<well>[A-Z]{1,2}[0-9]{2})_s(?P<field>[0-9]{3,})_w(?P<channel>[0-9]+)"
+    r"(?P<well>[A-Z]{1,2}[0-9]{2})_(?:s(?P<field>[0-9]{3,})|stitched)_w(?P<channel>[0-9]+)"
     r"_(?:z(?P<z>[0-9]{3,})|(?P<projection>max|best_focus|unknown))_t(?P<timepoint>[0-9]{3,})(?:\.[A-Za-z0-9.]+)?"
 )
+
+
+def field_name(field: int) -> str:
+    """Return how names spell a field: ``s001``, or ``stitched`` for the whole well."""
+    return STITCHED if field == WHOLE_WELL else f"s{field:03d}"
 
 
 def plane_name(key: PlaneKey, suffix: str = ".tif") -> str:
     """Return the canonical file name of a plane."""
     well, field, channel, z, timepoint, projection = key
-    if projection is Projection.NONE:
+    if projection is Projection.NONE and field:
         return "%s_s%03d_w%d_z%03d_t%03d%s" % (well, field, channel, z, timepoint, suffix)  # noqa: UP031 (faster)
-    return f"{well}_s{field:03d}_w{channel}_{projection}_t{timepoint:03d}{suffix}"
+    layer = f"z{z:03d}" if projection is Projection.NONE else projection
+    return f"{well}_{field_name(field)}_w{channel}_{layer}_t{timepoint:03d}{suffix}"
 
 
 def match_plane_name(name: str) -> PlaneKey | None:
@@ -71,8 +89,11 @@ def match_plane_name(name: str) -> PlaneKey | None:
         return None
     projection = Projection(match["projection"] or "none")
     z = int(match["z"] or 0)
-    key = PlaneKey(well, int(match["field"]), int(match["channel"]), z, int(match["timepoint"]), projection)
-    counted = (key.field, key.channel, key.timepoint, key.z if projection == Projection.NONE else 1)
+    field = int(match["field"]) if match["field"] else WHOLE_WELL
+    if match["field"] and not field:
+        return None
+    key = PlaneKey(well, field, int(match["channel"]), z, int(match["timepoint"]), projection)
+    counted = (key.channel, key.timepoint, key.z if projection == Projection.NONE else 1)
     return key if min(counted) > 0 else None
 
 

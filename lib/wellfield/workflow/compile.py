@@ -24,17 +24,15 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     """
     checked = config if isinstance(config, Config) else load_config(config)
     info, planes = read_index(index)
+    keys = [plane.key for plane in planes]
     return compile_pipeline(
         [FunctionStep.from_dict(step.model_dump()) for step in checked.steps],
         channels=info.channels,
-        sources=choose_sources((plane.key for plane in planes), checked.source),
+        sources=choose_sources(keys, checked.source),
+        config=checked.settings(),
         pixel_size_um=info.pixel_size_um,
         z_spacing_um=info.z_spacing_um,
-        on_unreadable=checked.on_unreadable,
-        on_missing=checked.on_missing,
-        layout=checked.storage.layout,
-        zarr=checked.storage.zarr.model_dump(),
-        tiff=checked.storage.tiff.model_dump(),
-        memory_type=checked.memory_type,
-        device=checked.device,
+        shape=info.shape,
+        dtype=info.dtype,
+        field_count=info.field_count,
     )

@@ -69,19 +69,26 @@ def code_digest(stage: str) -> str:
 
 
 def function_digest(functions: Iterable[str]) -> str:
-    """Return a digest over the source files of functions given as ``package.module:function``."""
+    """Return a digest over the source files of functions given as ``package.module:function`` or ``file.py:function``.
+
+    Of a package the module alone counts, not what it imports.
+    """
     digest = hashlib.sha256()
     for function in sorted({name for name in functions if ":" in name}):
-        module = function.partition(":")[0]
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            spec = None
-        origin = Path(spec.origin) if spec is not None and spec.origin else None
+        place = function.rpartition(":")[0]
+        origin = Path(place) if place.endswith(".py") else _module_file(place)
         digest.update(function.encode())
         if origin is not None and origin.is_file():
             digest.update(origin.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _module_file(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def planes_digest(planes: Sequence[PlaneRecord], now: Mapping[str, tuple[int, int]]) -> str:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from wellfield.errors import StepError
 from wellfield.formats.json import read_json
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
-from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
+from wellfield.microscopes.positions import field_positions
+from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import StagedWell, StageWriter
-from wellfield.plate.index import read_index
+from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
@@ -23,34 +28,37 @@ _logger = logging.getLogger(__name__)
 
 
 def process_well(
-    index: str | os.PathLike[str], plan_path: str | os.PathLike[str], well: str, staging: str | os.PathLike[str]
+    index: str | os.PathLike[str],
+    plan_path: str | os.PathLike[str],
+    well: str,
+    staging: str | os.PathLike[str],
+    *,
+    illumination: str | os.PathLike[str] | None = None,
 ) -> StagedWell:
     """Run the plan over the planes of one well and stage its results.
 
-    A data failure is staged as such and does not raise; whatever else goes wrong does.
+    A data failure is staged as such and does not raise; whatever else goes wrong does. *illumination* is the folder of
+    the plate's fitted illumination, for plans that correct it.
     """
     info, planes = read_index(index, [well])
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
-    workspace = VirtualWorkspaceBackend(info.plate_path, {virtual_path(plane): plane.path for plane in planes})
     filemanager = FileManager(
         {
-            Backend.VIRTUAL_WORKSPACE: workspace,
+            Backend.VIRTUAL_WORKSPACE: VirtualWorkspaceBackend(
+                info.plate_path, {virtual_path(plane): plane.path for plane in planes}
+            ),
             Backend.MEMORY: MemoryStorageBackend(),
             Backend.DISK: DiskStorageBackend(),
         }
     )
-    source = WellInput(
-        plate=info.plate,
-        well=well,
-        planes={plane.key: virtual_path(plane) for plane in planes},
-        filemanager=filemanager,
-        backend=Backend.VIRTUAL_WORKSPACE,
-        describe={virtual_path(plane): plane.path for plane in planes}.__getitem__,
-        shape=info.shape,
-        dtype=info.dtype,
-    )
     account = PlaneAccount()
     with StageWriter(staging, filemanager, plate=info.plate, well=well) as writer, count_conversions() as conversions:
+        source = _well_input(plan, info, planes, well, filemanager, working=writer.working_folder)
+        if plan.illuminated_channels:
+            from wellfield.workflow.illumination import read_illumination
+
+            fitted = {c: read_illumination(illumination or "", c) for c in plan.illuminated_channels}
+            source = replace(source, illumination=fitted)
         try:
             run_well(plan, source, writer, account)
         except StepError as error:
@@ -62,3 +70,25 @@ def process_well(
     for (origin, target, method), count in sorted(conversions.items()):
         _logger.info("%d conversions %s → %s by %s", count, origin, target, method)
     return staged
+
+
+def _well_input(
+    plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord], well: str, filemanager: FileManager, *, working: Path
+) -> WellInput:
+    """Return what the pipeline starts from, read from the backend of the settings, else through the workspace."""
+    raw = plan.settings.read_backend == Backend.DISK
+    paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
+    files = {paths[p.key]: p.path for p in planes}
+    in_memory = plan.settings.intermediate_backend == Backend.MEMORY
+    return WellInput(
+        plate=info.plate,
+        well=well,
+        planes=paths,
+        filemanager=filemanager,
+        backend=Backend.DISK if raw else Backend.VIRTUAL_WORKSPACE,
+        describe=files.__getitem__,
+        shape=info.shape,
+        dtype=info.dtype,
+        stage_positions_um=field_positions(info, planes) if plan.wants_stage_positions else {},
+        intermediate=(Backend.MEMORY, "/") if in_memory else (Backend.DISK, os.fspath(working)),
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from wellfield.config.models import Config
 from wellfield.plate.index import PlateInfo
@@ -12,8 +16,8 @@ from wellfield.plate.index import PlateInfo
 # on the CPU (torch 191, jax 166, tensorflow 669, pyclesperanto with PoCL 238); cupy is an estimate.
 LIBRARY_MB = {"numpy": 0, "torch": 250, "jax": 250, "tensorflow": 800, "pyclesperanto": 300, "cupy": 500}
 
-# A field's stack as it was read, as float32 between two steps, and the scratch of one function.
-STACK_COPIES = 6
+# A field's stack while it is written: as it was staged, and its pyramid.
+STORED_COPIES = 4
 MEGABYTE = 1e6
 
 
@@ -31,9 +35,27 @@ def libraries(config: Config) -> tuple[str, ...]:
     return tuple(sorted({name for name in named if name and name != "numpy"}))
 
 
+def function_names(config: Config) -> tuple[str, ...]:
+    """Return every function that the pipeline names, as it spells them."""
+
+    def named(func: Any) -> Iterator[str]:
+        if isinstance(func, str):
+            yield func
+        elif isinstance(func, list):
+            for item in func:
+                yield from named(item)
+        elif "func" in func:
+            yield func["func"]
+        else:
+            for chain in func.values():
+                yield from named(chain)
+
+    return tuple(dict.fromkeys(name for step in config.steps for name in named(step.func)))
+
+
 def gpus(config: Config) -> int:
     """Return how many GPUs a job of the pipeline needs: none if all of its steps are known to run on NumPy."""
-    own = any(":" in step.func for step in config.steps)  # may run on any library
+    own = any(":" in name for name in function_names(config))  # may run on any library
     return int(config.device == "gpu" and bool(libraries(config) or own))
 
 
@@ -42,19 +64,29 @@ def library_mb(names: Iterable[str]) -> int:
     return sum(LIBRARY_MB[name] for name in names)
 
 
-def memory_mb(info: PlateInfo, well: str, fields: int, *, margin_mb: int, attempt: int = 1) -> int:
-    """Return the memory of a well job in MB; a repeated attempt gets that much more."""
-    return math.ceil((margin_mb + STACK_COPIES * stack_megabytes(info, well, fields)) * attempt)
+def process_mb(plan: str | os.PathLike[str], names: Iterable[str], *, margin_mb: int, attempt: int = 1) -> int:
+    """Return the memory in MB of a job that runs a stored plan: images as the plan estimates, libraries, margin.
 
+    A repeated attempt gets that much more.
 
-def storing_mb(info: PlateInfo, well: str, *, layout: str, ngff_version: str) -> int:
-    """Return the memory in MB that writing a well takes beside its images, up to incompressible pixels.
-
-    The layout ``well`` on Zarr v2 copies a whole well into one chunk and compresses that; all others go plane by plane
-    or field by field.
+    Raises
+    ------
+    FileNotFoundError
+        The plan is not there yet.
     """
-    copies = 2 if (layout, ngff_version) == ("well", "0.4") else 0
-    return math.ceil(copies * stack_megabytes(info, well, 1))
+    images = float(json.loads(Path(plan).read_text(encoding="utf-8")).get("memory_mb", 0))
+    return math.ceil((margin_mb + images + library_mb(names)) * attempt)
+
+
+def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:
+    """Return the memory in MB of a job that writes a well, up to incompressible pixels.
+
+    One field's images as float32 with their pyramid. The strategy ``well`` on Zarr v2 copies a whole well into one
+    chunk and compresses that; all others go plane by plane or field by field.
+    """
+    whole = (config.zarr.chunk_strategy, config.zarr.ngff_version) == ("well", "0.4")
+    images = STORED_COPIES * stack_megabytes(info, well, fields) + 2 * whole * stack_megabytes(info, well, 1)
+    return math.ceil((margin_mb + images) * attempt)
 
 
 def runtime_minutes(info: PlateInfo, well: str, *, attempt: int = 1) -> int:

@@ -47,10 +47,10 @@ def test_every_key_is_explained_in_the_reference():
 
 
 def test_all_mistakes_are_listed_with_key_value_and_what_is_allowed():
-    text = explain(on_missing="ignore", sauce=1, storage={"zarr": {"compression_level": 30}})
+    text = explain(on_missing="ignore", sauce=1, zarr={"compression_level": 30})
     assert "on_missing: Input should be 'use_present', 'skip_field' or 'fail'; found 'ignore'" in text
     assert "sauce: unknown key; did you mean 'source'?" in text
-    assert "storage.zarr.compression_level: Input should be less than or equal to 9; found 30" in text
+    assert "zarr.compression_level: Input should be less than or equal to 9; found 30" in text
 
 
 def test_a_mistake_in_a_step_names_the_step():

@@ -121,7 +121,7 @@ def test_two_steps_that_make_one_output_are_refused():
         return image, 1
 
     text = mistakes(FunctionStep(make, name="a"), FunctionStep(make, name="b"))
-    assert "'positions' is already made by step 'step 1 (a)'" in text
+    assert "'positions' is already made by step 1 (a)" in text
 
 
 def test_the_plate_fills_in_channel_names_and_pixel_size_that_a_step_leaves_out():
@@ -129,14 +129,17 @@ def test_the_plate_fills_in_channel_names_and_pixel_size_that_a_step_leaves_out(
         return image
 
     plan = compile_steps(FunctionStep(measure, channels=[2]), pixel_size_um=0.65)
-    assert plan.steps[0].params == {"channel_names": ["FITC"], "pixel_size_um": 0.65}
+    [call] = plan.steps[0].calls
+    assert (call.params, call.filled) == ({"pixel_size_um": 0.65}, ("channel_names",))
     own = compile_steps(FunctionStep(measure, channel_names=["x", "y"], pixel_size_um=1.0))
-    assert own.steps[0].params["channel_names"] == ["x", "y"]
+    assert own.steps[0].calls[0].params == {"channel_names": ["x", "y"], "pixel_size_um": 1.0}
+    assert own.steps[0].calls[0].filled == ()
 
 
 def test_an_imported_function_is_compiled_like_a_registered_one():
     plan = compile_steps(FunctionStep("scipy.ndimage:gaussian_filter", name="g", sigma=1))
-    assert plan.steps[0].call(np.zeros((1, 4, 4)), **plan.steps[0].params).shape == (1, 4, 4)
+    [call] = plan.steps[0].calls
+    assert call.call(np.zeros((1, 4, 4)), **call.params).shape == (1, 4, 4)
     assert "cannot be imported" in mistakes(FunctionStep("scipy.ndimage:gausian"))
     assert "cannot be imported" in mistakes(FunctionStep("no.such.module:f"))
 
@@ -152,7 +155,8 @@ def test_a_plan_survives_its_json_form():
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())), source="plan.json")
     assert again.to_json() == plan.to_json()
     assert again.digest() == plan.digest()
-    assert [name for name, _ in again.steps[3].special_outputs] == ["cell_counts", "objects"]
+    assert list(again.special_outputs()) == ["cell_counts", "objects"]
+    assert again.special_outputs() == plan.special_outputs()
 
 
 KEYS = [PlaneKey("A01", 1, 1, z, 1) for z in (1, 2)]
@@ -176,14 +180,17 @@ def test_the_timepoints_of_a_channel_are_those_that_the_plate_has_of_it():
     assert {channel: layers.timepoints for channel, layers in sources.items()} == {1: (1, 2), 2: (1,)}
 
 
-def test_side_results_of_several_channels_that_nothing_tells_apart_are_refused():
+def test_side_results_of_several_channels_are_told_apart_by_channel():
     @special_outputs("level")
     def make(image):
         return image, 1
 
-    assert "whose results nothing tells apart" in mistakes(FunctionStep(make))
-    assert compile_steps(FunctionStep(make, channels=[1])).steps
-    assert compile_steps(FunctionStep(make, stack="channel")).steps
+    def by_channel(step):
+        return compile_steps(step).special_outputs()["level"].by_channel
+
+    assert by_channel(FunctionStep(make))
+    assert not by_channel(FunctionStep(make, channels=[1]))
+    assert not by_channel(FunctionStep(make, stack="channel"))
 
 
 @pytest.mark.parametrize("func", ["..a:b", ":b", "a:", "os:sep"])

@@ -7,8 +7,9 @@ from wellfield.errors import ArrayShapeError, StepError
 from wellfield.materialization import CsvOptions, JsonOptions, MaterializationSpec
 from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
 from wellfield.pipeline.compile import choose_sources, compile_pipeline
-from wellfield.pipeline.execute import PlaneAccount, WellInput, run_well
+from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.stage import StageWriter
+from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage import FileManager, MemoryStorageBackend, create_storage_registry
 
@@ -26,7 +27,7 @@ class Sink:
         if self.memory is not None:
             self.held.append(self.memory.nbytes)
 
-    def output(self, name, spec, key, data):
+    def output(self, name, spec, key, channel, data):
         self.outputs.append((name, key.field, data))
 
     def discard(self, key):
@@ -54,7 +55,7 @@ class Plate:
 
     def run(self, *steps, sink=None, **settings):
         sources = choose_sources(self.planes, "planes_or_projection")
-        plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, **settings)
+        plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, config=settings)
         sink, account = sink or Sink(), PlaneAccount()
         files = FileManager({"raw": self.memory, "memory": self.working})
         well = WellInput("P1", "B03", self.planes, files, "raw", shape=(4, 5), dtype="uint16")

@@ -24,11 +24,11 @@ OTHERS = [name for name in ON_CPU if name != MemoryType.NUMPY]
 
 def plan_of(*steps, **settings):
     sources = {1: SourceLayers((1, 2, 3)), 2: SourceLayers((1, 2, 3))}
-    return compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, **settings)
+    return compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, config=settings)
 
 
 def types_of(plan):
-    return [str(step.memory_type) for step in plan.steps]
+    return [str(step.calls[0].memory_type) for step in plan.steps]
 
 
 # --- the choice ---------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_the_plan_keeps_libraries_conversions_and_device_in_its_file():
         "g: pyclesperanto → numpy by host copy, copied",
         "m: numpy → torch by host copy, copied",
     ]
-    assert again.steps[1].call is plan.steps[1].call
+    assert again.steps[1].calls[0].call is plan.steps[1].calls[0].call
 
 
 @pytest.mark.parametrize("library", OTHERS)

@@ -1,0 +1,31 @@
+"""Where the stage was at each field of a well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from wellfield.microscopes.base import MICROSCOPES
+from wellfield.microscopes.registry import discover_microscopes
+from wellfield.plate.index import PlaneRecord, PlateInfo
+
+
+def field_positions(info: PlateInfo, planes: Sequence[PlaneRecord]) -> dict[int, tuple[float, float]]:
+    """Return x and y of the stage for each field of one well, in µm; fields without are left out.
+
+    Taken from the plate index, which knows the positions of the planes that were sampled, else from the header of the
+    first file of the field that says so: one file per field as a rule, and no pixels.
+    """
+    discover_microscopes()
+    handler = MICROSCOPES.get(info.microscope)
+    found: dict[int, tuple[float, float]] = {}
+    for plane in planes:
+        if not math.isnan(plane.stage_x_um + plane.stage_y_um):
+            found.setdefault(plane.key.field, (plane.stage_x_um, plane.stage_y_um))
+    for plane in planes:
+        if plane.key.field not in found and handler is not None:
+            position = handler.stage_position(Path(info.plate_path, plane.path))
+            if position is not None:
+                found[plane.key.field] = position
+    return found

@@ -1,0 +1,93 @@
+"""Calling the functions of a step, and what comes back from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wellfield.errors import ArrayShapeError, WellfieldError
+from wellfield.materialization.spec import MaterializationSpec
+from wellfield.memory.checks import check_stack
+from wellfield.pipeline.libraries import convert_image
+from wellfield.pipeline.parameters import with_footprints
+from wellfield.pipeline.plan import Branch, CompiledCall
+from wellfield.processing.registry import ImageKind
+
+
+class CallFailed(WellfieldError, RuntimeError):
+    """A function raised, or returned what it must not; the message says what."""
+
+
+def run_chain(
+    branch: Branch, image: Any, further: Sequence[Mapping[str, Any]]
+) -> tuple[Any, list[tuple[str, MaterializationSpec | None, Any]]]:
+    """Return what a chain of functions makes of an image, and its special outputs with name and spec.
+
+    Parameters
+    ----------
+    image:
+        The stack ``[Z, Y, X]`` in the memory type of the first function.
+    further:
+        For each function the arguments that are not in its plan: images, special inputs, facts of the plate.
+
+    Raises
+    ------
+    CallFailed
+        A function raised, or returned what it must not.
+    MemoryError
+        The machine or a device has too little memory: the job failed, not the data.
+    """
+    outputs: list[tuple[str, MaterializationSpec | None, Any]] = []
+    for number, (call, arguments) in enumerate(zip(branch.calls, further, strict=True)):
+        if number:
+            image = convert_image(image, branch.calls[number - 1].returns, call.memory_type)
+        image, values = _run(call, image, arguments)
+        outputs += [(name, spec, value) for (name, spec), value in zip(call.outputs, values, strict=True)]
+    return image, outputs
+
+
+def _run(call: CompiledCall, image: Any, arguments: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+    params = {**with_footprints(call.params), **arguments}
+    name = getattr(call.call, "__name__", str(call.func))
+    try:
+        result = _plane_by_plane(call, image, params) if call.planewise else call.call(image, **params)
+    except MemoryError:  # of the machine or a device
+        raise
+    except WellfieldError as error:
+        raise CallFailed(str(error)) from error
+    except Exception as error:  # the function is anybody's code: whatever it raises becomes the well's reason
+        raise CallFailed(f"{type(error).__name__}: {error}") from error
+    returned, *values = result if isinstance(result, tuple) else (result,)
+    if len(values) != len(call.outputs):
+        names = ", ".join(name for name, _ in call.outputs) or "none"
+        raise CallFailed(
+            f"{name}: {len(values)} values came back besides the image; {len(call.outputs)} are declared ({names})"
+        )
+    _check_kind(name, call.returns, returned)
+    return returned, values
+
+
+def _plane_by_plane(call: CompiledCall, image: Any, params: Mapping[str, Any]) -> Any:
+    """Call a function of planes ``[Y, X]``; its further images go plane by plane too."""
+    import numpy as np
+
+    images = {name: params[name] for name in call.images}
+    others = {name: value for name, value in params.items() if name not in images}
+    made = []
+    for z, plane in enumerate(image):
+        own = {name: stack[z if len(stack) == len(image) else 0] for name, stack in images.items()}
+        made.append(call.call(plane, **own, **others))
+    if wrong := [type(result).__name__ for result in made if np.ndim(result) != 2]:
+        raise ArrayShapeError(f"called for each plane [Y, X], it returned {wrong[0]}; expected a plane")
+    stack = np.stack(made)
+    check_stack(stack, what=f"result of {getattr(call.call, '__name__', 'function')}")
+    return stack
+
+
+def _check_kind(name: str, kind: ImageKind, image: Any) -> None:
+    """Refuse an image whose dtype cannot be what the plan takes it for."""
+    dtype = str(image.dtype)
+    if kind == ImageKind.LABELS and "int" not in dtype:
+        raise CallFailed(f"{name}: expected labels (integers) as its result; it returned {dtype}")
+    if kind == ImageKind.MASK and "bool" not in dtype and "uint8" not in dtype:
+        raise CallFailed(f"{name}: expected a mask (bool) as its result; it returned {dtype}")

@@ -1,0 +1,101 @@
+"""How much memory a job holds: estimated from the plan, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from wellfield.pipeline.plan import CompiledStep, SourceLayers
+from wellfield.pipeline.step import START, StackAxis
+from wellfield.plate.keys import Projection
+from wellfield.processing.registry import ImageKind
+
+# What a plane is taken for where nothing is known of the plate.
+UNKNOWN_SHAPE, UNKNOWN_DTYPE = (2048, 2048), "uint16"
+
+# Bytes that a function takes for each pixel of the plane it works on, beside its input and result: distance maps,
+# sorted pixels and float64 copies of SciPy and scikit-image.
+SCRATCH_BYTES_PER_PIXEL = 64
+
+_BYTES = {ImageKind.MASK: 1, ImageKind.LABELS: 4}
+
+
+def with_estimates(
+    steps: Sequence[CompiledStep],
+    sources: Mapping[int, SourceLayers],
+    *,
+    shape: tuple[int, int] | None,
+    dtype: str | None,
+    field_count: int | None,
+) -> tuple[tuple[CompiledStep, ...], float]:
+    """Return the steps with their estimates, and the highest of them, in MB (10⁶ bytes).
+
+    Counted are the images that are held while a step runs (those of one field, of all fields once a step works on the
+    whole well), what the step's functions get and return, and their scratch. Intensities are taken for float32 between
+    steps. Not counted are Python, libraries and tables.
+    """
+    model = _Model(steps, sources, shape or UNKNOWN_SHAPE, dtype or UNKNOWN_DTYPE, field_count or 1)
+    estimated = tuple(replace(step, memory_mb=round(model.held_while(step) / 1e6, 1)) for step in steps)
+    return estimated, max((step.memory_mb for step in estimated), default=0.0)
+
+
+class _Model:
+    """Sizes of the images of a pipeline, by name, for one field or one well."""
+
+    def __init__(
+        self,
+        steps: Sequence[CompiledStep],
+        sources: Mapping[int, SourceLayers],
+        shape: tuple[int, int],
+        dtype: str,
+        field_count: int,
+    ) -> None:
+        self._steps = steps
+        self._pixels = shape[0] * shape[1]
+        self._itemsize = np.dtype(dtype).itemsize
+        self._fields = field_count
+        self._depth = {START: {channel: max(len(layers.z), 1) for channel, layers in sources.items()}}
+        self._sizes = {START: {c: depth * self._plane(None) for c, depth in self._depth[START].items()}}
+        for step in steps:
+            self._add(step)
+
+    def held_while(self, step: CompiledStep) -> float:
+        """Return the bytes that are held while a step runs."""
+        held = sum(self._sizes[START].values()) if step.number <= self._last_use(START) else 0.0
+        for other in self._steps:
+            if other.number < step.number <= other.last_use:
+                held += sum(self._sizes[other.name].values()) * self._copies(other, step)
+        channels = len(step.channels) if step.stack == StackAxis.CHANNEL else 1
+        fields = self._fields if step.per_well else 1
+        size = max(self._sizes[step.name].values(), default=0.0)
+        of_input = max(self._sizes[step.input].values(), default=0.0)
+        made = sum(self._sizes[step.name].values())
+        is_stacked = step.stack != StackAxis.Z or step.branches[0].calls[0].memory_type != "numpy"
+        scratch = SCRATCH_BYTES_PER_PIXEL * self._pixels * (fields if step.merged else 1)
+        return held + made + max(size, of_input * is_stacked) * channels * fields + scratch
+
+    def _add(self, step: CompiledStep) -> None:
+        before = self._depth[step.input]
+        projected = step.projection != Projection.NONE
+        self._depth[step.name] = {c: 1 if projected else before.get(c, 1) for c in step.channels}
+        fields = self._fields if step.merged else 1
+        self._sizes[step.name] = {
+            channel: depth * self._plane(step) * fields for channel, depth in self._depth[step.name].items()
+        }
+
+    def _plane(self, step: CompiledStep | None) -> int:
+        """Return the bytes of a plane: as the camera took it, or as a step made it."""
+        is_raw = step is None or (step.input == START and [c.projection for c in step.calls] != [Projection.NONE])
+        if step is None or (is_raw and len(step.calls) == 1):
+            return self._pixels * self._itemsize
+        return self._pixels * _BYTES.get(step.kind, max(4, self._itemsize))
+
+    def _copies(self, made: CompiledStep, reader: CompiledStep) -> int:
+        """Return for how many fields an image is held: all of them once a step works on the whole well."""
+        waits = any(step.per_well for step in self._steps if made.number < step.number <= made.last_use)
+        return self._fields if waits and not made.merged else 1
+
+    def _last_use(self, name: str) -> int:
+        return max((step.number for step in self._steps if name in step.reads), default=0)

@@ -1,0 +1,193 @@
+"""What the functions of a step get: images of earlier steps, their side results, facts of the plate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wellfield.errors import ArrayShapeError, MemoryConversionError
+from wellfield.memory import MemoryType, detect_memory_type, stack_slices, unstack_slices
+from wellfield.pipeline.images import WellImages
+from wellfield.pipeline.libraries import convert_image, protected, stacks_itself
+from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan, PlaneAxis
+from wellfield.pipeline.source import PlaneSource
+from wellfield.pipeline.step import START, StackAxis
+from wellfield.pipeline.well import NOWHERE, FieldSkipped, WellInput, step_error
+from wellfield.plate.keys import WHOLE_WELL, FieldKey
+from wellfield.processing.registry import ImageKind
+
+
+class StepInputs:
+    """Everything that steps of one well and timepoint have made so far, and the planes that they start from."""
+
+    def __init__(self, plan: Plan, well: WellInput, source: PlaneSource) -> None:
+        self._plan = plan
+        self._well = well
+        self._source = source
+        backend, root = well.intermediate
+        self.images = WellImages(well.filemanager, backend, root)
+        self._start: dict[FieldKey, set[int]] = {}
+        self._outputs = plan.special_outputs()
+        self._specials: dict[tuple[str, FieldKey, int | None], Any] = {}
+        self._start_reads = sum((step.input == START) + (START in step.further) for step in plan.steps)
+        self._last_start = max((step.number for step in plan.steps if START in step.reads), default=0)
+
+    # --- what is there -------------------------------------------------------------------------------------------
+
+    def open_field(self, key: FieldKey) -> None:
+        """See which channels a field has, under the policy for missing planes."""
+        self._start[key] = self._source.channels_of(key)
+
+    def has(self, name: str, key: FieldKey, channel: int) -> bool:
+        """Tell whether there is an image of a step, or of the plate."""
+        if name == START:
+            return channel in self._start.get(key, ())
+        return self.images.axis(name, key, channel) is not None
+
+    def axis(self, step: CompiledStep, key: FieldKey, channel: int) -> PlaneAxis:
+        """Return what the planes of a step's input are."""
+        return self.images.axis(step.input, key, channel) or PlaneAxis((0,))
+
+    def add_special(self, name: str, key: FieldKey, channel: int, value: Any) -> int | None:
+        """Take a side result; return its channel, ``None`` where it is one for all."""
+        of_channel = channel if self._outputs[name].by_channel else None
+        self._specials[name, key, of_channel] = value
+        return of_channel
+
+    def drop_after(self, step: CompiledStep, keys: Iterable[FieldKey]) -> None:
+        """Give up the images that no step after this one reads."""
+        wanted = list(keys)
+        for other in self._plan.steps[: step.number]:
+            if other.last_use == step.number:
+                self.images.drop(other.name, wanted)
+        if step.number == self._last_start:
+            self.images.drop(START, wanted)
+
+    # --- stacks --------------------------------------------------------------------------------------------------
+
+    def take(self, step: CompiledStep, key: FieldKey, channel: int) -> Any:
+        """Return the stack that a step starts from, given up by the store if nobody else reads it."""
+        image = self._for_call(step, step.branch(channel).calls[0], step.input, key, channel)
+        if not self._is_needed(step, step.input):
+            self.images.drop(step.input, [key], [channel])
+        return image
+
+    def take_stacked(self, step: CompiledStep, branch: Branch, places: Sequence[tuple[FieldKey, int]]) -> Any:
+        """Return the one plane of each field and channel as a stack.
+
+        It is made in the function's library if that stacks planes itself, else on the host.
+        """
+        target, kind = branch.calls[0].memory_type, self._kind(step.input)
+        planes: list[Any] = []
+        for key, channel in places:
+            stack = self._stored(step.input, key, channel)
+            if len(stack) != 1:
+                where = f"channel {channel}" if step.stack == StackAxis.CHANNEL else f"field {key.field}"
+                raise step_error(
+                    self._well,
+                    step,
+                    key,
+                    channel,
+                    f"stack: {step.stack} needs one plane per {step.stack}, but {where} has {len(stack)}; project them "
+                    "first",
+                )
+            own = stacks_itself(detect_memory_type(stack), target)
+            wanted = target if own else MemoryType.NUMPY
+            planes += unstack_slices(convert_image(stack, kind, wanted), wanted)
+        try:
+            image = stack_slices(planes, target)
+        except (ArrayShapeError, MemoryConversionError) as error:
+            raise step_error(self._well, step, places[0][0], None, str(error)) from error
+        if not self._is_needed(step, step.input):
+            for key, channel in places:
+                self.images.drop(step.input, [key], [channel])
+        return image
+
+    def _for_call(self, step: CompiledStep, call: CompiledCall, name: str, key: FieldKey, channel: int) -> Any:
+        """Return an image as a function gets it."""
+        try:
+            image = convert_image(self._stored(name, key, channel), self._kind(name), call.memory_type)
+        except MemoryConversionError as error:
+            raise step_error(self._well, step, key, channel, f"its input {name!r}: {error}") from error
+        if call.is_registered:
+            return image
+        handed_out = name != START and bool(self._plan.step(name).materialize)
+        return protected(image, call.memory_type, is_needed=handed_out or self._is_needed(step, name))
+
+    def _stored(self, name: str, key: FieldKey, channel: int) -> Any:
+        if name != START or self.images.holds(START, key, channel):
+            return self.images.load(name, key, channel)
+        stack, axis = self._source.load(key, channel)
+        self.images.note(START, key, channel, axis)
+        if self._start_reads > 1:
+            self.images.save(START, key, channel, stack, ImageKind.INTENSITY)
+        return stack
+
+    def _kind(self, name: str) -> ImageKind:
+        return ImageKind.INTENSITY if name == START else self._plan.step(name).kind
+
+    def _is_needed(self, step: CompiledStep, name: str) -> bool:
+        """Tell whether an image is read again when *step* has read it as its input."""
+        if name in step.further:
+            return True  # for each of its channels
+        return (self._last_start if name == START else self._plan.step(name).last_use) > step.number
+
+    # --- arguments -----------------------------------------------------------------------------------------------
+
+    def arguments(
+        self, step: CompiledStep, call: CompiledCall, keys: Sequence[FieldKey], channels: Sequence[int]
+    ) -> dict[str, Any]:
+        """Return the arguments of a function that are not in its plan.
+
+        *keys* and *channels* are those of its stack: one field, or all; one channel, or all.
+        """
+        arguments: dict[str, Any] = {}
+        for parameter, name in call.images.items():
+            channel = self._channel_of(name, channels[0])
+            if not all(self.has(name, key, channel) for key in keys):
+                raise FieldSkipped(f"step {step.name}: {name} of channel {channel} is not there in this field")
+            images = [self._for_call(step, call, name, key, channel) for key in keys]
+            over_fields = step.stack == StackAxis.FIELD
+            arguments[parameter] = stack_slices([i[0] for i in images], call.memory_type) if over_fields else images[0]
+        for parameter, name in call.specials.items():
+            arguments[parameter] = self._special(step, name, keys[0], channels[0])
+        return arguments | self._facts(call, keys, channels)
+
+    def _facts(self, call: CompiledCall, keys: Sequence[FieldKey], channels: Sequence[int]) -> dict[str, Any]:
+        """Return the facts of the plate that a function asks for."""
+        positions = [self._well.stage_positions_um.get(key.field, NOWHERE) for key in keys]
+        facts = {
+            "channel_names": [self._plan.channels[channel] for channel in channels],
+            "field_numbers": [key.field for key in keys],
+            "stage_positions_um": np.array(positions, np.float64),
+            "illumination": self._well.illumination.get(channels[0]),
+        }
+        return {name: facts[name] for name in call.filled}
+
+    def _special(self, step: CompiledStep, name: str, key: FieldKey, channel: int) -> Any:
+        """Return a side result by the keys that it shares with the step; for a well, one of fields as a mapping."""
+        output = self._outputs[name]
+        of_channel = channel if output.by_channel else None
+        if step.per_well and not output.per_well:
+            made = {
+                place[1].field: v for place, v in self._specials.items() if (place[0], place[2]) == (name, of_channel)
+            }
+            return made
+        field = WHOLE_WELL if output.per_well else key.field
+        place = (name, FieldKey(key.well, field, key.timepoint), of_channel)
+        if place not in self._specials:
+            raise FieldSkipped(f"step {step.name}: the special output {name!r} is not there in this field")
+        return self._specials[place]
+
+    def _channel_of(self, name: str, channel: int) -> int:
+        channels = tuple(self._plan.sources) if name == START else self._plan.step(name).channels
+        return channel if channel in channels else channels[0]
+
+    def forget(self, key: FieldKey) -> None:
+        """Give up everything of a field."""
+        self.images.forget(key)
+        self._start.pop(key, None)
+        for place in [place for place in self._specials if place[1] == key]:
+            del self._specials[place]

@@ -1,0 +1,112 @@
+"""The planes that a pipeline starts from: loaded when they are needed, under the policies for broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wellfield.errors import ArrayShapeError, DataNotFoundError, UnreadableImageError, WellfieldError
+from wellfield.memory import stack_slices
+from wellfield.pipeline.plan import Plan, PlaneAxis
+from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, WellStepError
+from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
+
+
+class PlaneSource:
+    """Loads stacks of a well; *account* tells what became of its planes."""
+
+    def __init__(self, plan: Plan, well: WellInput, account: PlaneAccount) -> None:
+        self._plan = plan
+        self._well = well
+        self._account = account
+        self._used: set[PlaneKey] = set()
+
+    def channels_of(self, key: FieldKey) -> set[int]:
+        """Return the channels that the pipeline starts from and that a field has a plane of; opens no plane.
+
+        Raises
+        ------
+        FieldSkipped, StepError
+            A plane is missing, and the policy says so.
+        """
+        policy = self._plan.settings.on_missing
+        found = set()
+        for channel in self._plan.start_channels:
+            expected = self._expected(key, channel)
+            missing = [plane_name(plane) for plane in expected if plane not in self._well.planes]
+            self._account.missing += missing
+            if missing and policy == "fail":
+                reason = f"plane {missing[0]} is missing and on_missing is 'fail'"
+                raise WellStepError(reason, plate=self._well.plate, key=key, channel=channel)
+            if missing and policy == "skip_field":
+                raise FieldSkipped(f"plane {missing[0]} is missing and on_missing is 'skip_field'")
+            if len(missing) < len(expected):
+                found.add(channel)
+        return found
+
+    def load(self, key: FieldKey, channel: int) -> tuple[Any, PlaneAxis]:
+        """Return the stack of one channel ``[Z, Y, X]`` in the plan's start type, and what its planes are.
+
+        Raises
+        ------
+        FieldSkipped, StepError
+            A plane cannot be read, and the policy says so.
+        """
+        keys = [plane for plane in self._expected(key, channel) if plane in self._well.planes]
+        planes: list[Any] = []
+        for plane in keys:
+            first = next((loaded for loaded in planes if loaded is not None), None)
+            planes.append(self._load_plane(plane, first))
+        read = [plane for plane in planes if plane is not None]
+        self._used.update(plane for plane, loaded in zip(keys, planes, strict=True) if loaded is not None)
+        self._account.used = len(self._used)
+        axis = PlaneAxis(tuple(plane.z for plane in keys), self._plan.sources[channel].projection)
+        return stack_slices([self._black(read) if p is None else p for p in planes], self._plan.start_type), axis
+
+    def _expected(self, key: FieldKey, channel: int) -> list[PlaneKey]:
+        layers = self._plan.sources[channel]
+        if layers.timepoints and key.timepoint not in layers.timepoints:
+            return []
+        if layers.projection != Projection.NONE:
+            return [PlaneKey(key.well, key.field, channel, 0, key.timepoint, layers.projection)]
+        return [PlaneKey(key.well, key.field, channel, z, key.timepoint) for z in layers.z]
+
+    def _black(self, read: Sequence[Any]) -> Any:
+        """Return the black plane that stands for an unreadable one: like those of its stack, or of the plate."""
+        import numpy as np
+
+        return np.zeros_like(read[0]) if read else np.zeros(self._well.shape or (1, 1), self._well.dtype or "uint16")
+
+    def _load_plane(self, key: PlaneKey, first: Any | None) -> Any | None:
+        """Return a plane, or ``None`` for one that is to be blanked.
+
+        What is wrong with a file is the data's fault and falls under the policy; what is wrong with the disk or the
+        permissions is not, and fails the job.
+        """
+        path = self._well.planes[key]
+        try:
+            plane = self._well.filemanager.load(path, self._well.backend)
+            shape = tuple(first.shape) if first is not None else self._well.shape
+            if plane.ndim != 2 or (shape is not None and plane.shape != shape):
+                expected = list(shape) if shape else "[Y, X]"
+                raise ArrayShapeError(f"the image has shape {list(plane.shape)}; expected {expected}")
+            if first is not None and plane.dtype != first.dtype:
+                raise ArrayShapeError(f"the image has dtype {plane.dtype}; expected {first.dtype}")
+        except (UnreadableImageError, DataNotFoundError, ArrayShapeError) as error:
+            self._unreadable(key, path, error)
+            return None
+        return plane
+
+    def _unreadable(self, key: PlaneKey, path: str, error: WellfieldError) -> None:
+        """Apply the policy for a plane that cannot be read."""
+        file, policy = self._well.describe(path), self._plan.settings.on_unreadable
+        entry = {"plane": plane_name(key), "file": file, "reason": str(error)}
+        if policy == "fail":
+            raise WellStepError(
+                str(error), plate=self._well.plate, key=key.field_key, channel=key.channel, file=file
+            ) from error
+        noted = self._account.skipped if policy == "skip_field" else self._account.blanked
+        if entry not in noted:  # a channel may be read again, after a step over all fields
+            noted.append(entry)
+        if policy == "skip_field":
+            raise FieldSkipped(f"plane {plane_name(key)} cannot be read: {error}")
