@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _MEMBER = ".roi"
 
+# ImageJ takes 16 bits for this range: what is beyond comes back as another place, or as 0.
+_LOWEST, _HIGHEST = -5000, 60_535
+
 
 def read_rois(path: str | os.PathLike[str]) -> list[ImagejRoi]:
     """Return the regions of an archive in their order; one without a name gets that of its archive member.
@@ -77,7 +80,7 @@ def _checked(name: str, rois: Sequence[ImagejRoi]) -> Sequence[ImagejRoi]:
 
 
 def _encode(name: str, number: int, roi: ImagejRoi) -> bytes:
-    """Return the bytes of a region, which read back to the same region.
+    """Return the bytes of a region, which ImageJ and roifile read as the same region.
 
     The format wraps coordinates beyond 16 bits, and roifile cuts text with characters beyond U+FFFF; both are refused.
     """
@@ -85,15 +88,49 @@ def _encode(name: str, number: int, roi: ImagejRoi) -> bytes:
 
     try:
         content: bytes = roi.tobytes()
-        same = ImagejRoi.frombytes(content) == roi
+        same = _is_plain_outline(roi) or (_fits_imagej(roi) and ImagejRoi.frombytes(content) == roi)
     except Exception as error:  # roifile meets what it cannot hold with almost any kind of error
         raise UnknownFormatError(f"{name}: region {number} ({roi.name!r}) cannot be stored: {error}") from error
     if not same:
         raise UnknownFormatError(
-            f"{name}: region {number} ({roi.name!r}) would change when stored; expected coordinates of 0 to 65535 and "
-            "text up to U+FFFF"
+            f"{name}: region {number} ({roi.name!r}) would change when stored; expected coordinates of 0 to {_HIGHEST} "
+            "and text up to U+FFFF; cut a larger image into parts, or keep its labels as an image"
         )
     return content
+
+
+def _is_plain_outline(roi: ImagejRoi) -> bool:
+    """Tell whether a region surely reads back as it is, without reading it: an outline well within 16 bits.
+
+    Reading each region back takes longer than all the rest of writing it.
+    """
+    from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE
+
+    if roi.roitype == ROI_TYPE.RECT:
+        path = roi.multi_coordinates
+        has_outline = path is not None and path.dtype == "f4" and path.ndim == 1 and path.size == roi.shape_roi_size > 0
+    else:
+        has_outline = roi.roitype in (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED) and _fits_imagej(roi)
+        has_outline = has_outline and roi.integer_coordinates is not None and roi.multi_coordinates is None
+    return (
+        has_outline
+        and roi.byteorder == ">"
+        and roi.subtype == ROI_SUBTYPE.UNDEFINED
+        and not roi.options & ROI_OPTIONS.SUB_PIXEL_RESOLUTION
+        and roi.subpixel_coordinates is None
+        and roi.counters is None
+        and _LOWEST <= roi.left < roi.right <= _HIGHEST
+        and _LOWEST <= roi.top < roi.bottom <= _HIGHEST
+        and max(roi.name + roi.props, default="") <= "\uffff"
+    )
+
+
+def _fits_imagej(roi: ImagejRoi) -> bool:
+    """Tell whether ImageJ reads whole coordinates, which are counted from the box of the region, as they are."""
+    places = roi.integer_coordinates
+    if places is None or roi.subpixel_coordinates is not None or not places.size:
+        return True
+    return bool(places.min() >= 0 and places.max() <= _HIGHEST)
 
 
 def _member_names(names: Iterable[str]) -> list[str]:

@@ -3,57 +3,62 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from wellfield.errors import MaterializationError
-from wellfield.materialization.spec import CsvOptions, JsonOptions, MaterializationSpec, Options, ParquetOptions, select
+from wellfield.errors import MaterializationError, UnsupportedOperationError, WellfieldError
+from wellfield.formats import FORMATS
+from wellfield.materialization import values
+from wellfield.materialization.earlier import EarlierFiles
+from wellfield.materialization.spec import (
+    CsvOptions,
+    JsonOptions,
+    MaterializationSpec,
+    Options,
+    ParquetOptions,
+    ROIOptions,
+    TextOptions,
+    TiffStackOptions,
+    select,
+)
+from wellfield.storage.backend import Backend
+from wellfield.storage.base import ReadableBackend, StorageBackend
 from wellfield.storage.filemanager import FileManager
 
 # Suffixes that a path may come with and that the writer's own suffix replaces; the longest first.
-_STRIPPED = (
-    ".roi.zip",
-    ".ome.tiff",
-    ".ome.tif",
-    ".parquet",
-    ".json",
-    ".csv",
-    ".tiff",
-    ".tif",
-    ".npy",
-    ".pkl",
-    ".txt",
-    ".zip",
-)
+_STRIPPED = sorted([*FORMATS, ".pkl", ".zip"], key=len, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlace:
+    """What is known of the image that a result belongs to; TIFF files and regions tell it.
+
+    Parameters
+    ----------
+    channel, timepoint:
+        Numbers, counted from 1.
+    z:
+        Number of each plane, counted from 1.
+    pixel_size_um, z_spacing_um:
+        Edge of a pixel and distance of two planes in µm.
+    """
+
+    channel: int | None = None
+    z: Sequence[int] | None = None
+    timepoint: int | None = None
+    pixel_size_um: float | None = None
+    z_spacing_um: float | None = None
+
+
+_UNKNOWN = ImagePlace()
 
 
 def base_path(path: str | os.PathLike[str]) -> str:
-    """Return *path* without its (compound) suffix."""
-    text = os.fspath(path)
-    suffix = next((suffix for suffix in _STRIPPED if text.lower().endswith(suffix)), "")
-    return text[: len(text) - len(suffix)]
-
-
-def _table(data: Any, options: CsvOptions | ParquetOptions) -> Any:
-    from wellfield.formats.table import to_table
-
-    table = to_table(data)
-    if options.fields is None:
-        return table
-    missing = [name for name in options.fields if name not in table.column_names]
-    if missing:
-        raise MaterializationError(
-            f"the table has no column {', '.join(missing)}; it has {', '.join(table.column_names)}"
-        )
-    return table.select(list(options.fields))
-
-
-def _value(data: Any, options: JsonOptions) -> Any:
-    return data
-
-
-_PREPARE: dict[type[Any], Callable[[Any, Any], Any]] = {CsvOptions: _table, ParquetOptions: _table, JsonOptions: _value}
+    """Return *path* without its (compound) suffix; other dots belong to the name."""
+    folder, name = os.path.split(os.fspath(path))
+    suffix = next((suffix for suffix in _STRIPPED if name.lower().endswith(suffix) and len(name) > len(suffix)), "")
+    return os.path.join(folder, name[: len(name) - len(suffix)])
 
 
 def materialize(
@@ -62,23 +67,42 @@ def materialize(
     path: str | os.PathLike[str],
     filemanager: FileManager,
     backends: Sequence[str] = ("disk",),
+    *,
+    place: ImagePlace = _UNKNOWN,
 ) -> str:
     """Write *data* as *spec* says, next to *path*; return the path that the primary option wrote.
 
-    The suffix of *path* is replaced by that of each option. Every file is written to each of *backends*.
+    The suffix of *path* is replaced by that of each option. Every file is written to each of *backends*; nothing is
+    written unless all of the data fits all of them. What an earlier spec wrote for the same output, and this one does
+    not, is removed when the new files are there; see :class:`~wellfield.materialization.earlier.EarlierFiles`.
+
+    Parameters
+    ----------
+    place:
+        What is known of the image that the data belongs to; TIFF files and regions tell it.
 
     Raises
     ------
     MaterializationError
-        The data has no such part or column, or a backend is not allowed for this output.
+        The data has no such part or column, or does not fit a writer; a backend is not allowed for this output, or
+        holds no such files.
+    UnsupportedOperationError
+        A backend is read-only.
     """
-    if spec.allowed_backends is not None and (refused := [b for b in backends if b not in spec.allowed_backends]):
+    names = _checked_backends(spec.options, path, filemanager, backends)
+    if spec.allowed_backends and (refused := [name for name in names if name not in spec.allowed_backends]):
         raise MaterializationError(
-            f"{os.fspath(path)}: backend {refused[0]!r} is not allowed; allowed: {spec.allowed_backends}"
+            f"{os.fspath(path)}: backend {refused[0]!r} is not allowed; allowed: {', '.join(spec.allowed_backends)}"
         )
-    parts = [select(data, option.source) for option in spec.options]
-    pairs = zip(spec.options, parts, strict=True)
-    targets = [write_option(option, part, path, filemanager, backends) for option, part in pairs]
+    contents = [_content(option, data, option.source, path, place) for option in spec.options]
+    listing = [name for name in names if _is_storage(filemanager, name) and name != Backend.ZARR]
+    earlier = [EarlierFiles(path, base_path(path), filemanager, name) for name in listing]
+    targets = [_target(option, path) for option in spec.options]
+    for name in names:
+        for option, content, target in zip(spec.options, contents, targets, strict=True):
+            _save(option, content, target, filemanager, backend=name, place=place)
+    for files in earlier:
+        files.replace(targets)
     return targets[spec.primary]
 
 
@@ -88,15 +112,86 @@ def write_option(
     path: str | os.PathLike[str],
     filemanager: FileManager,
     backends: Sequence[str] = ("disk",),
+    *,
+    place: ImagePlace = _UNKNOWN,
 ) -> str:
-    """Write the part of an output that one option is about; return the path."""
-    target = base_path(path) + option.filename_suffix
-    prepared = _PREPARE[type(option)](part, option)
-    for backend in backends:
-        filemanager.ensure_directory(Path(target).parent, backend)
-        filemanager.save(prepared, target, backend, **_save_options(option))
+    """Write the part of an output that one option is about; return the path. Everything else is left as it is.
+
+    Raises
+    ------
+    MaterializationError, UnsupportedOperationError
+        As for :func:`materialize`.
+    """
+    names = _checked_backends([option], path, filemanager, backends)
+    content, target = _content(option, part, None, path, place), _target(option, path)
+    for name in names:
+        _save(option, content, target, filemanager, backend=name, place=place)
     return target
 
 
-def _save_options(option: Options) -> dict[str, Any]:
-    return {"indent": option.indent} if isinstance(option, JsonOptions) else {}
+def _checked_backends(
+    options: Sequence[Options], path: str | os.PathLike[str], filemanager: FileManager, backends: Sequence[str]
+) -> list[str]:
+    """Return the names of *backends*, each of which can hold the files of all options."""
+    names = [backends] if isinstance(backends, str) else list(dict.fromkeys(map(str, backends)))
+    where = os.fspath(path)
+    if not names or not os.path.basename(where):
+        raise MaterializationError(f"{where!r} in {names}: expected the path of a file, and at least one backend")
+    for name in names:
+        if isinstance(filemanager.backend(name), ReadableBackend) and not _is_storage(filemanager, name):
+            raise UnsupportedOperationError(f"{where}: storage backend {name!r} is read-only")
+    if Backend.ZARR in names:
+        if other := [option for option in options if not isinstance(option, TiffStackOptions)]:
+            raise MaterializationError(
+                f"{where}: the zarr backend holds images only, and {type(other[0]).__name__} writes none; write this "
+                "output to disk"
+            )
+        if Backend.DISK in names:
+            raise MaterializationError(f"{where}: zarr and disk would put a folder and a file in one place; name one")
+    return names
+
+
+def _content(option: Options, data: Any, source: str | None, path: str | os.PathLike[str], place: ImagePlace) -> Any:
+    """Return what is written: the data in the form that the format takes."""
+    try:
+        part = select(data, source)
+        match option:
+            case CsvOptions() | ParquetOptions():
+                return values.as_table(part, option.fields)
+            case JsonOptions():
+                return values.as_json(part)
+            case TextOptions():
+                return values.as_text(part)
+            case TiffStackOptions():
+                return values.as_image(part)
+            case ROIOptions():
+                return values.as_rois(part, channel=place.channel, timepoint=place.timepoint, z=place.z)
+    except WellfieldError as error:
+        raise MaterializationError(f"{_target(option, path)}: {error}") from error
+
+
+def _save(
+    option: Options, content: Any, target: str, filemanager: FileManager, *, backend: str, place: ImagePlace
+) -> None:
+    if _is_storage(filemanager, backend):
+        filemanager.ensure_directory(os.path.dirname(target) or ".", backend)
+    settings: dict[str, Any] = {}
+    if isinstance(option, JsonOptions):
+        settings = {"indent": option.indent}
+    elif isinstance(option, TiffStackOptions) and backend != Backend.ZARR:
+        spacing = place.z_spacing_um if content.ndim == 3 else None
+        settings = {
+            "pixel_size_um": place.pixel_size_um,
+            "z_spacing_um": spacing,
+            "compression": option.compression,
+        }
+    filemanager.save(content, target, backend, **settings)
+
+
+def _is_storage(filemanager: FileManager, backend: str) -> bool:
+    """Tell whether a backend has files and folders, other than one that only takes data, such as a viewer."""
+    return isinstance(filemanager.backend(backend), StorageBackend)
+
+
+def _target(option: Options, path: str | os.PathLike[str]) -> str:
+    return base_path(path) + option.filename_suffix
