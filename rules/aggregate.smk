@@ -1,6 +1,7 @@
 rule aggregate_plate:
     input:
         index=ancient(results("index.parquet")),
+        plan=results("plan.json"),
         manifests=well_files(results("wells", "{well}.json")),
         plate_map=plate_map,
     output:
@@ -12,6 +13,7 @@ rule aggregate_plate:
         ),
         counts=results("cell_counts.parquet"),
         objects=results("objects.parquet"),
+        tables=directory(results("plate_tables")),
     log:
         log_of("aggregate_plate", "{plate}"),
     benchmark:

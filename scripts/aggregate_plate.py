@@ -8,10 +8,12 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     aggregate_plate(
         snakemake.params.results,
         snakemake.input.index,
+        snakemake.input.plan,
         snakemake.params.wells,
         plate_map=snakemake.input.get("plate_map") or None,
         counts_csv=snakemake.output.counts_csv,
         counts_parquet=snakemake.output.counts,
         objects_parquet=snakemake.output.objects,
+        tables=snakemake.output.tables,
     )
     logger.info("%d wells", len(snakemake.params.wells))

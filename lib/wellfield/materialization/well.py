@@ -189,7 +189,9 @@ class _WellWriter:
             data = self._filemanager.load(self._staging / output.path, Backend.DISK)
             kind = "rois" if isinstance(option, ROIOptions) else "tables"
             kind = "images" if isinstance(option, TiffStackOptions) else kind
-            place = ImagePlace(output.channel, None, output.timepoint, self._plan.pixel_size_um)
+            place = ImagePlace(
+                output.channel, None, output.timepoint, self._plan.pixel_size_um, self._plan.z_spacing_um
+            )
             base = self._part(kind) / (output.name if output.field is None else f"{output.name}_{output.place_name}")
             written = write_option(option, data, base, self._filemanager, place=place)
             self._note(kind, written, _content(data))

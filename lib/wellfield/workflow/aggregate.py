@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfield.formats.atomic import atomic_path, remove_parts
+from wellfield.formats.json import read_json
 from wellfield.materialization.manifest import read_manifest
-from wellfield.materialization.well import STORE_NAME
+from wellfield.materialization.well import FOLDERS, STORE_NAME
+from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import DONE
 from wellfield.plate.index import read_index
-from wellfield.plate.keys import FieldKey, parse_plane_name
+from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
 from wellfield.plate.platemap import WellTreatment, read_plate_map
+from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_tables, table_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KEY_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Timepoint")
-TREATMENT_COLUMNS = ("Metadata_Treatment", "Metadata_Concentration", "Metadata_Unit", "Metadata_Control")
 PLANE_COLUMNS = ("Planes_Missing", "Planes_Skipped", "Planes_Blanked")
 
 # Fields without a count: why.
@@ -38,16 +39,19 @@ def read_treatments(plate_map: str | os.PathLike[str] | None) -> dict[str, WellT
     return read_plate_map(plate_map) if plate_map else {}
 
 
-def collect_table(results: Path, manifests: Mapping[str, Mapping[str, Any]], name: str) -> pd.DataFrame:
-    """Return the per-well Parquet tables *name* of all wells that are done, in the order of the wells."""
+def well_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]], file_name: str) -> dict[str, Path]:
+    """Return the table of this name of each well that is done and has it, in the order of the wells."""
+    files = {well: results / "tables" / well / file_name for well, m in manifests.items() if m["status"] == DONE}
+    return {well: path for well, path in files.items() if path.exists()}
+
+
+def _read_counts(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the counts of all wells, no rows if the pipeline counts nothing (or means something else by the name)."""
     import pandas as pd
 
-    files = [results / "tables" / well / f"{name}.parquet" for well, m in manifests.items() if m["status"] == DONE]
-    parts = [pd.read_parquet(file) for file in files if file.exists()]
-    if not parts:
-        return pd.DataFrame({column: pd.Series(dtype="object") for column in KEY_COLUMNS})
-    # Tables without rows say nothing about the dtype of their columns.
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    parts = [pd.read_parquet(file) for file in well_tables(results, manifests, "cell_counts.parquet").values()]
+    parts = [part for part in parts if {"Object", "Count"} <= set(part.columns)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(KEY_COLUMNS))
 
 
 def cell_counts(
@@ -69,30 +73,42 @@ def cell_counts(
     """
     import pandas as pd
 
-    objects = list(dict.fromkeys(counts["Object"])) if "Object" in counts else []
-    found = (
-        {
-            (row.Metadata_Well, row.Metadata_Site, row.Metadata_Timepoint, row.Object): row.Count
-            for row in counts.itertuples(index=False)
-        }
-        if objects
-        else {}
-    )
+    names = [name for name in ("Object", "Metadata_Channel") if name in counts]
+    found = _found(counts, names)
+    classes = list(dict.fromkeys(tuple(row) for row in counts[names].itertuples(index=False))) if found else []
+    # Counted on stitched images: one row per well and timepoint.
+    whole = {key[3:] for key in found if key[1] == WHOLE_WELL}
     rows = []
     for well, manifest in manifests.items():
         planes = {column: _per_field(manifest["planes"][column[7:].lower()]) for column in PLANE_COLUMNS}
-        for key in fields[well]:
-            for name in objects or [""]:
-                count = found.get((well, key.field, key.timepoint, name))
+        for key in [*fields[well], *(_whole_wells(fields[well]) if whole else ())]:
+            covered = [k for k in fields[well] if key in {k, k._replace(field=WHOLE_WELL)}]
+            values = [sum(planes[column][k] for k in covered) for column in PLANE_COLUMNS]
+            for kind in classes or [("", None)[: max(len(names), 1)]]:
+                if (kind in whole) != (key.field == WHOLE_WELL):
+                    continue
+                count = found.get((well, key.field, key.timepoint, *kind))
                 status = STATUS_OK if manifest["status"] == DONE else STATUS_WELL_FAILED
-                if status == STATUS_OK and count is None and objects:
+                if status == STATUS_OK and count is None and classes:
                     status = STATUS_FIELD_SKIPPED
-                values = {column: planes[column][key] for column in PLANE_COLUMNS}
-                rows.append([plate, well, key.field, key.timepoint, name, count, *values.values(), status])
-    columns = [*KEY_COLUMNS, "Object", "Count", *PLANE_COLUMNS, "Status"]
-    table = pd.DataFrame(rows, columns=columns)
-    whole = ["Metadata_Site", "Metadata_Timepoint", "Count", *PLANE_COLUMNS]
-    return table.astype(dict.fromkeys(whole, "Int64"))
+                rows.append([plate, well, key.field or None, key.timepoint, *kind, count, *values, status])
+    columns = [*KEY_COLUMNS, *(names or ["Object"]), "Count", *PLANE_COLUMNS, "Status"]
+    whole_numbers = ["Metadata_Site", "Metadata_Timepoint", "Count", *PLANE_COLUMNS, *names[1:]]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(whole_numbers, "Int64"))
+
+
+def _found(counts: pd.DataFrame, names: Sequence[str]) -> dict[tuple[Any, ...], Any]:
+    """Return the counts by well, field (0: the whole well), timepoint and object class."""
+    if not len(counts):
+        return {}
+    sites = counts["Metadata_Site"].fillna(WHOLE_WELL).astype(int)
+    keys = [counts["Metadata_Well"], sites, counts["Metadata_Timepoint"], *(counts[name] for name in names)]
+    return dict(zip(zip(*keys, strict=True), counts["Count"], strict=True))
+
+
+def _whole_wells(keys: Sequence[FieldKey]) -> list[FieldKey]:
+    """Return the whole well at each timepoint."""
+    return list(dict.fromkeys(key._replace(field=WHOLE_WELL) for key in keys))
 
 
 def _per_field(entries: Iterable[Any]) -> Counter[FieldKey]:
@@ -122,14 +138,19 @@ def with_treatments(table: pd.DataFrame, treatments: Mapping[str, WellTreatment]
 def aggregate_plate(
     results: str | os.PathLike[str],
     index: str | os.PathLike[str],
+    plan: str | os.PathLike[str],
     wells: Sequence[str],
     *,
     plate_map: str | None,
     counts_csv: str,
     counts_parquet: str,
     objects_parquet: str,
+    tables: str,
 ) -> None:
-    """Write the plate's tables and shared Zarr metadata; remove the results of wells that are not in *wells*."""
+    """Write the plate's tables and shared Zarr metadata; remove the results of wells that are not in *wells*.
+
+    *tables* is the folder of the tables that are neither counts nor objects.
+    """
     folder = Path(results)
     info, planes = read_index(index, wells)
     manifests = read_manifests(folder / "wells", wells)
@@ -137,20 +158,23 @@ def aggregate_plate(
     for plane in planes:
         fields[plane.key.well].add(plane.key.field_key)
     treatments = read_treatments(plate_map)
-    counts = cell_counts(
-        collect_table(folder, manifests, "cell_counts"),
-        manifests,
-        {well: sorted(keys) for well, keys in fields.items()},
-        info.plate,
-    )
+    found = _read_counts(folder, manifests)
+    counts = cell_counts(found, manifests, {well: sorted(keys) for well, keys in fields.items()}, info.plate)
     counts = with_treatments(counts, treatments)
-    objects = with_treatments(collect_table(folder, manifests, "objects"), treatments)
     with atomic_path(counts_csv) as part:
         counts.to_csv(part, index=False, lineterminator="\n")
     with atomic_path(counts_parquet) as part:
         counts.to_parquet(part, index=False)
-    with atomic_path(objects_parquet) as part:
-        objects.to_parquet(part, index=False)
+    names = table_files(Plan.from_json(read_json(plan), source=plan))
+    objects = names.pop("objects", "objects.parquet")
+    join_tables(well_tables(folder, manifests, objects), treatments, parquet=objects_parquet)
+    if len(found):
+        names.pop("cell_counts", None)
+    others = Path(tables)
+    others.mkdir(parents=True, exist_ok=True)
+    for name, file_name in names.items():
+        files = well_tables(folder, manifests, file_name)
+        join_tables(files, treatments, parquet=others / f"{name}.parquet", csv=others / f"{name}.csv")
     stored = [well for well, manifest in manifests.items() if _has_store(manifest)]
     prune(folder, set(wells))
     if stored:
@@ -167,7 +191,7 @@ def _has_store(manifest: Mapping[str, Any]) -> bool:
 
 def prune(results: Path, wells: set[str]) -> None:
     """Remove what wells outside *wells*, and killed jobs, left below the results; nobody else writes there now."""
-    kinds = [("wells", ".json"), ("report/thumbnails", ".npy"), ("images", ""), ("tables", ""), (".staging", "")]
+    kinds = [("wells", ".json"), ("report/thumbnails", ".npy"), (".staging", ""), *((kind, "") for kind in FOLDERS)]
     for rule in ("process_well", "materialize_well"):
         kinds += [(f"logs/{rule}", ".log"), (f"benchmarks/{rule}", ".tsv")]
     for kind, suffix in kinds:

@@ -66,3 +66,22 @@ def test_the_plate_map_joins_by_well_and_leaves_others_empty():
         "Metadata_Unit",
         "Metadata_Control",
     ]
+
+
+def test_counts_of_stitched_wells_have_one_row_per_well_beside_those_of_fields():
+    both = counts(("A01", 1, 1, "Nuclei", 5), ("A01", 2, 1, "Nuclei", 6), ("A01", None, 1, "Colonies", 3))
+    manifests = {"A01": manifest(missing=["A01_s002_w1_z001_t001.tif"]), "A02": manifest("failed")}
+    table = cell_counts(both, manifests, FIELDS, "P")
+    assert table[["Metadata_Well", "Metadata_Site", "Object", "Count", "Planes_Missing"]].fillna(-1).values.tolist() == [
+        ["A01", 1, "Nuclei", 5, 0],
+        ["A01", 2, "Nuclei", 6, 1],
+        ["A01", -1, "Colonies", 3, 1],
+        ["A02", 1, "Nuclei", -1, 0],
+        ["A02", -1, "Colonies", -1, 0],
+    ]
+
+
+def test_counts_of_several_channels_keep_their_channel():
+    by_channel = counts(("A01", 1, 1, "Nuclei", 5), ("A01", 1, 1, "Nuclei", 7)).assign(Metadata_Channel=[1, 2])
+    table = cell_counts(by_channel, {"A01": manifest()}, {"A01": FIELDS["A01"][:1]}, "P")
+    assert table[["Metadata_Channel", "Count"]].values.tolist() == [[1, 5], [2, 7]]

@@ -1,0 +1,117 @@
+"""The tables of all wells joined to tables of the plate, well by well, so that no more than one well is in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wellfield.formats.atomic import atomic_path
+from wellfield.materialization.spec import CsvOptions, ParquetOptions
+from wellfield.plate.platemap import WellTreatment
+
+if TYPE_CHECKING:
+    from wellfield.pipeline.plan import Plan
+
+KEY_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Timepoint")
+TREATMENT_COLUMNS = ("Metadata_Treatment", "Metadata_Concentration", "Metadata_Unit", "Metadata_Control")
+
+
+def table_files(plan: Plan) -> dict[str, str]:
+    """Return the tables that a pipeline writes for each well: name for the plate → file name.
+
+    Parquet is preferred where a table has several files. A suffix of the output's own belongs to the name:
+    ``cell_counts_details`` for ``_details.csv``.
+    """
+    found: dict[str, str] = {}
+    for name, output in plan.special_outputs().items():
+        for option in output.spec.options if output.spec else ():
+            if isinstance(option, CsvOptions | ParquetOptions):
+                stem, _, _ = option.filename_suffix.rpartition(".")
+                if f"{name}{stem}" not in found or isinstance(option, ParquetOptions):
+                    found[f"{name}{stem}"] = f"{name}{option.filename_suffix}"
+    return found
+
+
+def join_tables(
+    files: Mapping[str, Path],
+    treatments: Mapping[str, WellTreatment],
+    *,
+    parquet: str | os.PathLike[str],
+    csv: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write one table of those of several wells, as Parquet with a row group per well and, if asked for, as CSV.
+
+    Parameters
+    ----------
+    files:
+        Well → its table.
+    treatments:
+        What the plate map says of each well, written behind the key columns; none without a plate map.
+
+    A column that a well lacks is empty there. Without any table the result has the key columns and no row.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    schema = _with_treatment_columns(_joined_schema(files.values()), bool(treatments))
+    with atomic_path(parquet) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        for well, path in files.items():
+            writer.write_table(_fitted(_read(path), schema, treatments.get(well)))
+    if csv is not None:
+        options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
+        with atomic_path(csv) as part, pyarrow.csv.CSVWriter(part, schema, write_options=options) as rows:
+            for batch in pq.ParquetFile(parquet).iter_batches():
+                rows.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+
+
+def _read(path: Path) -> Any:
+    from wellfield.formats.table import read_csv, read_parquet
+
+    return read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
+
+
+def _joined_schema(paths: Iterable[Path]) -> Any:
+    """Return the columns of all tables; those without rows say nothing about the type of theirs."""
+    import pyarrow as pa
+
+    empty: list[Any] = []
+    filled: list[Any] = []
+    for path in paths:
+        table = _read(path)
+        (filled if table.num_rows else empty).append(table.schema.remove_metadata())
+    keys = pa.schema([*((name, pa.string()) for name in KEY_COLUMNS[:2]), *((n, pa.int32()) for n in KEY_COLUMNS[2:])])
+    schemas = filled or empty[:1] or [keys]
+    return pa.unify_schemas(schemas, promote_options="permissive")
+
+
+def _with_treatment_columns(schema: Any, wanted: bool) -> Any:
+    import pyarrow as pa
+
+    if not wanted:
+        return schema
+    kinds = dict.fromkeys(TREATMENT_COLUMNS, pa.string()) | {"Metadata_Concentration": pa.float64()}
+    fields = [entry for entry in schema if entry.name not in kinds]
+    place = max((i + 1 for i, entry in enumerate(fields) if entry.name in KEY_COLUMNS), default=0)
+    return pa.schema([*fields[:place], *(pa.field(name, kind) for name, kind in kinds.items()), *fields[place:]])
+
+
+def _fitted(table: Any, schema: Any, treatment: WellTreatment | None) -> Any:
+    """Return a well's table with all columns of *schema*."""
+    import pyarrow as pa
+
+    values: dict[str, Any] = {}
+    if treatment is not None:
+        given = (treatment.treatment, treatment.concentration, treatment.unit, treatment.control)
+        values = dict(zip(TREATMENT_COLUMNS, given, strict=True))
+    columns = []
+    for entry in schema:
+        if entry.name in TREATMENT_COLUMNS:
+            columns.append(pa.repeat(pa.scalar(values.get(entry.name), entry.type), table.num_rows))
+        elif entry.name in table.column_names:
+            columns.append(table[entry.name].cast(entry.type))
+        else:
+            columns.append(pa.nulls(table.num_rows, entry.type))
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,0 +1,446 @@
+"""The forms of a step: chains, functions by channel, functions of a file, of planes, over fields."""
+
+import json
+import textwrap
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.morphology import disk
+
+from wellfield.errors import PipelineError, StepError
+from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
+from wellfield.pipeline.compile import compile_pipeline
+from wellfield.pipeline.plan import Plan, SourceLayers
+from wellfield.plate.keys import PlaneKey
+from wellfield.processing.registry import ImageKind
+
+from .test_execute import Plate
+
+IMAGE = np.random.default_rng(0).integers(0, 1000, (2, 20, 30)).astype(np.uint16)
+TWO = {1: IMAGE, 2: IMAGE[::-1].copy()}
+
+
+def compiled(*steps, channels=None, depth=3, **facts):
+    channels = channels or {1: "DAPI", 2: "FITC"}
+    sources = {number: SourceLayers(tuple(range(1, depth + 1))) for number in channels}
+    return compile_pipeline(steps, channels=channels, sources=sources, **facts)
+
+
+def mistakes(*steps, **facts):
+    with pytest.raises(PipelineError) as caught:
+        compiled(*steps, **facts)
+    return str(caught.value)
+
+
+def add_one(image):
+    return image + 1
+
+
+def double(image, *, factor=2):
+    return image * factor
+
+
+# --- chains -------------------------------------------------------------------------------------------------------
+
+
+def test_each_function_of_a_chain_gets_the_result_of_the_one_before():
+    result = run_pipeline([FunctionStep([add_one, (double, {"factor": 3}), add_one], name="c")], IMAGE)
+    np.testing.assert_array_equal(result.images["c"][1], (IMAGE + 1) * 3 + 1)
+    assert list(result.images) == ["c"]
+
+
+def test_a_chain_of_names_is_a_chain_of_steps():
+    chain = ["max_projection", {"func": "gaussian_filter", "params": {"sigma": 2}}, "threshold_otsu", "label"]
+    whole = run_pipeline([FunctionStep(chain)], IMAGE)
+    single = run_pipeline(
+        [
+            FunctionStep("max_projection"),
+            FunctionStep("gaussian_filter", sigma=2),
+            FunctionStep("threshold_otsu"),
+            FunctionStep("label"),
+        ],
+        IMAGE,
+    )
+    np.testing.assert_array_equal(whole.images["label"][1], single.images["label"][1])
+    assert compiled(FunctionStep(chain)).steps[0].kind == ImageKind.LABELS
+
+
+def test_what_is_wrong_inside_a_chain_is_found():
+    assert "label takes mask, but its input" in mistakes(FunctionStep(["gaussian_filter", "label"]))
+    assert "no function is registered as 'labl'" in mistakes(FunctionStep(["threshold_otsu", "labl"]))
+    assert "params beside several functions" in mistakes(FunctionStep(["max_projection", "tophat"], radius=3))
+    assert "empty list" in mistakes(FunctionStep([], name="e"))
+
+
+def test_a_further_image_goes_to_the_function_of_a_chain_that_has_it():
+    def with_mask(image, *, mask):
+        return np.where(mask, image, 0)
+
+    steps = [
+        FunctionStep("threshold_otsu", name="m", min_contrast=0),
+        FunctionStep([add_one, with_mask], name="c", input="start", inputs={"mask": "m"}),
+    ]
+    result = run_pipeline(steps, IMAGE).images
+    np.testing.assert_array_equal(result["c"][1], np.where(result["m"][1], IMAGE + 1, 0))
+    steps[1].inputs = {"msk": "m"}
+    assert "add_one and with_mask has no parameter 'msk'; did you mean 'mask'?" in mistakes(*steps)
+
+
+# --- functions by channel -----------------------------------------------------------------------------------------
+
+
+def test_channels_go_through_functions_of_their_own():
+    result = run_pipeline(
+        [FunctionStep({1: add_one, "FITC": [add_one, double]}, name="d"), FunctionStep(add_one, name="after")],
+        TWO,
+        channel_names={1: "DAPI", 2: "FITC"},
+    )
+    np.testing.assert_array_equal(result.images["d"][1], TWO[1] + 1)
+    np.testing.assert_array_equal(result.images["d"][2], (TWO[2] + 1) * 2)
+    np.testing.assert_array_equal(result.images["after"][2], (TWO[2] + 1) * 2 + 1)
+
+
+def test_functions_by_channel_are_checked():
+    assert "the plate has no channel 'Cy5'" in mistakes(FunctionStep({"Cy5": add_one}))
+    assert "images of different kinds" in mistakes(FunctionStep({1: add_one, 2: "threshold_otsu"}))
+    assert "leave 'channels' out" in mistakes(FunctionStep({1: add_one}, channels=[1]))
+    assert "func names a channel twice" in mistakes(FunctionStep({1: add_one, "DAPI": double}))
+    assert "all channels go through one function" in mistakes(FunctionStep({1: add_one}, stack="channel"))
+
+
+# --- what the plan keeps ------------------------------------------------------------------------------------------
+
+
+def test_every_form_survives_the_json_of_the_plan():
+    plan = compiled(
+        FunctionStep({1: ["max_projection", "gaussian_filter"], 2: "max_projection"}, name="p"),
+        FunctionStep("threshold_otsu", name="m", channels=[1]),
+        FunctionStep("scipy.ndimage:binary_opening", name="o", structure={"disk": 2}, returns="mask"),
+        FunctionStep("label", name="n", materialize=["tiff", "roi"]),
+        FunctionStep("count_cells", input="p", inputs={"labels": "n"}, stack="channel", outputs={"objects": "spots"}),
+    )
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())), source="plan.json")
+    assert again == plan
+    assert list(again.special_outputs()) == ["cell_counts", "spots"]
+    assert again.steps[2].calls[0].planewise
+
+
+# --- functions of planes and neighbourhoods -----------------------------------------------------------------------
+
+
+def test_a_flat_footprint_makes_a_foreign_function_work_plane_by_plane():
+    named = FunctionStep("scipy.ndimage:grey_erosion", name="e", footprint={"disk": 2})
+    given = FunctionStep("scipy.ndimage:grey_erosion", name="e", footprint=disk(2))
+    expected = np.stack([ndimage.grey_erosion(plane, footprint=disk(2)) for plane in IMAGE])
+    for step in (named, given):
+        np.testing.assert_array_equal(run_pipeline([step], IMAGE).images["e"][1], expected)
+
+
+def test_a_solid_footprint_goes_to_the_stack():
+    step = FunctionStep("scipy.ndimage:grey_erosion", name="e", footprint={"ball": 1})
+    from skimage.morphology import ball
+
+    expected = ndimage.grey_erosion(IMAGE, footprint=ball(1))
+    np.testing.assert_array_equal(run_pipeline([step], IMAGE).images["e"][1], expected)
+
+
+def test_a_function_of_planes_is_called_for_each():
+    seen = []
+
+    def flat(plane, *, labels):
+        seen.append((plane.shape, labels.shape))
+        return plane + labels
+
+    steps = [FunctionStep(add_one, name="a"), FunctionStep(flat, input="start", inputs={"labels": "a"}, planewise=True)]
+    result = run_pipeline(steps, IMAGE).images["flat"][1]
+    np.testing.assert_array_equal(result, IMAGE + IMAGE + 1)
+    assert seen == [((20, 30), (20, 30))] * 2
+
+
+def test_functions_that_take_stacks_are_not_called_for_planes():
+    assert "planewise: gaussian_filter takes stacks" in mistakes(FunctionStep("gaussian_filter", planewise=True))
+
+
+@pytest.mark.parametrize(
+    ("footprint", "part"),
+    [({"disc": 3}, "expected one of disk"), ({"disk": 0}, "has size 0"), ({"disk": "3*2"}, "has size '3*2'")],
+)
+def test_a_wrong_footprint_is_explained(footprint, part):
+    assert part in mistakes(FunctionStep("scipy.ndimage:grey_erosion", footprint=footprint))
+
+
+def test_labels_of_a_foreign_function_count_as_labels():
+    steps = [
+        FunctionStep("threshold_otsu", name="m", min_contrast=0),
+        FunctionStep("skimage.measure:label", name="n", returns="labels"),
+        FunctionStep("count_cells", input="start", inputs={"labels": "n"}, stack="channel"),
+    ]
+    outputs = run_pipeline(steps, IMAGE[:1]).outputs
+    expected = ndimage.label(run_pipeline(steps[:1], IMAGE[:1]).images["m"][1], np.ones((3, 3, 3)))[1]
+    assert outputs["cell_counts"]["Count"] == [expected]
+    steps[1].returns = None
+    assert "count_cells takes labels as labels, but 'n' is intensity" in mistakes(*steps)
+
+
+def test_a_function_that_does_not_return_what_it_says_fails_with_its_name():
+    steps = [FunctionStep(double, name="n", returns="labels")]
+    with pytest.raises(StepError, match=r"step 1 \(n\) failed: double: expected labels .* it returned float32"):
+        run_pipeline(steps, IMAGE.astype("f4"))
+    assert "returns: label returns labels, not mask" in mistakes(
+        FunctionStep("threshold_otsu", name="m"), FunctionStep("label", returns="mask")
+    )
+
+
+# --- functions of a file ------------------------------------------------------------------------------------------
+
+
+def write(path, text):
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def test_a_function_of_a_file_runs_as_it_declares(tmp_path):
+    file = write(
+        tmp_path / "mine.py",
+        """
+        from wellfield.materialization import CsvOptions, MaterializationSpec
+        from wellfield.pipeline import special_outputs
+
+        @special_outputs(("levels", MaterializationSpec(CsvOptions())))
+        def brightest(image, *, factor: float = 1.0):
+            return image, {"Brightest": [float(image.max()) * factor]}
+        """,
+    )
+    step = FunctionStep(f"{file}:brightest", factor=2.0)
+    assert step.name == "brightest"
+    assert run_pipeline([step], IMAGE).outputs["levels"] == {"Brightest": [IMAGE.max() * 2.0]}
+    assert f"{file}:brightest" == compiled(step).steps[0].calls[0].func
+    assert "brightest has no parameter 'facto'; did you mean 'factor'?" in mistakes(FunctionStep(step.func, facto=1))
+
+
+def test_a_file_that_cannot_be_used_says_why(tmp_path):
+    broken = write(tmp_path / "broken.py", "def f(image:\n")
+    assert "SyntaxError" in mistakes(FunctionStep(f"{broken}:f"))
+    raises = write(tmp_path / "raises.py", "1 / 0\n")
+    assert "ZeroDivisionError: division by zero" in mistakes(FunctionStep(f"{raises}:f"))
+    empty = write(tmp_path / "empty.py", "")
+    assert "has no attribute 'f'" in mistakes(FunctionStep(f"{empty}:f"))
+    assert "no file" in mistakes(FunctionStep(f"{tmp_path}/none.py:f"))
+
+
+# --- parameters ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "part"),
+    [
+        (FunctionStep("gaussian_filter", sigma="2*3"), "gaussian_filter: sigma is '2*3': Input should be a valid number"),
+        (FunctionStep("median_filter", radius=1.5), "median_filter: radius is 1.5: Input should be a valid integer"),
+        (FunctionStep("median_filter", radius=True), "median_filter: radius is True: Input should be a valid integer"),
+        (FunctionStep("threshold_otsu", volumetric="yes"), "volumetric is 'yes': Input should be a valid boolean"),
+        (FunctionStep("gaussian_filter", sigma="__import__('os').system('true')"), "should be a valid number"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_found_before_anything_runs(step, part):
+    assert part in mistakes(step)
+
+
+def test_values_of_the_right_types_are_taken():
+    assert compiled(FunctionStep("gaussian_filter", sigma=[1, 2.5])).steps
+    assert compiled(FunctionStep("gaussian_filter", sigma=np.float32(2))).steps
+    assert compiled(FunctionStep("threshold_otsu", minimum=None, correction=1)).steps
+
+
+# --- special outputs and inputs -----------------------------------------------------------------------------------
+
+
+@special_outputs("level")
+def measure(image):
+    return image, int(image.max())
+
+
+@special_inputs("level")
+def use(image, *, level):
+    return image * 0 + level
+
+
+def test_a_side_result_reaches_the_step_of_the_same_channel():
+    result = run_pipeline([FunctionStep(measure), FunctionStep(use)], TWO)
+    assert result.outputs["level"] == {1: TWO[1].max(), 2: TWO[2].max()}
+    assert {channel: stack.max() for channel, stack in result.images["use"].items()} == {1: TWO[1].max(), 2: TWO[2].max()}
+
+
+def test_a_side_result_of_one_channel_is_for_all():
+    bright = {1: IMAGE, 2: IMAGE + 5000}
+    steps = [FunctionStep(measure, channels=[2]), FunctionStep(use, input="start")]
+    assert {c: s.max() for c, s in run_pipeline(steps, bright).images["use"].items()} == dict.fromkeys((1, 2), bright[2].max())
+
+
+def test_side_results_of_a_field_do_not_reach_another():
+    seen = {}
+
+    @special_inputs("level")
+    def note(image, *, level):
+        seen[int(image.max())] = level
+        return image
+
+    Plate(z=(1,)).run(FunctionStep(measure), FunctionStep(note))
+    assert seen == {n: n for n in (111, 121, 211, 221)}
+
+
+def test_side_results_can_be_renamed_on_both_sides():
+    steps = [
+        FunctionStep(measure, name="a", outputs={"level": "first"}),
+        FunctionStep(measure, name="b", outputs={"level": "second"}),
+        FunctionStep(use, input="start", inputs={"level": "first"}),
+    ]
+    result = run_pipeline(steps, IMAGE)
+    assert set(result.outputs) == {"first", "second"}
+    assert result.images["use"][1].max() == IMAGE.max()
+    steps[0].outputs = {"levl": "first"}
+    assert "outputs: measure has no special output 'levl'; did you mean 'level'?" in mistakes(*steps)
+    steps[0].outputs = {"level": "../first"}
+    assert "special output '../first': expected a name" in mistakes(*steps)
+
+
+def test_side_results_that_cannot_be_matched_are_mistakes():
+    assert "needs the special input 'level', which no earlier step makes" in mistakes(FunctionStep(use))
+    text = mistakes(FunctionStep(measure), FunctionStep(use, stack="channel"))
+    assert "the special input 'level' is there for each of channels [1, 2]" in text
+    text = mistakes(FunctionStep([measure, measure], name="twice"))
+    assert "two functions of this step make the special output 'level'" in text
+
+
+@pytest.mark.parametrize("name", ["a/b", "../a", "a.csv", "", " a", "a\x00"])
+def test_an_output_name_that_is_no_name_is_refused_when_it_is_declared(name):
+    with pytest.raises(PipelineError, match="expected a name of letters"):
+        special_outputs(name)
+
+
+def test_a_bare_function_instead_of_a_spec_is_refused_with_the_spec_to_write():
+    with pytest.raises(PipelineError, match=r'\("counts", MaterializationSpec\(CsvOptions\(\)\)\)'):
+        special_outputs(("counts", print))
+
+
+# --- steps over fields --------------------------------------------------------------------------------------------
+
+
+def average(image, *, field_numbers, stage_positions_um):
+    assert stage_positions_um.shape == (len(image), 2)
+    return image - image.mean(0, dtype=int, keepdims=True) + np.array(field_numbers)[:, None, None]
+
+
+PROJECT = FunctionStep("max_projection", name="p")
+
+
+def test_a_step_over_fields_gets_one_plane_per_field_and_gives_them_back_to_their_fields():
+    steps = [PROJECT, FunctionStep(average, stack="field", name="a"), FunctionStep(add_one, materialize=["tiff"])]
+    sink, _ = Plate(fields=(2, 5)).run(*steps)
+    found = {(field, channel): int(stack.max()) for _, field, channel, _, stack in sink.images}
+    assert found == {(2, 1): -150 + 2 + 1, (5, 1): 150 + 5 + 1, (2, 2): -150 + 2 + 1, (5, 2): 150 + 5 + 1}
+
+
+def test_a_stack_that_is_not_projected_cannot_go_over_fields():
+    with pytest.raises(StepError, match=r"stack: field needs one plane per field, but field 1 has 3; project them"):
+        Plate().run(FunctionStep(average, stack="field"))
+
+
+def test_what_is_made_of_all_fields_is_of_the_well_and_its_side_results_reach_every_field():
+    @special_outputs("most")
+    def most(image):
+        return image, int(image.max())
+
+    @special_inputs("most")
+    def against(image, *, most):
+        return image - most
+
+    steps = [PROJECT, FunctionStep(most, stack="field"), FunctionStep(against, input="p", materialize=["tiff"])]
+    sink, _ = Plate().run(*steps)
+    assert {(f, c): int(s.max()) - 65536 for _, f, c, _, s in sink.images if f == 1} == {(1, 1): -100, (1, 2): -100}
+    assert sorted(output[:2] for output in sink.outputs) == [("most", 0), ("most", 0)]
+
+
+def test_side_results_of_fields_reach_a_step_over_fields_by_field():
+    seen = []
+
+    @special_inputs("level")
+    def all_levels(image, *, level):
+        seen.append(level)
+        return image
+
+    steps = [PROJECT, FunctionStep(measure, channels=[1]), FunctionStep(all_levels, stack="field")]
+    Plate().run(*steps)
+    assert seen == [{1: 113, 2: 213}]
+
+
+def test_a_field_that_is_left_out_is_left_out_of_the_step_over_fields():
+    seen = []
+
+    def look(image, *, field_numbers):
+        seen.append(list(field_numbers))
+        return image
+
+    gone = PlaneKey("B03", 1, 1, 2, 1)
+    _, account = Plate(fields=(1, 2, 3), channels=(1,), leave_out=[gone]).run(
+        PROJECT, FunctionStep(look, stack="field"), on_missing="skip_field"
+    )
+    assert seen == [[2, 3]]
+    assert list(account.skipped_fields) == ["B03_s001_t001"]
+
+
+def test_planes_that_are_read_again_after_a_step_over_fields_count_once():
+    steps = [PROJECT, FunctionStep(average, stack="field"), FunctionStep(add_one, input="start", name="again")]
+    _, account = Plate().run(*steps)
+    assert account.used == 12
+
+
+def test_nothing_stays_in_memory_behind_a_step_over_fields():
+    plate = Plate()
+    plate.run(PROJECT, FunctionStep(average, stack="field"), FunctionStep(add_one))
+    assert plate.working.nbytes == 0
+
+
+def test_images_between_steps_can_live_on_disk(tmp_path):
+    from wellfield.pipeline.execute import run_well
+    from wellfield.pipeline.well import PlaneAccount, WellInput
+    from wellfield.storage import DiskStorageBackend, FileManager
+
+    from .test_execute import Sink
+
+    plate = Plate()
+    steps = [PROJECT, FunctionStep("threshold_otsu", name="m", min_contrast=0), FunctionStep("label", materialize=["tiff"])]
+    in_memory, _ = plate.run(*steps)
+    plan = compiled(*steps)
+    seen = []
+
+    class Watching(Sink):
+        def image(self, *arguments):
+            seen.extend(path.name for path in tmp_path.rglob("*.npy"))
+            super().image(*arguments)
+
+    sink = Watching()
+    files = FileManager({"raw": plate.memory, "disk": DiskStorageBackend()})
+    run_well(plan, WellInput("P", "B03", plate.planes, files, "raw", intermediate=("disk", str(tmp_path))), sink, PlaneAccount())
+    assert set(seen) == {"w2.npy"}  # that of the other channel was given up
+    assert not list(tmp_path.rglob("*.npy"))
+    for one, two in zip(sink.images, in_memory.images, strict=True):
+        np.testing.assert_array_equal(one[-1], two[-1])
+
+
+# --- the estimate of memory ---------------------------------------------------------------------------------------
+
+
+def test_the_estimate_follows_size_depth_and_fields():
+    steps = [FunctionStep("gaussian_filter", name="g"), FunctionStep("gaussian_filter", name="h")]
+
+    def estimate(*steps, depth=3, size=1000, fields=4):
+        return compiled(*steps, depth=depth, shape=(size, size), dtype="uint16", field_count=fields).memory_mb
+
+    # Two channels of three planes as read and as float32, the result of one more, and scratch.
+    assert estimate(*steps[:1]) == pytest.approx(2 * 3 * 2 + 2 * 3 * 4 + 3 * 4 + 64, rel=0.01)
+    assert estimate(*steps, depth=30) > 4 * estimate(*steps)
+    assert estimate(*steps, size=2000) == pytest.approx(4 * estimate(*steps), rel=0.01)
+    assert estimate(*steps, fields=9) == estimate(*steps)
+    over = [FunctionStep("max_projection", name="p"), FunctionStep(average, stack="field")]
+    assert estimate(*over, fields=40) - estimate(*over, fields=4) == pytest.approx(36 * (2 * 2 + 4), rel=0.05)
