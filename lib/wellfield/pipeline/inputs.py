@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from wellfield.errors import ArrayShapeError, MemoryConversionError
 from wellfield.memory import MemoryType, detect_memory_type, stack_slices, unstack_slices
+from wellfield.memory.buffers import aligned_empty
 from wellfield.pipeline.images import WellImages
 from wellfield.pipeline.libraries import convert_image, protected, stacks_itself
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan, PlaneAxis
@@ -79,31 +80,33 @@ class StepInputs:
 
         It is made in the function's library if that stacks planes itself, else on the host.
         """
-        target, kind = branch.calls[0].memory_type, self._kind(step.input)
-        planes: list[Any] = []
+        target = branch.calls[0].memory_type
+        planes = self._planes_for(step, target, places)
+        try:
+            return (
+                _stacked_on_host(planes, len(places)) if target == MemoryType.NUMPY else stack_slices([*planes], target)
+            )
+        except (ArrayShapeError, MemoryConversionError) as error:
+            raise step_error(self._well, step, places[0][0], None, str(error)) from error
+
+    def _planes_for(
+        self, step: CompiledStep, target: MemoryType, places: Sequence[tuple[FieldKey, int]]
+    ) -> Iterator[Any]:
+        """Yield the one plane of each field and channel, given up by the store if nobody else reads it."""
+        is_needed = self._is_needed(step, step.input)
         for key, channel in places:
             stack = self._stored(step.input, key, channel)
             if len(stack) != 1:
                 where = f"channel {channel}" if step.stack == StackAxis.CHANNEL else f"field {key.field}"
-                raise step_error(
-                    self._well,
-                    step,
-                    key,
-                    channel,
-                    f"stack: {step.stack} needs one plane per {step.stack}, but {where} has {len(stack)}; project them "
-                    "first",
-                )
+                reason = f"stack: {step.stack} needs one plane per {step.stack}, but {where} has {len(stack)}"
+                raise step_error(self._well, step, key, channel, f"{reason}; project them first")
             own = stacks_itself(detect_memory_type(stack), target)
             wanted = target if own else MemoryType.NUMPY
-            planes += unstack_slices(convert_image(stack, kind, wanted), wanted)
-        try:
-            image = stack_slices(planes, target)
-        except (ArrayShapeError, MemoryConversionError) as error:
-            raise step_error(self._well, step, places[0][0], None, str(error)) from error
-        if not self._is_needed(step, step.input):
-            for key, channel in places:
+            [plane] = unstack_slices(convert_image(stack, self._kind(step.input), wanted), wanted)
+            del stack
+            if not is_needed:
                 self.images.drop(step.input, [key], [channel])
-        return image
+            yield plane
 
     def _for_call(self, step: CompiledStep, call: CompiledCall, name: str, key: FieldKey, channel: int) -> Any:
         """Return an image as a function gets it."""
@@ -191,3 +194,15 @@ class StepInputs:
         self._start.pop(key, None)
         for place in [place for place in self._specials if place[1] == key]:
             del self._specials[place]
+
+
+def _stacked_on_host(planes: Iterable[Any], count: int) -> Any:
+    """Return planes as one stack; each may be given up before the next one is asked for."""
+    stack: Any = None
+    for number, plane in enumerate(planes):
+        if stack is None:
+            stack = aligned_empty((count, *plane.shape), plane.dtype.newbyteorder("="))
+        elif (plane.shape, plane.dtype) != (stack.shape[1:], stack.dtype):
+            stack_slices([stack[0], plane], MemoryType.NUMPY)  # says what does not fit
+        stack[number] = plane
+    return stack

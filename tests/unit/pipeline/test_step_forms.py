@@ -235,7 +235,10 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path):
 @pytest.mark.parametrize(
     ("step", "part"),
     [
-        (FunctionStep("gaussian_filter", sigma="2*3"), "gaussian_filter: sigma is '2*3': Input should be a valid number"),
+        (
+            FunctionStep("gaussian_filter", sigma="2*3"),
+            "gaussian_filter: sigma is '2*3': Input should be a valid number",
+        ),
         (FunctionStep("median_filter", radius=1.5), "median_filter: radius is 1.5: Input should be a valid integer"),
         (FunctionStep("median_filter", radius=True), "median_filter: radius is True: Input should be a valid integer"),
         (FunctionStep("threshold_otsu", volumetric="yes"), "volumetric is 'yes': Input should be a valid boolean"),
@@ -268,13 +271,18 @@ def use(image, *, level):
 def test_a_side_result_reaches_the_step_of_the_same_channel():
     result = run_pipeline([FunctionStep(measure), FunctionStep(use)], TWO)
     assert result.outputs["level"] == {1: TWO[1].max(), 2: TWO[2].max()}
-    assert {channel: stack.max() for channel, stack in result.images["use"].items()} == {1: TWO[1].max(), 2: TWO[2].max()}
+    assert {channel: stack.max() for channel, stack in result.images["use"].items()} == {
+        1: TWO[1].max(),
+        2: TWO[2].max(),
+    }
 
 
 def test_a_side_result_of_one_channel_is_for_all():
     bright = {1: IMAGE, 2: IMAGE + 5000}
     steps = [FunctionStep(measure, channels=[2]), FunctionStep(use, input="start")]
-    assert {c: s.max() for c, s in run_pipeline(steps, bright).images["use"].items()} == dict.fromkeys((1, 2), bright[2].max())
+    assert {c: s.max() for c, s in run_pipeline(steps, bright).images["use"].items()} == dict.fromkeys(
+        (1, 2), bright[2].max()
+    )
 
 
 def test_side_results_of_a_field_do_not_reach_another():
@@ -409,7 +417,11 @@ def test_images_between_steps_can_live_on_disk(tmp_path):
     from .test_execute import Sink
 
     plate = Plate()
-    steps = [PROJECT, FunctionStep("threshold_otsu", name="m", min_contrast=0), FunctionStep("label", materialize=["tiff"])]
+    steps = [
+        PROJECT,
+        FunctionStep("threshold_otsu", name="m", min_contrast=0),
+        FunctionStep("label", materialize=["tiff"]),
+    ]
     in_memory, _ = plate.run(*steps)
     plan = compiled(*steps)
     seen = []
@@ -421,7 +433,12 @@ def test_images_between_steps_can_live_on_disk(tmp_path):
 
     sink = Watching()
     files = FileManager({"raw": plate.memory, "disk": DiskStorageBackend()})
-    run_well(plan, WellInput("P", "B03", plate.planes, files, "raw", intermediate=("disk", str(tmp_path))), sink, PlaneAccount())
+    run_well(
+        plan,
+        WellInput("P", "B03", plate.planes, files, "raw", intermediate=("disk", str(tmp_path))),
+        sink,
+        PlaneAccount(),
+    )
     assert set(seen) == {"w2.npy"}  # that of the other channel was given up
     assert not list(tmp_path.rglob("*.npy"))
     for one, two in zip(sink.images, in_memory.images, strict=True):
