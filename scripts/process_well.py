@@ -5,6 +5,7 @@ from wellfield.workflow.jobs import job
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
     from wellfield.workflow.process import process_well
 
+    logger.info("%d MB asked for", snakemake.resources.mem_mb)
     staged = process_well(
         snakemake.input.index, snakemake.input.plan, snakemake.wildcards.well, snakemake.output.staged
     )

@@ -85,6 +85,8 @@ class _WellWriter:
         self._plan = plan
         self._results = results
         self._filemanager = filemanager
+        # Folders that become those of the well when they are complete.
+        self._parts = {kind: part_path(results / kind / staged.well) for kind in FOLDERS}
         self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in FOLDERS}
 
     def write(self) -> list[dict[str, Any]]:
@@ -141,19 +143,15 @@ class _WellWriter:
 
     # --- files ---------------------------------------------------------------------------------------------------
 
-    def _part(self, kind: str) -> Path:
-        """Return the folder that becomes the well's folder of a kind when it is complete."""
-        return part_path(self._results / kind / self._staged.well)
-
     def _note(self, kind: str, path: str | Path, facts: Mapping[str, Any]) -> None:
         """Note a file that was written, for the manifest."""
-        self._facts[kind][Path(path).relative_to(self._part(kind)).as_posix()] = dict(facts)
+        self._facts[kind][Path(path).relative_to(self._parts[kind]).as_posix()] = dict(facts)
 
     def _move_in(self, kind: str) -> list[dict[str, Any]]:
         if not self._facts[kind]:
             return []
         final = self._results / kind / self._staged.well
-        replace_directory(self._part(kind), final)
+        replace_directory(self._parts[kind], final)
         return [file_entry(self._results, final / name, facts) for name, facts in self._facts[kind].items()]
 
     def _write_tiffs(self) -> None:
@@ -164,7 +162,7 @@ class _WellWriter:
         }
         for step, image in self._images("tiff"):
             for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
-                path = self._part("images") / step.sub_dir / plane_name(key)
+                path = self._parts["images"] / step.sub_dir / plane_name(key)
                 pixels = _narrow_labels(plane) if step.kind == ImageKind.LABELS else plane
                 self._filemanager.save(pixels, path, Backend.DISK, **options)
                 self._note("images", path, {"shape": list(pixels.shape), "dtype": pixels.dtype.name})
@@ -174,7 +172,7 @@ class _WellWriter:
             name = f"{self._staged.well}_{field_name(image.field)}_w{image.channel}_t{image.timepoint:03d}"
             place = ImagePlace(image.channel, image.z, image.timepoint)
             stack = self._load(image)
-            base = self._part("rois") / step.sub_dir / name
+            base = self._parts["rois"] / step.sub_dir / name
             written = write_option(ROIOptions(), stack, base, self._filemanager, place=place)
             self._note("rois", written, {"shape": list(stack.shape)})
 
@@ -192,7 +190,7 @@ class _WellWriter:
             place = ImagePlace(
                 output.channel, None, output.timepoint, self._plan.pixel_size_um, self._plan.z_spacing_um
             )
-            base = self._part(kind) / (output.name if output.field is None else f"{output.name}_{output.place_name}")
+            base = self._parts[kind] / (output.name if output.field is None else f"{output.name}_{output.place_name}")
             written = write_option(option, data, base, self._filemanager, place=place)
             self._note(kind, written, _content(data))
 
