@@ -39,6 +39,8 @@ rule report_plate:
         index=ancient(results("index.parquet")),
         ingest=results("ingest_report.json"),
         counts=results("cell_counts.parquet"),
+        objects=results("objects.parquet"),
+        tables=results("plate_tables"),
         manifests=well_files(results("wells", "{well}.json")),
         # Made with the manifest, whose content says whether anything changed.
         thumbnails=well_files(results("report", "thumbnails", "{well}.npy"), ancient),
@@ -55,6 +57,18 @@ rule report_plate:
             caption="../report/montage.rst",
             category="{plate}",
             labels={"what": "Montage of all wells"},
+        ),
+        statistics=report(
+            results("report", "plate_statistics.csv"),
+            caption="../report/plate_statistics.rst",
+            category="{plate}",
+            labels={"what": "Statistics of the controls"},
+        ),
+        dose_response=report(
+            results("report", "dose_response.png"),
+            caption="../report/dose_response.rst",
+            category="{plate}",
+            labels={"what": "Dose–response"},
         ),
         summary=report(
             results("report", "summary.html"),

@@ -1,4 +1,4 @@
-"""Draw the heatmap and the montage of a plate and write its summary."""
+"""Draw the heatmap, the montage and the dose–response of a plate; write its statistics and its summary."""
 
 from wellfield.workflow.jobs import job
 
@@ -12,6 +12,8 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         plate_map=snakemake.input.get("plate_map") or None,
         heatmap=snakemake.output.heatmap,
         montage=snakemake.output.montage,
+        statistics=snakemake.output.statistics,
+        dose_response=snakemake.output.dose_response,
         summary=snakemake.output.summary,
     )
     logger.info("%d wells", len(snakemake.params.wells))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wellfield.formats.text import write_text
@@ -12,14 +12,17 @@ from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import match_plane_name
 from wellfield.plate.platemap import WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
+from wellfield.report.dose_response import DoseResponse
+from wellfield.report.markup import counted, html_files, html_table, html_text, measured, number_text, size_text
 from wellfield.report.paths import PathCleaner
+from wellfield.report.statistics import KINDS
 from wellfield.report.wells import WellSummary, summarise_wells
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Longer lists of files are cut; the complete ones are in the manifests and in ingest_report.json.
-LISTED_FILES = 200
+# Statistics of more readouts and timepoints are cut; all are in plate_statistics.csv.
+LISTED_STATISTICS = 200
 
 STYLE = """
 :root { color-scheme: light; }
@@ -52,6 +55,9 @@ def write_summary(
     manifests: Mapping[str, Mapping[str, Any]],
     counts: pd.DataFrame,
     treatments: Mapping[str, WellTreatment],
+    statistics: pd.DataFrame,
+    responses: Sequence[DoseResponse],
+    responses_note: str,
 ) -> None:
     """Write the page of a plate as one small HTML file.
 
@@ -69,22 +75,30 @@ def write_summary(
         The plate's ``cell_counts`` table; may have no row.
     treatments:
         The plate map, by well; wells that were not processed are left out.
+    statistics:
+        The plate's table of statistics; without a row where no control is named.
+    responses, responses_note:
+        The dose–responses that were drawn, and what is to be said of those that were not.
     """
     clean = PathCleaner(info.plate_path)
     by_well = {
         canonical_well(well): manifests[well] for well in sorted(manifests, key=lambda well: split_well(well.strip()))
     }
     wells = summarise_wells(by_well, counts, _missing_at_ingest(ingest))
+    plate_map = {canonical_well(well): entry for well, entry in treatments.items()}
+    plate_map = {well: entry for well, entry in plate_map.items() if well in wells}
     parts = [
-        f"<h1>{_text(info.plate)}</h1>",
+        f"<h1>{html_text(info.plate)}</h1>",
         f'<p class="facts">{_facts(info, ingest, len(by_well))}</p>',
         _what_went_wrong(info, by_well, wells, clean),
-        _counts(wells, {canonical_well(well): entry for well, entry in treatments.items()}),
+        _statistics(statistics, plate_map),
+        _dose_responses(responses, responses_note),
+        _counts(wells, plate_map),
         _what_was_found(info, ingest, clean),
     ]
     write_text(
         path,
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{_text(info.plate)}</title>\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html_text(info.plate)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{STYLE}</style>\n</head>\n<body>\n'
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n",
@@ -100,28 +114,25 @@ def _missing_at_ingest(ingest: Mapping[str, Any]) -> dict[str, list[str]]:
     return missing
 
 
-# --- sections ----------------------------------------------------------------------------------------------------
-
-
 def _facts(info: PlateInfo, ingest: Mapping[str, Any], processed: int) -> str:
     found = ingest.get("found") or {}
     facts = [info.microscope, f"{_of(processed, len(info.wells))} processed"]
     for name, noun in (("fields", "field"), ("timepoints", "time point")):
         if found.get(name):
-            facts.append(_count(len(found[name]), noun))
-    facts.append(f"{_count(len(info.channels), 'channel')} ({', '.join(info.channels.values())})")
+            facts.append(counted(len(found[name]), noun))
+    facts.append(f"{counted(len(info.channels), 'channel')} ({', '.join(info.channels.values())})")
     if info.shape is not None:
         facts.append(f"{info.shape[0]} × {info.shape[1]} pixels" + (f" {info.dtype}" if info.dtype else ""))
     facts.append("pixel size unknown" if info.pixel_size_um is None else f"{info.pixel_size_um:g} µm per pixel")
     if info.z_spacing_um is not None:
         facts.append(f"z step {info.z_spacing_um:g} µm")
     if found.get("planes") is not None:
-        facts.append(f"{_count(found['planes'], 'plane')}")
-    return " · ".join(_text(fact) for fact in facts)
+        facts.append(f"{counted(found['planes'], 'plane')}")
+    return " · ".join(html_text(fact) for fact in facts)
 
 
 def _of(part: int, whole: int) -> str:
-    return _count(whole, "well") if part == whole else f"{part:,} of {_count(whole, 'well')}"
+    return counted(whole, "well") if part == whole else f"{part:,} of {counted(whole, 'well')}"
 
 
 def _what_went_wrong(
@@ -139,26 +150,24 @@ def _what_went_wrong(
     left_out = [_left_out(well, *entry) for well, summary in wells.items() for entry in summary.left_out]
     missing = {well: entry.missing for well, entry in wells.items() if entry.missing}
     if not (failed or left_out or missing):
-        done = f"All {_count(len(manifests), 'well')}" if len(manifests) != 1 else "The well"
+        done = f"All {counted(len(manifests), 'well')}" if len(manifests) != 1 else "The well"
         verb = "were" if len(manifests) != 1 else "was"
         message = f"{done} {verb} processed; no plane was missing, skipped or blanked."
-        return f'<p class="good">{_text(message if manifests else "No well was processed.")}</p>'
+        return f'<p class="good">{html_text(message if manifests else "No well was processed.")}</p>'
     parts = ["<h2>What went wrong</h2>"]
     if failed:
         parts.append(f"<h3>{_of(len(failed), len(manifests))} failed</h3>")
-        parts.append(_table(("Well", "Step", "Field", "Channel", "File", "Reason"), failed, clean=clean))
+        parts.append(html_table(("Well", "Step", "Field", "Channel", "File", "Reason"), failed, clean=clean))
     if left_out:
-        parts.append(f"<h3>{_count(len(left_out), 'plane')} skipped or blanked</h3>")
+        parts.append(f"<h3>{counted(len(left_out), 'plane')} skipped or blanked</h3>")
         parts.append('<p class="note">A field with a skipped plane is left out; a blanked plane is taken as black.</p>')
-        parts.append(_table(("Well", "Field", "Channel", "Plane", "What", "File", "Reason"), left_out, clean=clean))
+        parts.append(html_table(("Well", "Field", "Channel", "Plane", "What", "File", "Reason"), left_out, clean=clean))
     if missing:
         total = sum(map(len, missing.values()))
-        parts.append(f"<h3>{_count(total, 'plane')} missing in {_count(len(missing), 'well')}</h3>")
+        parts.append(f"<h3>{counted(total, 'plane')} missing in {counted(len(missing), 'well')}</h3>")
         parts.append('<p class="note">Other wells or fields of the plate have these planes.</p>')
-        rows = [
-            [well, len(names), _Html(_files(names, clean, f"wells/{well}.json"))] for well, names in missing.items()
-        ]
-        parts.append(_table(("Well", "Planes", "Names"), rows, numbers={1}, clean=clean))
+        rows = [[well, len(names), html_files(names, clean, f"wells/{well}.json")] for well, names in missing.items()]
+        parts.append(html_table(("Well", "Planes", "Names"), rows, numbers={1}, clean=clean))
     return f'<section class="wrong">\n{"".join(part + chr(10) for part in parts)}</section>'
 
 
@@ -166,6 +175,58 @@ def _left_out(well: str, kind: str, entry: Mapping[str, Any]) -> list[Any]:
     key = match_plane_name(str(entry.get("plane") or ""))
     field, channel = (key.field, key.channel) if key else (None, None)
     return [well, field, channel, entry.get("plane"), kind, entry.get("file"), entry.get("reason")]
+
+
+def _statistics(statistics: pd.DataFrame, treatments: Mapping[str, WellTreatment]) -> str:
+    if statistics.empty:
+        reason = "Nothing was counted or measured."
+        if not any(entry.control in KINDS for entry in treatments.values()):
+            reason = "No statistics: these wells have no plate map that names a positive or negative control."
+        return f'<h2>Controls</h2>\n<p class="note">{html_text(reason)}</p>'
+    note = (
+        "Mean ± standard deviation over wells (number of wells). The value of a well is its number of objects per "
+        "field, or the median of a feature over its objects."
+    )
+    shown = statistics.iloc[:LISTED_STATISTICS]
+    if len(shown) < len(statistics):
+        note += f" The first {len(shown):,} of {len(statistics):,} rows; all are in plate_statistics.csv."
+    head = ["Readout", "Time point", "Positive", "Negative", "Z′", "Z′ (robust)", "SSMD", "Note"]
+    rows = [
+        [
+            row["Readout"],
+            row["Metadata_Timepoint"],
+            *(_group(*(row[f"{kind.capitalize()}_{what}"] for what in ("Mean", "SD", "Wells"))) for kind in KINDS),
+            *(measured(row[name], 3) for name in ("Z_Prime", "Robust_Z_Prime", "SSMD")),
+            row["Note"],
+        ]
+        for row in shown.to_dict("records")
+    ]
+    table = html_table(head, rows, numbers=range(1, 7))
+    return f'<h2>Controls</h2>\n<p class="note">{html_text(note)}</p>\n{table}'
+
+
+def _group(mean: float, sd: float, wells: int) -> str:
+    spread = "" if math.isnan(sd) else f" ± {measured(sd, 3)}"
+    return f"{measured(mean, 4)}{spread} ({wells})"
+
+
+def _dose_responses(responses: Sequence[DoseResponse], note: str) -> str:
+    if not responses:
+        return ""
+    rows = []
+    for response in responses:
+        row: list[Any] = [response.treatment, response.unit, response.readout]
+        curve = response.fit.curve
+        if curve is None:
+            rows.append([*row, *[None] * 5, response.fit.reason])
+            continue
+        interval = " to ".join(measured(end, 3) for end in curve.interval)
+        plateaus = measured(curve.start, 4), measured(curve.end, 4)
+        rows.append([*row, measured(curve.ec50, 3), interval, measured(curve.slope, 3), *plateaus, ""])
+    head = ("Treatment", "Unit", "Readout", "EC50", "95 % interval", "Slope", "Start", "End", "Note")
+    table = html_table(head, rows, numbers=range(3, 8))
+    said = f"Four-parameter logistic curves at time point {responses[0].timepoint}. {note}".strip()
+    return f'<h2>Dose–response</h2>\n<p class="note">{html_text(said)}</p>\n{table}'
 
 
 def _counts(wells: Mapping[str, WellSummary], treatments: Mapping[str, WellTreatment]) -> str:
@@ -180,7 +241,7 @@ def _counts(wells: Mapping[str, WellSummary], treatments: Mapping[str, WellTreat
         row: list[Any] = [well]
         if treatments:
             row += _treatment(treatments.get(well))
-        row += [_number(entry.counts.get(name)) for name in classes]
+        row += [number_text(entry.counts.get(name)) for name in classes]
         fields = f"{entry.counted_fields} of {entry.fields}" if entry.counted_fields < entry.fields else entry.fields
         row += [fields, len(entry.missing), entry.skipped, entry.blanked]
         rows.append(row)
@@ -191,8 +252,8 @@ def _counts(wells: Mapping[str, WellSummary], treatments: Mapping[str, WellTreat
         note += " and time points"
     note += " of a well. “–” stands for no count, which is not a count of 0."
     note = note if classes else "No objects were counted."
-    table = _table(head, rows, numbers=set(range(first, len(head))), kinds=kinds)
-    return f'<h2>Counts per well</h2>\n<p class="note">{_text(note)}</p>\n{table}'
+    table = html_table(head, rows, numbers=set(range(first, len(head))), kinds=kinds)
+    return f'<h2>Counts per well</h2>\n<p class="note">{html_text(note)}</p>\n{table}'
 
 
 def _treatment(entry: WellTreatment | None) -> list[str]:
@@ -207,7 +268,7 @@ def _what_was_found(info: PlateInfo, ingest: Mapping[str, Any], clean: PathClean
     microscope = ingest.get("microscope") or {}
     parts = ["<h2>What ingest found</h2>"]
     if microscope.get("why"):
-        parts.append(f"<p>Read as {_text(microscope.get('name'))}: {_text(clean(str(microscope['why'])))}</p>")
+        parts.append(f"<p>Read as {html_text(microscope.get('name'))}: {html_text(clean(str(microscope['why'])))}</p>")
     layers = {
         number: channel.get("z_and_projections") or [] for number, channel in (found.get("channels") or {}).items()
     }
@@ -215,19 +276,21 @@ def _what_was_found(info: PlateInfo, ingest: Mapping[str, Any], clean: PathClean
         [number, name, ", ".join(map(str, layers.get(str(number), ()))) or "–"]
         for number, name in info.channels.items()
     ]
-    parts.append(_table(("Channel", "Name", "z and projections"), channels))
+    parts.append(html_table(("Channel", "Name", "z and projections"), channels))
     if found.get("bytes") is not None:
-        planes = _count(found.get("planes") or 0, "plane")
-        parts.append(f'<p class="note">{planes} of {_count(len(info.wells), "well")}, {_size(found["bytes"])}.</p>')
-    notes = "".join(f"<li>{_text(clean(str(note)))}</li>" for note in ingest.get("notes") or ())
+        planes = counted(found.get("planes") or 0, "plane")
+        parts.append(
+            f'<p class="note">{planes} of {counted(len(info.wells), "well")}, {size_text(found["bytes"])}.</p>'
+        )
+    notes = "".join(f"<li>{html_text(clean(str(note)))}</li>" for note in ingest.get("notes") or ())
     parts.append(f"<h3>Notes</h3>\n<ul>{notes}</ul>" if notes else "")
     promised = {axis: values for axis, values in (ingest.get("promised_but_absent") or {}).items() if values}
     if promised:
         parts.append("<h3>Promised by the microscope's metadata, but absent</h3>")
         rows = [
-            [axis, len(values), _Html(_files(values, clean, "ingest_report.json"))] for axis, values in promised.items()
+            [axis, len(values), html_files(values, clean, "ingest_report.json")] for axis, values in promised.items()
         ]
-        parts.append(_table(("What", "Number", "Names"), rows, numbers={1}))
+        parts.append(html_table(("What", "Number", "Names"), rows, numbers={1}))
     ignored = ingest.get("ignored") or {}
     if ignored:
         parts.append("<h3>Files left out</h3>")
@@ -235,71 +298,9 @@ def _what_was_found(info: PlateInfo, ingest: Mapping[str, Any], clean: PathClean
             [
                 clean(reason),
                 entry.get("count", 0),
-                _Html(_files(entry.get("files") or (), clean, "ingest_report.json")),
+                html_files(entry.get("files") or (), clean, "ingest_report.json"),
             ]
             for reason, entry in ignored.items()
         ]
-        parts.append(_table(("Reason", "Files", "Names"), rows, numbers={1}))
+        parts.append(html_table(("Reason", "Files", "Names"), rows, numbers={1}))
     return "\n".join(part for part in parts if part)
-
-
-# --- pieces of HTML ----------------------------------------------------------------------------------------------
-
-
-class _Html(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
-
-def _text(value: Any) -> str:
-    """Return a value as HTML text; what no HTML file can hold (controls, halves of surrogate pairs) is replaced."""
-    visible = (
-        character if character.isprintable() or character in " \n\t\xa0" else "\ufffd" for character in str(value)
-    )
-    return escape("".join(visible))
-
-
-def _table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    numbers: Iterable[int] = (),
-    kinds: Sequence[str] = (),
-    clean: PathCleaner | None = None,
-) -> str:
-    """Return a table; *numbers* are the columns to align right, *kinds* the CSS class of each row."""
-    right = set(numbers)
-    css = [' class="number"' if column in right else "" for column in range(len(head))]
-    lines = ["<tr>" + "".join(f"<th{css[n]}>{_text(name)}</th>" for n, name in enumerate(head)) + "</tr>"]
-    for number, row in enumerate(rows):
-        cells = []
-        for n, value in enumerate(row):
-            shown = "–" if value is None else clean(value) if clean and type(value) is str else value
-            cells.append(f"<td{css[n]}>{shown if isinstance(shown, _Html) else _text(shown)}</td>")
-        kind = kinds[number] if kinds else ""
-        lines.append((f'<tr class="{kind}">' if kind else "<tr>") + "".join(cells) + "</tr>")
-    return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
-
-
-def _files(names: Sequence[Any], clean: PathCleaner, complete: str) -> str:
-    """Return a list of names; one that is long is folded away, one that is very long is cut."""
-    shown = ", ".join(f"<code>{_text(clean(str(name)))}</code>" for name in names[:LISTED_FILES])
-    if len(names) > LISTED_FILES:
-        shown += f" and {len(names) - LISTED_FILES:,} more, see <code>{_text(complete)}</code>"
-    return shown if len(names) <= 3 else f"<details><summary>show</summary>{shown}</details>"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _number(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
-
-
-def _size(size: int) -> str:
-    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
-        if size >= 1000**power:
-            return f"{size / 1000**power:.3g} {unit}"
-    return f"{size} bytes"

@@ -1,16 +1,22 @@
-"""Stage 5: the pictures and the page of a plate's report."""
+"""Stage 5: pictures, statistics and the page of a plate's report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from wellfield.formats.atomic import atomic_path
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
 from wellfield.pipeline.stage import DONE
 from wellfield.plate.index import read_info
 from wellfield.workflow.aggregate import read_manifests, read_treatments
+from wellfield.workflow.tables import KEY_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def report_plate(
@@ -21,13 +27,18 @@ def report_plate(
     plate_map: str | None,
     heatmap: str,
     montage: str,
+    statistics: str,
+    dose_response: str,
     summary: str,
 ) -> None:
-    """Write heatmap, montage and summary of a plate."""
+    """Write heatmap, montage, statistics, dose–response and summary of a plate."""
     import pandas as pd
 
+    from wellfield.report.dose_plot import plot_dose_responses
+    from wellfield.report.dose_response import dose_responses
     from wellfield.report.heatmap import plate_heatmap
     from wellfield.report.montage import plate_montage
+    from wellfield.report.statistics import count_values, plate_statistics
     from wellfield.report.summary import write_summary
 
     folder = Path(results)
@@ -40,12 +51,13 @@ def report_plate(
     # The heatmap shows one class of objects: the first that the pipeline counted.
     name = next(iter(counted["Object"]), "")
     sums = counted[counted["Object"] == name].groupby("Metadata_Well")["Count"].sum()
+    controls = {well: entry.control for well, entry in treatments.items() if entry.control and well in manifests}
     plate_heatmap(
         {well: float(sums[well]) if well in sums else None for well in wells},
         heatmap,
         title=info.plate,
         label=f"{name or 'objects'} per well",
-        controls={well: entry.control for well, entry in treatments.items() if entry.control and well in manifests},
+        controls=controls,
         failed=failed,
     )
     thumbnails = {}
@@ -54,5 +66,58 @@ def report_plate(
         if thumbnail.size:
             thumbnails[well] = thumbnail
     plate_montage(thumbnails, montage, wells_expected=list(wells), title=info.plate, failed=failed)
-    ingest = read_json(folder / "ingest_report.json")
-    write_summary(summary, info=info, ingest=ingest, manifests=manifests, counts=counts, treatments=treatments)
+    values = pd.concat([count_values(counts), read_object_values(folder)], ignore_index=True)
+    table = plate_statistics(values, controls, plate=info.plate)
+    with atomic_path(statistics) as part:
+        table.to_csv(part, index=False, lineterminator="\n")
+    responses, note = dose_responses(values, treatments)
+    plot_dose_responses(responses, dose_response, title=info.plate, note=note)
+    write_summary(
+        summary,
+        info=info,
+        ingest=read_json(folder / "ingest_report.json"),
+        manifests=manifests,
+        counts=counts,
+        treatments=treatments,
+        statistics=table,
+        responses=responses,
+        responses_note=note,
+    )
+
+
+def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return the readouts of a plate's tables of objects, of which no more than one well's are in memory.
+
+    A readout that several tables have is taken from the first of ``objects.parquet`` and ``plate_tables/``, by name.
+    """
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    from wellfield.report.statistics import TIMEPOINT, VALUE_COLUMNS, WELL, feature_columns, object_values
+
+    folder = Path(results)
+    found = [pd.DataFrame(columns=list(VALUE_COLUMNS))]
+    taken: set[str] = set()
+    for path in [folder / "objects.parquet", *sorted((folder / "plate_tables").glob("*.parquet"))]:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            features = [name for name in feature_columns(names) if name not in taken]
+            if features and {WELL, TIMEPOINT} <= set(names):
+                found += map(object_values, _by_well(file, [WELL, TIMEPOINT, *features]))
+                taken |= set(features)
+    return pd.concat(found, ignore_index=True)
+
+
+def _by_well(file: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
+    """Yield a table of the plate well by well: the rows of a well follow each other, in row groups of their own."""
+    import pyarrow as pa
+
+    parts: list[Any] = []
+    for number in range(file.num_row_groups):
+        part = file.read_row_group(number, columns)
+        if parts and part.num_rows and part[KEY_COLUMNS[1]][0] != parts[0][KEY_COLUMNS[1]][0]:
+            yield pa.concat_tables(parts).to_pandas()
+            parts = []
+        parts += [part] if part.num_rows else []
+    if parts:
+        yield pa.concat_tables(parts).to_pandas()

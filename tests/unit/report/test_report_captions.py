@@ -14,7 +14,7 @@ CAPTIONS = sorted(FOLDER.glob("*.rst"))
 
 
 def test_every_artefact_has_a_caption() -> None:
-    names = {"workflow", "heatmap", "montage", "summary", "cell_counts", "ingest"}
+    names = {"workflow", "heatmap", "montage", "summary", "cell_counts", "ingest", "plate_statistics", "dose_response"}
     assert names == {path.stem for path in CAPTIONS}
 
 

@@ -12,8 +12,12 @@ import pytest
 
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.platemap import WellTreatment
+from wellfield.report.dose_response import DoseResponse
+from wellfield.report.logistic import Fit, LogisticCurve
+from wellfield.report.markup import LISTED_FILES
 from wellfield.report.paths import PathCleaner
-from wellfield.report.summary import LISTED_FILES, write_summary
+from wellfield.report.statistics import VALUE_COLUMNS, plate_statistics
+from wellfield.report.summary import LISTED_STATISTICS, write_summary
 
 VOID = {"meta"}
 
@@ -130,6 +134,10 @@ def counts_table(*rows: tuple[str, int, int, str, int | None]) -> pd.DataFrame:
     return table.assign(Planes_Missing=0, Planes_Skipped=0, Planes_Blanked=0)
 
 
+VALUES = pd.DataFrame(
+    [("A01", 1, "Nuclei_Count", 1234.5), ("B02", 1, "Nuclei_Count", 10.0), ("C10", 1, "Nuclei_Count", 14.0)],
+    columns=list(VALUE_COLUMNS),
+)
 COUNTS = counts_table(*((well, field, 1, "Nuclei", 600 * field) for well in ("A01", "B02", "C10") for field in (1, 2)))
 GOOD = {well: manifest(well) for well in ("A01", "B02", "C10")}
 
@@ -141,6 +149,9 @@ def write(path: Path, **changes: Any) -> Page:
         "manifests": GOOD,
         "counts": COUNTS,
         "treatments": {},
+        "statistics": plate_statistics(VALUES, {}, plate="P1"),
+        "responses": [],
+        "responses_note": "",
     }
     write_summary(path / "summary.html", **(values | changes))
     return Page((path / "summary.html").read_text(encoding="utf-8"))
@@ -250,6 +261,80 @@ def test_a_plate_without_counts_has_a_page(tmp_path: Path) -> None:
     page = write(tmp_path, counts=counts_table(), manifests={}, ingest={})
     assert "No well was processed." in page.text
     assert "No objects were counted." in page.text
+
+
+def controls(**kinds: str) -> dict[str, WellTreatment]:
+    return {well: WellTreatment(well, "t", None, "", kind) for well, kind in kinds.items()}
+
+
+def test_controls_are_described_with_their_statistics(tmp_path: Path) -> None:
+    values = pd.concat([VALUES, pd.DataFrame([("D01", 1, "Nuclei_Count", 1034.5)], columns=list(VALUE_COLUMNS))])
+    kinds = {"A01": "positive", "D01": "positive", "B02": "negative", "C10": "negative"}
+    statistics = plate_statistics(values, kinds, plate="P1")
+    page = write(tmp_path, statistics=statistics, treatments=controls(**kinds))
+    # By hand: means 1134.5 and 12, standard deviations 141.42 and 2.828; the robust ones 148.26 and 2.9652.
+    assert page.table("Readout", "Time point") == [
+        ["Nuclei_Count", "1", "1134 ± 141 (2)", "12 ± 2.83 (2)", "0.614", "0.596", "7.94", ""]
+    ]
+
+
+def test_a_statistic_that_cannot_be_had_is_a_dash_with_its_reason(tmp_path: Path) -> None:
+    kinds = {"A01": "positive", "B02": "negative", "C10": "negative"}
+    statistics = plate_statistics(VALUES, kinds, plate="P1")
+    page = write(tmp_path, statistics=statistics, treatments=controls(**kinds))
+    assert page.table("Readout", "Time point") == [
+        ["Nuclei_Count", "1", "1234 (1)", "12 ± 2.83 (2)", "–", "–", "–",
+         "two wells of each control are needed, found 1 positive"]
+    ]  # fmt: skip
+    assert "nan" not in page.text
+
+
+@pytest.mark.parametrize("treatments", [{}, controls(A01="empty", B02=""), controls(H12="positive")])
+def test_a_plate_without_controls_says_why_it_has_no_statistics(
+    tmp_path: Path, treatments: dict[str, WellTreatment]
+) -> None:
+    page = write(tmp_path, treatments=treatments)
+    assert "these wells have no plate map that names a positive or negative control" in page.text
+
+
+def test_controls_of_which_nothing_was_measured_are_not_said_to_be_missing(tmp_path: Path) -> None:
+    page = write(tmp_path, treatments=controls(A01="positive", B02="negative"))
+    assert "Nothing was counted or measured." in page.text
+    assert "no plate map" not in page.text
+
+
+def test_statistics_of_very_many_timepoints_are_cut_and_say_so(tmp_path: Path) -> None:
+    many = pd.concat([VALUES.assign(Metadata_Timepoint=number) for number in range(1, LISTED_STATISTICS + 51)])
+    statistics = plate_statistics(many, {"A01": "positive"}, plate="P1")
+    page = write(tmp_path, statistics=statistics, treatments=controls(A01="positive"))
+    assert len(page.table("Readout", "Time point")) == LISTED_STATISTICS
+    assert "The first 200 of 250 rows; all are in plate_statistics.csv." in page.text
+
+
+def test_dose_responses_are_listed_with_their_curve_or_the_reason(tmp_path: Path) -> None:
+    about = {
+        "unit": "µM",
+        "readout": "Nuclei_Count",
+        "timepoint": 3,
+        "concentrations": (),
+        "values": (),
+        "controls": {},
+    }
+    curve = LogisticCurve(start=60.123, end=-2, ec50=0.12345, slope=1.5, interval=(0.09, 0.2))
+    responses = [
+        DoseResponse(treatment="<b>drug", fit=Fit(curve), **about),
+        DoseResponse(treatment="water", fit=Fit(None, "no effect (p = 0.4)"), **about),
+    ]
+    page = write(tmp_path, responses=responses, responses_note="Not shown, for want of room: <i>.")
+    assert page.table("Treatment", "Unit") == [
+        ["<b>drug", "µM", "Nuclei_Count", "0.123", "0.09 to 0.2", "1.5", "60.12", "−2", ""],
+        ["water", "µM", "Nuclei_Count", "–", "–", "–", "–", "–", "no effect (p = 0.4)"],
+    ]
+    assert "curves at time point 3. Not shown, for want of room: <i>." in page.text
+
+
+def test_a_plate_without_dose_response_has_no_such_section(tmp_path: Path) -> None:
+    assert "Dose–response" not in write(tmp_path, responses_note="No treatment.").text
 
 
 def test_what_ingest_found_ignored_and_missed_is_listed(tmp_path: Path) -> None:

@@ -1,0 +1,172 @@
+"""The four-parameter logistic curve of a dose–response."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_Array = np.ndarray[Any, np.dtype[np.float64]]
+
+PARAMETERS = 4
+# Level of the test for an effect, and of the confidence interval.
+LEVEL = 0.05
+# Where the fit starts: the best of these slopes and of this many half-way points.
+START_SLOPES, START_POINTS = (0.5, 1.0, 2.0, 4.0, 8.0), 25
+# Beyond it, numbers are no longer finite.
+LARGEST_LOGARITHM = 700.0
+
+
+@dataclass(frozen=True)
+class LogisticCurve:
+    """``start + (end - start) / (1 + (ec50 / x) ** slope)`` over concentration ``x``.
+
+    Parameters
+    ----------
+    start, end:
+        The plateaus without compound and at high concentrations.
+    ec50:
+        Concentration half-way between the plateaus (an IC50 where the curve falls).
+    slope:
+        Steepness, above 0.
+    interval:
+        95 % confidence interval of *ec50*: symmetric about its logarithm, from the fit's covariance and Student's t.
+    """
+
+    start: float
+    end: float
+    ec50: float
+    slope: float
+    interval: tuple[float, float]
+
+    def __call__(self, concentrations: Any) -> _Array:
+        """Return the curve at concentrations of 0 or more."""
+        share = _share(_logarithms(concentrations), math.log(self.ec50), self.slope)
+        return np.asarray(self.start * (1 - share) + self.end * share)
+
+
+class Fit(NamedTuple):
+    """A curve, or ``None`` and why there is none."""
+
+    curve: LogisticCurve | None
+    reason: str = ""
+
+
+def fit_logistic(concentrations: Sequence[float], values: Sequence[float]) -> Fit:
+    """Fit a four-parameter logistic curve by least squares, wells weighted alike.
+
+    A curve is returned only if it means something: there are at least four concentrations (0 is one) and more wells
+    than parameters, the fit converges, the half-way concentration lies within those tested (0 apart) and is known
+    better than to that range, and the curve explains more than the mean of all wells does (F test, p < 0.05).
+
+    Parameters
+    ----------
+    concentrations:
+        0 or more; 0 is a well without compound.
+    values:
+        One per concentration; those that are not finite are left out.
+
+    References
+    ----------
+    Curve: DeLean A, Munson PJ, Rodbard D (1978) Am J Physiol 235:E97. Wells without compound as concentration 0, test
+    for an effect and interval on the logarithm: Ritz C, Baty F, Streibig JC, Gerhard D (2015) PLoS ONE 10:e0146021.
+    """
+    dose, response = np.asarray(concentrations, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    dose, response = dose[np.isfinite(response)], response[np.isfinite(response)]
+    tested = np.unique(dose)
+    if len(tested) < PARAMETERS or len(dose) <= PARAMETERS:
+        return Fit(None, f"{len(tested)} concentrations in {len(dose)} wells are too few for a curve")
+    scale = float(response.max()) - float(response.min())
+    if not 0 < scale < math.inf:
+        return Fit(None, "all wells have the same value" if scale == 0 else "the values are too large")
+    # On this scale neither units nor the size of the values matter to the fit.
+    middle = float(np.median(response))
+    scaled = (response - middle) / scale
+    found = _least_squares(_logarithms(dose), scaled)
+    if found is None:
+        return Fit(None, "the fit does not converge")
+    curve, error = found
+    reach = _student_t(len(dose) - PARAMETERS) * error
+    chance = _chance_of_no_effect(scaled, curve(dose))
+    if reason := _objection(curve, reach, chance, tested[tested > 0]):
+        return Fit(None, reason)
+    interval = curve.ec50 * math.exp(-reach), curve.ec50 * math.exp(reach)
+    start, end = middle + scale * curve.start, middle + scale * curve.end
+    return Fit(replace(curve, start=start, end=end, interval=interval))
+
+
+def _objection(curve: LogisticCurve, reach: float, chance: float, tested: _Array) -> str:
+    """Return why a curve means nothing; *reach* is half the interval of the logarithm of its EC50."""
+    if chance >= LEVEL:
+        return f"no effect (p = {chance:.2g})"
+    if not tested[0] <= curve.ec50 <= tested[-1]:
+        return "the EC50 is outside the tested concentrations"
+    if reach > math.log(tested[-1]) - math.log(tested[0]) or math.log(curve.ec50) + reach > LARGEST_LOGARITHM:
+        return "the wells do not determine the EC50"
+    return ""
+
+
+def _least_squares(x: _Array, y: _Array) -> tuple[LogisticCurve, float] | None:
+    """Return the curve over the logarithms *x*, and the standard error of the logarithm of its EC50."""
+    from scipy.optimize import OptimizeWarning, curve_fit
+
+    def model(_: _Array, start: float, end: float, log_ec50: float, log_slope: float) -> _Array:
+        return start + (end - start) * _share(x, log_ec50, np.exp(min(log_slope, LARGEST_LOGARITHM)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OptimizeWarning)  # no covariance
+        try:
+            parameters, covariance = curve_fit(model, np.exp(x), y, p0=_starting_point(x, y), maxfev=5000)
+        except (RuntimeError, OptimizeWarning):
+            return None
+    start, end, log_ec50, log_slope = map(float, parameters)
+    error = float(np.sqrt(covariance[2, 2]))
+    if not (math.isfinite(error) and max(abs(log_ec50), abs(log_slope)) < LARGEST_LOGARITHM):
+        return None
+    return LogisticCurve(start, end, math.exp(log_ec50), math.exp(log_slope), (0.0, math.inf)), error
+
+
+def _starting_point(x: _Array, y: _Array) -> tuple[float, float, float, float]:
+    """Return the best parameters on a grid of EC50 and slope, for each of which the best plateaus are a regression."""
+    tested = x[np.isfinite(x)]
+    points, slopes = np.meshgrid(np.linspace(tested.min(), tested.max(), START_POINTS), START_SLOPES)
+    shares = _share(x, points.reshape(-1, 1), slopes.reshape(-1, 1))
+    deviations = shares - shares.mean(axis=1, keepdims=True)
+    variation = np.maximum((deviations**2).sum(axis=1), np.finfo(np.float64).tiny)
+    rises = deviations @ (y - y.mean()) / variation
+    best = int(np.argmax(rises**2 * variation))
+    start = float(y.mean() - rises[best] * shares[best].mean())
+    return start, start + float(rises[best]), float(points.flat[best]), math.log(slopes.flat[best])
+
+
+def _share(log_x: Any, log_ec50: Any, slope: Any) -> _Array:
+    from scipy.special import expit
+
+    return np.asarray(expit(slope * (log_x - log_ec50)))
+
+
+def _logarithms(concentrations: Any) -> _Array:
+    with np.errstate(divide="ignore"):  # of 0: -inf, of which every curve has its start
+        return np.log(np.asarray(concentrations, dtype=np.float64))
+
+
+def _student_t(freedom: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 1 - LEVEL / 2))
+
+
+def _chance_of_no_effect(values: _Array, fitted: _Array) -> float:
+    """Return p of the F test of the curve against the mean of all values."""
+    from scipy.special import fdtrc
+
+    left = float(((values - fitted) ** 2).sum())
+    explained = float(((values - values.mean()) ** 2).sum()) - left
+    freedom = len(values) - PARAMETERS
+    if left <= 0:
+        return 0.0
+    return float(fdtrc(PARAMETERS - 1, freedom, max(explained, 0.0) / (PARAMETERS - 1) / (left / freedom)))

@@ -1,0 +1,201 @@
+"""How well the controls of a plate are told apart: one value per well, then Z′-factor and SSMD of each readout.
+
+A *readout* is a number that every well has at each timepoint:
+
+* ``<Object>_Count``: objects per field, the mean over the fields that were counted. A field that was skipped makes it
+  less certain, not smaller, as it would a sum; where no field is lacking, the statistics of both are the same.
+* ``<Object>_AreaShape_Area`` and ``<Object>_Intensity_MeanIntensity_<Channel>``: the median over the well's objects,
+  which a few merged or broken objects do not move. Other features are left out: of hundreds, some tell any two groups
+  of wells apart by chance.
+
+A well that failed, or has no object to measure, has no value; it is left out and the note says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WELL, TIMEPOINT = "Metadata_Well", "Metadata_Timepoint"
+VALUE_COLUMNS = (WELL, TIMEPOINT, "Readout", "Value")
+STATISTICS_COLUMNS = (
+    "Metadata_Plate", TIMEPOINT, "Readout", "Positive_Wells", "Positive_Mean", "Positive_SD", "Negative_Wells",
+    "Negative_Mean", "Negative_SD", "Z_Prime", "Robust_Z_Prime", "SSMD", "Note",
+)  # fmt: skip
+KINDS = ("positive", "negative")
+# Makes the median absolute deviation of normal values their standard deviation: 1 / Φ⁻¹(3/4).
+MAD_TO_SD = 1.4826
+_FEATURE = re.compile(r".+_(AreaShape_Area|Intensity_MeanIntensity_.+)")
+
+_Array = np.ndarray[Any, np.dtype[np.float64]]
+Values = Sequence[float] | _Array
+
+
+class Statistic(NamedTuple):
+    """A finite number, or ``None`` and why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+
+def z_prime(positive: Values, negative: Values, *, robust: bool = False) -> Statistic:
+    """Return the Z′-factor of two groups of control wells, ``1 - 3 (sd_p + sd_n) / |mean_p - mean_n|``.
+
+    1 is perfect, above 0.5 an excellent assay; below 0 the groups overlap. Values that are not finite are left out.
+
+    Parameters
+    ----------
+    robust:
+        Use medians for means, and median absolute deviations × 1.4826 (Rousseeuw and Croux 1993, J Am Stat Assoc
+        88:1273) for standard deviations: one odd well does not spoil it.
+
+    References
+    ----------
+    Zhang JH, Chung TDY, Oldenburg KR (1999) J Biomol Screen 4:67. Standard deviations are those of samples (n - 1).
+    """
+    groups = _finite(positive), _finite(negative)
+    if reason := _too_few(*groups):
+        return Statistic(None, reason)
+    with np.errstate(all="ignore"):
+        (centre_p, spread_p), (centre_n, spread_n) = (_robust(g) if robust else _moments(g) for g in groups)
+        distance = abs(centre_p - centre_n)
+        if distance == 0:
+            return Statistic(None, f"both controls have the same {'median' if robust else 'mean'}")
+        return _statistic(1 - 3 * (spread_p + spread_n) / distance)
+
+
+def ssmd(positive: Values, negative: Values) -> Statistic:
+    """Return the strictly standardised mean difference, ``(mean_p - mean_n) / sqrt(var_p + var_n)``.
+
+    Its sign says on which side of the negative control the positive one lies; 0 is no difference. Values that are not
+    finite are left out.
+
+    References
+    ----------
+    Zhang XD (2007) Genomics 89:552, for independent groups. Variances are those of samples (n - 1).
+    """
+    groups = _finite(positive), _finite(negative)
+    if reason := _too_few(*groups):
+        return Statistic(None, reason)
+    with np.errstate(all="ignore"):
+        (mean_p, sd_p), (mean_n, sd_n) = map(_moments, groups)
+        spread = np.hypot(sd_p, sd_n)
+        if spread == 0:
+            return Statistic(None, "the wells of each control are all equal")
+        return _statistic((mean_p - mean_n) / spread if np.isfinite(spread) else np.nan)
+
+
+def count_values(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the objects per field of each well, timepoint and class, as rows of :data:`VALUE_COLUMNS`.
+
+    *counts* is the plate's ``cell_counts`` table; fields without a count do not count.
+    """
+    import pandas as pd
+
+    counted = counts.dropna(subset=["Count"])
+    if counted.empty:
+        return pd.DataFrame(columns=list(VALUE_COLUMNS))
+    names = counted["Object"].astype(str) + "_Count"
+    if "Metadata_Channel" in counted:
+        names += "_" + counted["Metadata_Channel"].astype(str)
+    rows = counted.assign(Readout=names, Value=counted["Count"].astype(float))
+    means = rows.groupby(list(VALUE_COLUMNS[:3]), sort=False)["Value"].mean()
+    return means.reset_index()
+
+
+def feature_columns(names: Sequence[str]) -> list[str]:
+    """Return which columns of a table of objects are readouts."""
+    return [name for name in names if _FEATURE.fullmatch(name)]
+
+
+def object_values(objects: pd.DataFrame) -> pd.DataFrame:
+    """Return the median of each feature over the objects of each well and timepoint, as rows of :data:`VALUE_COLUMNS`.
+
+    Objects without a value (missing, NaN) do not count.
+    """
+    features = feature_columns(list(objects.select_dtypes("number").columns))
+    medians = objects.groupby([WELL, TIMEPOINT], sort=False)[features].median().reset_index()
+    return medians.melt([WELL, TIMEPOINT], var_name="Readout", value_name="Value")
+
+
+def plate_statistics(values: pd.DataFrame, controls: Mapping[str, str], *, plate: str) -> pd.DataFrame:
+    """Return one row per readout and timepoint: both groups of controls, Z′-factor and SSMD.
+
+    Parameters
+    ----------
+    values:
+        Rows of :data:`VALUE_COLUMNS`.
+    controls:
+        Kind of control by well, of all wells that should have a value; kinds other than ``"positive"`` and
+        ``"negative"`` are left out. Without any of these two, the table has no row.
+
+    Returns
+    -------
+    :data:`STATISTICS_COLUMNS`. A number that cannot be had is empty, and ``Note`` says why.
+    """
+    import pandas as pd
+
+    wells = {kind: [well for well, found in controls.items() if found == kind] for kind in KINDS}
+    rows: list[list[Any]] = []
+    if any(wells.values()):
+        order = {name: number for number, name in enumerate(dict.fromkeys(values["Readout"]))}
+        groups = dict(list(values.groupby(["Readout", TIMEPOINT])))
+        for readout, timepoint in sorted(groups, key=lambda key: (order[key[0]], key[1])):
+            by_well = groups[readout, timepoint].set_index(WELL)["Value"]
+            rows.append([plate, timepoint, readout, *_row(by_well, wells)])
+    kinds = dict.fromkeys(STATISTICS_COLUMNS, "float64") | dict.fromkeys(("Metadata_Plate", "Readout", "Note"), "str")
+    kinds |= dict.fromkeys((TIMEPOINT, "Positive_Wells", "Negative_Wells"), "int64")
+    return pd.DataFrame(rows, columns=list(STATISTICS_COLUMNS)).astype(kinds)
+
+
+def _row(by_well: pd.Series[Any], wells: Mapping[str, list[str]]) -> list[Any]:
+    """Return what follows the readout in a row of the table."""
+    groups = {kind: _finite(by_well.reindex(wells[kind])) for kind in KINDS}
+    notes = []
+    row: list[Any] = []
+    for kind, found in groups.items():
+        if lost := len(wells[kind]) - len(found):
+            notes.append(f"{lost} of {len(wells[kind])} {kind} controls without a value")
+        row += [len(found), *_described(found)]
+    pair = groups["positive"], groups["negative"]
+    statistics = z_prime(*pair), z_prime(*pair, robust=True), ssmd(*pair)
+    notes += [statistic.reason for statistic in statistics if statistic.reason]
+    return [*row, *(statistic.value for statistic in statistics), "; ".join(dict.fromkeys(notes))]
+
+
+def _finite(values: Any) -> _Array:
+    numbers = np.asarray(values, dtype=np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def _too_few(positive: _Array, negative: _Array) -> str:
+    few = [f"{len(g)} {kind}" for kind, g in zip(KINDS, (positive, negative), strict=True) if len(g) < 2]
+    return f"two wells of each control are needed, found {' and '.join(few)}" if few else ""
+
+
+def _described(values: _Array) -> tuple[Any, Any]:
+    """Return mean and standard deviation, each ``None`` where there is none."""
+    with np.errstate(all="ignore"):
+        mean, sd = _moments(values) if len(values) > 1 else (values[0] if len(values) else np.nan, np.nan)
+    return (mean if np.isfinite(mean) else None), (sd if np.isfinite(sd) else None)
+
+
+def _moments(values: _Array) -> tuple[Any, Any]:
+    if (values == values[0]).all():  # without what rounding makes of the mean of equal numbers
+        return values[0], 0.0
+    return values.mean(), values.std(ddof=1)
+
+
+def _robust(values: _Array) -> tuple[Any, Any]:
+    median = np.median(values)
+    return median, MAD_TO_SD * np.median(np.abs(values - median))
+
+
+def _statistic(value: Any) -> Statistic:
+    return Statistic(float(value)) if np.isfinite(value) else Statistic(None, "the values are too large")

@@ -1,0 +1,83 @@
+"""Reading the readouts of a plate from its tables of objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from wellfield.report.statistics import VALUE_COLUMNS
+from wellfield.workflow.report import read_object_values
+
+AREA, INTENSITY = "Nuclei_AreaShape_Area", "Cells_Intensity_MeanIntensity_DAPI"
+
+
+def objects(well: str, areas: list[float], column: str = AREA) -> pa.Table:
+    keys = {"Metadata_Plate": "P1", "Metadata_Well": well, "Metadata_Timepoint": 1}
+    return pa.table({name: [value] * len(areas) for name, value in keys.items()} | {column: areas, "Comment": areas})
+
+
+def write(path: Path, *groups: pa.Table) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with pq.ParquetWriter(path, groups[0].schema) as writer:
+        for group in groups:
+            writer.write_table(group)
+
+
+def found(folder: Path) -> dict[tuple[str, str], float]:
+    table = read_object_values(folder)
+    assert list(table.columns) == list(VALUE_COLUMNS)
+    assert not table.duplicated(["Metadata_Well", "Readout"]).any()
+    return {(row.Metadata_Well, row.Readout): row.Value for row in table.itertuples()}
+
+
+def test_a_well_in_several_row_groups_has_one_median_over_all_of_them(tmp_path: Path) -> None:
+    empty = objects("A02", [1.0]).slice(0, 0)
+    write(
+        tmp_path / "objects.parquet",
+        objects("A01", [1.0, 2.0, 9.0]),
+        empty,
+        objects("A01", [100.0, 200.0]),
+        objects("A02", [5.0, 7.0]),
+    )
+    assert found(tmp_path) == {("A01", AREA): 9, ("A02", AREA): 6}
+
+
+def test_tables_of_further_objects_count_too_and_no_readout_twice(tmp_path: Path) -> None:
+    write(tmp_path / "objects.parquet", objects("A01", [1]))
+    write(tmp_path / "plate_tables" / "again.parquet", objects("A01", [1000]))
+    write(tmp_path / "plate_tables" / "cells.parquet", objects("A01", [30, 40], INTENSITY))
+    pq.write_table(pa.table({"Spots_AreaShape_Area": [1.0]}), tmp_path / "plate_tables" / "no_keys.parquet")
+    assert found(tmp_path) == {("A01", AREA): 1, ("A01", INTENSITY): 35}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.table({"Metadata_Well": ["A01"], "Metadata_Timepoint": [1], "x": [1]}),
+        objects("A01", [1.0]).slice(0, 0),
+        pa.table({}),
+    ],
+)
+def test_tables_without_readouts_or_objects_have_no_values(tmp_path: Path, table: pa.Table) -> None:
+    pq.write_table(table, tmp_path / "objects.parquet")
+    assert found(tmp_path) == {}
+
+
+def test_only_the_columns_of_readouts_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "objects.parquet", objects("A01", [1, 3]))
+    read, asked = pq.ParquetFile.read_row_group, []
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda self, n, columns: asked.append(columns) or read(self, n, columns)
+    )
+    assert len(read_object_values(tmp_path)) == 1
+    assert asked == [["Metadata_Well", "Metadata_Timepoint", AREA]]
+
+
+def test_values_of_a_plate_without_objects_join_with_others(tmp_path: Path) -> None:
+    pq.write_table(objects("A01", [1.0]).slice(0, 0), tmp_path / "objects.parquet")
+    other = pd.DataFrame([("A01", 1, "Nuclei_Count", 3.0)], columns=list(VALUE_COLUMNS))
+    assert pd.concat([other, read_object_values(tmp_path)])["Value"].tolist() == [3.0]
