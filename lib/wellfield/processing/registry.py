@@ -71,6 +71,7 @@ _MODULES: Mapping[str, str] = {
     "label": "wellfield.processing.segmentation",
     "split_touching": "wellfield.processing.segmentation",
     "count_cells": "wellfield.processing.measurement",
+    "correct_illumination": "wellfield.processing.illumination",
 }
 
 _SMOOTHED_AND_THRESHOLDED = ("gaussian_filter", "max_projection", "threshold_otsu")
