@@ -6,16 +6,15 @@ import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.reading import reading
 
-if TYPE_CHECKING:
-    from roifile import ImagejRoi
-
 _MEMBER = ".roi"
+_POLYGONS = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
 
 # ImageJ takes 16 bits for this range: what is beyond comes back as another place, or as 0.
 _LOWEST, _HIGHEST = -5000, 60_535
@@ -31,8 +30,6 @@ def read_rois(path: str | os.PathLike[str]) -> list[ImagejRoi]:
     UnreadableImageError
         The file is no ZIP archive, is damaged, or a ``.roi`` in it is none.
     """
-    from roifile import ImagejRoi
-
     with reading(path, ".roi.zip archive"), zipfile.ZipFile(Path(path)) as archive:
         rois = []
         for member in archive.namelist():
@@ -69,8 +66,6 @@ def write_rois(path: str | os.PathLike[str], rois: Sequence[ImagejRoi]) -> None:
 
 
 def _checked(name: str, rois: Sequence[ImagejRoi]) -> Sequence[ImagejRoi]:
-    from roifile import ImagejRoi
-
     if not isinstance(rois, Sequence):
         raise UnknownFormatError(f"{name}: .roi.zip takes a list of roifile.ImagejRoi, not a {type(rois).__name__}")
     for number, roi in enumerate(rois):
@@ -84,8 +79,6 @@ def _encode(name: str, number: int, roi: ImagejRoi) -> bytes:
 
     The format wraps coordinates beyond 16 bits, and roifile cuts text with characters beyond U+FFFF; both are refused.
     """
-    from roifile import ImagejRoi
-
     try:
         content: bytes = roi.tobytes()
         same = _is_plain_outline(roi) or (_fits_imagej(roi) and ImagejRoi.frombytes(content) == roi)
@@ -104,24 +97,22 @@ def _is_plain_outline(roi: ImagejRoi) -> bool:
 
     Reading each region back takes longer than all the rest of writing it.
     """
-    from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE
-
+    path, places = roi.multi_coordinates, roi.integer_coordinates
     if roi.roitype == ROI_TYPE.RECT:
-        path = roi.multi_coordinates
         has_outline = path is not None and path.dtype == "f4" and path.ndim == 1 and path.size == roi.shape_roi_size > 0
     else:
-        has_outline = roi.roitype in (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED) and _fits_imagej(roi)
-        has_outline = has_outline and roi.integer_coordinates is not None and roi.multi_coordinates is None
+        has_outline = roi.roitype in _POLYGONS and places is not None and path is None and _fits_imagej(roi)
     return (
         has_outline
         and roi.byteorder == ">"
         and roi.subtype == ROI_SUBTYPE.UNDEFINED
-        and not roi.options & ROI_OPTIONS.SUB_PIXEL_RESOLUTION
+        and ROI_OPTIONS.SUB_PIXEL_RESOLUTION not in roi.options
         and roi.subpixel_coordinates is None
         and roi.counters is None
         and _LOWEST <= roi.left < roi.right <= _HIGHEST
         and _LOWEST <= roi.top < roi.bottom <= _HIGHEST
-        and max(roi.name + roi.props, default="") <= "\uffff"
+        and roi.name.isascii()
+        and roi.props.isascii()
     )
 
 

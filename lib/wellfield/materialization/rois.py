@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from roifile import ROI_TYPE, ImagejRoi
 
 from wellfield.errors import ArrayShapeError, MaterializationError
 from wellfield.storage.host import host_array
-
-if TYPE_CHECKING:
-    from roifile import ImagejRoi
 
 # Parts of the path of a composite region, as java.awt.geom.PathIterator numbers them.
 _MOVE_TO, _LINE_TO, _CLOSE = 0, 1, 4
@@ -199,8 +197,6 @@ def _cycles(
 
 def _regions(outlines: _Outlines) -> Iterator[tuple[int, ImagejRoi]]:
     """Make a region of the outlines of each object."""
-    from roifile import ROI_TYPE, ImagejRoi
-
     is_first = np.ones(outlines.ids.size, bool)
     is_first[1:] = outlines.ids[1:] != outlines.ids[:-1]
     firsts = np.flatnonzero(is_first)

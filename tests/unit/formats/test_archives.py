@@ -11,7 +11,7 @@ import roifile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from roifile import ImagejRoi
+from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from tests.unit.formats.samples import roi, same
 from wellfield.errors import UnknownFormatError, UnreadableImageError
@@ -208,6 +208,98 @@ def test_writing_again_leaves_no_region_of_before_and_equal_regions_make_equal_f
     write_rois(path, [roi("a"), roi("c", 10)])
     write_rois(path, (roi("b"),))
     assert (members(path), path.read_bytes()) == (["b.roi"], once)
+
+
+def outline(left: int, top: int, width: int, height: int, *, composite: bool = False, name: str = "a") -> ImagejRoi:
+    """Return a rectangle of whole coordinates, as a polygon or as the path of a composite region."""
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.int32)
+    one = ImagejRoi(name=name, left=left, top=top, right=left + width, bottom=top + height)
+    if composite:
+        steps = np.column_stack([[0, 1, 1, 1], corners + np.array([left, top])])
+        one.roitype, one.multi_coordinates = ROI_TYPE.RECT, np.append(steps, 4).astype(np.float32)
+        one.shape_roi_size = one.multi_coordinates.size
+    else:
+        one.roitype, one.n_coordinates, one.integer_coordinates = ROI_TYPE.TRACED, 4, corners
+    return one
+
+
+# Around the limits of 16 bits, as ImageJ splits them, and of their sum.
+places = st.one_of(*[st.integers(n - 3, n + 3) for n in (-5000, -1, 0, 500, 32_768, 60_535, 65_535)])
+sizes = st.one_of(*[st.integers(n - 2, n + 2) for n in (2, 300, 60_535, 65_535)])
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.builds(outline, places, places, sizes, sizes, composite=st.booleans(), name=st.text(max_size=3)))
+def test_an_outline_comes_back_as_it_was_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, one: ImagejRoi
+) -> None:
+    path = tmp_path_factory.mktemp("roi") / "a.roi.zip"
+    try:
+        write_rois(path, [one])
+    except UnknownFormatError:
+        assert not path.exists()
+    else:
+        (found,) = read_rois(path)
+        found.name = one.name
+        assert found == one
+        np.testing.assert_array_equal(found.coordinates(), one.coordinates())
+
+
+@pytest.mark.parametrize("composite", [False, True])
+def test_the_limits_of_imagej_are_those_of_the_file(tmp_path: Path, composite: bool) -> None:
+    write_rois(
+        tmp_path / "a.roi.zip", [outline(60_535, 60_535, 3, 3, composite=composite), outline(-5000, -5000, 9, 9)]
+    )
+    for place in ((60_536, 0), (0, 60_536), (-5001, 0), (0, -5001)):
+        with pytest.raises(
+            UnknownFormatError, match=r"region 0 \('a'\) would change .* expected coordinates of 0 to 60535"
+        ):
+            write_rois(tmp_path / "b.roi.zip", [outline(*place, 3, 3, composite=composite)])
+
+
+def test_a_polygon_wider_than_imagej_reads_is_refused_and_a_composite_one_kept(tmp_path: Path) -> None:
+    write_rois(tmp_path / "a.roi.zip", [outline(0, 0, 60_535, 2), outline(0, 0, 60_536, 2, composite=True)])
+    with pytest.raises(UnknownFormatError, match="region 0"):  # ImageJ takes 60,536 for 0
+        write_rois(tmp_path / "b.roi.zip", [outline(0, 0, 60_536, 2)])
+
+
+def spoiled(**values: Any) -> ImagejRoi:
+    one = outline(3, 4, 5, 6, composite="multi_coordinates" in values)
+    for name, value in values.items():
+        setattr(one, name, value)
+    return one
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        spoiled(integer_coordinates=None),
+        spoiled(integer_coordinates=np.array([[0, 0], [-1, 0], [2, 2], [0, 5]])),
+        spoiled(byteorder="<"),
+        spoiled(group=70_000),
+        spoiled(subtype=ROI_SUBTYPE.TEXT, text="smile \U0001f600"),
+        spoiled(props="smile \U0001f600"),
+    ],
+    ids=["no coordinates", "below the box", "little-endian", "group", "text", "props"],
+)
+def test_an_outline_that_would_change_in_another_way_is_refused(tmp_path: Path, one: ImagejRoi) -> None:
+    with pytest.raises(UnknownFormatError, match="region 0"):
+        write_rois(tmp_path / "a.roi.zip", [one])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        spoiled(group=300, stroke_width=3, props="key: µ"),
+        spoiled(counters=np.arange(4, dtype=np.uint8)),
+        spoiled(subtype=ROI_SUBTYPE.TEXT, text="µ", text_name="Sans"),
+        spoiled(multi_coordinates=np.array([0, 3.5, 4, 1, 5, 9, 4], np.float32), shape_roi_size=7),
+    ],
+    ids=["group", "counters", "text", "floats"],
+)
+def test_whatever_else_a_region_holds_is_kept(tmp_path: Path, one: ImagejRoi) -> None:
+    write_rois(tmp_path / "a.roi.zip", [one])
+    assert read_rois(tmp_path / "a.roi.zip") == [one]
 
 
 def far() -> ImagejRoi:
