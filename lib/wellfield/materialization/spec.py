@@ -193,7 +193,7 @@ def _check_option(option: Any) -> None:
 
 def _check_fields(name: str, fields: Any) -> None:
     listed = isinstance(fields, tuple) and all(isinstance(field, str) for field in fields)
-    if not listed or len(set(fields)) < len(fields):
+    if not listed or not fields or len(set(fields)) < len(fields):
         raise MaterializationError(f"{name}: fields={fields!r}; expected different names of columns, such as ('area',)")
 
 
