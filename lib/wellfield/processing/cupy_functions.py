@@ -15,6 +15,7 @@ from wellfield.memory.decorators import cupy
 from wellfield.processing import checks, footprints, otsu
 from wellfield.processing.gaussian import sigma_per_axis
 from wellfield.processing.registry import implements
+from wellfield.processing.segmentation import label_connectivity
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -108,13 +109,17 @@ def threshold_otsu(
 
 @implements("label")
 @cupy(slice_wise=True)
-def label(mask: Any, *, min_area: int = 0, volumetric: bool = False) -> Any:
+def label(mask: Any, *, connectivity: int | None = None, min_area: int = 0, volumetric: bool = False) -> Any:
     """Number the connected regions of a mask: exactly what NumPy gives."""
     checks.require_mask(mask.dtype == np.bool_, mask.dtype, "label")
+    reach = label_connectivity(connectivity, volumetric=volumetric)
     library, ndimage = _libraries()
+    from scipy.ndimage import generate_binary_structure
+
+    neighbours = generate_binary_structure(3 if volumetric else 2, reach)
     result = library.zeros(mask.shape, np.int32)
     for part, out in [(mask, result)] if volumetric else zip(mask, result, strict=True):
-        components, _ = ndimage.label(part, np.ones((3,) * part.ndim, bool))
+        components, _ = ndimage.label(part, neighbours)
         out[...] = _keep(library, components, min_area=min_area)
     return result
 

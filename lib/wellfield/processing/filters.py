@@ -1,6 +1,6 @@
-"""Smoothing, background removal and projection of intensity stacks ``[Z, Y, X]``.
+"""Smoothing, background removal, rescaling and projection of intensity stacks ``[Z, Y, X]``.
 
-No function rescales intensities: a value means the same before and after.
+No function but :func:`normalize_percentile` rescales intensities: a value means the same before and after.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wellfield.errors import ConfigError, PipelineError
 from wellfield.memory import numpy
 from wellfield.processing import checks
 from wellfield.processing.footprints import disk, disk_steps, outside
@@ -135,6 +136,56 @@ def tophat(image: _Array, *, radius: int = 25) -> _Array:
         np.subtract(plane, opened, out=out)
     if image.dtype.kind == "i":
         checks.require_heights(result.min(), image.dtype)
+    return result
+
+
+@register(accepts=(ImageKind.INTENSITY,))
+@numpy
+def normalize_percentile(image: _Array, *, low: float = 1.0, high: float = 99.0, volumetric: bool = False) -> _Array:
+    """Rescale each plane so that its *low* percentile becomes 0 and its *high* percentile 1.
+
+    The one function that changes what intensities mean: they lose their unit, and planes, fields and wells can no
+    longer be compared by brightness. It serves segmentation and display; measure the image from before.
+
+    Parameters
+    ----------
+    image:
+        ``[Z, Y, X]``, any integer or floating dtype.
+    low, high:
+        Percentiles of the pixels, 0 to 100, interpolated linearly between pixel values.
+    volumetric:
+        Percentiles of the whole stack instead of those of each plane.
+
+    Returns
+    -------
+    ``[Z, Y, X]``, float32, 0 to 1: pixels below the *low* percentile are 0, those above the *high* one 1. Where both
+    percentiles are one value, pixels above it are 1, all others 0, so that a flat plane is 0.
+
+    Raises
+    ------
+    ConfigError
+        *low* and *high* are not percentiles, or *low* is not below *high*.
+    PipelineError
+        *image* is no intensity image, or has NaN or infinite pixels.
+    """
+    if not 0 <= low < high <= 100:
+        raise ConfigError(f"normalize_percentile: low={low}, high={high}; expected percentiles 0 ≤ low < high ≤ 100")
+    if image.dtype.kind not in "iuf":
+        raise PipelineError(f"normalize_percentile takes an intensity image (integers or floats); it got {image.dtype}")
+    bad = image.size - int(np.count_nonzero(np.isfinite(image)))
+    if bad:
+        raise PipelineError(
+            f"normalize_percentile: {bad} of {image.size} pixels are NaN or infinite; replace them in an earlier step"
+        )
+    result: _Array = np.zeros(image.shape, np.float32)
+    if not image.size:
+        return result
+    for part, out in [(image, result)] if volumetric else zip(image, result, strict=True):
+        # Differences of halves do not overflow.
+        halves = np.multiply(part, 0.5, dtype=np.float64)
+        bottom, top = np.percentile(halves, [low, high])
+        heights = halves - bottom
+        out[...] = np.clip(heights / (top - bottom), 0, 1) if top > bottom else heights > 0
     return result
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from wellfield.memory.decorators import pyclesperanto
 from wellfield.processing import checks, footprints, gaussian
 from wellfield.processing.registry import get_function, implements
+from wellfield.processing.segmentation import label_connectivity
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -127,14 +128,24 @@ def threshold_otsu(
 
 @implements("label")
 @pyclesperanto(slice_wise=True)
-def label(mask: Any, *, min_area: int = 0, volumetric: bool = False) -> Any:
-    """Number the connected regions of a uint8 mask of 0 and 1: exactly what NumPy gives."""
+def label(mask: Any, *, connectivity: int | None = None, min_area: int = 0, volumetric: bool = False) -> Any:
+    """Number the connected regions of a uint8 mask of 0 and 1: exactly what NumPy gives.
+
+    Voxels that touch by an edge but not by a corner are joined by the host: kernels know sides, or everything.
+    """
     import pyclesperanto as cle
 
     is_mask = mask.dtype == np.uint8 and cle.maximum_of_all_pixels(mask) <= 1
     checks.require_mask(is_mask, mask.dtype, "label")
+    reach = label_connectivity(connectivity, volumetric=volumetric)
+    if volumetric and reach == 2:
+        labels = get_function("label").function(
+            cle.pull(mask).astype(bool), connectivity=reach, min_area=min_area, volumetric=True
+        )
+        return cle.push(labels, device=mask.device)
     parts = [mask] if volumetric else [_part(mask, 0, z, 1) for z in range(mask.shape[0])]
-    labels = [cle.connected_component_labeling(part, connectivity="box") for part in parts]
+    kernel = "sphere" if reach == 1 else "box"
+    labels = [cle.connected_component_labeling(part, connectivity=kernel) for part in parts]
     if min_area > 1:
         labels = [cle.remove_small_labels(part, minimum_size=min_area) for part in labels]
     joined = _joined([part.reshape(source.shape) for part, source in zip(labels, parts, strict=True)], axis=0)

@@ -1,4 +1,4 @@
-"""From intensities to objects: threshold, connected components, separation of touching nuclei.
+"""From intensities to objects: threshold, opening, connected components, separation of touching nuclei.
 
 The kinds of image are kept apart: a mask is ``bool``, labels are ``int32`` with 0 as background.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from wellfield.errors import ConfigError
 from wellfield.memory import numpy
 from wellfield.processing import checks, otsu
+from wellfield.processing.footprints import disk
 from wellfield.processing.registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
@@ -82,15 +83,69 @@ def threshold_otsu(
     return mask
 
 
-@register(returns=ImageKind.LABELS, accepts=(ImageKind.MASK,))
+@register(returns=ImageKind.MASK, accepts=(ImageKind.MASK,))
 @numpy
-def label(mask: _Array, *, min_area: int = 0, volumetric: bool = False) -> _Array:
-    """Number the connected regions of a mask; pixels that touch by a side or a corner belong together.
+def binary_opening(mask: _Array, *, footprint: _Array | None = None) -> _Array:
+    """Remove what is smaller than a neighbourhood from a mask: specks, threads and thin bridges between objects.
+
+    What is left is covered by shifted copies of the neighbourhood that lie wholly inside the mask.
 
     Parameters
     ----------
     mask:
         ``[Z, Y, X]``, bool.
+    footprint:
+        The neighbourhood, ``[Y, X]`` to go plane by plane or ``[Z, Y, X]`` to go through the stack as a volume;
+        everything but 0 belongs to it. By default a disk of radius 1: the pixel and its four neighbours.
+
+    Returns
+    -------
+    ``[Z, Y, X]``, bool; never a pixel that *mask* lacks. Copies may reach beyond the edge of the image by up to half
+    of their size, as with ``skimage.morphology.opening(…, mode="ignore")``, so that objects at the edge stay.
+
+    Raises
+    ------
+    ConfigError
+        *footprint* is not 2-D or 3-D, or is empty.
+    PipelineError
+        *mask* is not bool.
+
+    Notes
+    -----
+    Serra, J. (1982), Image Analysis and Mathematical Morphology, Academic Press, chapter 2.
+    """
+    checks.require_mask(mask.dtype == np.bool_, mask.dtype, "binary_opening")
+    neighbourhood = disk(1) if footprint is None else np.asarray(footprint).astype(bool)
+    if neighbourhood.ndim not in (2, 3) or not neighbourhood.any():
+        raise ConfigError(
+            f"binary_opening: footprint has shape {list(neighbourhood.shape)} and {np.count_nonzero(neighbourhood)} "
+            "pixels; expected [Y, X] or [Z, Y, X] with at least one"
+        )
+    if not mask.size:
+        return mask.copy()
+    from skimage.morphology import opening
+
+    if neighbourhood.ndim == 3:
+        opened: _Array = opening(mask, neighbourhood, mode="ignore")
+        return opened
+    result = np.empty_like(mask, order="C")
+    for plane, out in zip(mask, result, strict=True):
+        out[...] = opening(plane, neighbourhood, mode="ignore")
+    return result
+
+
+@register(returns=ImageKind.LABELS, accepts=(ImageKind.MASK,))
+@numpy
+def label(mask: _Array, *, connectivity: int | None = None, min_area: int = 0, volumetric: bool = False) -> _Array:
+    """Number the connected regions of a mask.
+
+    Parameters
+    ----------
+    mask:
+        ``[Z, Y, X]``, bool.
+    connectivity:
+        Which pixels belong together: 1, those that touch by a side; 2, by a corner too (of voxels, by an edge); 3, if
+        *volumetric*, by a corner too. By default all that touch.
     min_area:
         Regions of fewer pixels (voxels, if *volumetric*) are dropped.
     volumetric:
@@ -103,14 +158,34 @@ def label(mask: _Array, *, min_area: int = 0, volumetric: bool = False) -> _Arra
 
     Raises
     ------
+    ConfigError
+        *connectivity* is not 1 or 2, nor 3 with *volumetric*.
     PipelineError
         *mask* is not bool.
     """
     checks.require_mask(mask.dtype == np.bool_, mask.dtype, "label")
+    reach = label_connectivity(connectivity, volumetric=volumetric)
     result: _Array = np.zeros(mask.shape, np.int32)
     for part, out in [(mask, result)] if volumetric else zip(mask, result, strict=True):
-        out[...] = _keep(_components(part), min_area=min_area)
+        out[...] = _keep(_components(part, reach), min_area=min_area)
     return result
+
+
+def label_connectivity(connectivity: int | None, *, volumetric: bool) -> int:
+    """Return the connectivity that :func:`label` works with: along how many axes at once neighbours may lie.
+
+    Raises
+    ------
+    ConfigError
+        It is not 1 or 2, nor 3 with *volumetric*.
+    """
+    full = 3 if volumetric else 2
+    if connectivity is None:
+        return full
+    if not 1 <= connectivity <= full:
+        hint = "" if volumetric else " (3 with volumetric: true)"
+        raise ConfigError(f"label: connectivity={connectivity}; expected 1 to {full}{hint}")
+    return connectivity
 
 
 @register(returns=ImageKind.LABELS, accepts=(ImageKind.MASK,))
@@ -173,11 +248,11 @@ def split_touching(
     return result
 
 
-def _components(mask: _Array) -> _Array:
+def _components(mask: _Array, connectivity: int) -> _Array:
     from scipy import ndimage
 
     components: _Array = np.empty(mask.shape, np.int32)
-    ndimage.label(mask, np.ones((3,) * mask.ndim, bool), output=components)
+    ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, connectivity), output=components)
     return components
 
 
@@ -198,7 +273,7 @@ def _fill_holes(mask: _Array, *, max_area: int) -> _Array:
 
 def _watershed(mask: _Array, *, min_distance: int, smoothing: float) -> _Array:
     """Return the objects of one plane, each region of *mask* split at its necks."""
-    components = _components(mask)
+    components = _components(mask, mask.ndim)
     if not mask.any() or mask.all():  # without background there is no distance to it
         return components
     from scipy import ndimage

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
-from wellfield.processing.filters import gaussian_filter, max_projection, median_filter, tophat
+from wellfield.processing.filters import gaussian_filter, max_projection, median_filter, normalize_percentile, tophat
 from wellfield.processing.registry import ImageKind, get_function
 
 DTYPES = ("uint8", "uint16", "int16", "int32", "int64", "uint64", "float32", "float64")
-FILTERS = (gaussian_filter, median_filter, tophat, max_projection)
+FILTERS = (gaussian_filter, median_filter, tophat, normalize_percentile, max_projection)
 
 
 def random_stack(dtype: str = "uint16", shape: tuple[int, ...] = (3, 20, 24)) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_dtype_is_kept(function, dtype):
     assert function(random_stack(dtype)).dtype == dtype
 
 
-@pytest.mark.parametrize("function", (gaussian_filter, median_filter, tophat))
+@pytest.mark.parametrize("function", (gaussian_filter, median_filter, tophat, normalize_percentile))
 def test_each_plane_is_filtered_by_itself(function):
     stack = random_stack()
     together = function(stack)
@@ -194,6 +194,92 @@ def test_tophat_refuses_to_wrap_round_in_signed_integers():
 def test_tophat_refuses_a_radius_out_of_range(radius):
     with pytest.raises(ConfigError, match=f"radius={radius}"):
         tophat(random_stack(), radius=radius)
+
+
+# --- normalize_percentile ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, "float16"])
+def test_percentiles_become_0_and_1_and_what_lies_outside_is_clipped(dtype):
+    values = np.arange(101)
+    image = np.random.default_rng(1).permutation(values).reshape(1, 1, 101).astype(dtype)
+    result = normalize_percentile(image, low=10, high=60)
+    assert result.dtype == np.float32
+    expected = np.clip((image.astype(float) - 10) / 50, 0, 1)
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-7)
+    assert (result == 0).sum() == 11
+    assert (result == 1).sum() == 41
+
+
+@settings(deadline=None)
+@given(
+    image=hnp.arrays(np.uint16, hnp.array_shapes(min_dims=3, max_dims=3, max_side=12)),
+    low=st.floats(0, 45),
+    high=st.floats(55, 100),
+    volumetric=st.booleans(),
+)
+def test_normalizing_is_the_rescaling_of_scikit_image(image, low, high, volumetric):
+    from skimage.exposure import rescale_intensity
+
+    result = normalize_percentile(image, low=low, high=high, volumetric=volumetric)
+    for part, found in [(image, result)] if volumetric else zip(image, result, strict=True):
+        limits = tuple(np.percentile(part, [low, high]))
+        if limits[0] < limits[1]:
+            expected = rescale_intensity(part.astype(float), in_range=limits, out_range=(0, 1))
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_percentiles_are_those_of_the_plane_unless_volumetric():
+    stack = np.stack([np.arange(100), 1000 + np.arange(100)]).reshape(2, 10, 10)
+    flat = normalize_percentile(stack, low=0, high=100)
+    np.testing.assert_array_equal(flat[0], flat[1])
+    volume = normalize_percentile(stack, low=0, high=100, volumetric=True)
+    assert volume[0].max() == pytest.approx(99 / 1099)
+    assert volume[1].min() == pytest.approx(1000 / 1099)
+
+
+@pytest.mark.parametrize("value", [0, 7, 65535])
+def test_a_flat_plane_becomes_0(value):
+    assert not normalize_percentile(np.full((2, 5, 5), value, np.uint16)).any()
+
+
+def test_few_bright_pixels_on_a_flat_plane_become_1():
+    image = np.full((1, 30, 30), 100, np.uint16)
+    image[0, 4, 5], image[0, 9, 9] = 900, 50
+    np.testing.assert_array_equal(normalize_percentile(image), image == 900)
+
+
+def test_normalizing_the_whole_range_of_float64_does_not_overflow():
+    image = np.array([[[-1.7e308, 0, 1.7e308]]])
+    np.testing.assert_allclose(normalize_percentile(image, low=0, high=100), [[[0, 0.5, 1]]])
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4), (1, 0, 4), (2, 4, 0)])
+@pytest.mark.parametrize("volumetric", [False, True])
+def test_normalizing_no_pixels_gives_none(shape, volumetric):
+    result = normalize_percentile(np.zeros(shape, np.uint8), volumetric=volumetric)
+    assert result.shape == shape
+    assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_normalizing_pixels_that_are_no_number_is_an_error_that_counts_them(bad):
+    image = np.zeros((1, 4, 4), np.float32)
+    image[0, 0, :3] = bad
+    with pytest.raises(PipelineError, match="3 of 16 pixels are NaN or infinite"):
+        normalize_percentile(image)
+
+
+@pytest.mark.parametrize("dtype", [bool, complex])
+def test_normalizing_refuses_what_is_no_intensity(dtype):
+    with pytest.raises(PipelineError, match="intensity"):
+        normalize_percentile(np.zeros((1, 4, 4), dtype))
+
+
+@pytest.mark.parametrize("limits", [(-1, 99), (1, 101), (50, 50), (99, 1), (float("nan"), 99), (1, float("nan"))])
+def test_normalizing_refuses_what_are_no_percentiles(limits):
+    with pytest.raises(ConfigError, match="percentiles"):
+        normalize_percentile(random_stack(), low=limits[0], high=limits[1])
 
 
 # --- max_projection ----------------------------------------------------------------------------------------------

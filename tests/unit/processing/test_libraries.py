@@ -47,6 +47,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("tophat", {"radius": 60}),  # larger than the image
     ("label", {}),
     ("label", {"min_area": 5}),
+    ("label", {"connectivity": 1}),
+    ("label", {"connectivity": 2, "min_area": 5}),
+    *(("label", {"connectivity": reach, "volumetric": True, "min_area": 2}) for reach in (1, 2, 3)),
     ("label", {"volumetric": True, "min_area": 9}),
 ]
 FUNCTIONS = list(dict.fromkeys(name for name, _ in CASES))
@@ -65,6 +68,8 @@ WRONG: list[tuple[str, np.ndarray, dict[str, Any]]] = [
     ("tophat", np.array([[[-30000] * 4, [-30000, 30000, -30000, -30000], [-30000] * 4]], np.int16), {"radius": 1}),
     ("label", np.arange(16, dtype=np.uint8).reshape(1, 4, 4), {}),
     ("label", np.ones((1, 4, 4), np.uint16), {}),
+    ("label", np.ones((1, 4, 4), bool), {"connectivity": 3}),
+    ("label", np.ones((1, 4, 4), bool), {"connectivity": 0, "volumetric": True}),
     ("label", np.ones((1, 4, 4), np.float32), {}),
 ]
 
@@ -279,6 +284,9 @@ def test_many_and_tangled_regions_get_the_same_numbers(library, name):
     many[:, ::2, ::2] = True
     assert_agrees(library, name, tangled, min_area=3)
     assert_agrees(library, name, tangled, volumetric=True)
+    for reach in (1, 2, 3):
+        assert_agrees(library, name, tangled, connectivity=reach, volumetric=reach == 3, min_area=2)
+        assert_agrees(library, name, rng.random((5, 30, 30)) < 0.15, connectivity=reach, volumetric=True)
     assert_agrees(library, name, many)
 
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.processing.filters import gaussian_filter
 from wellfield.processing.registry import ImageKind, get_function
-from wellfield.processing.segmentation import label, split_touching, threshold_otsu
+from wellfield.processing.segmentation import binary_opening, label, split_touching, threshold_otsu
 
 DTYPES = ("uint8", "uint16", "int16", "int32", "uint32", "int64", "float16", "float32", "float64")
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=3, max_dims=3, max_side=20))
@@ -166,16 +166,18 @@ def test_kinds_are_declared_for_the_compiler():
     for name in ("label", "split_touching"):
         assert get_function(name).returns == ImageKind.LABELS
         assert get_function(name).accepts == {ImageKind.MASK}
+    assert get_function("binary_opening").returns == ImageKind.MASK
+    assert get_function("binary_opening").accepts == {ImageKind.MASK}
 
 
-@pytest.mark.parametrize("function", [label, split_touching])
+@pytest.mark.parametrize("function", [binary_opening, label, split_touching])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
 def test_an_image_in_place_of_a_mask_names_the_missing_threshold(function, dtype):
     with pytest.raises(PipelineError, match=rf"{function.__name__} takes a mask.*{dtype}.*threshold_otsu"):
         function(np.zeros((1, 4, 4), dtype))
 
 
-@pytest.mark.parametrize("function", [threshold_otsu, label, split_touching])
+@pytest.mark.parametrize("function", [threshold_otsu, binary_opening, label, split_touching])
 def test_a_bare_plane_is_refused(function):
     with pytest.raises(ArrayShapeError, match=function.__name__):
         function(np.zeros((4, 4), bool))
@@ -197,7 +199,7 @@ def test_an_empty_mask_has_no_objects(function):
     assert not result.any()
 
 
-@pytest.mark.parametrize("function", [label, split_touching])
+@pytest.mark.parametrize("function", [binary_opening, label, split_touching])
 def test_the_mask_is_not_modified(function):
     mask = disks((15, 15, 9), (15, 28, 9))
     mask[0, 15, 15] = False  # a hole, which split_touching fills
@@ -218,12 +220,114 @@ def test_each_plane_is_labelled_by_itself_and_without_gaps(mask, function, min_a
         assert all(np.count_nonzero(plane == i) >= min_area for i in ids(plane))
 
 
+# --- binary_opening ----------------------------------------------------------------------------------------------
+
+
+def fits_inside(mask: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+    """Return the union of all shifted copies of an odd-sided footprint, the part outside the image left out."""
+    reach = [size // 2 for size in footprint.shape]
+    padded = np.pad(mask, [(r, r) for r in reach], constant_values=True)
+    result = np.zeros_like(padded)
+    for start in np.ndindex(*mask.shape):
+        window = tuple(slice(s, s + size) for s, size in zip(start, footprint.shape, strict=True))
+        if padded[window][footprint].all():
+            result[window] |= footprint
+    inside = tuple(slice(r, r + size) for r, size in zip(reach, mask.shape, strict=True))
+    return result[inside]
+
+
+odd_sides = st.sampled_from((1, 3, 5))
+
+
+@settings(deadline=None)
+@given(mask=hnp.arrays(bool, hnp.array_shapes(min_dims=3, max_dims=3, max_side=9)), data=st.data())
+def test_opening_leaves_what_the_footprint_fits_into_in_each_plane(mask, data):
+    footprint = data.draw(hnp.arrays(bool, st.tuples(odd_sides, odd_sides)).filter(np.any))
+    result = binary_opening(mask, footprint=footprint)
+    assert result.dtype == bool
+    np.testing.assert_array_equal(result, [fits_inside(plane, footprint) for plane in mask])
+
+
+@settings(deadline=None)
+@given(mask=hnp.arrays(bool, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)), data=st.data())
+def test_a_footprint_with_a_z_axis_opens_the_volume(mask, data):
+    footprint = data.draw(hnp.arrays(bool, st.tuples(odd_sides, odd_sides, odd_sides)).filter(np.any))
+    np.testing.assert_array_equal(binary_opening(mask, footprint=footprint), fits_inside(mask, footprint))
+
+
+@settings(deadline=None)
+@given(mask=masks, sides=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+def test_opening_is_that_of_scikit_image(mask, sides):
+    from skimage.morphology import opening
+
+    footprint = np.ones(sides, np.uint8)
+    expected = [opening(plane, footprint, mode="ignore") for plane in mask]
+    np.testing.assert_array_equal(binary_opening(mask, footprint=footprint), expected)
+
+
+def test_by_default_a_disk_of_radius_1_removes_specks_and_bridges_and_keeps_objects_at_the_edge():
+    mask = np.zeros((1, 12, 20), bool)
+    mask[0, 0:6, 0:6] = True
+    mask[0, 2, 6:12] = True  # a bridge
+    mask[0, 0:6, 12:18] = True
+    mask[0, 9, 9] = True  # a speck
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
+    result = binary_opening(mask)
+    np.testing.assert_array_equal(result[0], fits_inside(mask[0], cross))
+    assert result[0, 0, 0]
+    assert not result[0, 9, 9]
+    assert label(result).max() == 2
+
+
+def test_a_footprint_may_be_nested_lists_of_numbers():
+    mask = disks((30, 30, 6), (10, 10, 1))
+    footprint = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
+    np.testing.assert_array_equal(binary_opening(mask, footprint=footprint), binary_opening(mask))
+
+
+@pytest.mark.parametrize("footprint", [np.ones(3), np.ones((1, 1, 1, 1)), np.zeros((3, 3)), np.ones((0, 3))])
+def test_a_footprint_without_area_is_refused(footprint):
+    with pytest.raises(ConfigError, match="footprint has shape"):
+        binary_opening(np.ones((1, 4, 4), bool), footprint=footprint)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4), (1, 0, 4), (2, 4, 0)])
+def test_opening_no_pixels_gives_none(shape):
+    assert binary_opening(np.ones(shape, bool)).shape == shape
+
+
 # --- label -------------------------------------------------------------------------------------------------------
 
 
 def test_label_joins_pixels_that_touch_by_a_corner():
     mask = np.array([[[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]]], bool)
     np.testing.assert_array_equal(label(mask), [[[1, 0, 0, 2], [0, 1, 0, 2], [0, 0, 0, 0], [3, 0, 0, 0]]])
+
+
+def test_label_with_connectivity_1_parts_pixels_that_touch_by_a_corner_in_each_plane():
+    plane = np.array([[1, 0, 0, 1], [0, 1, 0, 1]], bool)
+    stack = np.stack([plane, plane[:, ::-1]])
+    parted = [[[1, 0, 0, 2], [0, 3, 0, 2]], [[1, 0, 0, 2], [1, 0, 3, 0]]]
+    np.testing.assert_array_equal(label(stack, connectivity=1), parted)
+    np.testing.assert_array_equal(label(stack, connectivity=2), label(stack))
+
+
+@settings(deadline=None)
+@given(mask=masks, connectivity=st.integers(1, 3), volumetric=st.booleans())
+def test_regions_are_those_of_scikit_image_with_every_connectivity(mask, connectivity, volumetric):
+    from skimage.measure import label as of_scikit_image
+
+    if connectivity == 3 and not volumetric:
+        return
+    result = label(mask, connectivity=connectivity, volumetric=volumetric)
+    for part, found in [(mask, result)] if volumetric else zip(mask, result, strict=True):
+        np.testing.assert_array_equal(found, of_scikit_image(part, connectivity=connectivity))
+
+
+@pytest.mark.parametrize(("connectivity", "volumetric"), [(0, False), (3, False), (4, True), (-1, True)])
+def test_a_connectivity_beyond_the_axes_is_refused(connectivity, volumetric):
+    with pytest.raises(ConfigError, match=f"connectivity={connectivity}; expected 1 to"):
+        label(np.ones((2, 4, 4), bool), connectivity=connectivity, volumetric=volumetric)
 
 
 def test_label_drops_small_regions_and_closes_the_gap_in_the_numbers():
