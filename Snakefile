@@ -8,6 +8,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/ingest.smk"
+include: "rules/illumination.smk"
 include: "rules/process.smk"
 include: "rules/materialize.smk"
 include: "rules/aggregate.smk"

@@ -192,6 +192,12 @@ def plate_map(wildcards):
     return PLATES[wildcards.plate].plate_map or []
 
 
+def illumination(wildcards):
+    """The fitted illumination, where the pipeline corrects it; a new fit reruns the wells."""
+    fitted = results("illumination", "illumination.json")
+    return fitted.format(plate=wildcards.plate) if ILLUMINATED else []
+
+
 def plate_targets():
     targets = ["check_plate.json", "cell_counts.csv", "report/summary.html"]
     return [

@@ -17,6 +17,7 @@ SMALL = ExamplePlate(wells=("B02", "B03", "C04"), fields=2, channels=2, z=2, siz
 # What each rule says of its job, after the plate (and the well).
 MESSAGES = {
     "mapping the plate": "ingest_plate",
+    "fitting the illumination": "fit_illumination",
     "compiling the pipeline": "compile_plan",
     "running the pipeline": "process_well",
     "writing results": "materialize_well",

@@ -46,7 +46,8 @@ def count_cells_with_materialization(image_stack):
 def analyze_with_mixed_outputs(image_stack):
     summary = {"brightest": int(image_stack.max()), "nothing": None}
     details = {"Level": [1.5, float(image_stack.min())]}
-    return image_stack, object(), {"summary": summary, "details": details}, "all good", np.full(image_stack.shape, 70000, np.uint32)
+    background = np.full(image_stack.shape, 70000, np.uint32)
+    return image_stack, object(), {"summary": summary, "details": details}, "all good", background
 
 
 @special_inputs("debug_info")

@@ -1,0 +1,122 @@
+"""Beside the stages: the illumination of a plate, fitted once on a fixed sample of its raw planes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wellfield.errors import DataNotFoundError, UnreadableImageError
+from wellfield.formats.atomic import part_path, replace_directory
+from wellfield.formats.json import read_json, write_json
+from wellfield.formats.npy import read_npy, write_npy
+from wellfield.microscopes.paths import virtual_path
+from wellfield.pipeline.compile import choose_sources
+from wellfield.plate.index import PlaneRecord, check_schema_version, read_index
+from wellfield.plate.keys import Projection, plane_name
+from wellfield.processing.illumination import Illumination, fit_illumination
+from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
+
+ILLUMINATION_SCHEMA_VERSION = 1
+FIT_NAME = "illumination.json"
+
+# Planes per channel: more make the fit hardly better, and reading them longer.
+SAMPLE_SIZE = 200
+SEED = 0
+
+
+def fit_plate(
+    index: str | os.PathLike[str], folder: str | os.PathLike[str], *, source: str, sample_size: int = SAMPLE_SIZE
+) -> dict[str, Any]:
+    """Fit the illumination of every channel; write flat fields and what they were fitted on to *folder*, all at once.
+
+    The sample depends on the plate index and a fixed seed alone: planes of all wells and fields have the same chance,
+    of a z stack its middle plane. Planes that cannot be read are left out and named.
+
+    Returns
+    -------
+    What ``illumination.json`` says.
+
+    Raises
+    ------
+    PipelineError, ArrayShapeError
+        The planes of a channel do not allow a fit; see :func:`~wellfield.processing.illumination.fit_illumination`.
+    """
+    info, planes = read_index(index)
+    workspace = VirtualWorkspaceBackend(info.plate_path, {virtual_path(plane): plane.path for plane in planes})
+    final = Path(folder)
+    part = part_path(final)
+    channels: dict[str, Any] = {}
+    try:
+        for channel, layers in choose_sources((plane.key for plane in planes), source).items():
+            middle = layers.z[len(layers.z) // 2] if layers.projection == Projection.NONE else 0
+            usable = [p for p in planes if p.key.channel == channel and p.key.projection == layers.projection]
+            sample = _sample([p for p in usable if p.key.z == middle], sample_size)
+            skipped: list[dict[str, str]] = []
+            fitted = fit_illumination(_read(sample, workspace, skipped))
+            write_npy(part / f"w{channel}.npy", fitted.flatfield)
+            channels[str(channel)] = {
+                "name": info.channels.get(channel),
+                "background": fitted.background,
+                "planes": [plane_name(plane.key) for plane in sample],
+                "skipped": skipped,
+                "clipped_pixels": fitted.clipped,
+                "uncertainty": fitted.uncertainty,
+                "flatfield_range": [float(fitted.flatfield.min()), float(fitted.flatfield.max())],
+            }
+        data = {"schema_version": ILLUMINATION_SCHEMA_VERSION, "plate": info.plate, "seed": SEED, "channels": channels}
+        write_json(part / FIT_NAME, data)
+        replace_directory(part, final)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return data
+
+
+def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illumination:
+    """Return the fitted illumination of a channel.
+
+    Raises
+    ------
+    SchemaVersionError
+        Another version wrote it.
+    DataNotFoundError
+        It was fitted without this channel.
+    """
+    path = Path(folder, FIT_NAME)
+    data = read_json(path)
+    check_schema_version(data.get("schema_version"), ILLUMINATION_SCHEMA_VERSION, source=str(path))
+    entry = data["channels"].get(str(channel))
+    if entry is None:
+        raise DataNotFoundError(
+            f"{path} has no channel {channel}; it has {', '.join(data['channels'])}. Delete the folder to have the "
+            "illumination fitted again"
+        )
+    return Illumination(
+        read_npy(Path(folder, f"w{channel}.npy")),
+        entry["background"],
+        len(entry["planes"]) - len(entry["skipped"]),
+        entry["clipped_pixels"],
+        entry["uncertainty"],
+    )
+
+
+def _sample(planes: Sequence[PlaneRecord], size: int) -> list[PlaneRecord]:
+    ordered = sorted(planes, key=lambda plane: plane.key)
+    if len(ordered) <= size:
+        return ordered
+    return sorted(random.Random(SEED).sample(ordered, size), key=lambda plane: plane.key)
+
+
+def _read(
+    sample: Sequence[PlaneRecord], workspace: VirtualWorkspaceBackend, skipped: list[dict[str, str]]
+) -> Iterator[np.ndarray[Any, Any]]:
+    for plane in sample:
+        try:
+            yield workspace.load(virtual_path(plane))
+        except (UnreadableImageError, DataNotFoundError) as error:
+            skipped.append({"plane": plane_name(plane.key), "file": plane.path, "reason": str(error)})

@@ -1,0 +1,22 @@
+# Fitted once: neither other planes nor other code fit it again, only --forcerun fit_illumination or deleting its folder.
+rule fit_illumination:
+    input:
+        index=ancient(results("index.parquet")),
+    output:
+        fitted=results("illumination", "illumination.json"),
+    log:
+        log_of("fit_illumination", "{plate}"),
+    benchmark:
+        benchmark_of("fit_illumination", "{plate}")
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=plate_mem_mb,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        source=CONFIG.source,
+    message:
+        "{wildcards.plate}: fitting the illumination"
+    script:
+        "../scripts/fit_illumination.py"

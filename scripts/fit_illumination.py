@@ -1,0 +1,19 @@
+"""Fit the illumination of a plate's channels on a sample of its raw planes."""
+
+from pathlib import Path
+
+from wellfield.workflow.jobs import job
+
+with job(snakemake.log[0], threads=snakemake.threads) as logger:
+    from wellfield.workflow.illumination import fit_plate
+
+    fitted = fit_plate(snakemake.input.index, Path(snakemake.output.fitted).parent, source=snakemake.params.source)
+    for channel, entry in fitted["channels"].items():
+        logger.info(
+            "channel %s: background %.1f, flat field within %.1f %%, %d pixels clipped, %d planes skipped",
+            channel,
+            entry["background"],
+            100 * entry["uncertainty"],
+            entry["clipped_pixels"],
+            len(entry["skipped"]),
+        )

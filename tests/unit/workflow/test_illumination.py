@@ -1,0 +1,74 @@
+"""The illumination of a plate: a fixed sample, read through the workspace, and what is written of it."""
+
+import numpy as np
+import pytest
+
+from wellfield.errors import DataNotFoundError, PipelineError, SchemaVersionError
+from wellfield.formats.json import read_json, write_json
+from wellfield.plate.index import read_index
+from wellfield.testing.synthetic import ExamplePlate
+from wellfield.workflow.illumination import fit_plate, read_illumination
+from wellfield.workflow.ingest import ingest_plate
+
+PLATE = ExamplePlate(wells=("B02", "B03", "B04", "C02", "C03", "C04"), fields=2, channels=2, z=2, size=64)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raw")
+    PLATE.write(folder)
+    return folder / "Plate_1"
+
+
+@pytest.fixture
+def index(raw, tmp_path):
+    ingest_plate(str(raw), plate="P", microscope="auto", results=tmp_path / "results")
+    return tmp_path / "results" / "index.parquet"
+
+
+def test_every_channel_is_fitted_on_its_middle_planes(index, tmp_path):
+    data = fit_plate(index, tmp_path / "fit", source="planes")
+    assert list(data["channels"]) == ["1", "2"]
+    assert data == read_json(tmp_path / "fit" / "illumination.json")
+    names = data["channels"]["1"]["planes"]
+    assert len(names) == 12
+    assert all("_w1_z002_" in name for name in names)
+    fitted = read_illumination(tmp_path / "fit", 1)
+    assert (fitted.flatfield.shape, fitted.planes) == ((64, 64), 12)
+    assert fitted.background == data["channels"]["1"]["background"] > 0
+
+
+def test_the_sample_is_fixed_and_spread_over_the_plate(index, tmp_path):
+    one, two = (fit_plate(index, tmp_path / name, source="planes", sample_size=10) for name in "ab")
+    assert one == two
+    assert len(one["channels"]["2"]["planes"]) == 10
+    assert len({name[:3] for name in one["channels"]["2"]["planes"]}) >= 5
+    np.testing.assert_array_equal(*(read_illumination(tmp_path / name, 2).flatfield for name in "ab"))
+
+
+def test_planes_that_cannot_be_read_are_named_and_left_out(index, raw, tmp_path):
+    _, planes = read_index(index)
+    broken = next(plane for plane in planes if plane.key.z == 2 and plane.key.channel == 1)
+    content = (raw / broken.path).read_bytes()
+    (raw / broken.path).write_bytes(content[:100])
+    try:
+        entry = fit_plate(index, tmp_path / "fit", source="planes")["channels"]["1"]
+    finally:
+        (raw / broken.path).write_bytes(content)
+    assert [skipped["file"] for skipped in entry["skipped"]] == [broken.path]
+    assert read_illumination(tmp_path / "fit", 1).planes == 11
+
+
+def test_a_plate_of_few_planes_is_refused_and_nothing_is_written(index, tmp_path):
+    with pytest.raises(PipelineError, match="cannot be fitted on 4 planes"):
+        fit_plate(index, tmp_path / "fit", source="planes", sample_size=4)
+    assert not list(tmp_path.glob("*fit*"))
+
+
+def test_what_does_not_fit_is_said(index, tmp_path):
+    fit_plate(index, tmp_path / "fit", source="planes")
+    with pytest.raises(DataNotFoundError, match="has no channel 3; it has 1, 2"):
+        read_illumination(tmp_path / "fit", 3)
+    write_json(tmp_path / "fit" / "illumination.json", {"schema_version": 99})
+    with pytest.raises(SchemaVersionError):
+        read_illumination(tmp_path / "fit", 1)

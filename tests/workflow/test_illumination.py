@@ -1,0 +1,44 @@
+"""Illumination in the real workflow: fitted once, used by every well, fitted again only on demand."""
+
+import numpy as np
+import pytest
+
+from tests.workflow.project import Project
+from wellfield.formats.tiff import read_tiff
+from wellfield.testing.synthetic import ExamplePlate
+from wellfield.workflow.illumination import read_illumination
+
+PLATE = ExamplePlate(wells=("B02", "B03", "B04", "C02", "C03", "C04"), fields=2, channels=1, z=1, size=64)
+
+
+@pytest.fixture(scope="module")
+def corrected(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corrected")
+    PLATE.write(root)
+    project = Project(root / "project").add("P1", root / "Plate_1")
+    project.config["steps"] = [
+        {"name": "raw", "func": "max_projection", "materialize": ["tiff"]},
+        {"name": "even", "func": "correct_illumination", "materialize": ["tiff"]},
+    ]
+    return project, project.run()
+
+
+def plane(project, step, well="C03"):
+    return read_tiff(next(project.results("P1", "images", well, step).glob("*_s002_*.tif")))
+
+
+def test_every_well_is_corrected_by_the_fit_of_the_plate(corrected):
+    project, run = corrected
+    assert run.jobs.count(("fit_illumination", "")) == 1
+    fitted = read_illumination(project.results("P1", "illumination"), 1)
+    expected = (plane(project, "raw").astype(np.float32) - np.float32(fitted.background)) / fitted.flatfield
+    np.testing.assert_allclose(plane(project, "even"), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_it_is_fitted_again_on_demand_only(corrected):
+    project, _ = corrected
+    assert project.run().jobs == []
+    project.config["steps"].append({"name": "smooth", "func": "gaussian_filter"})
+    assert "fit_illumination" not in {rule for rule, _ in project.run().jobs}
+    jobs = {rule for rule, _ in project.run("--forcerun", "fit_illumination").jobs}
+    assert "fit_illumination" in jobs
