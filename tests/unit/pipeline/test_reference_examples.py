@@ -87,5 +87,5 @@ def test_a_function_instead_of_a_spec_is_refused():
     def materialize_cell_counts(data, path, filemanager):
         return path
 
-    with pytest.raises(PipelineError, match="'cell_counts' is paired with .*MaterializationSpec"):
+    with pytest.raises(PipelineError, match=r"'cell_counts' is paired with .*MaterializationSpec"):
         special_outputs(("cell_counts", materialize_cell_counts))
