@@ -1,6 +1,7 @@
 """Functions of a user's own file in the real workflow: run, written under their own names, rerun when they change."""
 
 import re
+import shutil
 import textwrap
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from roifile import ImagejRoi
 
 from wellfield.formats.json import read_json
+from wellfield.formats.roi import read_rois, write_rois
 from wellfield.formats.tiff import read_tiff
+from wellfield.workflow.validate import compare_results
 
 from .project import Project
 
@@ -136,6 +139,22 @@ def test_a_job_asks_for_the_memory_that_its_plan_estimates(own):
     log = project.results("P1", "logs", "process_well", "B02.log").read_text()
     asked = int(re.search(r"(\d+) MB asked for", log)[1])
     assert asked == int(np.ceil(plan["memory_mb"] + project.config["memory_margin_mb"]))
+
+
+def test_results_that_differ_in_a_region_or_a_table_of_the_plate_are_told_apart(own, tmp_path):
+    project, _ = own
+    shutil.copytree(project.results("P1"), tmp_path / "other")
+    assert compare_results(project.results("P1"), tmp_path / "other") == []
+    zipped = tmp_path / "other" / "rois" / "B02" / "masks_s001_t001.roi.zip"
+    regions = read_rois(zipped)
+    regions[0].name = "4"
+    write_rois(zipped, regions)
+    table = tmp_path / "other" / "plate_tables" / "cell_counts_details.parquet"
+    pd.read_parquet(table).assign(pixels=0).to_parquet(table)
+    assert compare_results(project.results("P1"), tmp_path / "other") == [
+        "rois/B02/masks_s001_t001.roi.zip: the regions differ",
+        "plate_tables/cell_counts_details.parquet: the tables differ",
+    ]
 
 
 def test_editing_the_file_reruns_the_wells(own):

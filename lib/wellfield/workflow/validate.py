@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ValidationError
+from wellfield.formats.roi import read_rois
 from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.materialization.manifest import file_entry, folder_entry, read_manifest
 from wellfield.materialization.well import STORE_NAME
@@ -100,7 +101,8 @@ def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str
         differences += [f"{path} is only in one of them" for path in sorted(paths[0] ^ paths[1])]
         for path in sorted(paths[0] & paths[1]):
             differences += _compare(one / path, two / path, path)
-    for name in PLATE_TABLES:
+    others = {f"plate_tables/{path.name}" for folder in (one, two) for path in folder.glob("plate_tables/*.parquet")}
+    for name in (*PLATE_TABLES, *sorted(others)):
         differences += _compare(one / name, two / name, name)
     return differences
 
@@ -124,6 +126,9 @@ def _compare(one: Path, two: Path, name: str) -> list[str]:
     if one.suffix in (".tif", ".tiff"):
         same = _equal(read_tiff(one), read_tiff(two)) and read_calibration(one) == read_calibration(two)
         return [] if same else [f"{name}: pixels or calibration differ"]
+    if one.name.endswith(".roi.zip"):
+        regions = [[roi.tobytes() for roi in read_rois(path)] for path in (one, two)]
+        return [] if regions[0] == regions[1] else [f"{name}: the regions differ"]
     return [] if one.read_bytes() == two.read_bytes() else [f"{name}: the files differ"]
 
 
