@@ -70,8 +70,8 @@ def count_cells(
     """
     if not object_name:
         raise ConfigError("count_cells: object_name is empty; expected what the objects are, such as 'Nuclei'")
-    channels = _channel_names(channel_names, count=image.shape[0])
-    _require_labels(labels, image)
+    channels = checked_channel_names(channel_names, count=image.shape[0], function="count_cells")
+    require_labels(labels, image, function="count_cells")
 
     width = image.shape[2]
     positions = np.flatnonzero(labels)
@@ -96,24 +96,40 @@ def count_cells(
     return image, counts, objects
 
 
-def _channel_names(names: Sequence[str] | None, *, count: int) -> Sequence[str]:
+def checked_channel_names(names: Sequence[str] | None, *, count: int, function: str) -> Sequence[str]:
+    """Return one name per channel, by default their numbers from 1.
+
+    Raises
+    ------
+    ConfigError
+        They are not *count* different names.
+    """
     if names is None:
         return [str(number) for number in range(1, count + 1)]
     if isinstance(names, str) or len(names) != count or len(set(names)) != count:
-        raise ConfigError(f"count_cells: channel_names={names!r}; expected {count} different names, one per channel")
+        raise ConfigError(f"{function}: channel_names={names!r}; expected {count} different names, one per channel")
     return names
 
 
-def _require_labels(labels: _Array, image: _Array) -> None:
+def require_labels(labels: _Array, image: _Array, *, function: str, name: str = "labels") -> None:
+    """Refuse what is no plane of labels of the size of *image*.
+
+    Raises
+    ------
+    ArrayShapeError
+        The shape is another.
+    PipelineError
+        They are not integers, or negative.
+    """
     if labels.dtype.kind not in "iu":
         raise PipelineError(
-            f"count_cells: labels are {labels.dtype}; expected integers, one id per object, as label or split_touching "
+            f"{function}: {name} are {labels.dtype}; expected integers, one id per object, as label or split_touching "
             "make them from a mask"
         )
     if labels.shape != (1, *image.shape[1:]):
         raise ArrayShapeError(
-            f"count_cells: labels have shape {list(labels.shape)}; expected {[1, *image.shape[1:]]}, one plane of the "
+            f"{function}: {name} have shape {list(labels.shape)}; expected {[1, *image.shape[1:]]}, one plane of the "
             f"size of the image {list(image.shape)}"
         )
     if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
-        raise PipelineError(f"count_cells: labels go down to {labels.min()}; expected 0 for background and ids above 0")
+        raise PipelineError(f"{function}: {name} go down to {labels.min()}; expected 0 for background and ids above 0")

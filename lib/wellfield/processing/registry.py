@@ -73,6 +73,7 @@ _MODULES: Mapping[str, str] = {
     "label": "wellfield.processing.segmentation",
     "split_touching": "wellfield.processing.segmentation",
     "count_cells": "wellfield.processing.measurement",
+    "measure_objects": "wellfield.processing.objects",
     "correct_illumination": "wellfield.processing.illumination",
 }
 

@@ -1,0 +1,88 @@
+"""The pixels of all objects of a plane at once: what the measurements in this package sum, sort and count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+_Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class ObjectPixels:
+    """The pixels of *n* objects, row by row of the plane.
+
+    Parameters
+    ----------
+    ids:
+        ``[n]``, int64: what the labels call the objects, rising. Object *i* of all results is the one of ``ids[i]``.
+    index:
+        ``[pixels]``: which object, 0 to *n* − 1, each pixel belongs to.
+    positions:
+        ``[pixels]``: the place of each pixel in the flattened plane.
+    shape:
+        Rows and columns of the plane.
+    """
+
+    ids: _Array
+    index: _Array
+    positions: _Array
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, labels: _Array) -> ObjectPixels:
+        """Return the objects of labels ``[1, Y, X]``; large ids and gaps between them cost nothing."""
+        positions = np.flatnonzero(labels)
+        ids, index = np.unique(labels.reshape(-1)[positions], return_inverse=True)
+        # Sixteen bits sort several times as fast.
+        index = index.astype(np.uint16 if ids.size <= 2**16 else np.int32)
+        return cls(ids.astype(np.int64), index, positions, labels.shape[1:])
+
+    def __len__(self) -> int:
+        return self.ids.size
+
+    @cached_property
+    def areas(self) -> _Array:
+        """Pixels of each object."""
+        return np.bincount(self.index, minlength=len(self)).astype(np.int64, copy=False)
+
+    @cached_property
+    def y(self) -> _Array:
+        """Row of each pixel."""
+        return self.positions // max(self.shape[1], 1)
+
+    @cached_property
+    def x(self) -> _Array:
+        """Column of each pixel."""
+        return self.positions % max(self.shape[1], 1)
+
+    @cached_property
+    def by_object(self) -> _Array:
+        """The order that puts the pixels object after object, those of each still row by row."""
+        return np.argsort(self.index, kind="stable")
+
+    @cached_property
+    def starts(self) -> _Array:
+        """Where each object begins in this order, and in what :meth:`ordered` returns."""
+        return np.cumsum(self.areas) - self.areas
+
+    def total(self, values: _Array) -> _Array:
+        """Return the sum of each object's *values*, one per pixel, in float64."""
+        # bincount adds up in float64 whatever the pixels are, but gives integers where there is nothing to add.
+        return np.bincount(self.index, weights=values, minlength=len(self)).astype(np.float64, copy=False)
+
+    def ordered(self, values: _Array) -> _Array:
+        """Return *values*, one per pixel, object after object and rising (NaN last) within each."""
+        by_value = np.argsort(values)
+        return values[by_value[np.argsort(self.index[by_value], kind="stable")]]
+
+    def numbered(self, *, border: int = 0) -> _Array:
+        """Return a plane that has 1 to *n* in the objects, 0 elsewhere and in a *border* around it."""
+        height, width = self.shape
+        plane = np.zeros((height + 2 * border, width + 2 * border), np.int32)
+        inner = plane[border : border + height, border : border + width]
+        inner[self.y, self.x] = self.index.astype(np.int32) + 1
+        return plane
