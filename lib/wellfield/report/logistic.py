@@ -118,10 +118,10 @@ def _least_squares(x: _Array, y: _Array) -> tuple[LogisticCurve, float] | None:
         return start + (end - start) * _share(x, log_ec50, np.exp(min(log_slope, LARGEST_LOGARITHM)))
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error", OptimizeWarning)  # no covariance
+        warnings.simplefilter("ignore", OptimizeWarning)  # an infinite covariance says the same
         try:
             parameters, covariance = curve_fit(model, np.exp(x), y, p0=_starting_point(x, y), maxfev=5000)
-        except (RuntimeError, OptimizeWarning):
+        except RuntimeError:
             return None
     start, end, log_ec50, log_slope = map(float, parameters)
     error = float(np.sqrt(covariance[2, 2]))

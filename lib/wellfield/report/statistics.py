@@ -14,7 +14,7 @@ A well that failed, or has no object to measure, has no value; it is left out an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WELL, TIMEPOINT = "Metadata_Well", "Metadata_Timepoint"
-VALUE_COLUMNS = (WELL, TIMEPOINT, "Readout", "Value")
+VALUE_TYPES = {WELL: "str", TIMEPOINT: "int64", "Readout": "str", "Value": "float64"}
+VALUE_COLUMNS = tuple(VALUE_TYPES)
 STATISTICS_COLUMNS = (
     "Metadata_Plate", TIMEPOINT, "Readout", "Positive_Wells", "Positive_Mean", "Positive_SD", "Negative_Wells",
     "Negative_Mean", "Negative_SD", "Z_Prime", "Robust_Z_Prime", "SSMD", "Note",
@@ -91,22 +92,27 @@ def ssmd(positive: Values, negative: Values) -> Statistic:
         return _statistic((mean_p - mean_n) / spread if np.isfinite(spread) else np.nan)
 
 
+def no_values() -> pd.DataFrame:
+    """Return a table of :data:`VALUE_COLUMNS` without a row."""
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(VALUE_COLUMNS)).astype(VALUE_TYPES)
+
+
 def count_values(counts: pd.DataFrame) -> pd.DataFrame:
     """Return the objects per field of each well, timepoint and class, as rows of :data:`VALUE_COLUMNS`.
 
     *counts* is the plate's ``cell_counts`` table; fields without a count do not count.
     """
-    import pandas as pd
-
     counted = counts.dropna(subset=["Count"])
     if counted.empty:
-        return pd.DataFrame(columns=list(VALUE_COLUMNS))
+        return no_values()
     names = counted["Object"].astype(str) + "_Count"
     if "Metadata_Channel" in counted:
         names += "_" + counted["Metadata_Channel"].astype(str)
     rows = counted.assign(Readout=names, Value=counted["Count"].astype(float))
     means = rows.groupby(list(VALUE_COLUMNS[:3]), sort=False)["Value"].mean()
-    return means.reset_index()
+    return means.reset_index().astype(VALUE_TYPES)
 
 
 def feature_columns(names: Sequence[str]) -> list[str]:
@@ -114,14 +120,22 @@ def feature_columns(names: Sequence[str]) -> list[str]:
     return [name for name in names if _FEATURE.fullmatch(name)]
 
 
-def object_values(objects: pd.DataFrame) -> pd.DataFrame:
+def object_values(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Return the median of each feature over the objects of each well and timepoint, as rows of :data:`VALUE_COLUMNS`.
 
-    Objects without a value (missing, NaN) do not count.
+    *tables* are parts of a table of objects that share its columns, each with all objects of its wells. Objects without
+    a value (missing, NaN) do not count.
     """
-    features = feature_columns(list(objects.select_dtypes("number").columns))
-    medians = objects.groupby([WELL, TIMEPOINT], sort=False)[features].median().reset_index()
-    return medians.melt([WELL, TIMEPOINT], var_name="Readout", value_name="Value")
+    import pandas as pd
+
+    medians = []
+    for objects in tables:
+        features = feature_columns(list(objects.select_dtypes("number").columns))
+        medians.append(objects.groupby([WELL, TIMEPOINT], sort=False)[features].median().reset_index())
+    if not medians:
+        return no_values()
+    wide = pd.concat(medians, ignore_index=True)
+    return wide.melt([WELL, TIMEPOINT], var_name="Readout", value_name="Value").astype(VALUE_TYPES)
 
 
 def plate_statistics(values: pd.DataFrame, controls: Mapping[str, str], *, plate: str) -> pd.DataFrame:

@@ -93,17 +93,17 @@ def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
     import pandas as pd
     import pyarrow.parquet as pq
 
-    from wellfield.report.statistics import TIMEPOINT, VALUE_COLUMNS, WELL, feature_columns, object_values
+    from wellfield.report.statistics import TIMEPOINT, WELL, feature_columns, no_values, object_values
 
     folder = Path(results)
-    found = [pd.DataFrame(columns=list(VALUE_COLUMNS))]
+    found = [no_values()]
     taken: set[str] = set()
     for path in [folder / "objects.parquet", *sorted((folder / "plate_tables").glob("*.parquet"))]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             features = [name for name in feature_columns(names) if name not in taken]
             if features and {WELL, TIMEPOINT} <= set(names):
-                found += map(object_values, _by_well(file, [WELL, TIMEPOINT, *features]))
+                found.append(object_values(_by_well(file, [WELL, TIMEPOINT, *features])))
                 taken |= set(features)
     return pd.concat(found, ignore_index=True)
 

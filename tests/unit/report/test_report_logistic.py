@@ -86,6 +86,13 @@ def test_noise_alone_has_hardly_ever_a_curve() -> None:
             LogisticCurve(1000, 200, 80, 1, (1, 1))(DOSES[3:]),
             "the EC50 is outside the tested concentrations",
         ),
+        # A clear effect, but with no end in sight: the interval is wider than the range of concentrations.
+        (
+            [0, 0, 1, 1, 2, 2, 4, 4, 8, 8],
+            [9.3, 8.0, 8.0, 8.5, 5.0, 6.3, 5.3, 5.6, 3.1, 3.5],
+            "the wells do not determine the EC50",
+        ),
+        # A step: any EC50 between two of the concentrations does.
         ([0, 0, 0.1, 0.1, 1, 1, 10, 10], [1, 1.01, 1, 0.99, 0, 0.01, 0, 0.01], "the wells do not determine the EC50"),
         ([0, 0, 0.1, 0.1, 1, 1, 10, 10], [1, 1, 1, 1, 0, 0, 0, 0], "the fit does not converge"),
     ],

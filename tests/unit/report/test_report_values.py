@@ -30,6 +30,7 @@ def write(path: Path, *groups: pa.Table) -> None:
 def found(folder: Path) -> dict[tuple[str, str], float]:
     table = read_object_values(folder)
     assert list(table.columns) == list(VALUE_COLUMNS)
+    assert [str(kind) for kind in table.dtypes[1:]] == ["int64", "str", "float64"]
     assert not table.duplicated(["Metadata_Well", "Readout"]).any()
     return {(row.Metadata_Well, row.Readout): row.Value for row in table.itertuples()}
 
