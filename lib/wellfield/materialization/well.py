@@ -16,7 +16,7 @@ from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
 from wellfield.pipeline.stage import DONE, FAILED, StagedImage, StagedWell
 from wellfield.plate.index import PlateInfo
-from wellfield.plate.keys import Projection, field_name, plane_name
+from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, plane_name
 from wellfield.processing.registry import ImageKind
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
@@ -205,19 +205,20 @@ class _WellWriter:
 
         from wellfield.report.thumbnails import well_thumbnail
 
-        intensity = [s for s in self._plan.steps if s.materialize and s.kind == ImageKind.INTENSITY]
-        labels = [s for s in self._plan.steps if s.materialize and s.kind == ImageKind.LABELS]
+        written = [step for step in self._plan.steps if step.materialize]
+        intensity = next((step for step in written if step.kind == ImageKind.INTENSITY), None)
         thumbnail = np.zeros((2, 0, 0), np.float32)
-        if intensity and self._staged.status == DONE:
+        if intensity is not None and self._staged.status == DONE:
+            alike = [s for s in written if s.kind == ImageKind.LABELS and s.merged == intensity.merged]
             channel = next(
-                (c for c in (labels[-1].channels if labels else ()) if c in intensity[0].channels),
-                intensity[0].channels[0],
+                (c for c in (alike[-1].channels if alike else ()) if c in intensity.channels), intensity.channels[0]
             )
-            pictures = self._planes_of(intensity[0], channel)
-            outlines = self._planes_of(labels[-1], channel) if labels else {}
-            fields = {field: (plane, outlines.get(field)) for field, plane in pictures.items()}
-            if fields:
-                thumbnail = well_thumbnail(fields, grid=info.grid_dimensions, field_count=info.field_count)
+            outlines = self._planes_of(alike[-1], channel) if alike else {}
+            pictures = {field: (p, outlines.get(field)) for field, p in self._planes_of(intensity, channel).items()}
+            if intensity.merged and pictures:
+                thumbnail = well_thumbnail({1: pictures[WHOLE_WELL]}, grid=(1, 1), field_count=1)
+            elif pictures:
+                thumbnail = well_thumbnail(pictures, grid=info.grid_dimensions, field_count=info.field_count)
         self._filemanager.save(thumbnail, path, Backend.DISK)
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:

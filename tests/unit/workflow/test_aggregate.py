@@ -72,7 +72,9 @@ def test_counts_of_stitched_wells_have_one_row_per_well_beside_those_of_fields()
     both = counts(("A01", 1, 1, "Nuclei", 5), ("A01", 2, 1, "Nuclei", 6), ("A01", None, 1, "Colonies", 3))
     manifests = {"A01": manifest(missing=["A01_s002_w1_z001_t001.tif"]), "A02": manifest("failed")}
     table = cell_counts(both, manifests, FIELDS, "P")
-    assert table[["Metadata_Well", "Metadata_Site", "Object", "Count", "Planes_Missing"]].fillna(-1).values.tolist() == [
+    assert table[["Metadata_Well", "Metadata_Site", "Object", "Count", "Planes_Missing"]].fillna(
+        -1
+    ).values.tolist() == [
         ["A01", 1, "Nuclei", 5, 0],
         ["A01", 2, "Nuclei", 6, 1],
         ["A01", -1, "Colonies", 3, 1],
