@@ -72,8 +72,12 @@ _MODULES: Mapping[str, str] = {
     "binary_opening": "wellfield.processing.segmentation",
     "label": "wellfield.processing.segmentation",
     "split_touching": "wellfield.processing.segmentation",
+    "find_cells": "wellfield.processing.cells",
+    "expand_labels": "wellfield.processing.cells",
+    "find_cytoplasm": "wellfield.processing.cells",
     "count_cells": "wellfield.processing.measurement",
     "measure_objects": "wellfield.processing.objects",
+    "measure_quality": "wellfield.processing.quality",
     "correct_illumination": "wellfield.processing.illumination",
 }
 
