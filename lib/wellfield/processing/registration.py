@@ -1,0 +1,277 @@
+"""Where two overlapping fields lie to each other by their content, and where all fields lie by such pairs.
+
+Offsets and positions are in pixels, in the order y, x.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+_Array = np.ndarray[Any, np.dtype[Any]]
+
+# Structure is what has sizes between these standard deviations in pixels: finer is noise, coarser is illumination.
+_FINE, _COARSE = 1.0, 8.0
+# White noise of standard deviation 1 has this one behind the difference of the two Gaussians.
+_NOISE_GAIN = math.sqrt((_FINE**-2 + _COARSE**-2 - 4 / (_FINE**2 + _COARSE**2)) / (4 * math.pi))
+# A median of absolute values is this part of the standard deviation of a Gaussian.
+_MEDIAN_OF_GAUSSIAN = 0.6745
+# Correlations over fewer pixels across are high by chance.
+MIN_OVERLAP = 8
+_PEAKS = 5
+_UPSAMPLING = 20
+
+# Weights of the placement. Each is so much weaker than the one before that it only decides what that leaves open.
+_STAGE_OFFSET_WEIGHT = 1e-3
+_STAGE_POSITION_WEIGHT = 1e-6
+# An offset that the others contradict by more pixels than this is an error of the correlation.
+_MAX_RESIDUAL = 3.0
+
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Two neighbouring fields: where the second lies from the first, by the stage and by the content.
+
+    Parameters
+    ----------
+    first, second:
+        Indices of the fields.
+    predicted, measured:
+        Offset of the second field's corner from that of the first; *measured* is NaN where nothing was found.
+    signal:
+        Structure of the overlap against its noise, that of the field with less; see :func:`measure_signal`.
+    quality:
+        Normalized cross-correlation of the overlap at the measured offset, -1 to 1; NaN where nothing was found.
+    used:
+        The measured offset counts.
+    reason:
+        Why, or why not.
+    """
+
+    first: int
+    second: int
+    predicted: tuple[float, float]
+    measured: tuple[float, float] = (math.nan, math.nan)
+    signal: float = math.nan
+    quality: float = math.nan
+    used: bool = False
+    reason: str = ""
+
+
+# --- one pair ----------------------------------------------------------------------------------------------------
+
+
+def register_pair(
+    planes: Sequence[_Array], edge: Edge, *, search_margin: int, min_signal: float, min_quality: float
+) -> Edge:
+    """Return *edge* with what the pixels of its two fields say.
+
+    Both planes are cut to the predicted overlap and *search_margin* pixels more. Phase correlation gives the five best
+    offsets of up to that margin from the prediction; the one with the highest normalized cross-correlation counts, and
+    is refined to a twentieth of a pixel.
+
+    Parameters
+    ----------
+    planes:
+        ``[Y, X]`` of one size, all fields.
+    search_margin:
+        Farthest that the content may lie from the prediction, along y and along x.
+    min_signal, min_quality:
+        Least of these that is believed.
+
+    Notes
+    -----
+    Phase correlation: Kuglin, C. D. and Hines, D. C. (1975), Proc. IEEE Int. Conf. Cybernetics and Society, 163–165.
+    Several peaks, judged by cross-correlation: Preibisch, S. et al. (2009), Bioinformatics 25, 1463–1465; the images
+    are padded here, so that of a peak's wrapped-round readings only one lies in the search. Upsampling:
+    Guizar-Sicairos, M. et al. (2008), Opt. Lett. 33, 156–158.
+    """
+    rounded = np.rint(edge.predicted).astype(int)
+    pair = planes[edge.first], planes[edge.second]
+    shape = np.array(pair[0].shape)
+    starts = np.maximum(0, rounded - search_margin), np.maximum(0, -rounded - search_margin)
+    stops = np.minimum(shape, shape + rounded + search_margin), np.minimum(shape, shape - rounded + search_margin)
+    crops = [_structure(*parts) for parts in zip(pair, starts, stops, strict=True)]
+    signal = min(crop.signal for crop in crops)
+    edge = replace(edge, signal=signal)
+    if not signal >= min_signal:
+        return replace(edge, reason=f"no signal in the overlap: {signal:.2f} of its noise, below {min_signal:g}")
+
+    # Offsets of the fields are those of the crops but for where these start.
+    origin = starts[0] - starts[1]
+    found = _best_shift(crops[0], crops[1], centre=rounded - origin, margin=search_margin)
+    if found is None:
+        return replace(edge, reason=f"no offset within {search_margin} px leaves {MIN_OVERLAP} px of overlap")
+    shift, quality = found
+    y, x = (shift + origin).tolist()
+    edge = replace(edge, measured=(y, x), quality=quality)
+    if max(abs(y - edge.predicted[0]), abs(x - edge.predicted[1])) > search_margin:
+        return replace(edge, reason=f"offset is more than {search_margin} px from the stage's")
+    if not quality >= min_quality:
+        return replace(edge, reason=f"fields do not agree: correlation {quality:.2f}, below {min_quality:g}")
+    return replace(edge, used=True, reason=ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Crop:
+    """Part of a plane without its background: as it is, and smoothed; and its signal."""
+
+    sharp: _Array
+    smooth: _Array
+    signal: float
+
+
+def _structure(plane: _Array, start: _Array, stop: _Array) -> _Crop:
+    """Return the part of *plane* from *start* to *stop*."""
+    from scipy.ndimage import gaussian_filter
+
+    around = math.ceil(4 * _COARSE)  # as far as the filter looks
+    first = np.maximum(start - around, 0)
+    last = stop + around
+    pixels = plane[first[0] : last[0], first[1] : last[1]]
+    wide = np.subtract(pixels, pixels.mean(dtype=np.float64), dtype=np.float64).astype(np.float32)
+    inside = tuple(slice(a, b) for a, b in zip(start - first, stop - first, strict=True))
+    background = gaussian_filter(wide, _COARSE)
+    sharp, smooth = (wide - background)[inside], (gaussian_filter(wide, _FINE) - background)[inside]
+    return _Crop(sharp, smooth, measure_signal(wide[inside], smooth))
+
+
+def measure_signal(pixels: _Array, smooth: _Array) -> float:
+    """Return how much structure there is, in units of what noise alone would leave behind the filter.
+
+    Parameters
+    ----------
+    pixels:
+        ``[Y, X]``, their mean about 0.
+    smooth:
+        The same behind a difference of Gaussians of 1 and 8 px.
+
+    Returns
+    -------
+    Standard deviation of *smooth* by that which white noise as strong as that of *pixels* would have there: 1 for
+    noise, 0 for pixels all alike.
+
+    Notes
+    -----
+    Noise by a mask that is blind to planes and slopes: Immerkær, J. (1996), Comput. Vis. Image Underst. 64, 300–302;
+    its median instead of its mean, so that the outlines of objects do not count.
+    """
+    structure = float(smooth.std())
+    if not structure > 1e-5 * float(np.abs(pixels).max(initial=0)):  # what rounding leaves of slopes
+        return 0.0
+    deviations = np.abs(np.diff(np.diff(pixels, 2, axis=0), 2, axis=1))
+    noise = float(np.median(deviations)) / _MEDIAN_OF_GAUSSIAN / 6 if deviations.size else 0.0
+    return structure / (_NOISE_GAIN * noise) if noise else math.inf
+
+
+def _best_shift(first: _Crop, second: _Crop, *, centre: _Array, margin: int) -> tuple[_Array, float] | None:
+    """Return the shift of *second* against *first* at which they agree best, and their correlation there."""
+    from skimage.feature import peak_local_max
+    from skimage.registration import phase_cross_correlation
+
+    surface = _phase_correlation(first.sharp, second.sharp, lowest=centre - margin, size=2 * margin + 1)
+    peaks = peak_local_max(surface, num_peaks=_PEAKS, exclude_border=False)  # type: ignore[no-untyped-call]
+    rated = [(_correlation(first, second, peak + centre - margin), tuple(peak + centre - margin)) for peak in peaks]
+    rated = [candidate for candidate in rated if not math.isnan(candidate[0])]
+    if not rated:
+        return None
+    quality, best = max(rated)
+    # Of smooth images the plain correlation: where there is no power, a phase is noise.
+    rest, _, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
+        *_overlap(first.smooth, second.smooth, best), upsample_factor=_UPSAMPLING, normalization=None
+    )
+    shift = np.array(best) + (rest if np.abs(rest).max() <= 2 else 0)
+    exact = _correlation(first, second, np.rint(shift).astype(int))
+    return (shift, exact) if exact >= quality else (np.array(best, np.float64), quality)
+
+
+def _phase_correlation(first: _Array, second: _Array, *, lowest: _Array, size: int) -> _Array:
+    """Return the phase correlation for the shifts from *lowest* on, *size* of them along y and along x."""
+    from scipy import fft, ndimage
+
+    farthest = np.abs([lowest, lowest + size]).max(axis=0)
+    padded = [fft.next_fast_len(int(n), real=True) for n in np.array(first.shape) + farthest]
+    spectrum = fft.rfft2(first, padded) * np.conj(fft.rfft2(second, padded))
+    power = np.abs(spectrum)
+    spectrum /= np.maximum(power, 1e-12 * max(float(power.max()), np.finfo(float).tiny))
+    surface = ndimage.gaussian_filter(fft.irfft2(spectrum, padded), _FINE, mode="wrap")
+    rows, columns = ((start + np.arange(size)) % n for start, n in zip(lowest, padded, strict=True))
+    window: _Array = surface[np.ix_(rows, columns)]
+    return window
+
+
+def _overlap(first: _Array, second: _Array, shift: Sequence[int]) -> tuple[_Array, _Array]:
+    """Return the pixels that both have when *second* is moved by *shift*."""
+    own = tuple(
+        slice(max(0, s), max(0, min(n, m + s))) for s, n, m in zip(shift, first.shape, second.shape, strict=True)
+    )
+    others = tuple(slice(part.start - s, max(0, part.stop - s)) for part, s in zip(own, shift, strict=True))
+    return first[own], second[others]
+
+
+def _correlation(first: _Crop, second: _Crop, shift: Sequence[int]) -> float:
+    """Return the normalized cross-correlation of the overlap; NaN where that is too small or all alike."""
+    own, others = _overlap(first.smooth, second.smooth, shift)
+    if min(own.shape) < MIN_OVERLAP:
+        return math.nan
+    own, others = own - own.mean(), others - others.mean()
+    power = math.sqrt(float((own**2).sum()) * float((others**2).sum()))
+    return float((own * others).sum()) / power if power else math.nan
+
+
+# --- all fields --------------------------------------------------------------------------------------------------
+
+
+def place_fields(stage: _Array, edges: Sequence[Edge]) -> tuple[_Array, list[Edge]]:
+    """Return where the fields lie, and the edges; those that the others contradict are no longer used.
+
+    Least squares: used edges count with their quality; between neighbours without one the offset of the stage counts
+    with 0.001, and the stage's position of each field with 0.000001. So what content says about a group of fields
+    holds within it, fields without signal keep the stage's offset from their neighbours, and the whole, like
+    neighbourless fields, stays where the stage was. The used edge that is farthest from the result is dropped, and
+    all placed again, as long as that is more than 3 px.
+
+    Parameters
+    ----------
+    stage:
+        ``[F, 2]``, positions by the stage in pixels.
+    edges:
+        Of all neighbours.
+
+    Returns
+    -------
+    ``[F, 2]``, float64, and the edges in their order.
+    """
+    edges = list(edges)
+    while True:
+        positions = stage + _solve(len(stage), edges)
+        residuals = [
+            np.abs(positions[e.second] - positions[e.first] - e.measured).max() if e.used else 0.0 for e in edges
+        ]
+        worst = int(np.argmax(residuals)) if edges else 0
+        if not edges or residuals[worst] <= _MAX_RESIDUAL:
+            return positions, edges
+        reason = f"the other fields put it {residuals[worst]:.1f} px elsewhere"
+        edges[worst] = replace(edges[worst], used=False, reason=reason)
+
+
+def _solve(count: int, edges: Sequence[Edge]) -> _Array:
+    """Return how far each field lies from its stage position."""
+    matrix = np.eye(count) * _STAGE_POSITION_WEIGHT
+    wanted = np.zeros((count, 2))
+    for edge in edges:
+        weight = edge.quality if edge.used else _STAGE_OFFSET_WEIGHT
+        difference = np.subtract(edge.measured, edge.predicted) if edge.used else np.zeros(2)
+        i, j = edge.first, edge.second
+        matrix[[i, j], [i, j]] += weight
+        matrix[[i, j], [j, i]] -= weight
+        wanted[i] -= weight * difference
+        wanted[j] += weight * difference
+    solution: _Array = np.linalg.solve(matrix, wanted)
+    return solution
