@@ -79,6 +79,8 @@ _MODULES: Mapping[str, str] = {
     "measure_objects": "wellfield.processing.objects",
     "measure_quality": "wellfield.processing.quality",
     "correct_illumination": "wellfield.processing.illumination",
+    "generate_positions": "wellfield.processing.positions",
+    "stitch": "wellfield.processing.stitching",
 }
 
 _SMOOTHED_AND_THRESHOLDED = ("gaussian_filter", "max_projection", "threshold_otsu")
