@@ -59,14 +59,15 @@ def texture_features(pixels: ObjectPixels, image: _Array, *, distance: int) -> l
     """
     levels = [_grey_levels(plane) for plane in image]
     averages = [_Averages(len(pixels)) for _ in image]
-    numbered = pixels.numbered().astype(np.int64)
+    numbered = pixels.numbered()
     for direction in _DIRECTIONS:
         first, second = _overlap(pixels.shape, direction, distance)
         # Both in the background is a pair too, of an object that is none.
         paired = (numbered[first] == numbered[second]) & (numbered[first] > 0)
-        index = numbered[first][paired] - 1
+        index = numbered[first][paired].astype(np.int64) - 1
         for plane, average in zip(levels, averages, strict=True):
-            average.add(_of_pairs(index, plane[first][paired], plane[second][paired], len(pixels)))
+            i, j = (plane[part][paired].astype(np.int64) for part in (first, second))
+            average.add(_of_pairs(index, i, j, len(pixels)))
     return [average.result(_spoiled(pixels, plane)) for plane, average in zip(image, averages, strict=True)]
 
 
@@ -74,12 +75,12 @@ def _grey_levels(plane: _Array) -> _Array:
     """Return the grey level of each pixel; 0 for those that are not finite, whose objects are left out later."""
     finite = np.isfinite(plane)
     if not finite.any():
-        return np.zeros(plane.shape, np.int64)
+        return np.zeros(plane.shape, np.uint8)
     low, high = (float(bound) for bound in (plane[finite].min(), plane[finite].max()))
     if low == high:
-        return np.zeros(plane.shape, np.int64)
+        return np.zeros(plane.shape, np.uint8)
     heights = np.where(finite, plane, low).astype(np.float64) - low
-    return np.minimum(heights / (high - low) * GREY_LEVELS, GREY_LEVELS - 1).astype(np.int64)
+    return np.minimum(heights / (high - low) * GREY_LEVELS, GREY_LEVELS - 1).astype(np.uint8)
 
 
 def _overlap(shape: tuple[int, int], direction: tuple[int, int], distance: int) -> tuple[Any, Any]:
