@@ -3,13 +3,13 @@
 import json
 import shutil
 import stat
-import subprocess
 
 import pandas as pd
 import pytest
 import tifffile
 import zarr
 
+from tests.interop.imagej import run_macro
 from tests.workflow.project import Project
 from wellfield.cli import main
 from wellfield.plate.index import read_index
@@ -89,19 +89,13 @@ def test_tiffs_carry_the_pixel_size_in_tifffile(real):
 
 
 def test_tiffs_carry_the_pixel_size_in_imagej(real, tmp_path):
-    if not (shutil.which("imagej") and shutil.which("xvfb-run")):
-        pytest.skip("needs the system packages imagej and xvfb")
-    macro = tmp_path / "pixel_size.ijm"
-    macro.write_text(
-        "open(getArgument()); getPixelSize(unit, width, height); getStatistics(area, mean, low, high);\n"
-        'print("RESULT " + d2s(width, 4) + " " + unit + " " + bitDepth() + " " + high); run("Quit");\n'
-    )
+    macro = """
+    open(getArgument()); getPixelSize(unit, width, height); getStatistics(area, mean, low, high);
+    print("RESULT", d2s(width, 4), unit, bitDepth(), high);
+    """
     image = next(real.results("9987", "images", "B03", "projected").iterdir())
-    done = subprocess.run(
-        ["xvfb-run", "-a", "imagej", "-b", macro, image], capture_output=True, text=True, check=False, timeout=120
-    )
-    result = next(line.split() for line in done.stdout.splitlines() if line.startswith("RESULT"))
-    assert result == ["RESULT", f"{PIXEL_SIZE_UM:.4f}", "µm", "16", str(tifffile.imread(image).max())]
+    expected = [f"{PIXEL_SIZE_UM:.4f}", "µm", "16", str(tifffile.imread(image).max())]
+    assert run_macro(macro, tmp_path, image) == [expected]
 
 
 def test_a_truncated_plane_fails_one_well_and_mending_it_redoes_that_well(real, tmp_path):
