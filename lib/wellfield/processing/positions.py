@@ -102,7 +102,7 @@ def generate_positions(
         unless there is only one field: no pixel size, or no stage position of a field.
     """
     _check_parameters(search_margin, min_signal, min_quality)
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype)
+    _check_image(image)
     check_field_numbers(image, field_numbers, "generate_positions")
     # By rising field number, so that their order in the stack does not matter.
     order = np.argsort(field_numbers)
@@ -227,6 +227,18 @@ def _check_parameters(search_margin: int, min_signal: float, min_quality: float)
         raise ConfigError(f"generate_positions: min_signal={min_signal}; expected a factor of 0 or more")
     if not 0 <= min_quality <= 1:
         raise ConfigError(f"generate_positions: min_quality={min_quality}; expected a correlation from 0 to 1")
+
+
+def _check_image(image: _Array) -> None:
+    if image.dtype.kind not in "iuf":
+        raise PipelineError(
+            f"generate_positions takes an intensity image (integers or floats); it got {image.dtype}. Say which step's "
+            "image under the step's input"
+        )
+    if bad := sum(plane.size - int(np.count_nonzero(np.isfinite(plane))) for plane in image):
+        raise PipelineError(
+            f"generate_positions: {bad} of {image.size} pixels are NaN or infinite; replace them in an earlier step"
+        )
 
 
 def _checked_pixel_size(pixel_size_um: float | None) -> float:

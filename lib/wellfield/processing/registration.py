@@ -23,7 +23,10 @@ _MEDIAN_OF_GAUSSIAN = 0.6745
 # Correlations over fewer pixels across are high by chance.
 MIN_OVERLAP = 8
 _PEAKS = 5
-_UPSAMPLING = 20
+# How far a peak is refined at once, in pixels, and how often at most.
+_REACH, _REFINEMENTS = 2, 4
+# So many standard deviations of the correlation of unlike images are no chance, even for the best of five.
+_MIN_CHANCES = 3
 
 # Weights of the placement. Each is so much weaker than the one before that it only decides what that leaves open.
 _STAGE_OFFSET_WEIGHT = 1e-3
@@ -74,7 +77,8 @@ def register_pair(
 
     Both planes are cut to the predicted overlap and *search_margin* pixels more. Phase correlation gives the five best
     offsets of up to that margin from the prediction; the one with the highest normalized cross-correlation counts, and
-    is refined to a twentieth of a pixel.
+    is refined to a fraction of a pixel. A correlation of less than three times its standard deviation for images that
+    have nothing in common is not believed.
 
     Parameters
     ----------
@@ -89,8 +93,7 @@ def register_pair(
     -----
     Phase correlation: Kuglin, C. D. and Hines, D. C. (1975), Proc. IEEE Int. Conf. Cybernetics and Society, 163–165.
     Several peaks, judged by cross-correlation: Preibisch, S. et al. (2009), Bioinformatics 25, 1463–1465; the images
-    are padded here, so that of a peak's wrapped-round readings only one lies in the search. Upsampling:
-    Guizar-Sicairos, M. et al. (2008), Opt. Lett. 33, 156–158.
+    are padded here, so that of a peak's wrapped-round readings only one lies in the search.
     """
     rounded = np.rint(edge.predicted).astype(int)
     pair = planes[edge.first], planes[edge.second]
@@ -108,20 +111,23 @@ def register_pair(
     found = _best_shift(crops[0], crops[1], centre=rounded - origin, margin=search_margin)
     if found is None:
         return replace(edge, reason=f"no offset within {search_margin} px leaves {MIN_OVERLAP} px of overlap")
-    shift, quality = found
+    shift, quality, chance = found
     y, x = (shift + origin).tolist()
     edge = replace(edge, measured=(y, x), quality=quality)
     if max(abs(y - edge.predicted[0]), abs(x - edge.predicted[1])) > search_margin:
         return replace(edge, reason=f"offset is more than {search_margin} px from the stage's")
     if not quality >= min_quality:
         return replace(edge, reason=f"fields do not agree: correlation {quality:.2f}, below {min_quality:g}")
+    if not quality >= _MIN_CHANCES * chance:
+        return replace(edge, reason=f"too little in the overlap: correlation {quality:.2f}, by chance {chance:.2f}")
     return replace(edge, used=True, reason=ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Crop:
-    """Part of a plane without its background: as it is, and smoothed; and its signal."""
+    """Part of a plane: as it is but for its mean, without background, and smoothed too; and its signal."""
 
+    pixels: _Array
     sharp: _Array
     smooth: _Array
     signal: float
@@ -129,17 +135,22 @@ class _Crop:
 
 def _structure(plane: _Array, start: _Array, stop: _Array) -> _Crop:
     """Return the part of *plane* from *start* to *stop*."""
-    from scipy.ndimage import gaussian_filter
-
     around = math.ceil(4 * _COARSE)  # as far as the filter looks
     first = np.maximum(start - around, 0)
     last = stop + around
     pixels = plane[first[0] : last[0], first[1] : last[1]]
     wide = np.subtract(pixels, pixels.mean(dtype=np.float64), dtype=np.float64).astype(np.float32)
     inside = tuple(slice(a, b) for a, b in zip(start - first, stop - first, strict=True))
-    background = gaussian_filter(wide, _COARSE)
-    sharp, smooth = (wide - background)[inside], (gaussian_filter(wide, _FINE) - background)[inside]
-    return _Crop(sharp, smooth, measure_signal(wide[inside], smooth))
+    sharp, smooth = (part[inside] for part in _filtered(wide))
+    return _Crop(wide[inside], sharp, smooth, measure_signal(wide[inside], smooth))
+
+
+def _filtered(pixels: _Array) -> tuple[_Array, _Array]:
+    """Return *pixels* without their background, and smoothed too."""
+    from scipy.ndimage import gaussian_filter
+
+    background = gaussian_filter(pixels, _COARSE)
+    return pixels - background, gaussian_filter(pixels, _FINE) - background
 
 
 def measure_signal(pixels: _Array, smooth: _Array) -> float:
@@ -170,25 +181,47 @@ def measure_signal(pixels: _Array, smooth: _Array) -> float:
     return structure / (_NOISE_GAIN * noise) if noise else math.inf
 
 
-def _best_shift(first: _Crop, second: _Crop, *, centre: _Array, margin: int) -> tuple[_Array, float] | None:
-    """Return the shift of *second* against *first* at which they agree best, and their correlation there."""
+def _best_shift(first: _Crop, second: _Crop, *, centre: _Array, margin: int) -> tuple[_Array, float, float] | None:
+    """Return the shift of *second* against *first* at which they agree best; their correlation there, and by chance."""
     from skimage.feature import peak_local_max
-    from skimage.registration import phase_cross_correlation
 
     surface = _phase_correlation(first.sharp, second.sharp, lowest=centre - margin, size=2 * margin + 1)
     peaks = peak_local_max(surface, num_peaks=_PEAKS, exclude_border=False)  # type: ignore[no-untyped-call]
-    rated = [(_correlation(first, second, peak + centre - margin), tuple(peak + centre - margin)) for peak in peaks]
-    rated = [candidate for candidate in rated if not math.isnan(candidate[0])]
-    if not rated:
+    shifts = [shift for shift in peaks + centre - margin if _has_overlap(first, second, shift)]
+    if not shifts:
         return None
-    quality, best = max(rated)
-    # Of smooth images the plain correlation: where there is no power, a phase is noise.
-    rest, _, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
-        *_overlap(first.smooth, second.smooth, best), upsample_factor=_UPSAMPLING, normalization=None
-    )
-    shift = np.array(best) + (rest if np.abs(rest).max() <= 2 else 0)
-    exact = _correlation(first, second, np.rint(shift).astype(int))
-    return (shift, exact) if exact >= quality else (np.array(best, np.float64), quality)
+    shift = max(shifts, key=lambda shift: _correlation(*_overlap(first.smooth, second.smooth, shift)))
+    for _ in range(_REFINEMENTS):
+        # Cut first, then filtered: at the right shift both have the same around them.
+        own, others = (_filtered(part)[1] for part in _overlap(first.pixels, second.pixels, shift))
+        rest = _remaining_shift(own, others)
+        moved = shift + np.rint(rest).astype(int)
+        if (moved == shift).all() or not _has_overlap(first, second, moved):
+            break
+        shift = moved
+    return shift + rest, _correlation(own, others), _chance(own, others)
+
+
+def _remaining_shift(own: _Array, others: _Array) -> _Array:
+    """Return by how much less than two pixels *others* should still be moved, along y and along x.
+
+    The highest of the correlations that the inner part of *own* has, between pixels the vertex of the parabola through
+    it and its neighbours.
+    """
+    from skimage.feature import match_template
+
+    inner = own[_REACH:-_REACH, _REACH:-_REACH]
+    surface = match_template(others, inner)  # type: ignore[no-untyped-call]
+    top = np.array(np.unravel_index(np.argmax(surface), surface.shape))
+    rest = np.zeros(2)
+    for axis in (0, 1):
+        profile = np.take(surface, top[1 - axis], axis=1 - axis)
+        place = int(top[axis])
+        if 0 < place < len(profile) - 1:
+            below, peak, above = profile[place - 1 : place + 2].tolist()
+            curvature = below - 2 * peak + above
+            rest[axis] = (above - below) / curvature / 2 if curvature else 0
+    return _REACH - top + rest
 
 
 def _phase_correlation(first: _Array, second: _Array, *, lowest: _Array, size: int) -> _Array:
@@ -215,14 +248,29 @@ def _overlap(first: _Array, second: _Array, shift: Sequence[int]) -> tuple[_Arra
     return first[own], second[others]
 
 
-def _correlation(first: _Crop, second: _Crop, shift: Sequence[int]) -> float:
-    """Return the normalized cross-correlation of the overlap; NaN where that is too small or all alike."""
-    own, others = _overlap(first.smooth, second.smooth, shift)
-    if min(own.shape) < MIN_OVERLAP:
-        return math.nan
+def _has_overlap(first: _Crop, second: _Crop, shift: Sequence[int]) -> bool:
+    own, _ = _overlap(first.pixels, second.pixels, shift)
+    return bool(min(own.shape) >= MIN_OVERLAP)
+
+
+def _correlation(own: _Array, others: _Array) -> float:
+    """Return the normalized cross-correlation of two images; 0 where one is all alike."""
     own, others = own - own.mean(), others - others.mean()
     power = math.sqrt(float((own**2).sum()) * float((others**2).sum()))
-    return float((own * others).sum()) / power if power else math.nan
+    return float((own * others).sum()) / power if power else 0.0
+
+
+def _chance(own: _Array, others: _Array) -> float:
+    """Return the standard deviation of the correlation of two images that have no more in common than their grain.
+
+    From their power spectra: the coarser the structure, the fewer independent pixels there are. Bartlett, M. S. (1946),
+    Suppl. J. R. Stat. Soc. 8, 27–41.
+    """
+    from scipy import fft
+
+    one, other = (np.abs(fft.fft2(image - image.mean())) ** 2 for image in (own, others))
+    power = float(one.sum()) * float(other.sum())
+    return math.sqrt(float((one * other).sum()) / power) if power else math.inf
 
 
 # --- all fields --------------------------------------------------------------------------------------------------
