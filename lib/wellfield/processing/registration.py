@@ -26,7 +26,7 @@ _PEAKS = 5
 # How far a peak is refined at once, in pixels, and how often at most.
 _REACH, _REFINEMENTS = 2, 4
 # So many standard deviations of the correlation of unlike images are no chance, even for the best of five.
-_MIN_CHANCES = 3
+_MIN_CHANCES = 4
 
 # Weights of the placement. Each is so much weaker than the one before that it only decides what that leaves open.
 _STAGE_OFFSET_WEIGHT = 1e-3
@@ -77,7 +77,7 @@ def register_pair(
 
     Both planes are cut to the predicted overlap and *search_margin* pixels more. Phase correlation gives the five best
     offsets of up to that margin from the prediction; the one with the highest normalized cross-correlation counts, and
-    is refined to a fraction of a pixel. A correlation of less than three times its standard deviation for images that
+    is refined to a fraction of a pixel. A correlation of less than four times its standard deviation for images that
     have nothing in common is not believed.
 
     Parameters
