@@ -1,4 +1,4 @@
-"""How bright objects are: the intensity features of :func:`~wellfield.processing.objects.measure_objects`."""
+"""How bright objects are: the features of category Intensity, and the centre of mass."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def intensity_features(pixels: ObjectPixels, plane: _Array) -> dict[str, _Array]
 
     Notes
     -----
-    Names: CellProfiler, MeasureObjectIntensity.
+    Names: CellProfiler, MeasureObjectIntensity. Its quantiles lie by up to one pixel's rank higher.
     """
     values = plane.reshape(-1)[pixels.positions].astype(np.float64)
     # Infinite pixels and sums of 0 have no deviation and no centre: NaN, without a word.

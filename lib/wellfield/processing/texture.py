@@ -1,4 +1,4 @@
-"""How objects are patterned: the texture features of :func:`~wellfield.processing.objects.measure_objects`."""
+"""How objects are patterned: the features of category Texture."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -411,6 +413,38 @@ def test_what_is_no_plane_of_labels_is_refused(given, wrong, error, message):
 def test_names_and_distances_that_cannot_be_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         measure(np.ones((2, 3, 3)), np.ones((1, 3, 3), int), **options)
+
+
+# --- CellProfiler ------------------------------------------------------------------------------------------------
+
+CELLPROFILER_DIFFERS = (  # as the docstrings say
+    *("AreaShape_MaxFeretDiameter", "AreaShape_Solidity", "AreaShape_Orientation", "Intensity_MedianIntensity"),
+    *("Intensity_LowerQuartileIntensity", "Intensity_UpperQuartileIntensity", "Intensity_MADIntensity"),
+)
+
+
+@pytest.mark.realdata
+def test_real_nuclei_measure_as_cellprofiler_measured_them(real_plates):
+    folder = real_plates / "counted" / "ExampleHuman"
+    dna, ph3 = (tifffile.imread(folder / f"AS_09125_050116030001_D03f00d{number}.tif") / 255 for number in (0, 1))
+    threshold = pd.read_csv(folder / "Image.csv")["Threshold_FinalThreshold_Nuclei"][0]
+    mask = ndimage.binary_fill_holes(ndimage.gaussian_filter(dna, 1) > threshold)
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    _, objects = measure([dna, ph3], labels[None], channel_names=["DNA", "PH3"], texture_distance=None)
+    found = pd.DataFrame(objects).rename(columns=lambda name: name.removeprefix("Nuclei_"))
+    theirs = pd.read_csv(folder / "Nuclei.csv")
+    # Same box and same area: the same pixels. Where nuclei touch, CellProfiler splits them.
+    box = ["AreaShape_Area", *(f"AreaShape_BoundingBox{end}_{axis}" for end in ("Minimum", "Maximum") for axis in "XY")]
+    both = found.merge(theirs, on=box, suffixes=("", "_theirs"))
+    assert len(both) > 150
+    compared = [name for name in found if name in theirs and name not in (*box, "ObjectNumber")]
+    assert len(compared) > 30
+    for name in compared:
+        if not name.startswith(CELLPROFILER_DIFFERS):
+            np.testing.assert_allclose(both[name], both[f"{name}_theirs"], rtol=1e-5, atol=1e-7, err_msg=name)
+    both = both[both["AreaShape_Orientation"].abs() != 45]  # whose sign scikit-image had wrong at the time
+    turned = both["AreaShape_Orientation"] - np.degrees(both["AreaShape_Orientation_theirs"])
+    np.testing.assert_allclose((turned + 90) % 180, 90, atol=1e-6)
 
 
 # --- any objects -------------------------------------------------------------------------------------------------
