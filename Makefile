@@ -43,7 +43,8 @@ demo: example
 	$(BIN)/snakemake --report report.zip
 	@echo
 	@echo "Results:  results/Example  (cell_counts.csv, objects.parquet, plate.zarr, tables/)"
-	@echo "Report:   results/Example/report/summary.html, heatmap.png, montage.png; all of it in report.zip"
+	@echo "Report:   results/Example/report/summary.html, heatmap.png, montage.png, dose_response.png,"
+	@echo "          plate_statistics.csv; all of it in report.zip"
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

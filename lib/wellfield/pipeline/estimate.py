@@ -87,10 +87,13 @@ class _Model:
 
     def _plane(self, step: CompiledStep | None) -> int:
         """Return the bytes of a plane: as the camera took it, or as a step made it."""
-        is_raw = step is None or (step.input == START and [c.projection for c in step.calls] != [Projection.NONE])
-        if step is None or (is_raw and len(step.calls) == 1):
+        if step is None or self._only_projects(step):
             return self._pixels * self._itemsize
         return self._pixels * _BYTES.get(step.kind, max(4, self._itemsize))
+
+    @staticmethod
+    def _only_projects(step: CompiledStep) -> bool:
+        return step.input == START and len(step.calls) == 1 and step.projection != Projection.NONE
 
     def _copies(self, made: CompiledStep, reader: CompiledStep) -> int:
         """Return for how many fields an image is held: all of them once a step works on the whole well."""

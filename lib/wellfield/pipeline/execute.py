@@ -55,8 +55,9 @@ def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccoun
         The machine or a device has too little memory.
     """
     open_libraries(plan.libraries, plan.device)
+    source = PlaneSource(plan, well, account)
     for timepoint, keys in well.fields_by_timepoint().items():
-        run = _Run(plan, well, sink, account)
+        run = _Run(plan, well, source, sink, account)
         try:
             run.run(timepoint, keys)
         finally:
@@ -66,12 +67,14 @@ def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccoun
 class _Run:
     """All fields of a well at one timepoint on their way through the steps."""
 
-    def __init__(self, plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccount) -> None:
+    def __init__(
+        self, plan: Plan, well: WellInput, source: PlaneSource, sink: ResultSink, account: PlaneAccount
+    ) -> None:
         self._plan = plan
         self._well = well
         self._sink = sink
         self._account = account
-        self._inputs = StepInputs(plan, well, PlaneSource(plan, well, account))
+        self._inputs = StepInputs(plan, well, source)
         self._keys: list[FieldKey] = []  # those that no policy has left out
 
     def run(self, timepoint: int, keys: Sequence[FieldKey]) -> None:

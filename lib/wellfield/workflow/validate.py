@@ -14,7 +14,15 @@ from wellfield.materialization.manifest import file_entry, folder_entry, read_ma
 from wellfield.materialization.well import STORE_NAME
 
 PLATE_TABLES = ("cell_counts.parquet", "objects.parquet")
-PLATE_FILES = ("openhcs_metadata.json", "index.parquet", "ingest_report.json", "plan.json", "cell_counts.csv")
+STATISTICS = "report/plate_statistics.csv"
+PLATE_FILES = (
+    "openhcs_metadata.json",
+    "index.parquet",
+    "ingest_report.json",
+    "plan.json",
+    "cell_counts.csv",
+    STATISTICS,
+)
 
 
 def check_results(results: str | os.PathLike[str]) -> list[str]:
@@ -102,7 +110,7 @@ def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str
         for path in sorted(paths[0] & paths[1]):
             differences += _compare(one / path, two / path, path)
     others = {f"plate_tables/{path.name}" for folder in (one, two) for path in folder.glob("plate_tables/*.parquet")}
-    for name in (*PLATE_TABLES, *sorted(others)):
+    for name in (*PLATE_TABLES, *sorted(others), STATISTICS):
         differences += _compare(one / name, two / name, name)
     return differences
 

@@ -118,6 +118,7 @@ def test_a_channel_taken_at_one_time_only_is_not_missing_at_the_others():
     sink, account = plate.run(PROJECT, on_missing="fail")
     assert len(sink.images) == 3
     assert account.missing == []
+    assert account.used == 3 * 3  # of both times together
 
 
 def test_a_field_without_any_channel_of_a_step_is_left_out_with_its_reason():

@@ -12,7 +12,7 @@ from wellfield.errors import PipelineError, StepError
 from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan import Plan, SourceLayers
-from wellfield.plate.keys import PlaneKey
+from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.processing.registry import ImageKind
 
 from .test_execute import Plate
@@ -461,3 +461,23 @@ def test_the_estimate_follows_size_depth_and_fields():
     assert estimate(*steps, fields=9) == estimate(*steps)
     over = [FunctionStep("max_projection", name="p"), FunctionStep(average, stack="field")]
     assert estimate(*over, fields=40) - estimate(*over, fields=4) == pytest.approx(36 * (2 * 2 + 4), rel=0.05)
+
+
+def test_timepoints_go_through_a_step_over_fields_one_by_one():
+    plate = Plate(channels=(1,), z=(1,))
+    for field in (1, 2):
+        key = PlaneKey("B03", field, 1, 1, 2)
+        plate.planes[key] = f"/raw/{plane_name(key)}"
+        plate.memory.save(np.full((4, 5), 1000 * field, np.uint16), plate.planes[key])
+    seen = []
+
+    @special_outputs("level")
+    def look(image):
+        seen.append(image[:, 0, 0].tolist())
+        return image, int(image.max())
+
+    steps = [FunctionStep(look, stack="field"), FunctionStep(use, materialize=["tiff"])]
+    sink, account = plate.run(*steps)
+    assert seen == [[111, 211], [1000, 2000]]
+    assert [int(image[-1].max()) for image in sink.images] == [211, 211, 2000, 2000]
+    assert account.used == 4
