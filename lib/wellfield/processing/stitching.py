@@ -66,7 +66,7 @@ def stitch(
     Returns
     -------
     ``[1, Y, X]``; 0 where no field is. Intensities and masks keep their dtype, integers are rounded to the nearest.
-    Labels are int32: 0 is background, objects are 1, 2, … without gaps, by rising field number and id.
+    Labels are int32: 0 is background, objects are 1, 2, … without gaps.
 
     Raises
     ------
@@ -223,11 +223,8 @@ def _merge_labels(mosaic: _Mosaic, result: _Array) -> None:
     for band in bands:
         present[band] = True
     present[0] = False  # background, a group of its own
-    # Groups are numbered by their lowest member that is left.
-    left = np.flatnonzero(present)
-    _, earliest, index = np.unique(group[left], return_index=True, return_inverse=True)
     final = np.zeros(count, np.int32)
-    final[left] = 1 + np.argsort(np.argsort(earliest))[index]
+    final[present] = 1 + np.unique(group[present], return_inverse=True)[1]
     for band in bands:
         band[...] = final[band]
 
