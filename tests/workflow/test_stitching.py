@@ -2,13 +2,13 @@
 
 import shutil
 import stat
-import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 from roifile import ImagejRoi
 
+from tests.interop.imagej import run_macro
 from tests.workflow.project import Project
 from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.workflow.validate import check_results
@@ -89,16 +89,10 @@ def test_the_results_are_valid_and_open_as_one_image_per_well(stitched):
 
 
 def test_the_image_of_a_well_opens_in_imagej(stitched, tmp_path):
-    if not (shutil.which("imagej") and shutil.which("xvfb-run")):
-        pytest.skip("needs the system packages imagej and xvfb")
     path = stitched.results("9987", "images", "B03", "stitched", "B03_stitched_w1_max_t001.tif")
-    macro = tmp_path / "size.ijm"
-    macro.write_text(
-        "open(getArgument()); getStatistics(area, mean, low, high);\n"
-        'print("RESULT " + getWidth() + " " + getHeight() + " " + bitDepth() + " " + high); run("Quit");\n'
-    )
-    command = ["xvfb-run", "-a", "imagej", "-b", macro, path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    result = next(line.split() for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    macro = """
+    open(getArgument()); getStatistics(area, mean, low, high);
+    print("RESULT", getWidth(), getHeight(), bitDepth(), high);
+    """
     image = read_tiff(path)
-    assert result == ["RESULT", *map(str, (image.shape[1], image.shape[0], 16, image.max()))]
+    assert run_macro(macro, tmp_path, path) == [[str(n) for n in (image.shape[1], image.shape[0], 16, image.max())]]
