@@ -23,8 +23,8 @@ _MEDIAN_OF_GAUSSIAN = 0.6745
 # Correlations over fewer pixels across are high by chance.
 MIN_OVERLAP = 8
 _PEAKS = 5
-# How far a peak is refined at once, in pixels, and how often at most.
-_REACH, _REFINEMENTS = 2, 4
+# Steps of at most a pixel from a peak to the highest correlation.
+_REFINEMENTS = 5
 # So many standard deviations of the correlation of unlike images are no chance, even for the best of five.
 _MIN_CHANCES = 4
 
@@ -203,25 +203,26 @@ def _best_shift(first: _Crop, second: _Crop, *, centre: _Array, margin: int) -> 
 
 
 def _remaining_shift(own: _Array, others: _Array) -> _Array:
-    """Return by how much less than two pixels *others* should still be moved, along y and along x.
+    """Return by how much *others* should still be moved, up to a pixel along y and along x.
 
-    The highest of the correlations that the inner part of *own* has, between pixels the vertex of the parabola through
-    it and its neighbours.
+    The highest of the correlations that the pixels of *own* but its outermost have with those of *others*; between
+    pixels the vertex of the parabola through it and its neighbours.
     """
-    from skimage.feature import match_template
-
-    inner = own[_REACH:-_REACH, _REACH:-_REACH]
-    surface = match_template(others, inner)  # type: ignore[no-untyped-call]
+    height, width = own.shape
+    inner = own[1:-1, 1:-1]
+    surface = np.array(
+        [
+            [_correlation(inner, others[1 - y : height - 1 - y, 1 - x : width - 1 - x]) for x in (-1, 0, 1)]
+            for y in (-1, 0, 1)
+        ]
+    )
     top = np.array(np.unravel_index(np.argmax(surface), surface.shape))
-    rest = np.zeros(2)
-    for axis in (0, 1):
-        profile = np.take(surface, top[1 - axis], axis=1 - axis)
-        place = int(top[axis])
-        if 0 < place < len(profile) - 1:
-            below, peak, above = profile[place - 1 : place + 2].tolist()
-            curvature = below - 2 * peak + above
-            rest[axis] = (above - below) / curvature / 2 if curvature else 0
-    return _REACH - top + rest
+    rest = top - 1.0
+    for axis in np.flatnonzero(rest == 0):
+        below, peak, above = np.take(surface, top[1 - axis], axis=1 - axis).tolist()
+        curvature = below - 2 * peak + above
+        rest[axis] = (below - above) / curvature / 2 if curvature else 0
+    return rest
 
 
 def _phase_correlation(first: _Array, second: _Array, *, lowest: _Array, size: int) -> _Array:
@@ -255,7 +256,7 @@ def _has_overlap(first: _Crop, second: _Crop, shift: Sequence[int]) -> bool:
 
 def _correlation(own: _Array, others: _Array) -> float:
     """Return the normalized cross-correlation of two images; 0 where one is all alike."""
-    own, others = own - own.mean(), others - others.mean()
+    own, others = own - own.mean(dtype=np.float64), others - others.mean(dtype=np.float64)
     power = math.sqrt(float((own**2).sum()) * float((others**2).sum()))
     return float((own * others).sum()) / power if power else 0.0
 

@@ -107,7 +107,7 @@ def test_positions_are_rounded_and_start_at_0():
     scene = np.random.default_rng(2).integers(0, 4000, SCENE_SHAPE).astype(np.uint16)
     moved = np.add(CORNERS, (-100.3, 55.4))
     moved[1:3] += 0.3
-    moved[3:] -= 0.3
+    moved[4:] -= 0.3
     np.testing.assert_array_equal(run(cut(scene), moved)[0], scene)
 
 
