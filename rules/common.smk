@@ -46,7 +46,6 @@ validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.model_dump(exclude={"plates", "results", "memory_margin_mb"})
-LIBRARIES = resources.libraries(CONFIG)
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
 ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
 
@@ -134,6 +133,7 @@ def plate_facts(wildcards):
     keys = [plane.key for planes in by_well.values() for plane in planes]
     sources = choose_sources(keys, CONFIG.source)
     facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
+    facts += [info.shape, info.dtype, info.field_count]
     facts += [
         [number, layers.z, layers.projection, layers.timepoints]
         for number, layers in sources.items()
@@ -163,7 +163,7 @@ def _fields(by_well, well):
 def process_mem_mb(wildcards, input, attempt):
     """What the plan estimates; known once the pipeline is compiled."""
     return resources.process_mb(
-        input.plan, LIBRARIES, margin_mb=CONFIG.memory_margin_mb, attempt=attempt
+        input.plan, margin_mb=CONFIG.memory_margin_mb, attempt=attempt
     )
 
 

@@ -9,6 +9,9 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
 
     fitted = fit_plate(snakemake.input.index, Path(snakemake.output.fitted).parent, source=snakemake.params.source)
     for channel, entry in fitted["channels"].items():
+        if "error" in entry:
+            logger.warning("channel %s: %s", channel, entry["error"])
+            continue
         logger.info(
             "channel %s: background %.1f, flat field within %.1f %%, %d pixels clipped, %d planes skipped",
             channel,

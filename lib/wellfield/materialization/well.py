@@ -245,9 +245,9 @@ def _facts(step: CompiledStep, image: StagedImage, stack: Any) -> dict[str, Any]
 
 
 def _content(data: Any) -> dict[str, Any]:
-    """Return what the manifest says of tables and arrays."""
+    """Return what the manifest says of tables and arrays; the types of columns, which CSV does not keep."""
     if hasattr(data, "num_rows"):
-        return {"rows": data.num_rows}
+        return {"rows": data.num_rows, "columns": {column.name: str(column.type) for column in data.schema}}
     return {"shape": list(data.shape), "dtype": data.dtype.name} if hasattr(data, "shape") else {}
 
 

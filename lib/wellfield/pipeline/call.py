@@ -8,7 +8,7 @@ from typing import Any
 from wellfield.errors import ArrayShapeError, WellfieldError
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory.checks import check_stack
-from wellfield.pipeline.libraries import convert_image
+from wellfield.pipeline.libraries import convert_image, protected
 from wellfield.pipeline.parameters import with_footprints
 from wellfield.pipeline.plan import Branch, CompiledCall
 from wellfield.processing.registry import ImageKind
@@ -41,6 +41,8 @@ def run_chain(
     for number, (call, arguments) in enumerate(zip(branch.calls, further, strict=True)):
         if number:
             image = convert_image(image, branch.calls[number - 1].returns, call.memory_type)
+            if not call.is_registered:
+                image = protected(image, call.memory_type, is_needed=bool(outputs))
         image, values = _run(call, image, arguments)
         outputs += [(name, spec, value) for (name, spec), value in zip(call.outputs, values, strict=True)]
     return image, outputs

@@ -133,6 +133,7 @@ def stored_together(steps: Sequence[CompiledStep], planes: Mapping[str, Mapping[
                 f"step {step.name} writes {step.kind} of channels {list(step.channels)} to zarr; a label image "
                 "there belongs to one channel: name it under 'channels'"
             )
+    mistakes += _written_twice(steps)
     found = {(s.name, number): projection for s in stored for number, projection in planes[s.name].items()}
     if len(set(found.values())) > 1:
         kinds = ", ".join(
@@ -141,6 +142,30 @@ def stored_together(steps: Sequence[CompiledStep], planes: Mapping[str, Mapping[
         )
         mistakes.append(f"plate.zarr holds z planes or one projection, not both ({kinds}); project first")
     return mistakes
+
+
+def _written_twice(steps: Sequence[CompiledStep]) -> list[str]:
+    """Return the mistakes by which one file would be written over another."""
+    mistakes = []
+    folders: dict[tuple[str, str, int, bool], str] = {}
+    files: dict[str, str] = {}
+    for step in steps:
+        for target in (target for target in step.materialize if target != "zarr"):
+            for place in [(target, step.sub_dir, channel, step.merged) for channel in step.channels]:
+                if folders.setdefault(place, step.name) != step.name:
+                    mistakes.append(
+                        f"steps {folders[place]} and {step.name} both write {target} of channel {place[2]} to the "
+                        f"folder {step.sub_dir!r}; give one another sub_dir"
+                    )
+        for name, spec in (output for call in step.calls for output in call.outputs):
+            for option in spec.options if spec else ():
+                file = f"{name}{option.filename_suffix}"
+                if files.setdefault(file, name) != name:
+                    mistakes.append(
+                        f"the special outputs {files[file]!r} and {name!r} would both be written to {file}; give one "
+                        "another name or filename_suffix"
+                    )
+    return list(dict.fromkeys(mistakes))
 
 
 def _extent(step: CompiledStep) -> str:

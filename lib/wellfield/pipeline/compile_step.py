@@ -80,9 +80,12 @@ class StepCompiler:
         self._check_stack(step)
         merges = any(info.merges_fields for info in self._infos)
         before = self.planes.get(source.name if source else START, {})
-        made = next((call.projection for call in calls if call.projection != Projection.NONE), None)
         channels = tuple(channel for branch in branches for channel in branch.channels)
-        self.planes[step.name] = {channel: made or before.get(channel, Projection.NONE) for channel in channels}
+        self.planes[step.name] = {
+            channel: branch.projection if branch.projection != Projection.NONE else before.get(channel, Projection.NONE)
+            for branch in branches
+            for channel in branch.channels
+        }
         merged = merges or bool(source and source.merged)
         compiled = CompiledStep(
             number=number,
@@ -105,6 +108,9 @@ class StepCompiler:
         self.mistakes.append(f"{self._where}: {text}")
 
     # --- inputs and channels -------------------------------------------------------------------------------------
+
+    def _is_known(self, name: str) -> bool:
+        return name in (START, PREVIOUS) or any(step.name == name for step in self.done)
 
     def _input(self, name: str) -> CompiledStep | None:
         """Return the step that *name* means; ``None`` for the plate's images and where there is no such step."""
@@ -169,7 +175,7 @@ class StepCompiler:
         """Compile the functions that some channels go through, one after the other."""
         source = self._source
         kind: ImageKind | None = source.kind if source else ImageKind.INTENSITY
-        if source and source.name in self._unclear:
+        if (source and source.name in self._unclear) or not self._is_known(step.input):
             kind = None
         library = source.output_type(channels[0]) if source and channels else None
         calls = []
@@ -211,12 +217,16 @@ class StepCompiler:
         filled = [p for p in PLATE_PARAMETERS if p in known and p not in {*params, *given, *specials}]
         for text in check_parameters(info.function, call.params, [*given, *specials, *filled, *params]):
             self._mistake(text)
-        if "illumination" in filled and step.stack == StackAxis.CHANNEL:
+        if "illumination" in filled and func != "correct_illumination":
+            self._mistake(f"{info.name}: only correct_illumination gets the illumination; make it an earlier step")
+        elif "illumination" in filled and step.stack == StackAxis.CHANNEL:
             self._mistake(f"{info.name} treats each channel by itself: say stack: z")
         images = self._images(step, info, channels, given)
         self._check_special_inputs(step, info, channels, specials)
         function = self._function(step, info, library)
         planewise = self._is_planewise(step, info, call)
+        if planewise and declared_outputs(info.function):
+            self._mistake(f"{info.name} is called for each plane, so that it cannot return more than an image")
         return CompiledCall(
             func=func,
             params=params,
@@ -293,6 +303,8 @@ class StepCompiler:
             found = self._input(name)
             has = found.channels if found else tuple(self.sources)
             images[parameter] = found.name if found else START
+            if not self._is_known(name):
+                continue
             if len(has) > 1 and (step.stack == StackAxis.CHANNEL or not set(channels) <= set(has)):
                 self._mistake(f"inputs: {parameter} = {name!r} has channels {list(has)}; expected one")
             if bool(found and found.merged) != bool(self._source and self._source.merged):

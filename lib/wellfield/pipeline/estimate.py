@@ -64,6 +64,7 @@ class _Model:
     def held_while(self, step: CompiledStep) -> float:
         """Return the bytes that are held while a step runs."""
         held = sum(self._sizes[START].values()) if step.number <= self._last_use(START) else 0.0
+        held *= self._fields if step.per_well and START in step.reads else 1
         for other in self._steps:
             if other.number < step.number <= other.last_use:
                 held += sum(self._sizes[other.name].values()) * self._copies(other, step)
@@ -78,8 +79,8 @@ class _Model:
 
     def _add(self, step: CompiledStep) -> None:
         before = self._depth[step.input]
-        projected = step.projection != Projection.NONE
-        self._depth[step.name] = {c: 1 if projected else before.get(c, 1) for c in step.channels}
+        projected = {c for branch in step.branches if branch.projection != Projection.NONE for c in branch.channels}
+        self._depth[step.name] = {c: 1 if c in projected else before.get(c, 1) for c in step.channels}
         fields = self._fields if step.merged else 1
         self._sizes[step.name] = {
             channel: depth * self._plane(step) * fields for channel, depth in self._depth[step.name].items()
@@ -93,7 +94,7 @@ class _Model:
 
     @staticmethod
     def _only_projects(step: CompiledStep) -> bool:
-        return step.input == START and len(step.calls) == 1 and step.projection != Projection.NONE
+        return step.input == START and [call.projection for call in step.calls] == [Projection.MAX]
 
     def _copies(self, made: CompiledStep, reader: CompiledStep) -> int:
         """Return for how many fields an image is held: all of them once a step works on the whole well."""

@@ -21,7 +21,7 @@ from wellfield.pipeline.inputs import StepInputs
 from wellfield.pipeline.libraries import host_values, open_libraries
 from wellfield.pipeline.plan import Branch, CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.source import PlaneSource
-from wellfield.pipeline.step import StackAxis
+from wellfield.pipeline.step import START, StackAxis
 from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, step_error
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, Projection
 
@@ -100,6 +100,7 @@ class _Run:
                 for step in steps:
                     self._run_step(step, key)
                     self._inputs.drop_after(step, [key])
+                self._inputs.images.drop(START, [key])  # read again behind a step that works on the well
 
     def _run_well_steps(self, steps: Sequence[CompiledStep], whole: FieldKey) -> None:
         with self._leaving_out(whole):
@@ -150,6 +151,9 @@ class _Run:
 
     def _run_over_fields(self, step: CompiledStep, whole: FieldKey) -> None:
         """Run a step on the fields of the well together, channel by channel."""
+        for key in list(self._keys):  # so that a plane that cannot be read leaves out its own field, not the well
+            with self._leaving_out(key):
+                self._inputs.load_ahead(step, key)
         found = False
         for channel in step.channels:
             keys = [key for key in self._keys if self._inputs.has(step.input, key, channel)]
@@ -196,7 +200,7 @@ class _Run:
         return image
 
     def _keep(self, step: CompiledStep, key: FieldKey, channel: int, before: PlaneAxis, image: Any) -> None:
-        axis = _axis_after(step, before, len(image))
+        axis = _axis_after(step.branch(channel).projection, before, len(image))
         self._inputs.images.note(step.name, key, channel, axis)
         if step.materialize:
             self._sink.image(step, key, channel, axis, image)
@@ -211,8 +215,8 @@ def _planes(image: Any, branch: Branch) -> Iterator[Any]:
         yield plane[None] if library == MemoryType.NUMPY else stack_slices([plane], library)
 
 
-def _axis_after(step: CompiledStep, before: PlaneAxis, planes: int) -> PlaneAxis:
-    """Return what the planes are that a step made of planes *before*."""
-    if step.projection != Projection.NONE and planes == 1:
-        return PlaneAxis((0,), step.projection)
+def _axis_after(projection: Projection, before: PlaneAxis, planes: int) -> PlaneAxis:
+    """Return what the planes are that functions made of planes *before*."""
+    if projection != Projection.NONE and planes == 1:
+        return PlaneAxis((0,), projection)
     return before if planes == len(before.z) else PlaneAxis(tuple(range(1, planes + 1)))

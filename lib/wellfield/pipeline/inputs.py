@@ -11,7 +11,7 @@ from wellfield.errors import ArrayShapeError, MemoryConversionError
 from wellfield.memory import MemoryType, detect_memory_type, stack_slices, unstack_slices
 from wellfield.memory.buffers import aligned_empty
 from wellfield.pipeline.images import WellImages
-from wellfield.pipeline.libraries import convert_image, protected, stacks_itself
+from wellfield.pipeline.libraries import convert_image, protected, read_only, stacks_itself
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.source import PlaneSource
 from wellfield.pipeline.step import START, StackAxis
@@ -32,6 +32,7 @@ class StepInputs:
         self._start: dict[FieldKey, set[int]] = {}
         self._outputs = plan.special_outputs()
         self._specials: dict[tuple[str, FieldKey, int | None], Any] = {}
+        self._taken = {name for step in plan.steps for call in step.calls for name in call.specials.values()}
         self._start_reads = sum((step.input == START) + (START in step.further) for step in plan.steps)
         self._last_start = max((step.number for step in plan.steps if START in step.reads), default=0)
 
@@ -54,8 +55,17 @@ class StepInputs:
     def add_special(self, name: str, key: FieldKey, channel: int, value: Any) -> int | None:
         """Take a side result; return its channel, ``None`` where it is one for all."""
         of_channel = channel if self._outputs[name].by_channel else None
-        self._specials[name, key, of_channel] = value
+        if name in self._taken:
+            self._specials[name, key, of_channel] = read_only(value)
         return of_channel
+
+    def load_ahead(self, step: CompiledStep, key: FieldKey) -> None:
+        """Load the plate's planes that a step over fields reads of a field, under the policy for unreadable ones."""
+        for channel in step.channels if START in step.reads else ():
+            if self.has(START, key, channel) and not self.images.holds(START, key, channel):
+                stack, axis = self._source.load(key, channel)
+                self.images.note(START, key, channel, axis)
+                self.images.save(START, key, channel, stack, ImageKind.INTENSITY)
 
     def drop_after(self, step: CompiledStep, keys: Iterable[FieldKey]) -> None:
         """Give up the images that no step after this one reads."""
@@ -151,12 +161,24 @@ class StepInputs:
             channel = self._channel_of(name, channels[0])
             if not all(self.has(name, key, channel) for key in keys):
                 raise FieldSkipped(f"step {step.name}: {name} of channel {channel} is not there in this field")
+            for key in keys:
+                self._check_planes(step, name, key, channel, channels[0])
             images = [self._for_call(step, call, name, key, channel) for key in keys]
             over_fields = step.stack == StackAxis.FIELD
             arguments[parameter] = stack_slices([i[0] for i in images], call.memory_type) if over_fields else images[0]
         for parameter, name in call.specials.items():
             arguments[parameter] = self._special(step, name, keys[0], channels[0])
         return arguments | self._facts(call, keys, channels)
+
+    def _check_planes(self, step: CompiledStep, name: str, key: FieldKey, channel: int, of_input: int) -> None:
+        """Refuse a further image whose planes are others than those of the input: they would be paired wrongly."""
+        if step.stack != StackAxis.Z:
+            return
+        self._stored(name, key, channel)  # loads the plate's planes, of which nothing is known before
+        given, own = self.images.axis(name, key, channel), self.images.axis(step.input, key, of_input)
+        if given and own and given != own and 1 not in (len(given.z), len(own.z)):
+            reason = f"its input has the planes z {list(own.z)}, {name!r} has z {list(given.z)}; project them first"
+            raise step_error(self._well, step, key, of_input, reason)
 
     def _facts(self, call: CompiledCall, keys: Sequence[FieldKey], channels: Sequence[int]) -> dict[str, Any]:
         """Return the facts of the plate that a function asks for."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from wellfield.errors import PipelineError
 from wellfield.memory import MemoryType, convert_memory, detect_memory_type, prepare, to_numpy
 from wellfield.memory.adapters import ADAPTERS
@@ -173,6 +175,18 @@ def protected(image: Any, memory_type: MemoryType, *, is_needed: bool) -> Any:
         view.flags.writeable = False
         return view
     return ADAPTERS[memory_type].copy(image) if is_needed and not LIBRARIES[memory_type].immutable else image
+
+
+def read_only(value: Any) -> Any:
+    """Return a side result as several functions may get it: arrays in it cannot be written to, or are copies."""
+    if isinstance(value, np.ndarray):
+        return protected(value, MemoryType.NUMPY, is_needed=True)
+    if type(value) is dict:
+        return {name: read_only(item) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(read_only(item) for item in value)
+    library = known_type(value)
+    return protected(value, library, is_needed=True) if library else value
 
 
 def _becomes_bool(source: MemoryType, kind: ImageKind, wanted: MemoryType) -> bool:

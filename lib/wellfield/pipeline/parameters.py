@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
+import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -65,7 +67,7 @@ def near(wrong: str, known: Iterable[str]) -> str:
 def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, Any]) -> list[str]:
     """Compare values with the annotations of their parameters, as far as there are some that can be checked."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
-    from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+    from pydantic.errors import PydanticUserError
 
     try:
         hints = typing.get_type_hints(function)
@@ -81,11 +83,26 @@ def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, A
                 adapter: TypeAdapter[Any] = TypeAdapter(hints[parameter], config=ConfigDict(strict=True))
                 adapter.validate_python(plain)
             except ValidationError as error:
+                if _is_as_yaml(adapter, plain):
+                    continue
                 reasons = dict.fromkeys(problem["msg"] for problem in error.errors())
                 mistakes.append(f"{name}: {parameter} is {value!r}: {', or '.join(reasons)}")
-            except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+            except PydanticUserError:
                 continue  # an array, or a class of somebody's own
+        if isinstance(value, float) and not math.isfinite(value):
+            mistakes.append(f"{name}: {parameter} is {value}; expected a finite number")
     return mistakes
+
+
+def _is_as_yaml(adapter: Any, value: Any) -> bool:
+    """Tell whether a value is right as files write it: a list for a tuple, a text for a path or an enumeration."""
+    from pydantic import ValidationError
+
+    try:
+        adapter.validate_json(json.dumps(value), strict=True)
+    except (ValidationError, TypeError, ValueError):
+        return False
+    return True
 
 
 # --- neighbourhoods ----------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ from wellfield.storage.backend import Backend, ZarrConfig
 
 PLAN_SCHEMA_VERSION = 3
 
+# Key of an array among the arguments of a stored call.
+_ARRAY = "array"
+
 
 @dataclass(frozen=True)
 class SourceLayers:
@@ -105,6 +108,11 @@ class Branch:
     channels: tuple[int, ...]
     calls: tuple[CompiledCall, ...]
 
+    @property
+    def projection(self) -> Projection:
+        """Projection along z that is made."""
+        return next((c.projection for c in self.calls if c.projection != Projection.NONE), Projection.NONE)
+
 
 @dataclass(frozen=True)
 class CompiledStep:
@@ -155,11 +163,6 @@ class CompiledStep:
     def calls(self) -> tuple[CompiledCall, ...]:
         """Every function that the step calls."""
         return tuple(call for branch in self.branches for call in branch.calls)
-
-    @property
-    def projection(self) -> Projection:
-        """Projection along z that the step makes."""
-        return next((c.projection for c in self.calls if c.projection != Projection.NONE), Projection.NONE)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -247,8 +250,8 @@ class Plan:
     def start_channels(self) -> tuple[int, ...]:
         """Channels of the plate that some step starts from."""
         used = {c for step in self.steps if step.input == START for c in step.channels}
-        named = any(START in step.further for step in self.steps)
-        return tuple(sorted(self.sources if named else used))
+        further = {channel for step in self.steps if START in step.further for channel in step.channels}
+        return tuple(sorted(used | {c if c in self.sources else next(iter(self.sources)) for c in further}))
 
     @property
     def illuminated_channels(self) -> tuple[int, ...]:
@@ -339,9 +342,22 @@ def _step_to_json(step: CompiledStep) -> dict[str, Any]:
 
 def _call_to_json(call: CompiledCall) -> dict[str, Any]:
     values = {entry.name: getattr(call, entry.name) for entry in fields(call) if entry.name != "function"}
-    values["params"] = {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in call.params.items()}
+    values["params"] = {name: _plain(value) for name, value in call.params.items()}
     values["outputs"] = [[name, None if spec is None else spec_to_json(spec)] for name, spec in call.outputs]
     return values
+
+
+def _plain(value: Any) -> Any:
+    """Return an argument as JSON values; arrays keep their dtype."""
+    if isinstance(value, np.ndarray):
+        return {_ARRAY: value.tolist(), "dtype": value.dtype.name}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, Mapping) and _ARRAY in value:
+        return np.array(value[_ARRAY], value["dtype"])
+    return value
 
 
 def _step_from_json(data: Mapping[str, Any]) -> CompiledStep:
@@ -355,9 +371,12 @@ def _step_from_json(data: Mapping[str, Any]) -> CompiledStep:
 
 def _call_from_json(data: Mapping[str, Any]) -> CompiledCall:
     outputs = tuple((name, None if spec is None else spec_from_json(spec)) for name, spec in data["outputs"])
+    params = {name: _argument(value) for name, value in data["params"].items()}
     kinds: dict[str, Any] = {"memory_type": MemoryType, "output_type": MemoryType}
     kinds |= {"returns": ImageKind, "projection": Projection, "filled": tuple}
-    return CompiledCall(**{**data, **{name: kind(data[name]) for name, kind in kinds.items()}, "outputs": outputs})
+    return CompiledCall(
+        **{**data, **{name: kind(data[name]) for name, kind in kinds.items()}, "outputs": outputs, "params": params}
+    )
 
 
 def _settings_from_json(data: Mapping[str, Any]) -> Settings:

@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import MaterializationError, StepError, UnknownFormatError
+from wellfield.errors import StepError, UnknownFormatError
 from wellfield.formats.atomic import is_part, part_path, replace_directory
-from wellfield.formats.json import json_value
 from wellfield.materialization.spec import (
     CsvOptions,
     JsonOptions,
@@ -24,8 +23,8 @@ from wellfield.materialization.spec import (
     TextOptions,
     select,
 )
-from wellfield.memory import MemoryType, to_numpy
-from wellfield.memory.detect import known_type
+from wellfield.materialization.values import as_image, as_json, as_table, as_text
+from wellfield.memory import MemoryType
 from wellfield.pipeline.libraries import convert_image
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
 from wellfield.pipeline.well import PlaneAccount
@@ -188,11 +187,11 @@ class StageWriter:
             if isinstance(option, CsvOptions | ParquetOptions):
                 self._tables.setdefault((name, number), {})[place] = self._keyed(part, place)
             elif isinstance(option, JsonOptions):
-                self._values.setdefault((name, number), {})[place] = json_value(part)
+                self._values.setdefault((name, number), {})[place] = as_json(part)
             else:
                 suffix = ".txt" if isinstance(option, TextOptions) else ".npy"
                 path = f"outputs/{name}_{number}/{place.name}{suffix}"
-                content = _text(part) if isinstance(option, TextOptions) else _stack(part)
+                content = as_text(part) if isinstance(option, TextOptions) else as_image(part)
                 self._filemanager.save(content, self._folder / path, Backend.DISK)
                 self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel))
 
@@ -208,7 +207,7 @@ class StageWriter:
             for place in [place for place in taken if place.key == key]:
                 del taken[place]
 
-    def finish(self, account: PlaneAccount, error: StepError | None = None) -> StagedWell:
+    def finish(self, account: PlaneAccount, error: StepError | UnknownFormatError | None = None) -> StagedWell:
         """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
         if error is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -252,7 +251,7 @@ class StageWriter:
 
         from wellfield.formats.table import text_column, to_table
 
-        table = to_table(data)
+        table = as_table(data, None)
         rows = table.num_rows
         whole = place.key.field == WHOLE_WELL
         keys: dict[str, Any] = {
@@ -266,29 +265,13 @@ class StageWriter:
         given = dict(zip(table.column_names, table.columns, strict=True))
         site = given.get("Metadata_Site")
         if site is not None:
-            given["Metadata_Site"] = site.cast(pa.int32())
+            try:
+                given["Metadata_Site"] = site.cast(pa.int32())
+            except pa.ArrowInvalid as error:
+                raise UnknownFormatError(f"column Metadata_Site holds no field numbers: {error}") from error
         keyed = to_table(keys)
         columns = {**dict(zip(keyed.column_names, keyed.columns, strict=True)), **given}
         return pa.Table.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _text(data: Any) -> str:
-    return data if isinstance(data, str) else str(data)
-
-
-def _stack(data: Any) -> Any:
-    """Return an array as NumPy's.
-
-    Raises
-    ------
-    MaterializationError
-        It is no image.
-    """
-    array = to_numpy(data) if known_type(data) else data
-    if getattr(array, "ndim", None) not in (2, 3):
-        what = f"an array of shape {list(array.shape)}" if hasattr(array, "shape") else f"a {type(data).__name__}"
-        raise MaterializationError(f"{what} is no image; expected [Z, Y, X] or [Y, X]")
-    return array
 
 
 class _Place(NamedTuple):

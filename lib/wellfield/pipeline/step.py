@@ -166,7 +166,8 @@ def _default_name(func: Any) -> str:
         return _default_name(func[0])
     if isinstance(func, Mapping):
         return _default_name(func.get("func") or next(iter(func.values()), "step"))
-    return func.rsplit(":", 1)[-1].rsplit(".", 1)[-1] if isinstance(func, str) else getattr(func, "__name__", "step")
+    found = func.rsplit(":", 1)[-1].rsplit(".", 1)[-1] if isinstance(func, str) else getattr(func, "__name__", "step")
+    return found if found.isidentifier() else "step"  # a lambda has no name
 
 
 def load_steps(path: str | os.PathLike[str]) -> list[FunctionStep]:

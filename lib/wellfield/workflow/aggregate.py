@@ -174,7 +174,8 @@ def aggregate_plate(
     others.mkdir(parents=True, exist_ok=True)
     for name, file_name in names.items():
         files = well_tables(folder, manifests, file_name)
-        join_tables(files, treatments, parquet=others / f"{name}.parquet", csv=others / f"{name}.csv")
+        types = {well: _columns(manifests[well], f"tables/{well}/{file_name}") for well in files}
+        join_tables(files, treatments, types=types, parquet=others / f"{name}.parquet", csv=others / f"{name}.csv")
     stored = [well for well, manifest in manifests.items() if _has_store(manifest)]
     prune(folder, set(wells))
     if stored:
@@ -183,6 +184,10 @@ def aggregate_plate(
         finalize_plate(folder / STORE_NAME, stored, name=info.plate)
     elif (folder / STORE_NAME).exists():
         shutil.rmtree(folder / STORE_NAME)
+
+
+def _columns(manifest: Mapping[str, Any], path: str) -> dict[str, str]:
+    return next((entry.get("columns", {}) for entry in manifest["files"] if entry["path"] == path), {})
 
 
 def _has_store(manifest: Mapping[str, Any]) -> bool:

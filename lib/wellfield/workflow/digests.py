@@ -19,7 +19,7 @@ _SCRIPTS = _PACKAGE.parent.parent / "scripts"
 # Where each stage's code starts: its scripts, and the packages of which modules are imported by name at run time.
 STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingest": (("ingest_plate",), ("microscopes",)),
-    "process": (("compile_plan", "process_well"), ("processing", "formats")),
+    "process": (("compile_plan", "process_well"), ("processing", "formats", "microscopes")),
     "materialize": (("materialize_well",), ("storage", "formats")),
     "check": (("check_plate",), ()),
     "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),

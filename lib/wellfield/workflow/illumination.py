@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import DataNotFoundError, UnreadableImageError
+from wellfield.errors import ArrayShapeError, DataNotFoundError, PipelineError, UnreadableImageError
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.formats.json import read_json, write_json
 from wellfield.formats.npy import read_npy, write_npy
 from wellfield.microscopes.paths import virtual_path
 from wellfield.pipeline.compile import choose_sources
-from wellfield.plate.index import PlaneRecord, check_schema_version, read_index
+from wellfield.plate.index import PlaneRecord, PlateInfo, check_schema_version, read_index
 from wellfield.plate.keys import Projection, plane_name
 from wellfield.processing.illumination import Illumination, fit_illumination
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
@@ -44,8 +44,8 @@ def fit_plate(
 
     Raises
     ------
-    PipelineError, ArrayShapeError
-        The planes of a channel do not allow a fit; see :func:`~wellfield.processing.illumination.fit_illumination`.
+    PipelineError
+        No channel can be fitted.
     """
     info, planes = read_index(index)
     workspace = VirtualWorkspaceBackend(info.plate_path, {virtual_path(plane): plane.path for plane in planes})
@@ -58,7 +58,11 @@ def fit_plate(
             usable = [p for p in planes if p.key.channel == channel and p.key.projection == layers.projection]
             sample = _sample([p for p in usable if p.key.z == middle], sample_size)
             skipped: list[dict[str, str]] = []
-            fitted = fit_illumination(_read(sample, workspace, skipped))
+            try:
+                fitted = fit_illumination(_read(sample, workspace, info, skipped))
+            except PipelineError as error:  # too few planes of a channel, which may not be corrected at all
+                channels[str(channel)] = {"name": info.channels.get(channel), "error": str(error), "skipped": skipped}
+                continue
             write_npy(part / f"w{channel}.npy", fitted.flatfield)
             channels[str(channel)] = {
                 "name": info.channels.get(channel),
@@ -69,6 +73,8 @@ def fit_plate(
                 "uncertainty": fitted.uncertainty,
                 "flatfield_range": [float(fitted.flatfield.min()), float(fitted.flatfield.max())],
             }
+        if all("error" in entry for entry in channels.values()):
+            raise PipelineError("; ".join(f"channel {n}: {entry['error']}" for n, entry in channels.items()))
         data = {"schema_version": ILLUMINATION_SCHEMA_VERSION, "plate": info.plate, "seed": SEED, "channels": channels}
         write_json(part / FIT_NAME, data)
         replace_directory(part, final)
@@ -86,6 +92,8 @@ def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illuminat
         Another version wrote it.
     DataNotFoundError
         It was fitted without this channel.
+    PipelineError
+        This channel could not be fitted.
     """
     path = Path(folder, FIT_NAME)
     data = read_json(path)
@@ -96,6 +104,8 @@ def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illuminat
             f"{path} has no channel {channel}; it has {', '.join(data['channels'])}. Delete the folder to have the "
             "illumination fitted again"
         )
+    if "error" in entry:
+        raise PipelineError(f"channel {channel}: {entry['error']}")
     return Illumination(
         read_npy(Path(folder, f"w{channel}.npy")),
         entry["background"],
@@ -113,10 +123,20 @@ def _sample(planes: Sequence[PlaneRecord], size: int) -> list[PlaneRecord]:
 
 
 def _read(
-    sample: Sequence[PlaneRecord], workspace: VirtualWorkspaceBackend, skipped: list[dict[str, str]]
+    sample: Sequence[PlaneRecord],
+    workspace: VirtualWorkspaceBackend,
+    info: PlateInfo,
+    skipped: list[dict[str, str]],
 ) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield the planes that can be used; the others are noted with the reason."""
     for plane in sample:
         try:
-            yield workspace.load(virtual_path(plane))
-        except (UnreadableImageError, DataNotFoundError) as error:
+            pixels = workspace.load(virtual_path(plane))
+            if info.shape not in (None, pixels.shape) or info.dtype not in (None, pixels.dtype.name):
+                raise ArrayShapeError(f"the image is {pixels.dtype} of shape {list(pixels.shape)}")
+            if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+                raise UnreadableImageError("the image has NaN or infinite pixels")
+        except (UnreadableImageError, DataNotFoundError, ArrayShapeError) as error:
             skipped.append({"plane": plane_name(plane.key), "file": plane.path, "reason": str(error)})
+            continue
+        yield pixels

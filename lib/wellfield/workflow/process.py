@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wellfield.errors import StepError
+from wellfield.errors import StepError, UnknownFormatError
 from wellfield.formats.json import read_json
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
@@ -61,12 +61,12 @@ def process_well(
             source = replace(source, illumination=fitted)
         try:
             run_well(plan, source, writer, account)
-        except StepError as error:
+            staged = writer.finish(account)
+        except (StepError, UnknownFormatError) as error:  # tables of several fields that make none together
             _logger.exception("well %s failed", well)
             return writer.finish(account, error)
         finally:
             cleanup_all_gpu_frameworks()
-        staged = writer.finish(account)
     for (origin, target, method), count in sorted(conversions.items()):
         _logger.info("%d conversions %s → %s by %s", count, origin, target, method)
     return staged

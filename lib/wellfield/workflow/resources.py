@@ -64,7 +64,7 @@ def library_mb(names: Iterable[str]) -> int:
     return sum(LIBRARY_MB[name] for name in names)
 
 
-def process_mb(plan: str | os.PathLike[str], names: Iterable[str], *, margin_mb: int, attempt: int = 1) -> int:
+def process_mb(plan: str | os.PathLike[str], *, margin_mb: int, attempt: int = 1) -> int:
     """Return the memory in MB of a job that runs a stored plan: images as the plan estimates, libraries, margin.
 
     A repeated attempt gets that much more.
@@ -74,8 +74,12 @@ def process_mb(plan: str | os.PathLike[str], names: Iterable[str], *, margin_mb:
     FileNotFoundError
         The plan is not there yet.
     """
-    images = float(json.loads(Path(plan).read_text(encoding="utf-8")).get("memory_mb", 0))
-    return math.ceil((margin_mb + images + library_mb(names)) * attempt)
+    stored = json.loads(Path(plan).read_text(encoding="utf-8"))
+    calls = [
+        call for step in stored.get("steps", ()) for branch in step.get("branches", ()) for call in branch["calls"]
+    ]
+    names = {call[kind] for call in calls for kind in ("memory_type", "output_type")}
+    return math.ceil((margin_mb + float(stored.get("memory_mb", 0)) + library_mb(names)) * attempt)
 
 
 def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:

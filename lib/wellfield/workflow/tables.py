@@ -38,6 +38,7 @@ def join_tables(
     files: Mapping[str, Path],
     treatments: Mapping[str, WellTreatment],
     *,
+    types: Mapping[str, Mapping[str, str]] | None = None,
     parquet: str | os.PathLike[str],
     csv: str | os.PathLike[str] | None = None,
 ) -> None:
@@ -47,6 +48,8 @@ def join_tables(
     ----------
     files:
         Well → its table.
+    types:
+        Well → types of the columns of its table, for those of CSV.
     treatments:
         What the plate map says of each well, written behind the key columns; none without a plate map.
 
@@ -56,10 +59,13 @@ def join_tables(
     import pyarrow.csv
     import pyarrow.parquet as pq
 
-    schema = _with_treatment_columns(_joined_schema(files.values()), bool(treatments))
+    def read(well: str) -> Any:
+        return _read(files[well], (types or {}).get(well, {}))
+
+    schema = _with_treatment_columns(_joined_schema(map(read, files)), bool(treatments))
     with atomic_path(parquet) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for well, path in files.items():
-            writer.write_table(_fitted(_read(path), schema, treatments.get(well)))
+        for well in files:
+            writer.write_table(_fitted(read(well), schema, treatments.get(well)))
     if csv is not None:
         options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
         with atomic_path(csv) as part, pyarrow.csv.CSVWriter(part, schema, write_options=options) as rows:
@@ -67,24 +73,55 @@ def join_tables(
                 rows.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, types: Mapping[str, str]) -> Any:
+    """Return a table; one of CSV with the types of columns that it had before it was written."""
+    import pyarrow as pa
+    import pyarrow.csv
+
     from wellfield.formats.table import read_csv, read_parquet
 
-    return read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
+    if path.suffix == ".parquet":
+        return read_parquet(path)
+    table = read_csv(path)
+    known = {name: _type(kind) for name, kind in types.items() if name in table.column_names}
+    options = pyarrow.csv.ConvertOptions(
+        column_types={name: kind for name, kind in known.items() if kind is not None}, strings_can_be_null=True
+    )
+    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    return pa.csv.read_csv(path, parse_options=parsing, convert_options=options) if table.num_columns else table
 
 
-def _joined_schema(paths: Iterable[Path]) -> Any:
-    """Return the columns of all tables; those without rows say nothing about the type of theirs."""
+def _type(name: str) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.type_for_alias(name)
+    except ValueError:  # lists and the like, which CSV has no form for
+        return None
+
+
+def _joined_schema(tables: Iterable[Any]) -> Any:
+    """Return the columns of all tables; those without rows say nothing about the type of theirs.
+
+    A column of numbers in one well and text in another is text.
+    """
     import pyarrow as pa
 
     empty: list[Any] = []
     filled: list[Any] = []
-    for path in paths:
-        table = _read(path)
+    for table in tables:
         (filled if table.num_rows else empty).append(table.schema.remove_metadata())
     keys = pa.schema([*((name, pa.string()) for name in KEY_COLUMNS[:2]), *((n, pa.int32()) for n in KEY_COLUMNS[2:])])
-    schemas = filled or empty[:1] or [keys]
-    return pa.unify_schemas(schemas, promote_options="permissive")
+    fields: dict[str, Any] = {}
+    for entry in (entry for schema in (filled or empty[:1] or [keys]) for entry in schema):
+        known = fields.setdefault(entry.name, entry)
+        try:
+            [fields[entry.name]] = pa.unify_schemas(
+                [pa.schema([known]), pa.schema([entry])], promote_options="permissive"
+            )
+        except (pa.ArrowTypeError, pa.ArrowInvalid):
+            fields[entry.name] = pa.field(entry.name, pa.string())
+    return pa.schema(list(fields.values()))
 
 
 def _with_treatment_columns(schema: Any, wanted: bool) -> Any:

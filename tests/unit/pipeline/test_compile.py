@@ -104,7 +104,10 @@ def test_planes_and_projections_do_not_go_into_one_store():
     ):
         compile_pipeline(steps, channels=CHANNELS, sources=sources)
     projected = [FunctionStep("max_projection", name="p", materialize=["zarr"])]
-    assert compile_pipeline(projected, channels=CHANNELS, sources=sources).steps[0].projection == Projection.MAX
+    assert (
+        compile_pipeline(projected, channels=CHANNELS, sources=sources).steps[0].branches[0].projection
+        == Projection.MAX
+    )
 
 
 def test_a_special_input_that_nobody_makes_is_refused():

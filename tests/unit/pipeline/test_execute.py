@@ -322,3 +322,49 @@ def test_the_images_given_are_never_changed():
     run_pipeline([FunctionStep("max_projection"), FunctionStep("gaussian_filter")], STACK)
     assert np.array_equal(STACK, before)
     assert STACK.flags.writeable
+
+
+def test_what_a_function_returns_is_staged_as_its_option_takes_it(tmp_path):
+    from dataclasses import dataclass
+
+    from wellfield.materialization import TextOptions, TiffStackOptions
+
+    @dataclass
+    class Level:
+        low: int
+
+    @special_outputs(
+        ("lines", MaterializationSpec(TextOptions())),
+        ("level", MaterializationSpec(JsonOptions())),
+        ("planes", MaterializationSpec(TiffStackOptions())),
+    )
+    def make(image):
+        return image, ["a", "b"], Level(3), list(image)
+
+    files = FileManager(create_storage_registry())
+    with StageWriter(tmp_path / "staged", files, plate="P1", well="B03") as writer:
+        Plate(fields=(1,), channels=(1,)).run(FunctionStep(make), sink=writer)
+        staged = writer.finish(PlaneAccount())
+    found = {output.name: files.load(tmp_path / "staged" / output.path, "disk") for output in staged.outputs}
+    assert found["lines"].split() == ["a", "b"]
+    assert found["level"] == {"s001_t001": {"low": 3}}
+    assert found["planes"].shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("table", [{"Metadata_Site": ["s1"]}, {"v": "mixed"}])
+def test_tables_that_do_not_fit_fail_the_well_with_a_reason(tmp_path, table):
+    from wellfield.errors import UnknownFormatError
+
+    @special_outputs(("odd", MaterializationSpec(CsvOptions())))
+    def make(image):
+        if table.get("v"):
+            return image, {"v": [1] if image.max() < 150 else ["x"]}
+        return image, table
+
+    files = FileManager(create_storage_registry())
+    with (
+        StageWriter(tmp_path / "staged", files, plate="P1", well="B03") as writer,
+        pytest.raises((StepError, UnknownFormatError), match=r"no field numbers|do not fit together"),
+    ):
+        Plate(channels=(1,)).run(FunctionStep(make), sink=writer)
+        writer.finish(PlaneAccount())

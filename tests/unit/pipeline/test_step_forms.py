@@ -2,6 +2,8 @@
 
 import json
 import textwrap
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from scipy import ndimage
 from skimage.morphology import disk
 
 from wellfield.errors import PipelineError, StepError
-from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
+from wellfield.materialization import CsvOptions, MaterializationSpec
+from wellfield.pipeline import FunctionStep, StepMaterializationConfig, run_pipeline, special_inputs, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan import Plan, SourceLayers
 from wellfield.plate.keys import PlaneKey, plane_name
@@ -18,6 +21,7 @@ from wellfield.processing.registry import ImageKind
 from .test_execute import Plate
 
 IMAGE = np.random.default_rng(0).integers(0, 1000, (2, 20, 30)).astype(np.uint16)
+OUT = StepMaterializationConfig(sub_dir="out")
 TWO = {1: IMAGE, 2: IMAGE[::-1].copy()}
 
 
@@ -481,3 +485,153 @@ def test_timepoints_go_through_a_step_over_fields_one_by_one():
     assert seen == [[111, 211], [1000, 2000]]
     assert [int(image[-1].max()) for image in sink.images] == [211, 211, 2000, 2000]
     assert account.used == 4
+
+
+# --- what must not happen -----------------------------------------------------------------------------------------
+
+
+def test_files_that_would_be_written_over_one_another_are_mistakes():
+    def steps(**second):
+        return [
+            FunctionStep("max_projection", name="p", materialize=["tiff"], step_materialization_config=OUT),
+            FunctionStep("gaussian_filter", name="g", materialize=["tiff"], step_materialization_config=OUT, **second),
+        ]
+
+    assert "steps p and g both write tiff of channel 1 to the folder 'out'" in mistakes(*steps())
+    assert compiled(
+        FunctionStep({1: "max_projection"}, name="p", materialize=["tiff"]), *steps(channels=[2], input="start")[1:]
+    ).steps
+
+    @special_outputs(
+        ("a", MaterializationSpec(CsvOptions(filename_suffix="_b.csv"))), ("a_b", MaterializationSpec(CsvOptions()))
+    )
+    def both(image):
+        return image, {}, {}
+
+    assert "'a' and 'a_b' would both be written to a_b.csv" in mistakes(FunctionStep(both))
+
+
+def test_a_plane_that_cannot_be_read_leaves_out_its_field_of_a_step_over_fields():
+    seen = []
+
+    def look(image, *, field_numbers):
+        seen.append(list(field_numbers))
+        return image
+
+    broken = PlaneKey("B03", 2, 2, 1, 1)
+    plate = Plate(fields=(1, 2, 3), z=(1,), replace={broken: None})
+    sink, account = plate.run(FunctionStep(look, stack="field", materialize=["tiff"]), on_unreadable="skip_field")
+    assert seen == [[1, 3], [1, 3]]
+    assert list(account.skipped_fields) == ["B03_s002_t001"]
+    assert {image[1] for image in sink.images} == {1, 3}
+
+
+def test_planes_of_different_z_are_never_paired():
+    def both(image, *, other):
+        return image
+
+    gone = [PlaneKey("B03", 1, 2, 1, 1)]
+    step = FunctionStep(both, channels=[1], input="start", inputs={"other": "f"})
+    with pytest.raises(StepError, match=r"its input has the planes z \[1, 2, 3\], 'f' has z \[2, 3\]"):
+        Plate(fields=(1,), leave_out=gone).run(FunctionStep(add_one, name="f", channels=[2]), step)
+
+
+def test_a_function_cannot_change_what_another_gets():
+    @special_outputs("level")
+    def array(image):
+        return image, np.zeros(3)
+
+    @special_inputs("level")
+    def change(image, *, level):
+        level += 1
+        return image
+
+    with pytest.raises(StepError, match="read-only"):
+        run_pipeline([FunctionStep(array, channels=[1]), FunctionStep(change)], TWO)
+
+    def overwrite(image):
+        image[...] = 0
+        return image
+
+    with pytest.raises(StepError, match="read-only"):
+        run_pipeline([FunctionStep([add_one, overwrite])], IMAGE)
+
+
+def test_a_projection_of_one_channel_is_none_of_the_others():
+    step = FunctionStep({1: "max_projection", 2: add_one}, name="p", materialize=["zarr"])
+    assert "z planes or one projection, not both" in mistakes(step)
+    step.materialize = ("tiff",)
+    sink, _ = Plate(fields=(1,), z=(1,)).run(step)
+    assert {image[2]: image[3] for image in sink.images} == {1: (0,), 2: (1,)}
+
+
+def test_arrays_and_numbers_of_numpy_survive_the_plan():
+    step = FunctionStep("scipy.ndimage:grey_erosion", footprint=disk(2), cval=np.float64(1.5))
+    plan = compiled(step)
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())), source="plan.json")
+    np.testing.assert_array_equal(again.steps[0].calls[0].params["footprint"], disk(2))
+    assert again.digest() == plan.digest()
+
+
+@dataclass
+class Window:
+    low: float = 0.0
+
+
+def test_types_that_files_write_in_their_own_way_are_taken():
+    def sized(image, *, size: tuple[int, int], path: Path = Path(), window: Window | None = None):
+        return image
+
+    assert compiled(FunctionStep(sized, size=[3, 3], path="x")).steps
+    assert compiled(FunctionStep(sized, size=(3, 3), window=Window())).steps
+    assert "size is [3]" in mistakes(FunctionStep(sized, size=[3]))
+    assert "expected a finite number" in mistakes(FunctionStep("gaussian_filter", sigma=float("inf")))
+
+
+def test_a_misspelt_input_is_one_mistake():
+    steps = [FunctionStep("threshold_otsu", name="mask"), FunctionStep("label", input="maks")]
+    assert "1 mistake:" in mistakes(*steps)
+    steps = [*steps[:1], FunctionStep("count_cells", input="start", inputs={"labels": "mark"}, stack="channel")]
+    assert "1 mistake:" in mistakes(*steps)
+
+
+def test_a_function_without_a_name_runs():
+    assert run_pipeline([FunctionStep(lambda image: image + 1)], IMAGE).images["step"][1].max() == IMAGE.max() + 1
+
+
+def test_a_function_of_planes_cannot_return_more_than_an_image():
+    assert "called for each plane" in mistakes(FunctionStep(measure, planewise=True))
+
+
+def test_only_correction_gets_the_illumination():
+    def mine(image, *, illumination):
+        return image
+
+    assert "only correct_illumination gets the illumination" in mistakes(FunctionStep(mine))
+    assert compiled(FunctionStep("correct_illumination")).illuminated_channels == (1, 2)
+
+
+def test_a_channel_that_nobody_reads_is_not_missed():
+    def both(image, *, other):
+        return image
+
+    gone = [PlaneKey("B03", f, 2, z, 1) for f in (1, 2) for z in (1, 2, 3)]
+    plate = Plate(leave_out=gone[:3])
+    sink, account = plate.run(
+        FunctionStep(both, channels=[1], inputs={"other": "start"}, materialize=["tiff"]), on_missing="fail"
+    )
+    assert account.missing == []
+    assert len(sink.images) == 2
+
+
+def test_the_plates_planes_are_not_held_over_a_step_over_fields():
+    held = []
+    plate = Plate(fields=(1, 2, 3))
+
+    def look(image):
+        held.append(plate.working.nbytes)
+        return image
+
+    steps = [PROJECT, FunctionStep(look, stack="field"), FunctionStep(add_one, input="start")]
+    plate.run(*steps)
+    assert max(held) <= 3 * 2 * 4 * 5 * 2  # the projections of three fields and two channels

@@ -93,3 +93,17 @@ def test_of_two_files_of_one_table_parquet_is_joined(options):
     sources = {1: SourceLayers((1,))}
     plan = compile_pipeline([FunctionStep(measure)], channels={1: "DAPI"}, sources=sources)
     assert table_files(plan) == {"levels": "levels.parquet", "cells_details": "cells_details.csv"}
+
+
+def test_text_in_csv_stays_text_and_a_column_of_both_is_text(tmp_path):
+    for well, value in (("A01", "007"), ("A02", "mitotic")):
+        write_csv(
+            tmp_path / f"{well}.csv",
+            {"Metadata_Well": [well], "Code": [value], "Mixed": [12 if well == "A01" else "x"]},
+        )
+    files = {well: tmp_path / f"{well}.csv" for well in ("A01", "A02")}
+    types = {well: {"Metadata_Well": "string", "Code": "string"} for well in files}
+    join_tables(files, {}, types=types, parquet=tmp_path / "all.parquet")
+    table = pq.read_table(tmp_path / "all.parquet")
+    assert table["Code"].to_pylist() == ["007", "mitotic"]
+    assert table["Mixed"].to_pylist() == ["12", "x"]
