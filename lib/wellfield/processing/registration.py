@@ -1,4 +1,4 @@
-"""Where two overlapping fields lie to each other by their content, and where all fields lie by such pairs.
+"""Where two overlapping fields lie to each other by their content.
 
 Offsets and positions are in pixels, in the order y, x.
 """
@@ -27,12 +27,6 @@ _PEAKS = 5
 _REFINEMENTS = 5
 # So many standard deviations of the correlation of unlike images are no chance, even for the best of five.
 _MIN_CHANCES = 4
-
-# Weights of the placement. Each is so much weaker than the one before that it only decides what that leaves open.
-_STAGE_OFFSET_WEIGHT = 1e-3
-_STAGE_POSITION_WEIGHT = 1e-6
-# An offset that the others contradict by more pixels than this is an error of the correlation.
-_MAX_RESIDUAL = 3.0
 
 ACCEPTED = "accepted"
 
@@ -272,55 +266,3 @@ def _chance(own: _Array, others: _Array) -> float:
     one, other = (np.abs(fft.fft2(image - image.mean())) ** 2 for image in (own, others))
     power = float(one.sum()) * float(other.sum())
     return math.sqrt(float((one * other).sum()) / power) if power else math.inf
-
-
-# --- all fields --------------------------------------------------------------------------------------------------
-
-
-def place_fields(stage: _Array, edges: Sequence[Edge]) -> tuple[_Array, list[Edge]]:
-    """Return where the fields lie, and the edges; those that the others contradict are no longer used.
-
-    Least squares: used edges count with their quality; between neighbours without one the offset of the stage counts
-    with 0.001, and the stage's position of each field with 0.000001. So what content says about a group of fields
-    holds within it, fields without signal keep the stage's offset from their neighbours, and the whole, like
-    neighbourless fields, stays where the stage was. The used edge that is farthest from the result is dropped, and
-    all placed again, as long as that is more than 3 px.
-
-    Parameters
-    ----------
-    stage:
-        ``[F, 2]``, positions by the stage in pixels.
-    edges:
-        Of all neighbours.
-
-    Returns
-    -------
-    ``[F, 2]``, float64, and the edges in their order.
-    """
-    edges = list(edges)
-    while True:
-        positions = stage + _solve(len(stage), edges)
-        residuals = [
-            np.abs(positions[e.second] - positions[e.first] - e.measured).max() if e.used else 0.0 for e in edges
-        ]
-        worst = int(np.argmax(residuals)) if edges else 0
-        if not edges or residuals[worst] <= _MAX_RESIDUAL:
-            return positions, edges
-        reason = f"the other fields put it {residuals[worst]:.1f} px elsewhere"
-        edges[worst] = replace(edges[worst], used=False, reason=reason)
-
-
-def _solve(count: int, edges: Sequence[Edge]) -> _Array:
-    """Return how far each field lies from its stage position."""
-    matrix = np.eye(count) * _STAGE_POSITION_WEIGHT
-    wanted = np.zeros((count, 2))
-    for edge in edges:
-        weight = edge.quality if edge.used else _STAGE_OFFSET_WEIGHT
-        difference = np.subtract(edge.measured, edge.predicted) if edge.used else np.zeros(2)
-        i, j = edge.first, edge.second
-        matrix[[i, j], [i, j]] += weight
-        matrix[[i, j], [j, i]] -= weight
-        wanted[i] -= weight * difference
-        wanted[j] += weight * difference
-    solution: _Array = np.linalg.solve(matrix, wanted)
-    return solution

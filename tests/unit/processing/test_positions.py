@@ -12,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.microscopes.metaseries import read_tags
 from wellfield.pipeline.contracts import declared_outputs
+from wellfield.processing.placement import place_fields
 from wellfield.processing.positions import generate_positions, grid_dimensions
-from wellfield.processing.registration import Edge, measure_signal, place_fields
+from wellfield.processing.registration import Edge, measure_signal
 from wellfield.processing.registry import ImageKind, get_function
 
 SHAPE = (120, 140)
@@ -103,6 +104,9 @@ def test_a_stage_axis_that_points_the_other_way_is_turned(flip_x, flip_y):
     _, _, wrong = run(image, turned)
     along_x = wrong["field_2"] - wrong["field_1"] == 1
     assert not wrong["used"][(flip_x & along_x) | (flip_y & ~along_x)].any()
+    for wrong_sign, here, hint in [(flip_x, along_x, "set flip_x: true"), (flip_y, ~along_x, "set flip_y: true")]:
+        hinted = np.array([hint in reason for reason in wrong["reason"]])
+        np.testing.assert_array_equal(hinted, wrong_sign & here)
 
 
 def test_fractions_of_a_pixel_are_found():
@@ -253,6 +257,29 @@ def test_an_offset_that_the_others_contradict_is_dropped():
     np.testing.assert_allclose(positions - positions[0], truth - truth[0], atol=0.02)
     assert [(e.first, e.second) for e in judged if not e.used] == [(4, 5)]
     assert "px elsewhere" in next(e.reason for e in judged if not e.used)
+
+
+@pytest.mark.parametrize("wrong", [4.0, 8.0, 30.0])
+def test_the_worst_edge_of_a_single_closed_path_is_dropped_if_it_does_not_close(wrong):
+    stage = np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 0.0], [100.0, 100.0]])
+    edges = []
+    for i, j in [(0, 1), (0, 2), (1, 3), (2, 3)]:
+        y, x = stage[j] - stage[i]
+        bad = (i, j) == (1, 3)
+        edges.append(Edge(i, j, (y, x), (y + wrong * bad, x), 10.0, 0.75 if bad else 0.9, True, "accepted"))
+    positions, judged = place_fields(stage, edges)
+    np.testing.assert_allclose(positions, stage, atol=0.02)
+    assert [(e.first, e.second) for e in judged if not e.used] == [(1, 3)]
+    assert f"{wrong:.1f} px elsewhere" in judged[2].reason
+
+
+def test_edges_that_nothing_but_the_stage_contradicts_are_kept():
+    stage = np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 0.0], [100.0, 100.0]])
+    measured = Edge(0, 1, (0.0, 100.0), (6.0, 90.0), 10.0, 0.9, True, "accepted")
+    others = [Edge(i, j, tuple(stage[j] - stage[i])) for i, j in [(0, 2), (1, 3), (2, 3)]]
+    positions, judged = place_fields(stage, [measured, *others])
+    assert judged[0].used
+    np.testing.assert_allclose(positions[1] - positions[0], (6, 90), atol=0.02)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(5, 1), (1, 5), (3, 4), (1, 2)])
