@@ -32,6 +32,9 @@ def intensity_features(pixels: ObjectPixels, plane: _Array) -> dict[str, _Array]
         Mean, and standard deviation √(Σ (v − mean)² / area): ``intensity_mean`` and ``intensity_std`` of regionprops.
     ``Intensity_MinIntensity``, ``Intensity_MaxIntensity``
         Smallest and largest v.
+    ``Intensity_IntegratedIntensityEdge`` and so on
+        These five of the edge alone: the object's pixels that share a side with what is outside of it, be it another
+        object or the end of the plane.
     ``Intensity_LowerQuartileIntensity``, ``Intensity_MedianIntensity``, ``Intensity_UpperQuartileIntensity``
         Quantiles 1/4, 1/2 and 3/4, linear between pixel values (``numpy.percentile``).
     ``Intensity_MADIntensity``
@@ -39,31 +42,38 @@ def intensity_features(pixels: ObjectPixels, plane: _Array) -> dict[str, _Array]
     ``Location_CenterMassIntensity_X``, ``Location_CenterMassIntensity_Y``
         Σ v x / Σ v in pixels (``centroid_weighted`` of regionprops), the centre of the first pixel being 0; NaN where
         Σ v is 0.
+    ``Intensity_MassDisplacement``
+        Distance in pixels between this centre and ``Location_Center``.
 
-    A NaN pixel makes all of its own object's NaN.
+    A NaN pixel makes all of its own object's NaN, but those of the edge only if it lies there.
 
     Notes
     -----
     Names: CellProfiler, MeasureObjectIntensity. Its quantiles lie by up to one pixel's rank higher.
     """
-    values = plane.reshape(-1)[pixels.positions].astype(np.float64)
+    flat, edge = plane.reshape(-1), pixels.edge
+    values = flat[pixels.positions].astype(np.float64)
     # Infinite pixels and sums of 0 have no deviation and no centre: NaN, without a word.
     with np.errstate(invalid="ignore", divide="ignore"):
-        integrated = pixels.total(values)
-        mean = integrated / pixels.areas
-        deviations = values - mean[pixels.index]
-        features = {
-            "Intensity_IntegratedIntensity": integrated,
-            "Intensity_MeanIntensity": mean,
-            "Intensity_StdIntensity": np.sqrt(pixels.total(deviations * deviations) / pixels.areas),
-            **_ranks(pixels, values),
-        }
-        # Sums over short distances from each object's own corner lose no digits to its place in the plane.
-        for axis, places in (("X", pixels.x), ("Y", pixels.y)):
-            start = pixels.total(places) // pixels.areas
-            moment = pixels.total(values * (places - start[pixels.index]))
-            features[f"Location_CenterMassIntensity_{axis}"] = start + moment / integrated
-    return features
+        features = _brightness(pixels, values)
+        of_edge = _brightness(edge, flat[edge.positions].astype(np.float64))
+        features |= {f"{name}Edge": found for name, found in of_edge.items()}
+        return features | _ranks(pixels, values) | _mass(pixels, values)
+
+
+def _brightness(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
+    """Return what sums and extremes of each object's values tell."""
+    integrated = pixels.total(values)
+    mean = integrated / pixels.areas
+    deviations = values - mean[pixels.index]
+    ordered = values[pixels.by_object]
+    return {
+        "Intensity_IntegratedIntensity": integrated,
+        "Intensity_MeanIntensity": mean,
+        "Intensity_StdIntensity": np.sqrt(pixels.total(deviations * deviations) / pixels.areas),
+        "Intensity_MinIntensity": np.minimum.reduceat(ordered, pixels.starts),
+        "Intensity_MaxIntensity": np.maximum.reduceat(ordered, pixels.starts),
+    }
 
 
 def _ranks(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
@@ -74,13 +84,26 @@ def _ranks(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
     median = _quantile(pixels, ordered, 0.5) + spoiled
     deviations = pixels.ordered(np.abs(values - median[pixels.index]))
     return {
-        "Intensity_MinIntensity": ordered[pixels.starts] + spoiled,
-        "Intensity_MaxIntensity": highest,
         "Intensity_LowerQuartileIntensity": _quantile(pixels, ordered, 0.25) + spoiled,
         "Intensity_MedianIntensity": median,
         "Intensity_UpperQuartileIntensity": _quantile(pixels, ordered, 0.75) + spoiled,
         "Intensity_MADIntensity": _quantile(pixels, deviations, 0.5),
     }
+
+
+def _mass(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
+    """Return the centre that the values are balanced on, and how far it is from the one of the shape."""
+    integrated = pixels.total(values)
+    mass = np.where(integrated == 0, np.nan, integrated)
+    found, offsets = {}, []
+    for axis, places in (("X", pixels.x), ("Y", pixels.y)):
+        total = pixels.total(places)
+        # Sums over short distances from a pixel of each object lose no digits to its place in the plane.
+        start = total // pixels.areas
+        offset = pixels.total(values * (places - start[pixels.index])) / mass
+        found[f"Location_CenterMassIntensity_{axis}"] = start + offset
+        offsets.append(offset - (total - start * pixels.areas) / pixels.areas)
+    return found | {"Intensity_MassDisplacement": np.hypot(*offsets)}
 
 
 def _quantile(pixels: ObjectPixels, ordered: _Array, fraction: float) -> _Array:

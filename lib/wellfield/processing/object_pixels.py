@@ -10,6 +10,10 @@ import numpy as np
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
+# Steps (y, x) to the eight neighbours of a pixel, one bit of a pattern each; the first four share a side with it.
+NEIGHBOURS = ((-1, 0), (0, 1), (1, 0), (0, -1), (-1, 1), (1, 1), (1, -1), (-1, -1))
+ALL_SIDES = 0b1111
+
 
 @dataclass(frozen=True)
 class ObjectPixels:
@@ -68,6 +72,24 @@ class ObjectPixels:
     def starts(self) -> _Array:
         """Where each object begins in this order, and in what :meth:`ordered` returns."""
         return np.cumsum(self.areas) - self.areas
+
+    @cached_property
+    def neighbours(self) -> _Array:
+        """Which of NEIGHBOURS belong to the object of each pixel, a bit for each."""
+        plane = self.numbered(border=1)
+        width, flat = plane.shape[1], plane.reshape(-1)
+        places = (self.y + 1) * width + self.x + 1
+        own = flat[places]
+        patterns = np.zeros(places.size, np.uint8)
+        for bit, (dy, dx) in enumerate(NEIGHBOURS):
+            patterns |= (flat[places + dy * width + dx] == own).astype(np.uint8) << np.uint8(bit)
+        return patterns
+
+    @cached_property
+    def edge(self) -> ObjectPixels:
+        """The same objects, of each only the pixels with a side outside of it; the plane's edge is outside."""
+        kept = (self.neighbours & ALL_SIDES) != ALL_SIDES
+        return ObjectPixels(self.ids, self.index[kept], self.positions[kept], self.shape)
 
     def total(self, values: _Array) -> _Array:
         """Return the sum of each object's *values*, one per pixel, in float64."""

@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 
 from wellfield.processing.hulls import hull_features
-from wellfield.processing.object_pixels import ObjectPixels
+from wellfield.processing.object_pixels import ALL_SIDES, NEIGHBOURS, ObjectPixels
 
 _Array = np.ndarray[Any, np.dtype[Any]]
-
-# Steps (y, x) to the eight neighbours, one bit of a pattern each; the first four share a side.
-_NEIGHBOURS = ((-1, 0), (0, 1), (1, 0), (0, -1), (-1, 1), (1, 1), (1, -1), (-1, -1))
-_ALL_SIDES = 0b1111
 
 
 def shape_features(pixels: ObjectPixels) -> dict[str, _Array]:
@@ -109,37 +105,17 @@ def _bounding_box(pixels: ObjectPixels) -> dict[str, _Array]:
 
 
 def _outline(pixels: ObjectPixels) -> dict[str, _Array]:
-    numbered = pixels.numbered(border=1)
-    width = numbered.shape[1]
-    places = (pixels.y + 1) * width + pixels.x + 1
-    flat = numbered.reshape(-1)
-    patterns = _patterns(flat, places, width)
-    inside = (patterns & _ALL_SIDES) == _ALL_SIDES
     euler, crofton = _square_tables()
-    parts = pixels.total(euler[patterns]).astype(np.int64)
-    crossed = pixels.total(crofton[patterns])
-
-    flat[places[inside]] = 0  # what is left are the border pixels
-    steps = np.zeros(patterns.size)
-    steps[~inside] = _step_table()[_patterns(flat, places[~inside], width)]
-    perimeter = pixels.total(steps)
+    edge = pixels.edge
+    perimeter = edge.total(_step_table()[edge.neighbours])
     with np.errstate(divide="ignore"):
         form = np.where(perimeter > 0, 4 * np.pi * pixels.areas / perimeter**2, np.nan)
     return {
         "AreaShape_Perimeter": perimeter,
-        "AreaShape_CroftonPerimeter": crossed,
+        "AreaShape_CroftonPerimeter": pixels.total(crofton[pixels.neighbours]),
         "AreaShape_FormFactor": form,
-        "AreaShape_EulerNumber": parts,
+        "AreaShape_EulerNumber": pixels.total(euler[pixels.neighbours]).astype(np.int64),
     }
-
-
-def _patterns(flat: _Array, places: _Array, width: int) -> _Array:
-    """Return which neighbours of the pixels at *places* have their number, a bit for each of _NEIGHBOURS."""
-    own = flat[places]
-    patterns = np.zeros(places.size, np.uint8)
-    for bit, (dy, dx) in enumerate(_NEIGHBOURS):
-        patterns |= (flat[places + dy * width + dx] == own).astype(np.uint8) << np.uint8(bit)
-    return patterns
 
 
 @cache
@@ -150,7 +126,7 @@ def _step_table() -> _Array:
     lengths = {(sides, corners): straight for sides in (2, 3) for corners in (0, 1, 2)}
     lengths |= {(0, 2): diagonal, (1, 3): diagonal}
     lengths |= {(1, corners): (straight + diagonal) / 2 for corners in (1, 2)}
-    around = [((pattern & _ALL_SIDES).bit_count(), (pattern >> 4).bit_count()) for pattern in range(256)]
+    around = [((pattern & ALL_SIDES).bit_count(), (pattern >> 4).bit_count()) for pattern in range(256)]
     return np.array([lengths.get(found, 0.0) for found in around])
 
 
@@ -171,7 +147,7 @@ def _square_tables() -> tuple[_Array, _Array]:
     offsets = {1: (0, 0), 2: (-1, 0), 4: (0, -1), 8: (-1, -1)}
     euler, crofton = np.zeros(256), np.zeros(256)
     for pattern in range(256):
-        members = {(0, 0)} | {step for bit, step in enumerate(_NEIGHBOURS) if pattern >> bit & 1}
+        members = {(0, 0)} | {step for bit, step in enumerate(NEIGHBOURS) if pattern >> bit & 1}
         for role, (y, x) in offsets.items():
             square = sum(bit for bit, (dy, dx) in offsets.items() if (dy - y, dx - x) in members)
             if square & -square == role:

@@ -197,9 +197,15 @@ def test_intensities_agree_with_scikit_image_numpy_and_scipy(labels, seed, dtype
                 "Intensity_MADIntensity": median_abs_deviation(values),
                 "Location_CenterMassIntensity_X": x,
                 "Location_CenterMassIntensity_Y": y,
+                "Intensity_MassDisplacement": np.hypot(*np.subtract(region.centroid, (y, x))),
             }
+            mask = labels == region.label
+            edge = plane[mask & ~ndimage.binary_erosion(mask)]
+            for name in ("Mean", "Std", "Min", "Max"):
+                expected[f"Intensity_{name}IntensityEdge"] = getattr(edge, name.lower())()
+            expected["Intensity_IntegratedIntensityEdge"] = edge.sum()
             found = {name: objects[f"Nuclei_{name}_{channel}"][row] for name in expected}
-            assert found == pytest.approx(expected)
+            assert found == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_hand_computed_object_has_its_brightness():
@@ -220,6 +226,21 @@ def test_a_hand_computed_object_has_its_brightness():
     assert {name: objects[f"Nuclei_{name}_1"][0] for name in expected} == pytest.approx(expected)
 
 
+def test_the_edge_of_an_object_is_what_touches_other_objects_and_the_end_of_the_plane_by_a_side():
+    labels = np.zeros((1, 6, 5), int)
+    labels[0, :5], labels[0, 2, 4] = 1, 2
+    image = np.arange(30.0).reshape(1, 6, 5)
+    inside = [6, 7, 8, 11, 12, 16, 17, 18]  # 13 is beside object 2
+    _, objects = measure(image, labels)
+    edge = [value for value in range(25) if value not in (*inside, 14)]
+    assert objects["Nuclei_Intensity_IntegratedIntensityEdge_1"].tolist() == [sum(edge), 14]
+    assert objects["Nuclei_Intensity_MeanIntensityEdge_1"].tolist() == pytest.approx([np.mean(edge), 14])
+    image[0, 2, 2] = np.nan
+    _, objects = measure(image, labels)
+    assert objects["Nuclei_Intensity_IntegratedIntensityEdge_1"].tolist() == [sum(edge), 14]
+    np.testing.assert_array_equal(objects["Nuclei_Intensity_IntegratedIntensity_1"], [np.nan, 14])
+
+
 def test_columns_shared_with_count_cells_have_its_values():
     rng = np.random.default_rng(3)
     image, labels = rng.normal(100, 9, (2, 30, 40)), rng.integers(0, 9, (1, 30, 40)) * 70_000
@@ -235,6 +256,9 @@ def test_an_object_without_brightness_has_no_weighted_centre():
     _, objects = measure(np.array([[[5, 0, 0]]], np.uint8), [[[0, 1, 1]]])
     assert np.isnan(objects["Nuclei_Location_CenterMassIntensity_X_1"]).all()
     assert objects["Nuclei_Intensity_IntegratedIntensity_1"].tolist() == [0]
+    _, objects = measure([[[-2.0, 2.0]]], [[[1, 1]]])  # as a background that was taken out may leave it
+    assert np.isnan(objects["Nuclei_Location_CenterMassIntensity_X_1"]).all()
+    assert np.isnan(objects["Nuclei_Intensity_MassDisplacement_1"]).all()
 
 
 # --- texture -----------------------------------------------------------------------------------------------------
