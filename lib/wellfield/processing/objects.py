@@ -87,7 +87,7 @@ def measure_objects(
     Notes
     -----
     Each object is measured by its own pixels alone: other objects and the order of ids change nothing, and a NaN pixel
-    spoils no other object. But grey levels of texture are steps of the whole plane's range.
+    spoils no other object.
     """
     compartments = {"Cells": cells, "Cytoplasm": cytoplasm}
     given = {name: plane for name, plane in compartments.items() if plane is not None}

@@ -10,7 +10,7 @@ from wellfield.processing.object_pixels import ObjectPixels
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
-GREY_LEVELS = 32
+GREY_LEVELS = 16
 
 # Steps (y, x) to the neighbour at 0°, 45°, 90° and 135°.
 _DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1))
@@ -53,34 +53,35 @@ def texture_features(pixels: ObjectPixels, image: _Array, *, distance: int) -> l
     Haralick, R. M., Shanmugam, K., Dinstein, I. (1973), IEEE Trans. Syst. Man Cybern. SMC-3, 610–621: f1, f2, f3, f5
     and f9. Names: CellProfiler, MeasureTexture.
 
-    Grey levels are 0 to 31: each plane's own range, from its darkest to its brightest finite pixel, background
-    included, is cut into 32 steps of one width. A brighter speck elsewhere in the plane so coarsens the levels of all
-    objects. A plane of one value has one level.
+    Grey levels are 0 to 15: each object's own range, from its darkest to its brightest pixel, is cut into 16 steps of
+    one width; an object of one value has one level. So texture is that of the pattern alone: brightness and contrast of
+    an object, and what else is in its plane, change nothing.
     """
-    levels = [_grey_levels(plane) for plane in image]
-    averages = [_Averages(len(pixels)) for _ in image]
+    channels = [(*_grey_levels(pixels, plane), _Averages(len(pixels))) for plane in image]
     numbered = pixels.numbered()
     for direction in _DIRECTIONS:
         first, second = _overlap(pixels.shape, direction, distance)
         # Both in the background is a pair too, of an object that is none.
         paired = (numbered[first] == numbered[second]) & (numbered[first] > 0)
         index = numbered[first][paired].astype(np.int64) - 1
-        for plane, average in zip(levels, averages, strict=True):
-            i, j = (plane[part][paired].astype(np.int64) for part in (first, second))
-            average.add(_of_pairs(index, i, j, len(pixels)))
-    return [average.result(_spoiled(pixels, plane)) for plane, average in zip(image, averages, strict=True)]
+        for levels, _, averages in channels:
+            i, j = (levels[part][paired].astype(np.int64) for part in (first, second))
+            averages.add(_of_pairs(index, i, j, len(pixels)))
+    return [averages.result(spoiled) for _, spoiled, averages in channels]
 
 
-def _grey_levels(plane: _Array) -> _Array:
-    """Return the grey level of each pixel; 0 for those that are not finite, whose objects are left out later."""
-    finite = np.isfinite(plane)
-    if not finite.any():
-        return np.zeros(plane.shape, np.uint8)
-    low, high = (float(bound) for bound in (plane[finite].min(), plane[finite].max()))
-    if low == high:
-        return np.zeros(plane.shape, np.uint8)
-    heights = np.where(finite, plane, low).astype(np.float64) - low
-    return np.minimum(heights / (high - low) * GREY_LEVELS, GREY_LEVELS - 1).astype(np.uint8)
+def _grey_levels(pixels: ObjectPixels, plane: _Array) -> tuple[_Array, _Array]:
+    """Return a plane of the grey levels of objects, and which objects have none, for a pixel that is not finite."""
+    values = plane.reshape(-1)[pixels.positions].astype(np.float64)
+    ordered = values[pixels.by_object]
+    low, high = (extreme.reduceat(ordered, pixels.starts) for extreme in (np.minimum, np.maximum))
+    spoiled = ~(np.isfinite(low) & np.isfinite(high))
+    low, high = np.where(spoiled, 0, low), np.where(spoiled, 0, high)
+    span = np.where(high > low, high - low, 1)
+    heights = np.where(spoiled[pixels.index], 0, values - low[pixels.index]) / span[pixels.index]
+    levels = np.zeros(pixels.shape, np.uint8)
+    levels.reshape(-1)[pixels.positions] = np.minimum(heights * GREY_LEVELS, GREY_LEVELS - 1).astype(np.uint8)
+    return levels, spoiled
 
 
 def _overlap(shape: tuple[int, int], direction: tuple[int, int], distance: int) -> tuple[Any, Any]:
@@ -126,11 +127,6 @@ def _of_pairs(index: _Array, i: _Array, j: _Array, count: int) -> dict[str, _Arr
             "Texture_InverseDifferenceMoment": total(1 / (1 + squares)) / pairs,
             "Texture_Entropy": none - np.bincount(owner, share * np.log2(share * halved), count),
         }
-
-
-def _spoiled(pixels: ObjectPixels, plane: _Array) -> _Array:
-    """Tell which objects have a pixel that is not finite, and so has no grey level."""
-    return pixels.total(~np.isfinite(plane.reshape(-1)[pixels.positions])) > 0
 
 
 class _Averages:
