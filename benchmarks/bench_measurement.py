@@ -15,7 +15,7 @@ from wellfield.processing.objects import measure_objects
 
 Array = npt.NDArray[Any]
 
-# What measure_objects gives besides quartiles, deviations and texture, as regionprops calls it.
+# What measure_objects gives besides quartiles, deviations, edges and texture, as regionprops calls it.
 PROPERTIES = (
     *("label", "area", "area_bbox", "area_convex", "area_filled", "axis_major_length", "axis_minor_length", "bbox"),
     *("centroid", "centroid_weighted", "eccentricity", "equivalent_diameter_area", "euler_number", "extent"),

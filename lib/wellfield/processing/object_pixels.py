@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ ALL_SIDES = 0b1111
 
 @dataclass(frozen=True)
 class ObjectPixels:
-    """The pixels of *n* objects, row by row of the plane.
+    """The pixels of *n* objects, those of each row by row of the plane.
 
     Parameters
     ----------
@@ -90,6 +91,14 @@ class ObjectPixels:
         """The same objects, of each only the pixels with a side outside of it; the plane's edge is outside."""
         kept = (self.neighbours & ALL_SIDES) != ALL_SIDES
         return ObjectPixels(self.ids, self.index[kept], self.positions[kept], self.shape)
+
+    def parts(self, size: int) -> Iterator[ObjectPixels]:
+        """Yield all objects in groups of about *size* pixels; without objects, one group of none."""
+        first = np.flatnonzero(np.diff(self.starts // size, prepend=-1)) if len(self) else np.zeros(1, np.int64)
+        for start, stop in zip(first, [*first[1:], len(self)], strict=True):
+            kept = self.by_object[int(self.areas[:start].sum()) : int(self.areas[:stop].sum())]
+            index = (self.index[kept] - start).astype(self.index.dtype)
+            yield ObjectPixels(self.ids[start:stop], index, self.positions[kept], self.shape)
 
     def total(self, values: _Array) -> _Array:
         """Return the sum of each object's *values*, one per pixel, in float64."""

@@ -22,6 +22,9 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 
 _FUNCTION = "measure_objects"
 
+# Objects are measured in parts of about so many pixels: half the memory in a plane of 2048² full of cells.
+_PART_PIXELS = 2**20
+
 
 @register(accepts=(ImageKind.INTENSITY,))
 @special_outputs(
@@ -125,6 +128,13 @@ def _features(
     pixels: ObjectPixels, image: _Array, channels: Sequence[str], texture_distance: int | None
 ) -> dict[str, _Array]:
     """Return all features of one kind of object, channel after channel."""
+    parts = [_features_of_part(part, image, channels, texture_distance) for part in pixels.parts(_PART_PIXELS)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _features_of_part(
+    pixels: ObjectPixels, image: _Array, channels: Sequence[str], texture_distance: int | None
+) -> dict[str, _Array]:
     features = shape_features(pixels)
     measured = [intensity_features(pixels, plane) for plane in image]
     if texture_distance is not None:

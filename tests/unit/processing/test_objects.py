@@ -539,6 +539,17 @@ def test_ids_and_their_order_change_no_value(ids):
         np.testing.assert_array_equal(objects[name][rows], expected[name], err_msg=name)
 
 
+@pytest.mark.parametrize("size", [1, 50, 900])
+def test_measuring_in_parts_changes_no_value(size, monkeypatch):
+    rng = np.random.default_rng(6)
+    blobs, count = ndimage.label(ndimage.gaussian_filter(rng.normal(size=(60, 70)), 1.5) > 0)
+    labels = rng.permutation(np.arange(1, count + 1))[blobs - 1][None] * (blobs > 0)
+    image = rng.normal(200, 30, (2, 60, 70))
+    _, expected = measure(image, labels, cells=labels)
+    monkeypatch.setattr("wellfield.processing.objects._PART_PIXELS", size)
+    assert_equal(measure(image, labels, cells=labels)[1], expected)
+
+
 def test_other_objects_and_the_place_in_the_plane_change_no_value():
     rng = np.random.default_rng(6)
     blobs, _ = ndimage.label(ndimage.gaussian_filter(rng.normal(size=(60, 70)), 1.5) > 0)
