@@ -96,7 +96,13 @@ def test_a_second_run_gives_the_same_bytes(plate, library):
 @pytest.mark.realdata
 def test_the_plan_keeps_steps_on_the_library_that_have_it_and_shows_the_conversions(plate):
     plan = compile_plan(plate.index, SHIPPED | {"memory_type": "torch"})
-    assert [step.memory_type for step in plan.steps] == ["torch", "torch", "torch", "numpy", "numpy"]
+    assert [call.memory_type for step in plan.steps for call in step.calls] == [
+        "torch",
+        "torch",
+        "torch",
+        "numpy",
+        "numpy",
+    ]
     assert [step.conversions for step in plan.steps] == [
         (
             "start: planes stacked, then numpy → torch by same buffer, shared",
@@ -144,7 +150,8 @@ def test_opencl_and_tensorflow_work_in_one_pipeline_of_the_real_workflow(project
     assert re.search(r"conversions tensorflow → pyclesperanto by host copy", log.read_text())
     plan = json.loads(project.results("P1", "plan.json").read_text())
     # The mask has no library of its own and stays with that of its input.
-    assert [step["memory_type"] for step in plan["steps"]] == [
+    calls = [call for step in plan["steps"] for branch in step["branches"] for call in branch["calls"]]
+    assert [call["memory_type"] for call in calls] == [
         MemoryType.TENSORFLOW,
         MemoryType.PYCLESPERANTO,
         MemoryType.PYCLESPERANTO,
