@@ -49,7 +49,11 @@ def test_a_stage_does_not_depend_on_code_that_it_does_not_use():
     names = {stage: {file.name for file in stage_files(stage)} for stage in STAGES}
     assert "heatmap.py" not in names["process"]
     assert "segmentation.py" not in names["ingest"]
-    assert "imagexpress.py" not in names["process"]
+    assert "imagexpress.py" not in names["materialize"]
+
+
+def test_running_a_pipeline_depends_on_the_handlers_which_read_stage_positions():
+    assert {"imagexpress.py", "metaseries.py"} <= {file.name for file in stage_files("process")}
 
 
 PLANE = PlaneRecord(PlaneKey("A01", 1, 1, 1, 1), "a.tif", 10, 100)
