@@ -151,7 +151,7 @@ def _print_settings(settings: Settings, config: str) -> None:
         "vfs.intermediate_backend": settings.intermediate_backend,
         "vfs.materialization_backend": settings.materialization_backend,
         "tiff.compression": settings.tiff_compression,
-        "step_materialization.sub_dir": settings.sub_dir or "name of the step",
+        "step_materialization.sub_dir": settings.sub_dir or "none",
         "memory_type": settings.memory_type or "of each function",
     }
     for name, origin in settings.origins.items():

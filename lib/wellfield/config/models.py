@@ -140,7 +140,7 @@ class StepMaterializationBlock(_Model):
     """How the results of every step are written that does not say otherwise."""
 
     sub_dir: Name | None = Field(
-        None, description="Folder of TIFF and ROI files in each well's folder; the step's name by default."
+        None, description="Folder above those of all steps that name none, for TIFF and ROI files."
     )
 
 

@@ -109,19 +109,22 @@ def write_parquet(path: str | os.PathLike[str], data: Any) -> None:
         pq.write_table(table, part, compression="zstd")
 
 
-def read_csv(path: str | os.PathLike[str]) -> Any:
+def read_csv(path: str | os.PathLike[str], *, column_types: Mapping[str, Any] | None = None) -> Any:
     """Return a comma-separated file with a header line as a :class:`pyarrow.Table`; no columns if it is empty.
 
-    CSV has no types: a column of nothing but numbers is read as numbers, so that an identifier ``007`` becomes 7.
+    CSV has no types: a column of nothing but numbers is read as numbers, so that an identifier ``007`` becomes 7,
+    unless *column_types* (Arrow types by name) says otherwise; then only what is empty and not quoted is missing.
     Parquet keeps text as text.
     """
     import pyarrow as pa
     import pyarrow.csv
 
     options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    typed = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": False}
+    convert = pyarrow.csv.ConvertOptions(column_types=column_types, **typed) if column_types else None
     with reading(path, "CSV file", UnknownFormatError):
         try:
-            table = pyarrow.csv.read_csv(os.fspath(path), parse_options=options)
+            table = pyarrow.csv.read_csv(os.fspath(path), parse_options=options, convert_options=convert)
         except pa.ArrowInvalid:
             if not Path(path).read_bytes().strip():  # what a table without columns is written as
                 return pa.table({})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +11,14 @@ from wellfield.memory import MemoryType
 from wellfield.pipeline.contracts import check_output_name, declared_inputs, declared_outputs
 from wellfield.pipeline.functions import plain_function, resolve_function
 from wellfield.pipeline.libraries import choose_function
-from wellfield.pipeline.parameters import PLATE_PARAMETERS, check_parameters, has_flat_footprint, near, parameter_names
+from wellfield.pipeline.parameters import (
+    PLATE_PARAMETERS,
+    check_parameters,
+    has_flat_footprint,
+    near,
+    parameter_names,
+    suggestion,
+)
 from wellfield.pipeline.plan import (
     Branch,
     CompiledCall,
@@ -49,6 +55,8 @@ class StepCompiler:
         The steps so far.
     planes:
         Step → channel → projection that its planes are of.
+    depths:
+        Step → channel → number of its planes, ``None`` where a function that is not registered decides.
     """
 
     channels: dict[int, str]
@@ -58,6 +66,7 @@ class StepCompiler:
     mistakes: list[str] = field(default_factory=list)
     done: list[CompiledStep] = field(default_factory=list)
     planes: dict[str, dict[int, Projection]] = field(default_factory=dict)
+    depths: dict[str, dict[int, int | None]] = field(default_factory=dict)
     _specials: dict[str, tuple[SpecialOutput, str]] = field(default_factory=dict)
     _unclear: set[str] = field(default_factory=set)  # steps whose kind of image a mistake hides
     _where: str = ""
@@ -66,6 +75,7 @@ class StepCompiler:
 
     def __post_init__(self) -> None:
         self.planes[START] = {number: layers.projection for number, layers in self.sources.items()}
+        self.depths[START] = {number: max(len(layers.z), 1) for number, layers in self.sources.items()}
 
     def add(self, number: int, step: FunctionStep) -> None:
         """Check one step against those before it."""
@@ -86,6 +96,7 @@ class StepCompiler:
             for branch in branches
             for channel in branch.channels
         }
+        self._check_depth(step, branches)
         merged = merges or bool(source and source.merged)
         compiled = CompiledStep(
             number=number,
@@ -120,7 +131,7 @@ class StepCompiler:
             return None
         found = next((step for step in self.done if step.name == name), None)
         if found is None:
-            self._mistake(f"no earlier step is named {name!r}{_near(name, [step.name for step in self.done])}")
+            self._mistake(f"no earlier step is named {name!r}{suggestion(name, [step.name for step in self.done])}")
         return found
 
     def _chains(self, step: FunctionStep) -> list[tuple[tuple[int, ...], list[FunctionCall]]]:
@@ -326,6 +337,23 @@ class StepCompiler:
             if info.needs_fields:
                 self._mistake(f"{info.name} works on the fields of a well together: say stack: field")
 
+    def _check_depth(self, step: FunctionStep, branches: Sequence[Branch]) -> None:
+        """Refuse z stacks where one plane is wanted of each, as far as is known; note what the step makes of them."""
+        before = self.depths.get(self._source.name if self._source else START, {})
+        channels = [channel for branch in branches for channel in branch.channels]
+        deep = [channel for channel in channels if (before.get(channel) or 1) > 1]
+        if step.stack != StackAxis.Z and deep and self._is_known(step.input):
+            self._mistake(
+                f"stack: {step.stack} needs one plane per {step.stack}, but channel {deep[0]} has z planes; project "
+                "them first (max_projection)"
+            )
+        keeps = all(is_registered(info) for info in self._infos)
+        flat = {c for branch in branches for c in branch.channels if branch.projection != Projection.NONE}
+        self.depths[step.name] = {
+            channel: (1 if channel in flat or step.stack != StackAxis.Z else before.get(channel)) if keeps else None
+            for channel in channels
+        }
+
     def _check_special_inputs(
         self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...], specials: dict[str, str]
     ) -> None:
@@ -333,7 +361,7 @@ class StepCompiler:
             if name not in self._specials:
                 self._mistake(
                     f"{info.name} needs the special input {name!r}, which no earlier step makes"
-                    f"{_near(name, self._specials) if self._specials else ''}"
+                    f"{suggestion(name, self._specials)}"
                 )
                 continue
             output, _ = self._specials[name]
@@ -353,6 +381,9 @@ class StepCompiler:
                 check_output_name(output.name)
             except PipelineError as error:
                 self._mistake(str(error))
+            if output.spec and output.spec.allowed_backends and Backend.DISK not in output.spec.allowed_backends:
+                allowed = ", ".join(output.spec.allowed_backends)
+                self._mistake(f"the special output {output.name!r} may go to {allowed} only; a pipeline writes to disk")
             if output.name in self._specials:
                 self._mistake(
                     f"the special output {output.name!r} is already made by {self._specials[output.name][1]}; give it "
@@ -363,12 +394,15 @@ class StepCompiler:
     # --- what is written -----------------------------------------------------------------------------------------
 
     def _sub_dir(self, step: FunctionStep) -> str:
-        sub_dir = step.step_materialization_config.sub_dir or self.settings.sub_dir or step.name
-        try:
-            check_output_name(sub_dir)
-        except PipelineError:
-            self._mistake(f"sub_dir is {sub_dir!r}; expected a name of letters, digits, '_' and '-'")
-        return sub_dir
+        """Return the step's own folder, in that of all steps unless it names one itself."""
+        own = step.step_materialization_config.sub_dir
+        parts = [own] if own else [name for name in (self.settings.sub_dir, step.name) if name]
+        for part in parts:
+            try:
+                check_output_name(part)
+            except PipelineError:
+                self._mistake(f"sub_dir is {part!r}; expected a name of letters, digits, '_' and '-'")
+        return "/".join(parts)
 
     def _with_targets(self, step: FunctionStep, compiled: CompiledStep) -> CompiledStep:
         """Return the step with the formats that its images are written in."""
@@ -386,8 +420,3 @@ class StepCompiler:
         if compiled.kind != ImageKind.INTENSITY and not stores_labels:
             targets = tuple("tiff" if target == "zarr" else target for target in targets)
         return replace(compiled, materialize=tuple(dict.fromkeys(targets)))
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""

@@ -110,6 +110,7 @@ class _Run:
                 else:
                     self._run_step(step, whole)
                 self._inputs.drop_after(step, [*self._keys, whole])
+        self._inputs.images.drop(START, self._keys)
 
     @contextmanager
     def _leaving_out(self, key: FieldKey) -> Iterator[None]:

@@ -59,9 +59,13 @@ def check_parameters(function: Callable[..., Any], params: Mapping[str, Any], gi
 def near(wrong: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the nearest of the known ones, and all of them."""
     names = list(known)
-    found = difflib.get_close_matches(wrong, names, n=1)
-    hint = f"; did you mean {found[0]!r}?" if found else ";"
-    return f"{hint} It has: {', '.join(names) or 'none'}"
+    return f"{suggestion(wrong, names) or ';'} It has: {', '.join(names) or 'none'}"
+
+
+def suggestion(wrong: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest of the known ones, if any is near."""
+    found = difflib.get_close_matches(wrong, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, Any]) -> list[str]:

@@ -77,7 +77,8 @@ class StepMaterializationConfig:
     Parameters
     ----------
     sub_dir:
-        Folder for the step's TIFF and ROI files, in place of one of the step's name.
+        Of a step, the folder of its TIFF and ROI files, in place of one of its name. Of a pipeline, the folder above
+        those of its steps.
     """
 
     sub_dir: str | None = None

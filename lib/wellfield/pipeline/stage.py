@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import StepError, UnknownFormatError
+from wellfield.errors import MaterializationError, StepError, UnknownFormatError
 from wellfield.formats.atomic import is_part, part_path, replace_directory
 from wellfield.materialization.spec import (
     CsvOptions,
@@ -245,7 +245,13 @@ class StageWriter:
         staged.outputs.append(output)
 
     def _keyed(self, data: Any, place: _Place) -> Any:
-        """Return a table behind its key columns; those that the function itself returned are kept."""
+        """Return a table behind its key columns. A table of the whole well may say itself which field a row is of.
+
+        Raises
+        ------
+        MaterializationError, UnknownFormatError
+            The function itself returned another key column, or something else than field numbers.
+        """
         import numpy as np
         import pyarrow as pa
 
@@ -263,6 +269,8 @@ class StageWriter:
         if place.channel is not None:
             keys["Metadata_Channel"] = np.full(rows, place.channel, np.int32)
         given = dict(zip(table.column_names, table.columns, strict=True))
+        if clash := [name for name in given if name in keys and not (whole and name == "Metadata_Site")]:
+            raise MaterializationError(f"column {clash[0]} is filled in for each field; leave it out of the table")
         site = given.get("Metadata_Site")
         if site is not None:
             try:

@@ -45,18 +45,16 @@ def require_otsu_parameters(correction: float, min_contrast: float) -> None:
         raise ConfigError(f"threshold_otsu: min_contrast={min_contrast}; expected 0 or more")
 
 
-def require_intensity(is_intensity: bool, dtype: object) -> None:
+def require_intensity(is_intensity: bool, dtype: object, function: str) -> None:
     """Refuse a dtype that is neither integer nor floating."""
     if not is_intensity:
-        raise PipelineError(f"threshold_otsu takes an intensity image (integers or floats); it got {dtype}")
+        raise PipelineError(f"{function} takes an intensity image (integers or floats); it got {dtype}")
 
 
-def require_finite(bad: int, total: int) -> None:
+def require_finite(bad: int, total: int, function: str) -> None:
     """Refuse *bad* pixels of *total*."""
     if bad:
-        raise PipelineError(
-            f"threshold_otsu: {bad} of {total} pixels are NaN or infinite; replace them in an earlier step"
-        )
+        raise PipelineError(f"{function}: {bad} of {total} pixels are NaN or infinite; replace them in an earlier step")
 
 
 def require_mask(is_mask: bool, dtype: object, function: str) -> None:

@@ -83,9 +83,9 @@ def threshold_otsu(
     """
     library, _ = _libraries()
     checks.require_otsu_parameters(correction, min_contrast)
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype)
+    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "threshold_otsu")
     if image.dtype.kind == "f":
-        checks.require_finite(image.size - int(library.isfinite(image).sum()), image.size)
+        checks.require_finite(image.size - int(library.isfinite(image).sum()), image.size, "threshold_otsu")
     if not image.size:
         return library.zeros(image.shape, bool)
     pixels = image.astype(np.float32) if image.dtype == np.float16 else image

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import ConfigError, PipelineError
+from wellfield.errors import ConfigError
 from wellfield.memory import numpy
 from wellfield.processing import checks
 from wellfield.processing.footprints import disk, disk_steps, outside
@@ -170,13 +170,8 @@ def normalize_percentile(image: _Array, *, low: float = 1.0, high: float = 99.0,
     """
     if not 0 <= low < high <= 100:
         raise ConfigError(f"normalize_percentile: low={low}, high={high}; expected percentiles 0 ≤ low < high ≤ 100")
-    if image.dtype.kind not in "iuf":
-        raise PipelineError(f"normalize_percentile takes an intensity image (integers or floats); it got {image.dtype}")
-    bad = image.size - int(np.count_nonzero(np.isfinite(image)))
-    if bad:
-        raise PipelineError(
-            f"normalize_percentile: {bad} of {image.size} pixels are NaN or infinite; replace them in an earlier step"
-        )
+    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "normalize_percentile")
+    checks.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size, "normalize_percentile")
     result: _Array = np.zeros(image.shape, np.float32)
     if not image.size:
         return result

@@ -55,9 +55,9 @@ def threshold_otsu(
 
     checks.require_otsu_parameters(correction, min_contrast)
     is_float = jnp.issubdtype(image.dtype, jnp.floating)
-    checks.require_intensity(is_float or jnp.issubdtype(image.dtype, jnp.integer), image.dtype)
+    checks.require_intensity(is_float or jnp.issubdtype(image.dtype, jnp.integer), image.dtype, "threshold_otsu")
     if is_float:
-        checks.require_finite(image.size - int(jnp.isfinite(image).sum()), image.size)
+        checks.require_finite(image.size - int(jnp.isfinite(image).sum()), image.size, "threshold_otsu")
     if not image.size:
         return jnp.zeros(image.shape, bool)
     pixels = image.astype(np.float32) if is_float and image.dtype.itemsize == 2 else image

@@ -254,15 +254,9 @@ def _check_parameters(search_margin: int, min_signal: float, min_quality: float)
 
 
 def _check_image(image: _Array) -> None:
-    if image.dtype.kind not in "iuf":
-        raise PipelineError(
-            f"generate_positions takes an intensity image (integers or floats); it got {image.dtype}. Say which step's "
-            "image under the step's input"
-        )
-    if bad := sum(plane.size - int(np.count_nonzero(np.isfinite(plane))) for plane in image):
-        raise PipelineError(
-            f"generate_positions: {bad} of {image.size} pixels are NaN or infinite; replace them in an earlier step"
-        )
+    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "generate_positions")
+    bad = sum(plane.size - int(np.count_nonzero(np.isfinite(plane))) for plane in image)
+    checks.require_finite(bad, image.size, "generate_positions")
 
 
 def _checked_pixel_size(pixel_size_um: float | None) -> float:

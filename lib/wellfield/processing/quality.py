@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import ConfigError, PipelineError
+from wellfield.errors import ConfigError
 from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.memory import numpy
 from wellfield.pipeline.contracts import special_outputs
+from wellfield.processing import checks
 from wellfield.processing.measurement import Table, checked_channel_names
 from wellfield.processing.registry import ImageKind, register
 
@@ -81,8 +82,7 @@ def measure_quality(
     Names, and definitions but that of saturation: CellProfiler, MeasureImageQuality. There negative frequencies are off
     by one, and planes that are not square have rings that are not round.
     """
-    if image.dtype.kind not in "iuf":
-        raise PipelineError(f"{_FUNCTION} takes an intensity image (integers or floats); it got {image.dtype}")
+    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, _FUNCTION)
     if saturation_value is not None and np.isnan(saturation_value):
         raise ConfigError(f"{_FUNCTION}: saturation_value={saturation_value}; expected a pixel value")
     channels = checked_channel_names(channel_names, count=image.shape[0], function=_FUNCTION)

@@ -64,9 +64,9 @@ def threshold_otsu(
     spread over more than 65536 values, up to 65536 bins), 4096 bins from the darkest to the brightest pixel for floats.
     """
     checks.require_otsu_parameters(correction, min_contrast)
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype)
+    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "threshold_otsu")
     if image.dtype.kind == "f":
-        checks.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size)
+        checks.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size, "threshold_otsu")
     if not image.size:
         return np.zeros(image.shape, bool)
     pixels = image.astype(np.float32) if image.dtype == np.float16 else image

@@ -63,10 +63,10 @@ def threshold_otsu(
     import tensorflow as tf
 
     checks.require_otsu_parameters(correction, min_contrast)
-    checks.require_intensity(image.dtype.is_integer or image.dtype.is_floating, image.dtype.name)
+    checks.require_intensity(image.dtype.is_integer or image.dtype.is_floating, image.dtype.name, "threshold_otsu")
     total = int(tf.size(image, out_type=tf.int64))
     if image.dtype.is_floating:
-        checks.require_finite(total - int(tf.math.count_nonzero(tf.math.is_finite(image))), total)
+        checks.require_finite(total - int(tf.math.count_nonzero(tf.math.is_finite(image))), total, "threshold_otsu")
     if not total:
         return tf.zeros(image.shape, tf.bool)
     pixels = tf.cast(image, tf.float32) if image.dtype in (tf.float16, tf.bfloat16) else image

@@ -61,9 +61,9 @@ def threshold_otsu(
 
     checks.require_otsu_parameters(correction, min_contrast)
     is_intensity = image.dtype != torch.bool and not image.dtype.is_complex
-    checks.require_intensity(is_intensity, str(image.dtype).removeprefix("torch."))
+    checks.require_intensity(is_intensity, str(image.dtype).removeprefix("torch."), "threshold_otsu")
     if image.dtype.is_floating_point:
-        checks.require_finite(image.numel() - int(torch.isfinite(image).sum()), image.numel())
+        checks.require_finite(image.numel() - int(torch.isfinite(image).sum()), image.numel(), "threshold_otsu")
     if not image.numel():
         return torch.zeros(image.shape, dtype=torch.bool, device=image.device)
     pixels = _comparable(image, "threshold_otsu")

@@ -82,7 +82,7 @@ def cell_counts(
     for well, manifest in manifests.items():
         planes = {column: _per_field(manifest["planes"][column[7:].lower()]) for column in PLANE_COLUMNS}
         for key in [*fields[well], *(_whole_wells(fields[well]) if whole else ())]:
-            covered = [k for k in fields[well] if key in {k, k._replace(field=WHOLE_WELL)}]
+            covered = [key] if key.field else [k for k in fields[well] if k.timepoint == key.timepoint]
             values = [sum(planes[column][k] for k in covered) for column in PLANE_COLUMNS]
             for kind in classes or [("", None)[: max(len(names), 1)]]:
                 if (kind in whole) != (key.field == WHOLE_WELL):

@@ -75,20 +75,12 @@ def join_tables(
 
 def _read(path: Path, types: Mapping[str, str]) -> Any:
     """Return a table; one of CSV with the types of columns that it had before it was written."""
-    import pyarrow as pa
-    import pyarrow.csv
-
     from wellfield.formats.table import read_csv, read_parquet
 
     if path.suffix == ".parquet":
         return read_parquet(path)
-    table = read_csv(path)
-    known = {name: _type(kind) for name, kind in types.items() if name in table.column_names}
-    options = pyarrow.csv.ConvertOptions(
-        column_types={name: kind for name, kind in known.items() if kind is not None}, strings_can_be_null=True
-    )
-    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    return pa.csv.read_csv(path, parse_options=parsing, convert_options=options) if table.num_columns else table
+    known = {name: _type(kind) for name, kind in types.items()}
+    return read_csv(path, column_types={name: kind for name, kind in known.items() if kind is not None})
 
 
 def _type(name: str) -> Any:

@@ -189,7 +189,7 @@ def test_side_results_of_several_channels_are_told_apart_by_channel():
         return image, 1
 
     def by_channel(step):
-        return compile_steps(step).special_outputs()["level"].by_channel
+        return compile_steps(FunctionStep("max_projection"), step).special_outputs()["level"].by_channel
 
     assert by_channel(FunctionStep(make))
     assert not by_channel(FunctionStep(make, channels=[1]))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wellfield.errors import ArrayShapeError, StepError
+from wellfield.errors import ArrayShapeError, PipelineError, StepError, UnknownFormatError
 from wellfield.materialization import CsvOptions, JsonOptions, MaterializationSpec
 from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
 from wellfield.pipeline.compile import choose_sources, compile_pipeline
@@ -267,8 +267,11 @@ def test_stacking_over_channels_gives_one_plane_per_channel_in_order():
 
 
 def test_stacking_over_channels_refuses_stacks_that_are_not_projected():
-    with pytest.raises(StepError, match="needs one plane per channel"):
+    with pytest.raises(PipelineError, match="needs one plane per channel, but channel 1 has z planes"):
         Plate().run(FunctionStep("gaussian_filter", stack="channel"))
+    own = FunctionStep(lambda image: image, name="own")  # only the run shows how many planes it returns
+    with pytest.raises(StepError, match="needs one plane per channel, but channel 1 has 3; project them"):
+        Plate().run(own, FunctionStep("gaussian_filter", stack="channel"))
 
 
 def test_returned_values_land_under_their_own_names_in_declared_order():
@@ -351,20 +354,34 @@ def test_what_a_function_returns_is_staged_as_its_option_takes_it(tmp_path):
     assert found["planes"].shape == (3, 4, 5)
 
 
-@pytest.mark.parametrize("table", [{"Metadata_Site": ["s1"]}, {"v": "mixed"}])
-def test_tables_that_do_not_fit_fail_the_well_with_a_reason(tmp_path, table):
-    from wellfield.errors import UnknownFormatError
-
+@pytest.mark.parametrize(
+    ("stack", "table", "reason"),
+    [
+        ("field", {"Metadata_Site": ["s1"]}, "holds no field numbers"),
+        ("z", {"Metadata_Site": [1]}, "column Metadata_Site is filled in for each field"),
+        ("z", {"Metadata_Well": ["A01"]}, "column Metadata_Well is filled in for each field"),
+    ],
+)
+def test_a_table_that_claims_to_be_of_elsewhere_fails_the_step(tmp_path, stack, table, reason):
     @special_outputs(("odd", MaterializationSpec(CsvOptions())))
     def make(image):
-        if table.get("v"):
-            return image, {"v": [1] if image.max() < 150 else ["x"]}
         return image, table
 
     files = FileManager(create_storage_registry())
     with (
         StageWriter(tmp_path / "staged", files, plate="P1", well="B03") as writer,
-        pytest.raises((StepError, UnknownFormatError), match=r"no field numbers|do not fit together"),
+        pytest.raises(StepError, match=reason),
     ):
+        Plate(channels=(1,), z=(1,)).run(FunctionStep(make, stack=stack), sink=writer)
+
+
+def test_tables_of_fields_that_make_none_together_say_so(tmp_path):
+    @special_outputs(("odd", MaterializationSpec(CsvOptions())))
+    def make(image):
+        return image, {"v": [1] if image.max() < 150 else ["x"]}
+
+    files = FileManager(create_storage_registry())
+    with StageWriter(tmp_path / "staged", files, plate="P1", well="B03") as writer:
         Plate(channels=(1,)).run(FunctionStep(make), sink=writer)
-        writer.finish(PlaneAccount())
+        with pytest.raises(UnknownFormatError, match="'odd' of the well's fields do not fit together"):
+            writer.finish(PlaneAccount())

@@ -15,6 +15,8 @@ from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
 
+from .steps import average, compiled
+
 SIZE = 512
 
 
@@ -96,3 +98,18 @@ def test_the_executor_holds_at_most_three_field_stacks(tmp_path, depth):
 def test_more_fields_take_no_more_memory(tmp_path):
     few = held(tmp_path / "few", fields=1, depth=1)
     assert held(tmp_path / "many", fields=6, depth=1) < few * 1.1
+
+
+def test_the_estimate_follows_size_depth_and_fields():
+    steps = [FunctionStep("gaussian_filter", name="g"), FunctionStep("gaussian_filter", name="h")]
+
+    def estimate(*steps, depth=3, size=1000, fields=4):
+        return compiled(*steps, depth=depth, shape=(size, size), dtype="uint16", field_count=fields).memory_mb
+
+    # Two channels of three planes as read and as float32, the result of one more, and scratch.
+    assert estimate(*steps[:1]) == pytest.approx(2 * 3 * 2 + 2 * 3 * 4 + 3 * 4 + 64, rel=0.01)
+    assert estimate(*steps, depth=30) > 4 * estimate(*steps)
+    assert estimate(*steps, size=2000) == pytest.approx(4 * estimate(*steps), rel=0.01)
+    assert estimate(*steps, fields=9) == estimate(*steps)
+    over = [FunctionStep("max_projection", name="p"), FunctionStep(average, stack="field")]
+    assert estimate(*over, fields=40) - estimate(*over, fields=4) == pytest.approx(36 * (2 * 2 + 4), rel=0.05)

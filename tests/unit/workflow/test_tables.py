@@ -107,3 +107,13 @@ def test_text_in_csv_stays_text_and_a_column_of_both_is_text(tmp_path):
     table = pq.read_table(tmp_path / "all.parquet")
     assert table["Code"].to_pylist() == ["007", "mitotic"]
     assert table["Mixed"].to_pylist() == ["12", "x"]
+
+
+def test_what_looks_missing_stays_what_it_is(tmp_path):
+    table = {"Code": ["NA", "", None, "nan"], "Value": [1.0, float("nan"), None, 2.0]}
+    write_csv(tmp_path / "A01.csv", table)
+    types = {"A01": {"Code": "string", "Value": "double"}}
+    join_tables({"A01": tmp_path / "A01.csv"}, {}, types=types, parquet=tmp_path / "all.parquet")
+    found = pq.read_table(tmp_path / "all.parquet").to_pydict()
+    assert found["Code"] == table["Code"]
+    assert [str(value) for value in found["Value"]] == ["1.0", "nan", "None", "2.0"]
