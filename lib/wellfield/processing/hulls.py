@@ -68,9 +68,9 @@ def _left_side(owner: _Array, y: _Array, x: _Array) -> _Side:
     side = _Side(owner[order], y[order], x[order])
     leftmost = np.ones(order.size, bool)
     leftmost[1:] = (np.diff(side.owner) != 0) | (np.diff(side.y) != 0)
-    while not leftmost.all():
-        side = _Side(*(values[leftmost] for values in side))
-        leftmost = ~_dented(side)
+    side = _Side(*(values[leftmost] for values in side))
+    while (dented := _dented(side)).any():
+        side = _Side(*(values[~dented] for values in side))
     return side
 
 
