@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import split_well
@@ -27,6 +30,14 @@ class PlateContents:
         Contradictions and substitutions, one sentence each.
     promised:
         What the vendor's metadata announces but the disk does not hold, by axis.
+    wavelengths_nm:
+        Excitation and emission of each channel, ``None`` where there is none.
+    vendor_fields:
+        The vendor's number of each field, for microscopes that number them otherwise.
+    flatfields:
+        Flat-field profiles that the microscope itself measured, by channel.
+    stage_y_up:
+        The stage's y rises towards the top of the images, not towards their bottom.
     """
 
     planes: list[PlaneRecord]
@@ -40,6 +51,10 @@ class PlateContents:
     z_spacing_um: float | None = None
     grid_dimensions: tuple[int, int] | None = None
     images_opened: int = 0
+    wavelengths_nm: dict[int, tuple[float | None, float | None]] = field(default_factory=dict)
+    vendor_fields: dict[int, int] = field(default_factory=dict)
+    flatfields: dict[int, FlatfieldProfile] = field(default_factory=dict)
+    stage_y_up: bool = False
 
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
         """Return the plate's own metadata; sorts the planes by key, wells row by row."""
@@ -62,6 +77,8 @@ class PlateContents:
             grid_dimensions=self.grid_dimensions,
             field_count=max((plane.key.field for plane in self.planes), default=None),
             planes_per_well=counts,
+            flatfields=self.flatfields,
+            stage_y_up=self.stage_y_up,
         )
 
 
@@ -93,6 +110,35 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
     ]
 
 
+def unique_channel_names(names: Mapping[int, str], notes: list[str]) -> dict[int, str]:
+    """Return channel names of which no two are equal; a name used twice gets its number appended, which is noted."""
+    counts = Counter(names.values())
+    doubled = sorted(name for name, count in counts.items() if count > 1)
+    if doubled:
+        notes.append(f"channel names used more than once get their number appended: {', '.join(doubled)}")
+    unique = {number: f"{name}_w{number}" if counts[name] > 1 else name for number, name in names.items()}
+    if len(set(unique.values())) == len(unique):
+        return unique
+    return {number: f"{name}_w{number}" for number, name in names.items()}
+
+
+def usual_z_spacing(heights: Iterable[tuple[Hashable, int, float]]) -> float | None:
+    """Return the median distance in µm of neighbouring z planes, or ``None`` where no two heights are known.
+
+    Parameters
+    ----------
+    heights:
+        The stack that a plane belongs to, its z, and its height in µm.
+    """
+    stacks: dict[Hashable, dict[int, float]] = defaultdict(dict)
+    for stack, z, height in heights:
+        stacks[stack][z] = height
+    steps = [abs(found[z + 1] - found[z]) for found in stacks.values() for z in found if z + 1 in found]
+    steps = sorted(step for step in steps if not math.isnan(step))
+    # The z drive reports positions with jitter of some 10 nm.
+    return (round(steps[len(steps) // 2], 2) or None) if steps else None
+
+
 def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict[str, Any]:
     """Return what was found, what is missing and what was ignored, as JSON values."""
     keys = [plane.key for plane in contents.planes]
@@ -108,9 +154,14 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
             "bytes": sum(plane.size for plane in contents.planes),
             "wells": list(info.wells),
             "fields": sorted({key[1] for key in keys}),
+            **({"vendor_fields": contents.vendor_fields} if contents.vendor_fields else {}),
             "timepoints": sorted({key[4] for key in keys}),
             "channels": {
-                str(number): {"name": name, "z_and_projections": list(layers[number])}
+                str(number): {
+                    "name": name,
+                    "z_and_projections": list(layers[number]),
+                    **_light(contents, number),
+                }
                 for number, name in info.channels.items()
             },
             "planes_per_well": info.planes_per_well,
@@ -128,3 +179,10 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
         "notes": contents.notes,
         "images_opened": contents.images_opened,
     }
+
+
+def _light(contents: PlateContents, channel: int) -> dict[str, float | bool]:
+    """Return what is known of a channel's light: wavelengths, and whether the microscope measured a flat field."""
+    excitation, emission = contents.wavelengths_nm.get(channel, (None, None))
+    known = {"excitation_nm": excitation, "emission_nm": emission, "flatfield": channel in contents.flatfields}
+    return {name: value for name, value in known.items() if value}

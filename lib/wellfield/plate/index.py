@@ -19,6 +19,7 @@ import numpy as np
 from wellfield.errors import DataNotFoundError, MissingPlaneError, SchemaVersionError, StorageError, WellfieldError
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.table import text_column
+from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.keys import PlaneKey, Projection
 
 SCHEMA_VERSION = 1
@@ -66,6 +67,12 @@ class PlateInfo:
         Calibration; ``None`` where unknown.
     field_count:
         Highest field number of any well.
+    planes_per_well:
+        Number of planes of each well.
+    flatfields:
+        Flat-field profiles that the microscope measured itself, by channel.
+    stage_y_up:
+        The stage's y rises towards the top of the images, not towards their bottom.
     """
 
     plate: str
@@ -80,10 +87,13 @@ class PlateInfo:
     grid_dimensions: tuple[int, int] | None = None
     field_count: int | None = None
     planes_per_well: Mapping[str, int] = field(default_factory=dict)
+    flatfields: Mapping[int, FlatfieldProfile] = field(default_factory=dict)
+    stage_y_up: bool = False
 
     def to_json(self) -> str:
         """Return the metadata as JSON text, schema version included."""
-        return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+        values = asdict(self) | {"flatfields": {n: profile.to_json() for n, profile in self.flatfields.items()}}
+        return json.dumps({"schema_version": SCHEMA_VERSION, **values}, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str) -> PlateInfo:
@@ -98,6 +108,8 @@ class PlateInfo:
         check_schema_version(values.pop("schema_version", None), SCHEMA_VERSION, source=source)
         values["wells"] = tuple(values["wells"])
         values["channels"] = {int(number): name for number, name in values["channels"].items()}
+        profiles = values.get("flatfields", {})
+        values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles.items()}
         for name in ("shape", "grid_dimensions"):
             values[name] = tuple(values[name]) if values[name] else None
         return cls(**values)

@@ -1,0 +1,107 @@
+"""File names of Harmony, and the files of a plate that an index refers to."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from wellfield.errors import DuplicatePlaneError
+from wellfield.microscopes.scan import ScannedFile
+
+INDEX_NAMES = ("index.xml", "index.idx.xml")
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+# r03c03f01p01-ch1sk1fk1fl1.tiff: row, column, field, plane, channel, time (sk), and two counters of FLIM.
+_NAME = re.compile(
+    r"r(?P<row>[0-9]+)c(?P<column>[0-9]+)f(?P<field>[0-9]+)p(?P<plane>[0-9]+)(?:rc[0-9]+)?"
+    r"-ch(?P<channel>[0-9]+)sk(?P<time>[0-9]+)fk(?P<fk>[0-9]+)fl(?P<fl>[0-9]+)\.tiff?",
+    re.IGNORECASE,
+)
+
+
+class ParsedName(NamedTuple):
+    """What a file name says, in the vendor's own numbers."""
+
+    row: int
+    column: int
+    field: int
+    plane: int
+    channel: int
+    time: int
+    fk: int
+    fl: int
+
+
+def parse_filename(name: str) -> ParsedName | None:
+    """Return what a Harmony file name says, or ``None`` if it is none.
+
+    >>> parse_filename("r03c04f01p02-ch5sk1fk1fl1.tiff")
+    ParsedName(row=3, column=4, field=1, plane=2, channel=5, time=1, fk=1, fl=1)
+    """
+    match = _NAME.fullmatch(name)
+    return ParsedName(*map(int, match.groups())) if match else None
+
+
+class FilesOfPlate:
+    """Finds the file of a URL among those of the plate."""
+
+    def __init__(self, files: list[ScannedFile], names: Mapping[str, ParsedName | None], folder: str) -> None:
+        self._folder = folder
+        self._by_name: dict[str, list[ScannedFile]] = defaultdict(list)
+        self._others: list[str] = []
+        for file in files:
+            if names[file.name] is not None or file.name.lower().endswith(TIFF_SUFFIXES):
+                self._by_name[file.name].append(file)
+            elif file.name.lower() not in INDEX_NAMES:
+                self._others.append(file.path)
+        self._by_meaning: dict[ParsedName, list[ScannedFile]] | None = None
+        self._names = names
+        self._used: set[str] = set()
+
+    def find(self, url: str) -> ScannedFile | None:
+        """Return the file of a URL: of that name, else of a name that says the same in another spelling.
+
+        Raises
+        ------
+        DuplicatePlaneError
+            Several files are, and none lies beside the index.
+        """
+        name = base_name(url)
+        found = self._by_name.get(name) or self._of_same_meaning(name)
+        if not found:
+            return None
+        file = found[0]
+        if len(found) > 1:
+            beside = [f for f in found if f.folder in (self._folder, f"{self._folder}/Images".lstrip("/"))]
+            if len(beside) != 1:
+                listed = " and ".join(f.path for f in found)
+                raise DuplicatePlaneError(
+                    f"{url}, which the index lists once, is there more than once: {listed}. Remove all but one, or "
+                    "list each measurement as a plate of its own"
+                )
+            file = beside[0]
+        self._used.add(file.path)
+        return file
+
+    def unused(self) -> dict[str, list[str]]:
+        """Return the files that the index does not list, by reason."""
+        unlisted = [file.path for files in self._by_name.values() for file in files if file.path not in self._used]
+        found = {"not listed in the index": sorted(unlisted), "no image": self._others}
+        return {reason: paths for reason, paths in found.items() if paths}
+
+    def _of_same_meaning(self, name: str) -> list[ScannedFile]:
+        if self._by_meaning is None:
+            self._by_meaning = defaultdict(list)
+            for files in self._by_name.values():
+                for file in files:
+                    if (parsed := self._names[file.name]) is not None:
+                        self._by_meaning[parsed].append(file)
+        meant = parse_filename(name)
+        return self._by_meaning.get(meant, []) if meant is not None else []
+
+
+def base_name(url: str) -> str:
+    """Return the file name of a URL, which may be a path of Windows."""
+    return url.replace("\\", "/").rpartition("/")[2]

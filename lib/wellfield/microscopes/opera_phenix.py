@@ -1,0 +1,258 @@
+"""Opera Phenix and Operetta (Harmony): planes by the index, or by their names alone where there is none.
+
+Harmony numbers fields in the order in which they were taken, which may start anywhere. Where the index has positions,
+fields are numbered as they lie in the well, row by row from the top left, and the report says which was which.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+
+from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
+from wellfield.microscopes.base import MicroscopeHandler
+from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
+from wellfield.microscopes.flatfield import parse_flatfield
+from wellfield.microscopes.harmony import HarmonyIndex, Measurement, read_harmony_index, read_measurement
+from wellfield.microscopes.harmony_files import (
+    INDEX_NAMES,
+    TIFF_SUFFIXES,
+    FilesOfPlate,
+    ParsedName,
+    base_name,
+    parse_filename,
+)
+from wellfield.microscopes.sampling import sample_images
+from wellfield.microscopes.scan import Scan, ScannedFile
+from wellfield.plate.field_grid import arrange_fields, plate_wide_positions
+from wellfield.plate.index import NAN, PlaneRecord
+from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.plate.wells import well_name
+
+
+class OperaPhenixHandler(MicroscopeHandler):
+    """Plates of Revvity's (PerkinElmer's) Opera Phenix and Operetta, exported or archived by Harmony."""
+
+    _microscope_type = "opera_phenix"
+    metadata_suffixes = (".xml",)
+
+    @classmethod
+    def detect(cls, scan: Scan) -> str | None:
+        """Recognise an index of Harmony, or names such as ``r01c01f01p01-ch1sk1fk1fl1.tiff``."""
+        index = next((file.path for file in _index_files(scan) if _is_harmony(scan, file)), None)
+        image = next((file.path for file in scan.files if parse_filename(file.name)), None)
+        found = (index and f"Harmony's index {index}", image and f"images named like {image}")
+        return ", ".join(filter(None, found)) or None
+
+    def promises(self) -> list[str]:
+        """Return what the index lists, for a folder without images."""
+        if self._index is None:
+            return []
+        planes = self._index.planes
+        wells = sorted({(plane.row, plane.column) for plane in planes})
+        channels = [f"{number} {channel.name or ''}".strip() for number, channel in self._index.channels.items()]
+        return [
+            f"planes: {len(planes)}",
+            f"wells: {len(wells)} ({', '.join(well_name(row - 1, column - 1) for row, column in wells)})",
+            f"fields per well: {len({plane.field for plane in planes})}",
+            f"channels: {'; '.join(channels)}",
+        ]
+
+    def find_planes(self) -> PlateContents:
+        """Return the planes of the plate; opens two images per channel."""
+        contents = PlateContents(planes=[], channels={})
+        if self._index is None:
+            self._by_names(contents)
+        else:
+            _IndexedPlate(self.scan, self._index_file, self._index, contents).describe()
+        sample_images(self.plate_path, contents)
+        return contents
+
+    @cached_property
+    def _index_file(self) -> str:
+        """Path of the one index of the plate, which may lie in or above the folder of the images; empty for none."""
+        found: dict[Measurement, str] = {}
+        for file in _index_files(self.scan):
+            measurement = read_measurement(self.plate_path / file.path)
+            if measurement is not None:
+                found.setdefault(measurement, file.path)
+        if len({measurement[1:] for measurement in found}) > 1:
+            raise MetadataError(
+                f"plate folder {self.plate_path} has the indices of several measurements: {', '.join(found.values())}; "
+                "expected one. List each measurement as a plate of its own"
+            )
+        for measurement, path in found.items():
+            if len(measurement.plates) > 1:
+                raise MetadataError(
+                    f"{self.plate_path / path} lists the plates {', '.join(measurement.plates)}; expected one. Export "
+                    "each plate by itself"
+                )
+        return next(iter(found.values()), "")
+
+    @cached_property
+    def _index(self) -> HarmonyIndex | None:
+        return read_harmony_index(self.plate_path / self._index_file) if self._index_file else None
+
+    def _by_names(self, contents: PlateContents) -> None:
+        planes: dict[PlaneKey, PlaneRecord] = {}
+        ignored = defaultdict(list, contents.ignored)
+        for file in self.scan.files:
+            parsed = parse_filename(file.name)
+            well = _well(parsed.row, parsed.column) if parsed else None
+            if parsed is None or well is None or not all(parsed):
+                tiff = file.name.lower().endswith(TIFF_SUFFIXES)
+                ignored["name is not of the vendor's form" if tiff else "no image"].append(file.path)
+                continue
+            key = PlaneKey(well, parsed.field, parsed.channel, parsed.plane, parsed.time)
+            record = PlaneRecord(key, file.path, file.size, file.mtime_ns)
+            if (known := planes.setdefault(key, record)) is not record:
+                raise DuplicatePlaneError(
+                    f"two files are the same plane {plane_name(key)} (well {well}, field {key.field}, channel "
+                    f"{key.channel}, timepoint {key.timepoint}): {known.path} and {file.path}. Remove one, or list "
+                    "each measurement as a plate of its own"
+                )
+        contents.planes = list(planes.values())
+        contents.ignored = dict(ignored)
+        contents.channels = {number: f"ch{number}" for number in sorted({key.channel for key in planes})}
+        if planes:
+            contents.notes.append(
+                f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone, without "
+                "positions, names of channels and calibration; fields have the vendor's numbers"
+            )
+
+
+class _IndexedPlate:
+    """The planes that an index lists, brought together with the files that are there."""
+
+    def __init__(self, scan: Scan, index_path: str, index: HarmonyIndex, contents: PlateContents) -> None:
+        self._root = scan.root
+        self._path = index_path
+        self._index = index
+        self._contents = contents
+        self._names = {file.name: parse_filename(file.name) for file in scan.files}
+        self._files = FilesOfPlate(scan.files, self._names, index_path.rpartition("/")[0])
+
+    def describe(self) -> None:
+        """Fill in the contents."""
+        contents, index = self._contents, self._index
+        self._add_planes()
+        present = {plane.key.channel for plane in contents.planes}
+        channels = {number: index.channels[number] for number in sorted(present)}
+        names = {number: channel.name or f"ch{number}" for number, channel in channels.items()}
+        contents.channels = unique_channel_names(names, contents.notes)
+        contents.wavelengths_nm = {n: (channel.excitation_nm, channel.emission_nm) for n, channel in channels.items()}
+        contents.stage_y_up = True
+        sizes = Counter(channel.pixel_size_um for channel in channels.values() if channel.pixel_size_um)
+        if sizes:
+            contents.pixel_size_um = sizes.most_common(1)[0][0]
+            if len(sizes) > 1:
+                contents.notes.append(f"channels of different pixel size: {sorted(sizes)} µm")
+        for number, channel in channels.items():
+            if channel.flatfield and (profile := parse_flatfield(channel.flatfield)) is not None:
+                contents.flatfields[number] = profile
+        contents.z_spacing_um = usual_z_spacing(
+            ((p.row, p.column, p.field, p.channel, p.timepoint), p.plane, p.z_um) for p in index.planes
+        )
+
+    def _add_planes(self) -> None:
+        offset = self._timepoint_offset()
+        numbers = self._field_numbers()
+        pixel_sizes = {number: channel.pixel_size_um or NAN for number, channel in self._index.channels.items()}
+        planes: list[PlaneRecord] = []
+        urls: dict[PlaneKey, str] = {}
+        absent: list[PlaneKey] = []
+        contradicting: list[str] = []
+        for url, row, column, field, z, time, channel, x, y, _, stage_z, _ in self._index.planes:
+            well = _well(row, column)
+            if well is None or min(field, z, channel, time + offset) < 1:
+                raise MetadataError(
+                    f"{self._root / self._path}: {url} is row {row}, column {column}, field {field}, plane {z}, "
+                    f"channel {channel}, timepoint {time}; expected rows to 32, columns to 48, numbers counting from 1"
+                )
+            key = PlaneKey(well, numbers[field], channel, z, time + offset)
+            if (known := urls.setdefault(key, url)) is not url:
+                if known == url:
+                    continue
+                raise DuplicatePlaneError(
+                    f"{self._root / self._path} lists two files as plane {plane_name(key)} (well {well}, the vendor's "
+                    f"field {field}, channel {channel}): {known} and {url}. Export each measurement by itself"
+                )
+            file = self._files.find(url)
+            if file is None:
+                absent.append(key)
+                continue
+            said = self._names[file.name]
+            if said is not None and said[:5] != (row, column, field, z, channel):
+                contradicting.append(file.path)
+            pixel = pixel_sizes.get(channel, NAN)
+            planes.append(PlaneRecord(key, file.path, file.size, file.mtime_ns, x, y, stage_z, pixel))
+        contents = self._contents
+        contents.planes = planes
+        contents.ignored |= self._files.unused()
+        if absent:
+            contents.promised["planes"] = [plane_name(key) for key in sorted(absent)]
+        if contradicting:
+            contents.notes.append(
+                f"{len(contradicting)} file names, such as {contradicting[0]}, contradict the index, which is followed"
+            )
+
+    def _timepoint_offset(self) -> int:
+        """Return what makes the index's timepoints count from 1, as those in file names do; it differs by version."""
+        times, offsets = set(), set()
+        for listed in self._index.planes:
+            times.add(listed.timepoint)
+            said = self._parsed(base_name(listed.url))
+            if said is not None:
+                offsets.add(said.time - listed.timepoint)
+        if len(offsets) == 1:
+            return offsets.pop()
+        return 1 if 0 in times else 0
+
+    def _field_numbers(self) -> Mapping[int, int]:
+        """Return the number of each of the vendor's fields, in the order in which they lie in the well."""
+        contents = self._contents
+        fields = sorted({plane.field for plane in self._index.planes})
+        places = {(p.row, p.column, p.field): (p.x_um, p.y_um) for p in reversed(self._index.planes)}
+        positions, deviation = plate_wide_positions(
+            ((row, column), field, x, y) for (row, column, field), (x, y) in places.items()
+        )
+        if len(positions) < len(fields):
+            contents.notes.append("the index lacks positions of fields; they keep the vendor's numbers")
+            return dict(zip(fields, fields, strict=True))
+        grid = arrange_fields(positions)
+        if len(fields) > 1 and deviation > grid.tolerance:
+            contents.notes.append(
+                f"a field lies up to {deviation:.0f} µm from where it lies in other wells: wells differ in their "
+                "layout, and fields keep the vendor's numbers"
+            )
+            return dict(zip(fields, fields, strict=True))
+        contents.grid_dimensions = (grid.rows, grid.columns)
+        contents.vendor_fields = {number: field for field, number in sorted(grid.numbers.items(), key=lambda i: i[1])}
+        return grid.numbers
+
+    def _parsed(self, name: str) -> ParsedName | None:
+        if name not in self._names:
+            self._names[name] = parse_filename(name)
+        return self._names[name]
+
+
+@lru_cache(maxsize=4096)
+def _well(row: int, column: int) -> str | None:
+    """Return the well of a row and a column that count from 1; ``None`` for one outside of any plate."""
+    try:
+        return well_name(row - 1, column - 1)
+    except WellNameError:
+        return None
+
+
+def _index_files(scan: Scan) -> list[ScannedFile]:
+    files = [file for file in scan.files if file.name.lower() in INDEX_NAMES]
+    return sorted(files, key=lambda file: (file.folder.count("/") + bool(file.folder), file.path))
+
+
+def _is_harmony(scan: Scan, file: ScannedFile) -> bool:
+    try:
+        return read_measurement(scan.root / file.path) is not None
+    except MetadataError:
+        return True  # what is wrong with it is said by whoever reads it

@@ -1,0 +1,45 @@
+"""Flat-field profiles that a microscope measured itself, as part of the plate's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Polynomial(NamedTuple):
+    """A polynomial over the pixels of an image.
+
+    ``coefficients[d][k]`` belongs to ``u**(d - k) * v**k`` with ``u = (x - origin[0]) * scale[0]`` and ``v = (y -
+    origin[1]) * scale[1]``, x and y being column and row of a pixel; ``shape`` is height and width of the images that
+    it was fitted to, ``None`` for a constant, which fits any.
+    """
+
+    coefficients: tuple[tuple[float, ...], ...]
+    shape: tuple[int, int] | None = None
+    origin: tuple[float, float] = (0.0, 0.0)
+    scale: tuple[float, float] = (1.0, 1.0)
+
+
+class FlatfieldProfile(NamedTuple):
+    """What a channel shows of even light: ``level * background`` without signal, and the signal times ``foreground``.
+
+    Both polynomials have mean 1; ``level`` is in the units of the image.
+    """
+
+    level: float
+    background: Polynomial
+    foreground: Polynomial
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"level": self.level, "background": list(self.background), "foreground": list(self.foreground)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> FlatfieldProfile:
+        """Read what :meth:`to_json` gave."""
+        return cls(float(values["level"]), *(_polynomial(*values[name]) for name in ("background", "foreground")))
+
+
+def _polynomial(coefficients: Any, shape: Any, origin: Any, scale: Any) -> Polynomial:
+    rows = tuple(tuple(map(float, row)) for row in coefficients)
+    return Polynomial(rows, tuple(shape) if shape else None, tuple(origin), tuple(scale))
