@@ -58,7 +58,7 @@ class FilesOfPlate:
                 self._others.append(file.path)
         self._by_meaning: dict[ParsedName, list[ScannedFile]] | None = None
         self._names = names
-        self._used: set[str] = set()
+        self._used: set[ScannedFile] = set()
 
     def find(self, url: str) -> ScannedFile | None:
         """Return the file of a URL: of that name, else of a name that says the same in another spelling.
@@ -82,12 +82,12 @@ class FilesOfPlate:
                     "list each measurement as a plate of its own"
                 )
             file = beside[0]
-        self._used.add(file.path)
+        self._used.add(file)
         return file
 
     def unused(self) -> dict[str, list[str]]:
         """Return the files that the index does not list, by reason."""
-        unlisted = [file.path for files in self._by_name.values() for file in files if file.path not in self._used]
+        unlisted = [file.path for files in self._by_name.values() for file in files if file not in self._used]
         found = {"not listed in the index": sorted(unlisted), "no image": self._others}
         return {reason: paths for reason, paths in found.items() if paths}
 

@@ -183,10 +183,10 @@ class _IndexedPlate:
                 absent.append(key)
                 continue
             said = self._names[file.name]
+            path, pixel = file.path, pixel_sizes.get(channel, NAN)
             if said is not None and said[:5] != (row, column, field, z, channel):
-                contradicting.append(file.path)
-            pixel = pixel_sizes.get(channel, NAN)
-            planes.append(PlaneRecord(key, file.path, file.size, file.mtime_ns, x, y, stage_z, pixel))
+                contradicting.append(path)
+            planes.append(PlaneRecord(key, path, file.size, file.mtime_ns, x, y, stage_z, pixel))
         contents = self._contents
         contents.planes = planes
         contents.ignored |= self._files.unused()
