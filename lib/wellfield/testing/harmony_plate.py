@@ -251,6 +251,8 @@ class HarmonyPlate:
         unknown = self.missing_fields - set(itertools.product(self.wells, range(1, len(self.offsets_um) + 1)))
         if unknown:
             yield f"missing_fields names {sorted(unknown)}, which the plate would not have"
+        if not self.field_numbers:
+            yield "missing_fields leaves nothing"
 
     def _unmatched_problems(self) -> Iterator[str]:
         images = list(self.images())
