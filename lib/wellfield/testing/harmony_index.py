@@ -6,9 +6,6 @@ look for is what version 7 has, under the namespace of its own that stands here.
 
 from __future__ import annotations
 
-import base64
-import gzip
-import textwrap
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import groupby
@@ -97,6 +94,12 @@ _IMAGE = """\
       <AbsTime>%(taken)s</AbsTime>
 %(light)s    </Image>"""
 
+# What corrects skewed images, a packed text; this one is empty.
+_SKEWCROP = """\
+<SkewcropParameters>H4sIAAAAAAAC/7NxLUvNK4nIzVFwTE4sSM3JSQxLLSrOzM+zVTIxUrKzSQVJpySW
+JNrZ6COzYdrsuACpYcy+QgAAAA==
+</SkewcropParameters>"""
+
 _SEQUENCE = "      <SequenceID>1</SequenceID>\n      <GroupID>1</GroupID>\n"
 
 
@@ -161,7 +164,7 @@ def _maps(plate: HarmonyPlate) -> Iterator[str]:
     }
     maps = [profiles]
     if plate.instrument == "Phenix":
-        maps.append({number: _skewcrop(number) for number, _ in channels})
+        maps.append({number: _SKEWCROP for number, _ in channels})
     if plate.version is not Version.V5:
         maps.append({number: _facts(plate, channel) + "\n" + _light(plate, channel) for number, channel in channels})
     yield "  <Maps>"
@@ -273,13 +276,6 @@ def _polynomial(coefficients: Coefficients, size: tuple[int, int]) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '\\"') + '"' if _SPECIAL & set(name) else name
-
-
-def _skewcrop(number: int) -> str:
-    """What corrects skewed images: a packed text in short lines; here it says nothing."""
-    packed = gzip.compress(f"<EventXml>skew and crop of channel {number}</EventXml>".encode(), mtime=0)
-    lines = textwrap.wrap(base64.b64encode(packed).decode("ascii"), 64)
-    return "<SkewcropParameters>" + "\n".join(lines) + "\n</SkewcropParameters>"
 
 
 def _indented(text: str, width: int) -> str:

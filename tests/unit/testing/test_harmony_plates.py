@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -527,3 +529,10 @@ def test_images_are_listed_in_the_order_of_their_numbers() -> None:
 def test_descriptions_that_contradict_themselves_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="Opera Phenix plate"):
         HarmonyPlate(**wrong)
+
+
+def test_what_corrects_skew_is_packed_text_and_only_a_phenix_has_it() -> None:
+    packed = [element.text or "" for element in root_of(MIXED).iter() if element.tag.endswith("}SkewcropParameters")]
+    assert len(packed) == 3
+    assert gzip.decompress(base64.b64decode(packed[0])).startswith(b"<EventXml")
+    assert b"Skewcrop" not in index_bytes(replace(MIXED, instrument="Sonata"))
