@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID
 
 from wellfield.errors import ConfigError
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.plate.wells import split_well
+from wellfield.testing.guids import make_guid
 
 _DATABASE_FOLDERS = ("2024-01-15", "1701")
 _METHODS = {"Maximum": Projection.MAX, "Best Focus": Projection.BEST_FOCUS}
@@ -237,6 +236,10 @@ class ImageXpressPlate:
             found += [self._folder(timepoint, number) for number in (None, *self._z_folder_numbers())]
         return list(dict.fromkeys(found))
 
+    def index_files(self, folder: str | os.PathLike[str] = ".") -> list[Path]:
+        """Return the HTD files that the plate has below *folder*."""
+        return [Path(folder, inner, self.htd_name) for inner in self.folders()] if self.has_htd else []
+
     def files(self, folder: str | os.PathLike[str] = ".") -> Iterator[ImageFile]:
         """Yield every image that the plate has below *folder*: well by well, field by field."""
         for well in self.wells:
@@ -337,11 +340,6 @@ class ImageXpressPlate:
         planes = self.acquired_z(wave)
         parts = [f"{planes}z"] if planes else []
         return " + ".join(parts + ([wave.projection] if wave.projection else []))
-
-
-def make_guid(seed: int, name: str) -> UUID:
-    """Return the GUID of a name; the same one every time."""
-    return UUID(bytes=hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest(), version=4)
 
 
 def _flag(value: bool) -> str:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from wellfield.errors import ArrayShapeError
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.plate.wells import split_well
-from wellfield.testing.imagexpress_plate import ImageFile, ImageXpressPlate, Style, Wave, make_guid
+from wellfield.testing.guids import make_guid
+from wellfield.testing.imagexpress_plate import ImageFile, ImageXpressPlate, Style, Wave
 from wellfield.testing.metaseries import PlaneTags, encode_metaseries
 
 __all__ = ["ImageFile", "ImageXpressPlate", "Style", "Wave", "plane_tags", "write_imagexpress"]
@@ -52,8 +53,8 @@ def write_imagexpress(
     """
     for inner in plate.folders():
         Path(folder, inner).mkdir(parents=True, exist_ok=True)
-        if plate.has_htd:
-            Path(folder, inner, plate.htd_name).write_bytes(plate.htd_bytes())
+    for index in plate.index_files(folder):
+        index.write_bytes(plate.htd_bytes())
 
     files, originals, fillers = list(plate.files(folder)), dict[PlaneKey, Path](), list[ImageFile]()
     pixels, last = np.empty(0, np.uint16), None

@@ -18,9 +18,9 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from wellfield.testing.tiff import ASCII, LONG, RATIONAL, SHORT, Entry, pack_directory
+
 _STRIP_BYTES = 8192
-_SHORT, _LONG, _ASCII, _RATIONAL = 3, 4, 2, 5
-_SIZES = {_SHORT: 2, _LONG: 4, _RATIONAL: 8}
 
 _XML = """\
 <MetaData>
@@ -172,51 +172,33 @@ def encode_metaseries(pixels: NDArray[np.uint16], tags: PlaneTags, *, deflate: b
     counts = [len(strip) for strip in strips]
     taken = f"{tags.taken:%Y:%m:%d %H:%M:%S}" if deflate else _clock(tags.taken)
     offsets = [0] * len(strips)
-    fields: list[tuple[int, int, list[int] | bytes]] = [
-        (254, _LONG, [2]),
-        (256, _SHORT, [width]),
-        (257, _SHORT, [height]),
-        (258, _SHORT, [16]),
-        (259, _SHORT, [8 if deflate else 1]),
-        (262, _SHORT, [1]),
-        (270, _ASCII, metaseries_xml(pixels, tags).encode("ascii", "xmlcharrefreplace") + b"\0"),
-        (273, _LONG, offsets),
-        (274, _SHORT, [1]),
-        (277, _SHORT, [1]),
-        (278, _SHORT, [rows]),
-        (279, _LONG, counts),
+    fields: list[Entry] = [
+        (254, LONG, [2]),
+        (256, SHORT, [width]),
+        (257, SHORT, [height]),
+        (258, SHORT, [16]),
+        (259, SHORT, [8 if deflate else 1]),
+        (262, SHORT, [1]),
+        (270, ASCII, metaseries_xml(pixels, tags).encode("ascii", "xmlcharrefreplace") + b"\0"),
+        (273, LONG, offsets),
+        (274, SHORT, [1]),
+        (277, SHORT, [1]),
+        (278, SHORT, [rows]),
+        (279, LONG, counts),
     ]
     if deflate:
-        fields += [(282, _RATIONAL, [1, 1]), (283, _RATIONAL, [1, 1]), (296, _SHORT, [2])]
-    fields += [(305, _ASCII, b"MetaSeries\0"), (306, _ASCII, taken.encode("ascii") + b"\0")]
+        fields += [(282, RATIONAL, [1, 1]), (283, RATIONAL, [1, 1]), (296, SHORT, [2])]
+    fields += [(305, ASCII, b"MetaSeries\0"), (306, ASCII, taken.encode("ascii") + b"\0")]
 
     padding = b"\0" * (len(stored) % 2)
     directory_at = 8 if deflate else 8 + len(stored) + len(padding)
-    first_strip = directory_at + len(_directory(fields, directory_at)) if deflate else 8
+    first_strip = directory_at + len(pack_directory(fields, directory_at)) if deflate else 8
     for index, count in enumerate(counts):
         offsets[index] = first_strip
         first_strip += count
-    directory = _directory(fields, directory_at)
+    directory = pack_directory(fields, directory_at)
     header = struct.pack("<2sHI", b"II", 42, directory_at)
     return header + (directory + stored if deflate else stored + padding + directory)
-
-
-def _directory(fields: list[tuple[int, int, list[int] | bytes]], at: int) -> bytes:
-    """Pack an image file directory and, behind it, the values that do not fit into four bytes."""
-    behind = at + 2 + 12 * len(fields) + 4
-    entries, values = [struct.pack("<H", len(fields))], b""
-    for code, kind, value in fields:
-        if isinstance(value, bytes):
-            packed, count = value, len(value)
-        else:
-            packed = struct.pack(f"<{len(value)}{'H' if kind == _SHORT else 'I'}", *value)
-            count = len(packed) // _SIZES[kind]
-        if len(packed) > 4:
-            entries.append(struct.pack("<HHII", code, kind, count, behind + len(values)))
-            values += packed + b"\0" * (len(packed) % 2)
-        else:
-            entries.append(struct.pack("<HHI4s", code, kind, count, packed))
-    return b"".join(entries) + bytes(4) + values
 
 
 @lru_cache(maxsize=16)

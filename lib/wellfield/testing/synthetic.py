@@ -1,6 +1,8 @@
-"""The example plate: a dose-response experiment on an ImageXpress, made up, with the true number of nuclei.
+"""The example plate: a made-up dose-response experiment, with the true number of nuclei.
 
-``python -m wellfield.testing.synthetic FOLDER`` writes it. A compound makes cells die and the survivors light up; the
+``python -m wellfield.testing.synthetic FOLDER`` writes it as an ImageXpress would, with ``--microscope opera_phenix``
+as an Opera Phenix: the same cells, but fields in the vendor's numbering, a stage that is not exact, and, in well C04,
+one field less. A compound makes cells die and the survivors light up; the
 plate has its negative and positive controls and four doses between. The same arguments give the same bytes, and every
 field has its own random numbers, so that any choice of wells gives the same files for those wells.
 """
@@ -14,7 +16,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +28,8 @@ from wellfield.errors import ConfigError, StorageError
 from wellfield.plate.keys import FieldKey, PlaneKey
 from wellfield.plate.platemap import COLUMNS, WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
+from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate, Version
+from wellfield.testing.harmony_writer import write_harmony
 from wellfield.testing.imagexpress_plate import ImageXpressPlate, Wave
 from wellfield.testing.imagexpress_writer import write_imagexpress
 from wellfield.testing.nuclei import Nucleus, place_nuclei, render_field
@@ -36,10 +40,16 @@ WAVES = (
     Wave(name="Texas Red", emission_nm=624),
     Wave(name="Cy5", emission_nm=692),
 )
+EXCITATION_NM = (375, 488, 561, 640)
+"""Of the same channels; an ImageXpress does not tell."""
+MICROSCOPES = ("imagexpress", "opera_phenix")
 DOSES_UM = (0.1, 0.5, 2.0, 10.0)
 HALF_MAXIMAL_UM, HILL_SLOPE = 1.0, 1.4
 NUCLEI_UNTREATED, NUCLEI_KILLED = 60, 17
 """Mean number of nuclei in a field of 512 × 512 pixels without a response and with a full one."""
+
+_PHENIX_JITTER = 0.01  # of the way from field to field
+_PHENIX_GAP = "C04"  # the well whose last field in the vendor's numbering is missing
 
 _FORMAT = 1  # raise it when the same arguments give other bytes than before
 _NOTE = "synthetic.json"
@@ -72,6 +82,10 @@ class ExamplePlate:
         Calibration.
     seed:
         Source of everything random.
+    microscope:
+        ``imagexpress`` or ``opera_phenix``. A field and its cells are the same for both, whatever the vendor calls it.
+    harmony_version:
+        Schema of an Opera Phenix' index: ``V5``, ``V6`` or ``V7``.
 
     Raises
     ------
@@ -89,6 +103,8 @@ class ExamplePlate:
     pixel_size_um: float = 0.65
     z_spacing_um: float = 3.0
     seed: int = 20240115
+    microscope: str = MICROSCOPES[0]
+    harmony_version: str = Version.V7
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wells", tuple(sorted(map(canonical_well, self.wells), key=split_well)))
@@ -104,18 +120,43 @@ class ExamplePlate:
             value = getattr(self, name)
             if not lowest <= value <= highest:
                 raise ConfigError(f"example plate: {name} is {value}; expected {lowest} to {highest}")
+        for name, choices in (("microscope", MICROSCOPES), ("harmony_version", tuple(map(str, Version)))):
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"example plate: {name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}"
+                )
         self.layout()
 
-    def layout(self) -> ImageXpressPlate:
+    def layout(self) -> ImageXpressPlate | HarmonyPlate:
         """Return the vendor's side of the plate."""
         columns = math.ceil(math.sqrt(self.fields))
         rows = math.ceil(self.fields / columns)
         signs = "x" * self.fields + "." * (rows * columns - self.fields)
+        mask = tuple(signs[start : start + columns] for start in range(0, len(signs), columns))
+        waves, size = WAVES[: self.channels], (self.size, self.size)
+        if self.microscope == "opera_phenix":
+            return HarmonyPlate(
+                wells=self.wells,
+                field_mask=mask,
+                channels=tuple(
+                    HarmonyChannel(name=wave.name, excitation_nm=excitation, emission_nm=wave.emission_nm)
+                    for wave, excitation in zip(waves, EXCITATION_NM, strict=False)
+                ),
+                size=size,
+                z_planes=self.z,
+                timepoints=self.timepoints,
+                version=Version(self.harmony_version),
+                pixel_size_um=self.pixel_size_um,
+                z_spacing_um=self.z_spacing_um,
+                jitter_um=_PHENIX_JITTER * self.size * self.pixel_size_um,
+                missing_fields=frozenset({(_PHENIX_GAP, self.fields)} if self._has_gap else ()),
+                seed=self.seed,
+            )
         return ImageXpressPlate(
             wells=self.wells,
-            site_mask=tuple(signs[start : start + columns] for start in range(0, len(signs), columns)),
-            waves=WAVES[: self.channels],
-            size=(self.size, self.size),
+            site_mask=mask,
+            waves=waves,
+            size=size,
             z_steps=self.z,
             timepoints=self.timepoints,
             pixel_size_um=self.pixel_size_um,
@@ -137,10 +178,14 @@ class ExamplePlate:
 
     def field_keys(self) -> list[FieldKey]:
         """Return all fields of the plate."""
+        layout, gaps = self.layout(), set[tuple[str, int]]()
+        if isinstance(layout, HarmonyPlate):
+            gaps = {(well, layout.field_numbers[field_id]) for well, field_id in layout.missing_fields}
         return [
             FieldKey(well, field, timepoint)
             for well in self.wells
             for field in range(1, self.fields + 1)
+            if (well, field) not in gaps
             for timepoint in range(1, self.timepoints + 1)
         ]
 
@@ -157,7 +202,7 @@ class ExamplePlate:
         folder, layout = Path(folder), self.layout()
         found = ExampleFiles(folder / layout.name, folder / "plate_map.csv", folder / "truth.csv")
         note = folder / _NOTE
-        made = {"format": _FORMAT, "arguments": json.loads(json.dumps(asdict(self)))}
+        made = {"format": _FORMAT, "arguments": self._arguments()}
         if self._is_complete(folder, note, made):
             return found
         self._refuse_strangers(folder, note, made, found)
@@ -173,12 +218,27 @@ class ExamplePlate:
             pixels: NDArray[np.uint16] = field_pixels(key.field_key)[key.channel - 1, key.z - 1]
             return pixels
 
-        write_imagexpress(folder, layout, plane)
+        if isinstance(layout, HarmonyPlate):
+            write_harmony(folder, layout, plane)
+        else:
+            write_imagexpress(folder, layout, plane)
         _write_csv(found.plate_map, COLUMNS, map(_plate_map_row, self.wells))
         counts = ((*field, len(self.nuclei(field))) for field in self.field_keys())
         _write_csv(found.truth, ("well", "field", "timepoint", "nuclei"), counts)
         _replace(note, json.dumps({**made, "complete": True}, indent=2))
         return found
+
+    @property
+    def _has_gap(self) -> bool:
+        """Whether a field is missing; it must be there in another well, or the true numbers would be others."""
+        return _PHENIX_GAP in self.wells and len(self.wells) > 1 and self.fields > 1
+
+    def _arguments(self) -> dict[str, object]:
+        """Return the arguments as the note holds them: those of the first microscope as before there was a second."""
+        arguments: dict[str, object] = json.loads(json.dumps(asdict(self)))
+        if self.microscope == MICROSCOPES[0]:
+            del arguments["microscope"], arguments["harmony_version"]
+        return arguments
 
     def _rng(self, field: FieldKey, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *split_well(field.well), field.field, field.timepoint, stream])
@@ -190,7 +250,7 @@ class ExamplePlate:
             for path in (
                 folder / "plate_map.csv",
                 folder / "truth.csv",
-                *(folder / inner / layout.htd_name for inner in layout.folders()),
+                *layout.index_files(folder),
                 *(file.path for file in layout.files(folder)),
             )
         )
@@ -209,7 +269,7 @@ class ExamplePlate:
         if known is not None and found.plate.exists():
             layout = self.layout()
             images = {file.path for file in layout.files(folder)}
-            images |= {folder / inner / layout.htd_name for inner in layout.folders()}
+            images |= set(layout.index_files(folder))
             inside = (path for path in found.plate.rglob("*") if not path.is_dir() and path not in images)
             strangers += sorted(str(path.relative_to(folder)) for path in inside)
         if strangers:
@@ -276,9 +336,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the example plate into the folder named on the command line, and print where it is."""
     parser = argparse.ArgumentParser(prog="python -m wellfield.testing.synthetic", description=main.__doc__)
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="empty or new; the plate's folder comes inside")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("--microscope", choices=MICROSCOPES, default=MICROSCOPES[0], help="default: %(default)s")
+    given = parser.parse_args(arguments)
     try:
-        found = ExamplePlate().write(folder)
+        found = replace(ExamplePlate(), microscope=given.microscope).write(given.folder)
     except StorageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
