@@ -133,7 +133,7 @@ def plate_facts(wildcards):
     keys = [plane.key for planes in by_well.values() for plane in planes]
     sources = choose_sources(keys, CONFIG.source)
     facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
-    facts += [info.shape, info.dtype, info.field_count]
+    facts += [info.shape, info.dtype, info.field_count, info.stage_y_up]
     facts += [
         [number, layers.z, layers.projection, layers.timepoints]
         for number, layers in sources.items()

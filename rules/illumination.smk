@@ -16,6 +16,7 @@ rule fit_illumination:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         source=CONFIG.source,
+        method=CONFIG.illumination,
     message:
         "{wildcards.plate}: fitting the illumination"
     script:

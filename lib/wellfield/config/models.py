@@ -164,6 +164,11 @@ class Config(_Model):
     device: Literal["cpu", "gpu"] = Field(
         "cpu", description="Where steps of other libraries than NumPy run; cupy needs gpu."
     )
+    illumination: Literal["fitted", "microscope"] = Field(
+        "fitted",
+        description="What correct_illumination takes out: fitted on planes of the plate, or the flat fields that the "
+        "microscope measured itself (Opera Phenix).",
+    )
     steps: list[StepConfig] = Field(min_length=1, description="The pipeline.")
     vfs: VFSBlock = VFSBlock()
     zarr: ZarrBlock = ZarrBlock()

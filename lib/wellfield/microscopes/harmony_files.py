@@ -13,10 +13,10 @@ from wellfield.microscopes.scan import ScannedFile
 INDEX_NAMES = ("index.xml", "index.idx.xml")
 TIFF_SUFFIXES = (".tif", ".tiff")
 
-# r03c03f01p01-ch1sk1fk1fl1.tiff: row, column, field, plane, channel, time (sk), and two counters of FLIM.
+# r03c03f01p01-ch1sk1fk1fl1.tiff: row, column, field, plane, channel, time (slow kinetics), fast kinetics and FLIM; in
+# archives r03c03f01p01-ch01t01.tiff, with the time alone.
 _NAME = re.compile(
-    r"r(?P<row>[0-9]+)c(?P<column>[0-9]+)f(?P<field>[0-9]+)p(?P<plane>[0-9]+)(?:rc[0-9]+)?"
-    r"-ch(?P<channel>[0-9]+)sk(?P<time>[0-9]+)fk(?P<fk>[0-9]+)fl(?P<fl>[0-9]+)\.tiff?",
+    r"r([0-9]+)c([0-9]+)f([0-9]+)p([0-9]+)(?:rc[0-9]+)?-ch([0-9]+)(?:sk([0-9]+)fk([0-9]+)fl([0-9]+)|t([0-9]+))\.tiff?",
     re.IGNORECASE,
 )
 
@@ -30,18 +30,21 @@ class ParsedName(NamedTuple):
     plane: int
     channel: int
     time: int
-    fk: int
-    fl: int
+    fast: int
+    flim: int
 
 
 def parse_filename(name: str) -> ParsedName | None:
     """Return what a Harmony file name says, or ``None`` if it is none.
 
     >>> parse_filename("r03c04f01p02-ch5sk1fk1fl1.tiff")
-    ParsedName(row=3, column=4, field=1, plane=2, channel=5, time=1, fk=1, fl=1)
+    ParsedName(row=3, column=4, field=1, plane=2, channel=5, time=1, fast=1, flim=1)
     """
     match = _NAME.fullmatch(name)
-    return ParsedName(*map(int, match.groups())) if match else None
+    if match is None:
+        return None
+    row, column, field, plane, channel, time, fast, flim, archived = map(int, match.groups("1"))
+    return ParsedName(row, column, field, plane, channel, max(time, archived), fast, flim)
 
 
 class FilesOfPlate:

@@ -63,6 +63,7 @@ class StepCompiler:
     sources: dict[int, SourceLayers]
     settings: Settings
     pixel_size_um: float | None = None
+    stage_y_up: bool = False
     mistakes: list[str] = field(default_factory=list)
     done: list[CompiledStep] = field(default_factory=list)
     planes: dict[str, dict[int, Projection]] = field(default_factory=dict)
@@ -266,7 +267,11 @@ class StepCompiler:
         self, call: FunctionCall, known: Sequence[str], *, taken: set[str], kind: ImageKind | None
     ) -> dict[str, Any]:
         """Return the arguments of a function with those facts of the plate that are known now."""
-        facts = {"pixel_size_um": self.pixel_size_um, "image_kind": None if kind is None else str(kind)}
+        facts = {
+            "pixel_size_um": self.pixel_size_um,
+            "image_kind": None if kind is None else str(kind),
+            "flip_y": self.stage_y_up,
+        }
         return {**{name: v for name, v in facts.items() if name in known and name not in taken}, **call.params}
 
     def _function(self, step: FunctionStep, info: FunctionInfo, library: MemoryType | None) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ PLATE_PARAMETERS: Mapping[str, str] = {
     "channel_names": "name of the channel of each plane with stack: channel, else of the one channel",
     "field_numbers": "field of each plane of a stack over fields",
     "stage_positions_um": "[F, 2], x and y of each of these fields, NaN where unknown",
+    "flip_y": "whether the stage's y rises towards the top of the images",
     "illumination": "the fitted illumination of the channel",
 }
 

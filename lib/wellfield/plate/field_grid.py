@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Positions that differ by less than this part of the usual step are in one row or column of the grid.
-JITTER = 0.25
+# Positions that differ by less than this part of the usual step are in one row or column of the grid: a stage that
+# misses its place by up to a quarter of the step, here upwards and there downwards, is understood.
+JITTER = 0.5
 
 
 class FieldGrid(NamedTuple):
@@ -28,8 +29,8 @@ class FieldGrid(NamedTuple):
 def arrange_fields(positions: Mapping[int, tuple[float, float]]) -> FieldGrid:
     """Number fields from 1, row by row from the top left, whatever the jitter of the stage.
 
-    Sorted along an axis, a new row or column begins where two neighbours are farther apart than a quarter of the usual
-    distance (the median) between a field and the one nearest to it.
+    Sorted along an axis, a new row or column begins where two neighbours are farther apart than half the usual distance
+    (the median) between a field and the one nearest to it.
 
     Parameters
     ----------

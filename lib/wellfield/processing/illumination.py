@@ -33,14 +33,14 @@ _PRIOR = 1e-3
 
 @dataclass(frozen=True)
 class Illumination:
-    """The fitted illumination of one channel.
+    """The illumination of one channel, fitted or measured by the microscope.
 
     Parameters
     ----------
     flatfield:
         float32, ``[Y, X]``, mean 1: how bright each pixel is against the average one.
     background:
-        What a pixel shows without light, in the units of the image.
+        What a pixel shows without light, in the units of the image; a number, or float32 ``[Y, X]``.
     planes:
         Number of planes that it was fitted on.
     clipped:
@@ -50,7 +50,7 @@ class Illumination:
     """
 
     flatfield: _Array = field(repr=False)
-    background: float
+    background: float | _Array
     planes: int = 0
     clipped: int = 0
     uncertainty: float = float("nan")
@@ -120,7 +120,8 @@ def correct_illumination(image: _Array, *, illumination: Any) -> _Array:
     image:
         ``[Z, Y, X]``, any real dtype.
     illumination:
-        The :class:`Illumination` of the channel; in a pipeline it is fitted once per plate and filled in.
+        The :class:`Illumination` of the channel; in a pipeline it is fitted once per plate, or taken from the
+        microscope, and filled in.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def correct_illumination(image: _Array, *, illumination: Any) -> _Array:
             f"{list(flatfield.shape)}; fit it again if the plate's images have changed, and correct before anything "
             "that changes their size"
         )
-    result = np.subtract(image, np.float32(illumination.background), dtype=np.float32)
+    result = np.subtract(image, np.asarray(illumination.background, np.float32), dtype=np.float32)
     result /= flatfield
     return result
 

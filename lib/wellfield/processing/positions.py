@@ -12,6 +12,7 @@ from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.memory import numpy
 from wellfield.pipeline.contracts import special_outputs
+from wellfield.plate.field_grid import arrange_fields
 from wellfield.processing import checks
 from wellfield.processing.placement import place_fields
 from wellfield.processing.registration import MIN_OVERLAP, Edge, register_pair
@@ -24,8 +25,6 @@ Table = dict[str, Any]
 _SHARED_SIDE = 0.25
 # Fields whose offset is less than this part of the field along y and x are one field taken twice.
 _SAME_PLACE = 0.05
-# Stage positions that differ by less than this part of the usual step are in one row or column of the grid.
-_JITTER = 0.25
 
 
 @register(accepts=(ImageKind.INTENSITY,), needs_fields=True)
@@ -67,8 +66,8 @@ def generate_positions(
         Size of a pixel.
     flip_x, flip_y:
         Stage x rises to the left of the image, stage y upwards. Vendors differ: on ImageXpress x rises to the right
-        and y downwards (no flip); on Opera Phenix and CellVoyager y rises upwards (*flip_y*). With the wrong sign the
-        edges have low quality.
+        and y downwards (no flip); on Opera Phenix and CellVoyager y rises upwards (*flip_y*, which a plate fills in
+        whose microscope is known). With the wrong sign the edges have low quality.
     search_margin:
         Farthest that an offset may lie from the stage's, in pixels along x and along y.
     min_signal:
@@ -84,7 +83,7 @@ def generate_positions(
     ``positions``, one row per field by rising number:
         ``Metadata_Site`` (int32); ``x_position_um`` and ``y_position_um``, refined, in the stage's system (their mean
         is that of the stage); ``grid_dimensions``, rows x columns of the stage positions, where differences
-        below a quarter of the usual step are jitter; ``algorithm``, ``phase_correlation`` if an offset measured from
+        below half the usual step are jitter; ``algorithm``, ``phase_correlation`` if an offset measured from
         this field counts, else ``stage``; ``x_position_px`` and ``y_position_px``, the field's upper left corner in
         the stitched image, whose own is 0 (float64).
     ``position_edges``, one row per pair of neighbours:
@@ -173,17 +172,9 @@ def _with_hints(
 
 
 def grid_dimensions(positions: _Array) -> str:
-    """Return how many rows and columns ``[F, 2]`` positions (y, x) form, as ``"2x3"``, whatever their jitter.
-
-    Sorted along an axis, a new row or column begins where two neighbours are farther apart than a quarter of the usual
-    distance (the median) between a field and the one nearest to it.
-    """
-    from scipy.spatial import KDTree
-
-    nearest = KDTree(positions).query(positions, k=2)[0][:, 1]
-    gaps = np.diff(np.sort(positions, axis=0), axis=0) > _JITTER * np.median(nearest)
-    rows, columns = 1 + gaps.sum(axis=0)
-    return f"{rows}x{columns}"
+    """Return how many rows and columns ``[F, 2]`` positions (y, x) form, as ``"2x3"``, whatever their jitter."""
+    grid = arrange_fields({field: (x, y) for field, (y, x) in enumerate(positions.tolist())})
+    return f"{grid.rows}x{grid.columns}"
 
 
 # --- tables ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -19,6 +20,7 @@ from wellfield.microscopes.paths import virtual_path
 from wellfield.pipeline.compile import choose_sources
 from wellfield.plate.index import PlaneRecord, PlateInfo, check_schema_version, read_index
 from wellfield.plate.keys import Projection, plane_name
+from wellfield.processing.flatfield import illumination_of_profile
 from wellfield.processing.illumination import Illumination, fit_illumination
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
 
@@ -31,9 +33,16 @@ SEED = 0
 
 
 def fit_plate(
-    index: str | os.PathLike[str], folder: str | os.PathLike[str], *, source: str, sample_size: int = SAMPLE_SIZE
+    index: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    source: str,
+    method: str = "fitted",
+    sample_size: int = SAMPLE_SIZE,
 ) -> dict[str, Any]:
     """Fit the illumination of every channel; write flat fields and what they were fitted on to *folder*, all at once.
+
+    With the *method* ``"microscope"`` the profiles that the microscope measured itself are taken instead.
 
     The sample depends on the plate index and a fixed seed alone: planes of all wells and fields have the same chance,
     of a z stack its middle plane. Planes that cannot be read are left out and named.
@@ -54,24 +63,26 @@ def fit_plate(
     channels: dict[str, Any] = {}
     try:
         for channel, layers in choose_sources((plane.key for plane in planes), source).items():
-            middle = layers.z[len(layers.z) // 2] if layers.projection == Projection.NONE else 0
             usable = [p for p in planes if p.key.channel == channel and p.key.projection == layers.projection]
-            sample = _sample([p for p in usable if p.key.z == middle], sample_size)
-            skipped: list[dict[str, str]] = []
             try:
-                fitted = fit_illumination(_read(sample, workspace, info, skipped))
-            except PipelineError as error:  # too few planes of a channel, which may not be corrected at all
-                channels[str(channel)] = {"name": info.channels.get(channel), "error": str(error), "skipped": skipped}
+                if method == "microscope":
+                    fitted, facts = _measured(info, channel), dict[str, Any]()
+                else:
+                    middle = layers.z[len(layers.z) // 2] if layers.projection == Projection.NONE else 0
+                    sample = _sample([p for p in usable if p.key.z == middle], sample_size)
+                    fitted, facts = _fitted(sample, workspace, info)
+            except PipelineError as error:  # of a channel that may not be corrected at all
+                channels[str(channel)] = {"name": info.channels.get(channel), "error": str(error)}
                 continue
             write_npy(part / f"w{channel}.npy", fitted.flatfield)
+            if not isinstance(fitted.background, float):
+                write_npy(part / f"w{channel}_background.npy", fitted.background)
             channels[str(channel)] = {
                 "name": info.channels.get(channel),
-                "background": fitted.background,
-                "planes": [plane_name(plane.key) for plane in sample],
-                "skipped": skipped,
-                "clipped_pixels": fitted.clipped,
-                "uncertainty": fitted.uncertainty,
+                "method": method,
+                "background": float(np.mean(fitted.background)),
                 "flatfield_range": [float(fitted.flatfield.min()), float(fitted.flatfield.max())],
+                **facts,
             }
         if all("error" in entry for entry in channels.values()):
             raise PipelineError("; ".join(f"channel {n}: {entry['error']}" for n, entry in channels.items()))
@@ -106,13 +117,43 @@ def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illuminat
         )
     if "error" in entry:
         raise PipelineError(f"channel {channel}: {entry['error']}")
+    flatfield, background = read_npy(Path(folder, f"w{channel}.npy")), Path(folder, f"w{channel}_background.npy")
     return Illumination(
-        read_npy(Path(folder, f"w{channel}.npy")),
-        entry["background"],
-        len(entry["planes"]) - len(entry["skipped"]),
-        entry["clipped_pixels"],
-        entry["uncertainty"],
+        flatfield,
+        read_npy(background) if background.exists() else entry["background"],
+        len(entry.get("planes", ())) - len(entry.get("skipped", ())),
+        entry.get("clipped_pixels", 0),
+        entry.get("uncertainty", math.nan),
     )
+
+
+def _measured(info: PlateInfo, channel: int) -> Illumination:
+    """Return the illumination of a channel that the microscope measured."""
+    if channel not in info.flatfields:
+        raise PipelineError("the microscope stored no flat field of this channel; fit it (illumination: fitted)")
+    if info.shape is None:
+        raise PipelineError("the size of the plate's images is unknown: none could be opened")
+    return illumination_of_profile(info.flatfields[channel], info.shape)
+
+
+def _fitted(
+    sample: Sequence[PlaneRecord], workspace: VirtualWorkspaceBackend, info: PlateInfo
+) -> tuple[Illumination, dict[str, Any]]:
+    """Return the illumination that fits a sample, and what is to be said about the fit."""
+    skipped: list[dict[str, str]] = []
+    try:
+        fitted = fit_illumination(_read(sample, workspace, info, skipped))
+    except PipelineError as error:
+        names = ", ".join(entry["file"] for entry in skipped[:3])
+        raise PipelineError(
+            f"{error} (left out: {len(skipped)} planes, such as {names})" if skipped else str(error)
+        ) from error
+    return fitted, {
+        "planes": [plane_name(plane.key) for plane in sample],
+        "skipped": skipped,
+        "clipped_pixels": fitted.clipped,
+        "uncertainty": fitted.uncertainty,
+    }
 
 
 def _sample(planes: Sequence[PlaneRecord], size: int) -> list[PlaneRecord]:
