@@ -5,19 +5,51 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+from functools import cache
+from typing import TYPE_CHECKING
 
 from wellfield.errors import ConfigError, EmptyPlateError, MicroscopeDetectionError
 from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.scan import Scan, scan_plate
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 AUTO = "auto"
 _BUILT_IN = ("wellfield.microscopes.imagexpress", "wellfield.microscopes.opera_phenix")
 
 
+ENTRY_POINT_GROUP = "wellfield.microscopes"
+
+
 def discover_microscopes() -> None:
-    """Import the modules of all built-in handlers, so that they register."""
+    """Import the modules of all handlers, so that they register.
+
+    Other packages give theirs by entry points of the group ``wellfield.microscopes``: the name of the handler, and the
+    module that defines it.
+
+    Raises
+    ------
+    ConfigError
+        The handler of another package cannot be imported.
+    """
     for module in _BUILT_IN:
         importlib.import_module(module)
+    for entry in _entry_points():
+        try:
+            entry.load()
+        except Exception as error:  # of a module that is somebody else's
+            raise ConfigError(
+                f"the microscope {entry.name!r} cannot be loaded from {entry.value}: {error}; mend or "
+                "uninstall its package"
+            ) from error
+
+
+@cache
+def _entry_points() -> tuple[EntryPoint, ...]:
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=ENTRY_POINT_GROUP))
 
 
 def microscope_names() -> list[str]:
