@@ -6,6 +6,7 @@ import pytest
 from wellfield.errors import DataNotFoundError, PipelineError, SchemaVersionError
 from wellfield.formats.json import read_json, write_json
 from wellfield.plate.index import read_index
+from wellfield.processing.flatfield import illumination_of_profile
 from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.illumination import fit_plate, read_illumination
 from wellfield.workflow.ingest import ingest_plate
@@ -72,3 +73,22 @@ def test_what_does_not_fit_is_said(index, tmp_path):
     write_json(tmp_path / "fit" / "illumination.json", {"schema_version": 99})
     with pytest.raises(SchemaVersionError):
         read_illumination(tmp_path / "fit", 1)
+
+
+PHENIX = ExamplePlate(microscope="opera_phenix", wells=("B02",), fields=2, channels=2, z=1, size=64)
+
+
+def test_the_microscopes_own_profiles_are_taken_where_asked_for(tmp_path):
+    found = PHENIX.write(tmp_path / "raw")
+    info = ingest_plate(str(found.plate), plate="P", microscope="auto", results=tmp_path / "results")
+    data = fit_plate(tmp_path / "results" / "index.parquet", tmp_path / "fit", source="planes", method="microscope")
+    assert {entry["method"] for entry in data["channels"].values()} == {"microscope"}
+    expected = illumination_of_profile(info.flatfields[2], (64, 64))
+    read = read_illumination(tmp_path / "fit", 2)
+    np.testing.assert_array_equal(read.flatfield, expected.flatfield)
+    np.testing.assert_array_equal(read.background, expected.background)
+
+
+def test_a_microscope_without_profiles_is_said(index, tmp_path):
+    with pytest.raises(PipelineError, match=r"channel 1: the microscope stored no flat field .*illumination: fitted"):
+        fit_plate(index, tmp_path / "fit", source="planes", method="microscope")
