@@ -38,6 +38,8 @@ class PlateContents:
         Flat-field profiles that the microscope itself measured, by channel.
     stage_y_up:
         The stage's y rises towards the top of the images, not towards their bottom.
+    time_interval_s:
+        Median time between two timepoints in seconds.
     """
 
     planes: list[PlaneRecord]
@@ -55,6 +57,7 @@ class PlateContents:
     vendor_fields: dict[int, int] = field(default_factory=dict)
     flatfields: dict[int, FlatfieldProfile] = field(default_factory=dict)
     stage_y_up: bool = False
+    time_interval_s: float | None = None
 
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
         """Return the plate's own metadata; sorts the planes by key, wells row by row."""
@@ -172,6 +175,7 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
             "pixel_size_um": info.pixel_size_um,
             "z_spacing_um": info.z_spacing_um,
             "field_grid_rows_columns": info.grid_dimensions,
+            "time_interval_s": contents.time_interval_s,
         },
         "missing_planes": [plane_name(key) for key in find_holes(contents.planes)],
         "promised_but_absent": contents.promised,

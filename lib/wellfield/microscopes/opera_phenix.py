@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from itertools import pairwise
+from math import isnan
+from statistics import median
 
 from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
 from wellfield.microscopes.base import MicroscopeHandler
@@ -154,6 +157,17 @@ class _IndexedPlate:
         contents.z_spacing_um = usual_z_spacing(
             ((p.row, p.column, p.field, p.channel, p.timepoint), p.plane, p.z_um) for p in index.planes
         )
+
+        contents.time_interval_s = self._time_interval()
+
+    def _time_interval(self) -> float | None:
+        """Return the median time from one timepoint's start to the next one's."""
+        starts: dict[int, float] = {}
+        for plane in self._index.planes:
+            starts[plane.timepoint] = min(plane.seconds, starts.get(plane.timepoint, plane.seconds))
+        ordered = [starts[time] for time in sorted(starts)]
+        steps = [later - earlier for earlier, later in pairwise(ordered)]
+        return median(steps) if steps and not any(map(isnan, steps)) else None
 
     def _add_planes(self) -> None:
         offset = self._timepoint_offset()

@@ -92,6 +92,7 @@ def test_facts_are_those_of_the_plate(plate: HarmonyPlate, write) -> None:  # ty
     assert contents.pixel_size_um == pytest.approx(plate.pixel_size_um)
     assert contents.z_spacing_um == (plate.z_spacing_um if plate.z_planes > 1 else None)
     assert contents.stage_y_up
+    assert contents.time_interval_s == (3600 if plate.timepoints > 1 else None)
     assert contents.vendor_fields == {number: field for field, number in plate.field_numbers.items()}
     expected = {(i.key.well, i.key.field): plate.position_um(i.key.well, i.field_id) for i in plate.images()}
     for record in contents.planes:
