@@ -15,6 +15,7 @@ from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
 from wellfield.microscopes.imagexpress import ImageXpressHandler
+from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Style, Wave, write_imagexpress
 
@@ -56,6 +57,15 @@ PLATES = {
     ),
     "irregular sites": ImageXpressPlate(name="p", site_mask=("x.x", ".xx"), size=(8, 8)),
 }
+GUID = "607EE13F-AB5E-4E8C-BC4B-52E1118E7723"
+# Names in the vendor's dialects, made of names in another: suffixes, and GUIDs glued to the last token or bracketed.
+SPELLINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    lambda name: f"{name.rpartition('.')[0]}.tiff",
+    lambda name: f"{name.rpartition('.')[0]}.TIF",
+    lambda name: name if "-" in name else f"{name.rpartition('.')[0]}{GUID}.tif",
+    lambda name: name if "-" in name else f"{name.rpartition('.')[0]}[{GUID.lower()}].TIF",
+)
 every_plate = pytest.mark.parametrize("plate", PLATES.values(), ids=PLATES)
 
 
@@ -120,16 +130,22 @@ def test_any_subset_of_a_plate_gives_the_right_keys_for_what_is_left(
     kept = data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=len(files), unique=True))
     for file in set(files) - set(kept):
         file.path.unlink()
+    renamed = {}
+    for file in kept:
+        spelling = data.draw(st.sampled_from(SPELLINGS))
+        renamed[file.path.rename(file.path.with_name(spelling(file.path.name))).relative_to(folder / plate.name)] = file
+    scan = scan_plate(folder / plate.name)
+    scan = Scan(scan.root, data.draw(st.permutations(scan.files)), scan.skipped)
+    handler = get_microscope_handler(folder / plate.name, "imagexpress", scan=scan)[0]
     if expected := truth(kept):
-        contents = get_microscope_handler(folder / plate.name, "imagexpress")[0].read_plate()
+        contents = handler.read_plate()
         planes = found(contents)
         assert set(planes) == expected
-        by_path = {file.path.relative_to(folder / plate.name): file.key for file in kept}
-        assert all(by_path[path] == key for key, path in planes.items())
+        assert all(renamed[path].key == key for key, path in planes.items())
         assert len(planes) + sum(map(len, contents.ignored.values())) == len(kept)
     else:
         with pytest.raises(EmptyPlateError, match=r"it holds .* left out \(thumbnail\)"):
-            get_microscope_handler(folder / plate.name, "imagexpress")[0].read_plate()
+            handler.read_plate()
 
 
 def test_a_copy_stands_in_for_an_original_that_is_absent_and_is_reported(write_plate: WritePlate, read: Read) -> None:
