@@ -37,6 +37,8 @@ class MicroscopeHandler(ABC):
 
     _microscope_type: ClassVar[str]
     metadata_suffixes: ClassVar[tuple[str, ...]] = ()
+    # Its metadata speaks for all files of the folder, those of another vendor included.
+    speaks_for_folder: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
