@@ -10,9 +10,9 @@ from benchmarks.storing import PLANES_READ, WELL, Bench, Layout
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 
 
-def environment(name: str) -> PeerEnvironment:
+def environment(name: str, *, complete: bool = False) -> PeerEnvironment:
     """Return the environment of a peer, pinned in ``benchmarks/peers``."""
-    return PeerEnvironment(name, tuple((HERE / "peers" / f"{name}.txt").read_text().split()))
+    return PeerEnvironment(name, tuple((HERE / "peers" / f"{name}.txt").read_text().split()), complete)
 
 
 POLYSTORE = environment("polystore").requirements[0].replace("==", " ")

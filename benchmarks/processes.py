@@ -32,10 +32,13 @@ class PeerEnvironment:
         Name of the peer.
     requirements:
         Pinned requirements (``name==version``).
+    complete:
+        The requirements name every package that is used; what they require themselves is not installed.
     """
 
     name: str
     requirements: tuple[str, ...]
+    complete: bool = False
 
     def __post_init__(self) -> None:
         loose = [requirement for requirement in self.requirements if "==" not in requirement]
@@ -54,7 +57,8 @@ class PeerEnvironment:
         if not ready.exists():
             shutil.rmtree(self.folder, ignore_errors=True)
             venv.create(self.folder, with_pip=True)
-            pip = [str(self.folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *self.requirements]
+            pip = [str(self.folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            pip += [*(["--no-deps"] if self.complete else []), *self.requirements]
             subprocess.run(pip, check=True)
             ready.touch()
         return self.folder / "bin" / "python"

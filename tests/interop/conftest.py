@@ -8,7 +8,7 @@ from functools import cache, partial
 import pytest
 
 from tests.conftest import required
-from tests.interop.environments import IndexNotReachedError, ReaderEnvironment
+from tests.interop.environments import ROOT, IndexNotReachedError, ReaderEnvironment
 from tests.interop.plates import PlateOf, WrittenPlate, write_plate
 from wellfield.storage import ZarrChunkStrategy
 
@@ -16,6 +16,10 @@ from wellfield.storage import ZarrChunkStrategy
 NGIO = ReaderEnvironment("ngio", ("ngio==1.1.3", "zarr==3.1.6"))
 # It brings napari, whose pytest plugins would load in every run of the tests.
 NAPARI = ReaderEnvironment("napari-ome-zarr", ("napari-ome-zarr==0.10.0", "napari==0.9.2", "zarr==3.1.6"))
+# It would bring Qt and twice the packages that it needs without its window: the list is that of the benchmarks.
+OPENHCS = ReaderEnvironment(
+    "openhcs", tuple((ROOT / "benchmarks/peers/openhcs.txt").read_text().split()), complete=True
+)
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +46,15 @@ def napari() -> Callable[..., object]:
     return _checker(NAPARI, "check_with_napari.py")
 
 
+@pytest.fixture(scope="session")
+def openhcs() -> Callable[..., object]:
+    """Return the function that has OpenHCS do a list of things with folders and returns what it answers to each."""
+    return _checker(OPENHCS, "check_with_openhcs.py")
+
+
 def _checker(environment: ReaderEnvironment, script: str) -> Callable[..., object]:
     if not environment.is_ready and not required():
-        pytest.skip(f"{environment.name} is installed apart from the project, 0.8 GB: make readers")
+        pytest.skip(f"{environment.name} is installed apart from the project, 0.5 to 0.8 GB: make readers")
     try:
         environment.python()
     except IndexNotReachedError as error:

@@ -30,12 +30,15 @@ class ReaderEnvironment:
         Name of the reader.
     requirements:
         Pinned requirements (``name==version``).
+    complete:
+        The requirements name every package that is used; what they require themselves is not installed.
     root:
         Folder that holds the environment's own; that of the repository, where git ignores it.
     """
 
     name: str
     requirements: tuple[str, ...]
+    complete: bool = False
     root: Path = ROOT
 
     @property
@@ -86,7 +89,7 @@ class ReaderEnvironment:
     def _make(self, environment: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
         pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command = [*pip, "--retries", "1", *self.requirements]
+        command = [*pip, "--retries", "1", *(["--no-deps"] if self.complete else []), *self.requirements]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode and "connection broken" in result.stderr:
             reason = result.stderr.strip().splitlines()[-1]

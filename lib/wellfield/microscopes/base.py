@@ -20,6 +20,9 @@ from wellfield.storage.backend import Backend
 
 MICROSCOPES: dict[str, type[MicroscopeHandler]] = {}
 
+# OpenHCS's name of what reads names such as A01_s001_w1_z001_t001.tif, which those of the mapping are for every plate.
+_NAME_PARSER = "ImageXpressFilenameParser"
+
 
 class MicroscopeHandler(ABC):
     """One plate as one vendor's microscope wrote it.
@@ -37,6 +40,8 @@ class MicroscopeHandler(ABC):
 
     _microscope_type: ClassVar[str]
     metadata_suffixes: ClassVar[tuple[str, ...]] = ()
+    # Its metadata speaks for all files of the folder, those of another vendor included.
+    speaks_for_folder: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -125,9 +130,9 @@ class MicroscopeHandler(ABC):
         fields, depths, timepoints = ({plane.key[axis] for plane in contents.planes} for axis in (1, 3, 4))
         entry = {
             "microscope_handler_name": self._microscope_type,
-            "source_filename_parser_name": type(self).__name__,
+            "source_filename_parser_name": _NAME_PARSER,
             "plate_path": info.plate_path,
-            "grid_dimensions": list(info.grid_dimensions) if info.grid_dimensions else None,
+            "grid_dimensions": list(info.grid_dimensions or ()),
             "pixel_size": info.pixel_size_um,
             "channels": {str(number): name for number, name in info.channels.items()},
             "wells": dict.fromkeys(info.wells),
@@ -136,6 +141,7 @@ class MicroscopeHandler(ABC):
             "timepoints": {str(time): None for time in sorted(timepoints)},
             "available_backends": {str(Backend.DISK): True, str(Backend.VIRTUAL_WORKSPACE): True},
             "main": True,
+            "image_files": list(mapping),
             "workspace_mapping": mapping,
         }
         update_metadata(workspace, entry, replace=True)

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from wellfield.plate.flatfield import FlatfieldProfile
@@ -62,11 +63,13 @@ class PlateContents:
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
         """Return the plate's own metadata; sorts the planes by key, wells row by row."""
         order = {well: split_well(well) for well in {plane.key.well for plane in self.planes}}
-        self.planes.sort(key=lambda plane: (order[plane.key.well], plane.key[1:]))
         wells = tuple(sorted(order, key=order.__getitem__))
-        counts = dict.fromkeys(wells, 0)
+        by_well: dict[str, list[PlaneRecord]] = {well: [] for well in wells}
         for plane in self.planes:
-            counts[plane.key.well] += 1
+            by_well[plane.key.well].append(plane)
+        for group in by_well.values():
+            group.sort()  # no two have one key
+        self.planes = [plane for group in by_well.values() for plane in group]
         return PlateInfo(
             plate=plate,
             plate_path=plate_path,
@@ -79,7 +82,7 @@ class PlateContents:
             z_spacing_um=self.z_spacing_um,
             grid_dimensions=self.grid_dimensions,
             field_count=max((plane.key.field for plane in self.planes), default=None),
-            planes_per_well=counts,
+            planes_per_well={well: len(group) for well, group in by_well.items()},
             flatfields=self.flatfields,
             stage_y_up=self.stage_y_up,
         )
@@ -92,11 +95,11 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
     that this channel has anywhere (their numbers differ between channels by design).
     """
     keys = [plane.key for plane in planes]
-    wells = dict.fromkeys([key[0] for key in keys])
-    fields = sorted({key[1] for key in keys})
+    wells = dict.fromkeys(map(itemgetter(0), keys))
+    fields = sorted(set(map(itemgetter(1), keys)))
     layers: dict[int, set[tuple[int, Projection]]] = defaultdict(set)
     times: dict[int, set[int]] = defaultdict(set)
-    for channel, z, time, projection in {key[2:] for key in keys}:
+    for channel, z, time, projection in set(map(itemgetter(2, 3, 4, 5), keys)):
         layers[channel].add((z, projection))
         times[channel].add(time)
     if len(keys) == len(wells) * len(fields) * sum(len(layers[channel]) * len(times[channel]) for channel in layers):
@@ -146,7 +149,7 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
     """Return what was found, what is missing and what was ignored, as JSON values."""
     keys = [plane.key for plane in contents.planes]
     layers: dict[int, dict[str, None]] = defaultdict(dict)  # an ordered set: z in the order of its numbers
-    for channel, z, projection in sorted({(key[2], key[3], key[5]) for key in keys}):
+    for channel, z, projection in sorted(set(map(itemgetter(2, 3, 5), keys))):
         layers[channel][f"z{z}" if projection == Projection.NONE else str(projection)] = None
     return {
         "schema_version": SCHEMA_VERSION,
@@ -156,9 +159,9 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
             "planes": len(contents.planes),
             "bytes": sum(plane.size for plane in contents.planes),
             "wells": list(info.wells),
-            "fields": sorted({key[1] for key in keys}),
+            "fields": sorted(set(map(itemgetter(1), keys))),
             **({"vendor_fields": contents.vendor_fields} if contents.vendor_fields else {}),
-            "timepoints": sorted({key[4] for key in keys}),
+            "timepoints": sorted(set(map(itemgetter(4), keys))),
             "channels": {
                 str(number): {
                     "name": name,

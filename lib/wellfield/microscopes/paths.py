@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from wellfield.errors import PathEscapeError
 from wellfield.plate.index import PlaneRecord
@@ -21,7 +23,16 @@ def virtual_path(plane: PlaneRecord) -> str:
 def workspace_mapping(planes: Iterable[PlaneRecord]) -> dict[str, str]:
     """Return virtual path → path relative to the plate folder."""
     prefix = f"{IMAGE_FOLDER}/"
-    return {prefix + plane_name(plane.key): plane.path for plane in planes}
+    behind_well = itemgetter(1, 2, 3, 4, 5)
+    endings: dict[tuple[Any, ...], str] = {}  # names of all wells end alike, and formatting takes most of the time
+    mapping = {}
+    for plane in planes:
+        key = plane.key
+        axes = behind_well(key)
+        if axes not in endings:
+            endings[axes] = plane_name(key).removeprefix(key.well)
+        mapping[prefix + key.well + endings[axes]] = plane.path
+    return mapping
 
 
 def refuse_results_in_plate(results: str | os.PathLike[str], plate: str | os.PathLike[str]) -> None:

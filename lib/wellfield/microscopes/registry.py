@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 AUTO = "auto"
-_BUILT_IN = ("wellfield.microscopes.imagexpress", "wellfield.microscopes.opera_phenix")
-
+_BUILT_IN = (
+    "wellfield.microscopes.imagexpress",
+    "wellfield.microscopes.opera_phenix",
+    "wellfield.microscopes.openhcs",
+)
 
 ENTRY_POINT_GROUP = "wellfield.microscopes"
 
@@ -76,6 +79,13 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
             f"plate folder {scan.root} has no file{found}; copy the images, or correct the folder in plates.tsv"
         )
     reasons = {name: reason for name, cls in sorted(MICROSCOPES.items()) if (reason := cls.detect(scan))}
+    speakers = {name: reason for name, reason in reasons.items() if MICROSCOPES[name].speaks_for_folder}
+    if len(speakers) == 1:
+        [(name, why)] = speakers.items()
+        others = "".join(
+            f", which stands for the files of {other} there ({reasons[other]})" for other in reasons if other != name
+        )
+        return name, why + others
     if len(reasons) == 1:
         return next(iter(reasons.items()))
     known = ", ".join(sorted(MICROSCOPES))

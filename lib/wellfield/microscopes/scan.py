@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import hashlib
+import operator
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -92,13 +93,14 @@ def scan_plate(root: str | os.PathLike[str]) -> Scan:
         raise PlateNotFoundError(
             f"plate folder {top} {what}; check the path, its permissions, or whether its disk is mounted"
         ) from error
-    files: list[ScannedFile] = []
+    found: dict[str, list[ScannedFile]] = {}
     skipped: dict[str, list[str]] = defaultdict(list)
     real_root = os.path.realpath(top)
     pending = [("", str(top))]
     while pending:
         folder, path = pending.pop()
         prefix = f"{folder}/" if folder else ""
+        files = found[folder] = []
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -106,6 +108,9 @@ def scan_plate(root: str | os.PathLike[str]) -> Scan:
                     try:
                         if (name[0] == "." or "\\" in name or not name.isascii()) and (reason := _name_problem(name)):
                             skipped[reason].append(prefix + name.encode(errors="backslashreplace").decode())
+                        elif entry.is_file(follow_symlinks=False):  # most are
+                            status = entry.stat()
+                            files.append(ScannedFile(folder, name, status.st_size, status.st_mtime_ns))
                         elif entry.is_dir(follow_symlinks=False):
                             pending.append((prefix + name, entry.path))
                         elif entry.is_symlink() and (reason := _link_problem(entry, real_root)):
@@ -119,8 +124,12 @@ def scan_plate(root: str | os.PathLike[str]) -> Scan:
                         skipped[f"cannot be looked at ({error.strerror})"].append(prefix + name)
         except OSError as error:
             skipped[f"folder cannot be read ({error.strerror})"].append(folder or ".")
-    files.sort()
-    return Scan(top, files, {reason: sorted(paths) for reason, paths in sorted(skipped.items())})
+        files.sort(key=_name)
+    ordered = [file for folder in sorted(found) for file in found[folder]]
+    return Scan(top, ordered, {reason: sorted(paths) for reason, paths in sorted(skipped.items())})
+
+
+_name = operator.attrgetter("name")
 
 
 def _name_problem(name: str) -> str | None:

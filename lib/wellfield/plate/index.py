@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,9 +165,9 @@ def write_index(path: str | os.PathLike[str], planes: Sequence[PlaneRecord], inf
         raise ValueError(f"planes of wells {sorted(groups)} do not make the wells {list(info.wells)} of the plate")
     rows = [plane for group in groups.values() for plane in group]
     keys = [row.key for row in rows]
-    columns: list[list[Any]] = [[key[column] for key in keys] for column in range(6)]
+    columns: list[list[Any]] = [list(map(itemgetter(column), keys)) for column in range(6)]
     columns[5] = [str.__str__(projection) for projection in columns[5]]
-    columns += [[row[column] for row in rows] for column in (1, 4, 5, 6, 7, 2, 3)]
+    columns += [list(map(itemgetter(column), rows)) for column in (1, 4, 5, 6, 7, 2, 3)]
     arrays = [_array(column, entry.type) for column, entry in zip(columns, schema, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema)
     # Groups are small: dictionaries, statistics and zstd's set-up cost three times what writing does.

@@ -75,6 +75,22 @@ def test_no_candidate_is_an_error_with_examples_and_the_known_names(tmp_path: Pa
         get_microscope_handler(tmp_path)
 
 
+@pytest.mark.parametrize("mask", [("xx", "xx"), ("x",)])
+def test_the_metadata_has_what_openhcs_asks_of_a_subdirectory(
+    tmp_path: Path, write_plate: WritePlate, mask: tuple[str, ...]
+) -> None:
+    raw, _ = write_plate(ImageXpressPlate(name="p", size=(8, 8), site_mask=mask, z_steps=2))
+    for htd in raw.rglob("*.HTD") if mask == ("x",) else []:
+        htd.unlink()
+    get_microscope_handler(raw)[0].initialize_workspace(tmp_path / "results", plate="P")
+    entry = read_metadata(tmp_path / "results")["subdirectories"]["."]
+    assert entry["image_files"] == list(entry["workspace_mapping"])
+    assert entry["source_filename_parser_name"] == "ImageXpressFilenameParser"
+    assert entry["grid_dimensions"] == ([2, 2] if len(mask) == 2 else [])  # OpenHCS takes an empty list for unknown
+    axes = ("channels", "wells", "sites", "z_indexes", "timepoints")
+    assert all(isinstance(entry[axis], dict) and entry[axis] for axis in axes)
+
+
 def test_names_without_site_wave_or_guid_need_the_microscope_named(tmp_path: Path) -> None:
     (tmp_path / "x_A01.tif").write_bytes(b"")
     with pytest.raises(MicroscopeDetectionError):

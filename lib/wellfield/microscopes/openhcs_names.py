@@ -1,0 +1,52 @@
+"""File names of OpenHCS, which keeps the form of the microscope that a plate came from."""
+
+from __future__ import annotations
+
+import re
+
+from wellfield.errors import WellNameError
+from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
+from wellfield.plate.wells import canonical_well, well_name
+
+_SUFFIX = r"\.[tT][iI][fF][fF]?"
+_BY_WELL = re.compile(
+    r"(?P<well>[A-Za-z]{1,2}[0-9]{1,3})(?:_s(?P<field>[0-9]+))?(?:_w(?P<channel>[0-9]+))?"
+    rf"(?:_z(?P<z>[0-9]+))?(?:_t(?P<timepoint>[0-9]+))?{_SUFFIX}"
+)
+_BY_ROW = re.compile(
+    r"[rR](?P<row>[0-9]+)[cC](?P<column>[0-9]+)[fF](?P<field>[0-9]+)(?:[pP](?P<z>[0-9]+))?-ch(?P<channel>[0-9]+)"
+    rf"(?:sk(?P<timepoint>[0-9]+))?(?:fk[0-9]+)?(?:fl[0-9]+)?{_SUFFIX}"
+)
+_WELL_BY_ROW = re.compile(r"[rR]([0-9]+)[cC]([0-9]+)")
+
+
+def parse_name(name: str) -> PlaneKey | None:
+    """Return the plane that a file name (no folders) stands for, or ``None`` if it is none.
+
+    Numbers may have any padding, missing ones are 1. Plane ``z000``, which OpenHCS makes of the folder ``ZStep_0``, is
+    a projection of a method that is not known.
+
+    >>> parse_name("r03c04f002p001-ch1sk1fk1fl1.tiff")
+    PlaneKey(well='C04', field=2, channel=1, z=1, timepoint=1, projection=<Projection.NONE: 'none'>)
+    """
+    if (key := match_plane_name(name)) is not None:
+        return key
+    match = _BY_WELL.fullmatch(name) or _BY_ROW.fullmatch(name)
+    if match is None:
+        return None
+    well = parse_well(match["well"] if match.re is _BY_WELL else f"r{match['row']}c{match['column']}")
+    field, channel, timepoint = (int(match[axis] or 1) for axis in ("field", "channel", "timepoint"))
+    if well is None or not field or not channel or not timepoint:
+        return None
+    z = int(match["z"] or 1)
+    return PlaneKey(well, field, channel, z, timepoint, Projection.NONE if z else Projection.UNKNOWN)
+
+
+def parse_well(name: str) -> str | None:
+    """Return the canonical name of a well (``A01``, ``a1``, ``R01C01``), or ``None`` if it is none."""
+    try:
+        if match := _WELL_BY_ROW.fullmatch(name):
+            return well_name(int(match[1]) - 1, int(match[2]) - 1)
+        return canonical_well(name)
+    except WellNameError:
+        return None
