@@ -301,8 +301,8 @@ def _only_series(file: Any, path: str | os.PathLike[str]) -> Any:
     if others:
         shapes = ", ".join(f"{list(series.shape)} {series.dtype}" for series in (first, *others[:3]))
         raise ImageKindError(
-            f"{os.fspath(path)} holds {len(others) + 1} images that make no stack ({shapes}); expected one: export each "
-            "to a file of its own"
+            f"{os.fspath(path)} holds {len(others) + 1} images that make no stack ({shapes}); expected one: export "
+            "each to a file of its own"
         )
     return first
 
