@@ -39,31 +39,36 @@ def read_plane_header(path: str | os.PathLike[str]) -> PlaneHeader:
         from wellfield.formats.png import read_png_header
 
         shape, dtype = read_png_header(path)
-        check_plane(shape, source=os.fspath(path))
+        check_plane(shape, source=os.fspath(path), colour=True)
         return PlaneHeader((shape[0], shape[1]), dtype)
     if not suffix.endswith(PLANE_SUFFIXES):
         raise UnknownFormatError(f"{os.fspath(path)}: expected an image, {', '.join(PLANE_SUFFIXES)}")
     from wellfield.formats.tiff import read_tiff_header
 
     shape, dtype, found = read_tiff_header(path)
-    check_plane(shape, source=os.fspath(path))
+    check_plane(shape, source=os.fspath(path), colour="S" in found.axes)
     return PlaneHeader((shape[0], shape[1]), dtype, found.pixel_size_um, found.z_spacing_um)
 
 
-def check_plane(shape: Sequence[int], *, source: str) -> None:
+def check_plane(shape: Sequence[int], *, source: str, colour: bool | None = None) -> None:
     """Raise unless an image of this shape is one grey plane ``[Y, X]``.
+
+    Parameters
+    ----------
+    source:
+        What the message begins with.
+    colour:
+        Whether a further axis holds colours, if that is known.
 
     Raises
     ------
     ImageKindError
-        It has colours or is a stack; the message begins with *source*.
+        It has colours or is a stack.
     """
     if len(shape) == 2:
         return
-    if len(shape) == 3 and shape[-1] in (2, 3, 4):
-        what = f"is a colour image ({shape[-1]} values a pixel, shape {list(shape)})"
-        advice = "export each channel as a grey image; equal channels are refused too, as none is picked unasked"
-    else:
-        what = f"holds several planes (shape {list(shape)})"
-        advice = "export each channel, z and timepoint as a grey image of its own"
-    raise ImageKindError(f"{source} {what}; expected one grey plane [Y, X]: {advice}")
+    what = "has several planes or colours" if colour is None else "has colours" if colour else "has several planes"
+    raise ImageKindError(
+        f"{source} {what} (shape {list(shape)}); expected one grey plane [Y, X]: export each channel, z and timepoint "
+        "as a grey image of its own. A grey image stored as colour is refused too, as no colour is picked unasked"
+    )

@@ -7,6 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
+# The opening of a group of which nothing was tried yet.
+_OPENING = re.compile(r"(?:\((?:\?P<\w+>|\?:)?)+$")
+
 
 class _Reach(NamedTuple):
     """How much of a pattern fits the beginning of a text, and how much of the text that takes."""
@@ -22,15 +25,16 @@ def how_far(pattern: str, paths: Sequence[str]) -> str:
     best = max((_reach(pattern, text) for text in starts), default=None)
     if best is None or not best.pattern or not best.text:
         return ""
-    rest = best.of[best.text :]
+    fits, rest = best.of[: best.text], best.of[best.text :]
     if best.pattern == len(pattern):
-        return f"it fits up to {best.of[: best.text]!r}; the name goes on with {rest!r}, for which it has nothing"
-    beginning, end = pattern[: best.pattern], pattern[best.pattern :]
+        return f"it fits up to '{fits}'; the name goes on with '{rest}', for which it has nothing"
+    beginning = _OPENING.sub("", pattern[: best.pattern])
+    end = pattern[len(beginning) :]
     opened = re.findall(r"\(\?P<(\w+)>", beginning) if _is_open(beginning) else []
     group = re.match(r"\W*\(\?P<(\w+)>", end)
     where = f" (group {group[1]!r})" if group else f" (in group {opened[-1]!r})" if opened else ""
-    ends = f"the name goes on with {rest!r}" if rest else "the name ends"
-    return f"it fits up to {best.of[: best.text]!r}, where {ends}, and fails at {end!r}{where}"
+    ends = f"the name goes on with '{rest}'" if rest else "the name ends"
+    return f"it fits up to '{fits}', where {ends}, and fails at '{end}'{where}"
 
 
 def _parts(path: str, *, whole: bool) -> list[str]:
