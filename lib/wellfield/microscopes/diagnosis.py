@@ -29,7 +29,7 @@ def how_far(pattern: str, paths: Sequence[str]) -> str:
     if best.pattern == len(pattern):
         return f"it fits up to '{fits}'; the name goes on with '{rest}', for which it has nothing"
     beginning = _OPENING.sub("", pattern[: best.pattern])
-    end = pattern[len(beginning) :]
+    end = pattern[len(beginning) :].strip().partition("\n")[0]
     opened = re.findall(r"\(\?P<(\w+)>", beginning) if _is_open(beginning) else []
     group = re.match(r"\W*\(\?P<(\w+)>", end)
     where = f" (group {group[1]!r})" if group else f" (in group {opened[-1]!r})" if opened else ""

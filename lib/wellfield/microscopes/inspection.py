@@ -50,7 +50,8 @@ def well_rows(planes_per_well: Mapping[str, int]) -> list[tuple[str, str]]:
         return [("wells", f"{extent}, planes in each: {usual}")]
     if len(columns) > _WIDEST:
         odd = [f"{well} ({count})" for well, count in planes_per_well.items() if count != usual]
-        return [("wells", f"{extent}{'' if full else ', not all'}, planes in each: {usual}; other: {shorten(odd)}")]
+        other = f"; other: {shorten(odd)}" if odd else ""
+        return [("wells", f"{extent}{'' if full else ', not all'}, planes in each: {usual}{other}")]
     width = max(len(str(max(counts))), len(str(columns[-1] + 1)))
     grid = [["", *(str(column + 1) for column in columns)]]
     grid += [[row_name(row), *(str(places.get((row, column), ".")) for column in columns)] for row in rows]

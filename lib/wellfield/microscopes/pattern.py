@@ -18,6 +18,8 @@ from wellfield.errors import (
 from wellfield.formats.plane import PLANE_SUFFIXES, PlaneHeader, read_plane_header
 from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.diagnosis import how_far
+from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.microscopes.tokens import Tokens
 from wellfield.plate.index import PlaneRecord
@@ -98,21 +100,20 @@ class PatternHandler(MicroscopeHandler):
         return files, matches
 
     def _nothing(self, ignored: Mapping[str, Sequence[str]]) -> str:
-        from wellfield.microscopes.diagnosis import how_far
-
         images = ignored.get(NO_MATCH, ())
         shown = images or [file.path for file in self.scan.files]
         examples = [shown[place] for place in sorted({0, len(shown) // 2, len(shown) - 1})] if shown else []
         what = f"{len(images)} images (TIFF, PNG)"
         if not images:
             what += f" among {len(self.scan.files)} files"
-        lines = [
-            f"plate folder {self.plate_path}: the pattern of {self.layout.name!r} matches none of its {what}",
-            f"  pattern: {self.layout.pattern.strip()}",
-            *(f"  path: {path}" for path in examples),
-        ]
-        if images and (where := how_far(self.layout.pattern, examples)):
-            lines.append(f"  {where}")
+        lines = [f"plate folder {self.plate_path}: layout {self.layout.name!r} matches none of its {what}"]
+        if PRESETS.get(self.layout.name) is self.layout:
+            lines.append("  it is a preset; config/README.md shows the names that it reads")
+        else:
+            lines.append(f"  pattern: {self.layout.pattern}")
+            if images and (where := how_far(self.layout.pattern, examples)):
+                lines.append(f"  {where}")
+        lines += [f"  path: {path}" for path in examples]
         lines.append(
             "Correct the pattern, or the folder in plates.tsv; `wellfield inspect FOLDER --pattern …` tries one"
         )
@@ -126,7 +127,7 @@ class PatternHandler(MicroscopeHandler):
         one, other, *_ = [file.path for file, own in zip(files, keys, strict=True) if own == key]
         doubled = sum(count > 1 for count in counts.values())
         raise DuplicatePlaneError(
-            f"plate folder {self.plate_path}: two files are the same plane {plane_name(key, '')} by the pattern of "
+            f"plate folder {self.plate_path}: two files are the same plane {plane_name(key, '')} by layout "
             f"{self.layout.name!r}: {one} and {other}"
             + (f" (and so for {doubled - 1} more planes)" if doubled > 1 else "")
             + ". Give the pattern a group for what tells them apart, or list each acquisition as a plate of its own"

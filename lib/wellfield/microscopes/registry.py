@@ -104,8 +104,8 @@ def get_microscope_handler(
         return MICROSCOPES[name](plate_path, scan=scan), why
     names = microscope_names(layouts or ())
     if layout := PRESETS.get(microscope) or (layouts or {}).get(microscope):
-        kind = "preset" if microscope in PRESETS else "layout of the configuration"
-        return PatternHandler(plate_path, layout=layout, scan=scan), f"{kind}, pattern {layout.pattern.strip()}"
+        why = "preset" if microscope in PRESETS else f"pattern {layout.pattern}"
+        return PatternHandler(plate_path, layout=layout, scan=scan), why
     if microscope not in MICROSCOPES:
         near = difflib.get_close_matches(microscope, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."

@@ -51,7 +51,7 @@ class Tokens:
                 known[place] = _well(*(text or "" for text in place))
             except WellNameError as error:
                 raise WellNameError(
-                    f"{self._files[places.index(place)].path}: {error}; the pattern of {self._layout.name!r} takes "
+                    f"{self._files[places.index(place)].path}: {error}; layout {self._layout.name!r} takes "
                     f"this for the {' and '.join(names)}"
                 ) from None
         return [known[place] for place in places]
@@ -72,7 +72,7 @@ class Tokens:
         for token in tokens:
             if token and not _is_number(token):
                 raise ConfigError(
-                    f"{self._first(axis, token)}: the group {axis!r} of the pattern of {self._layout.name!r} takes "
+                    f"{self._first(axis, token)}: the group {axis!r} of layout {self._layout.name!r} takes "
                     f"{token!r}, which is no number between 0 and {_HIGHEST - 1}; correct the pattern"
                 )
         found = {token: int(token) for token in tokens if token}
@@ -103,7 +103,7 @@ class Tokens:
             place = next(number for number, token in enumerate(column) if not token)
             raise ConfigError(
                 f"{self._files[place].path}: its name has no channel, those of other files have "
-                f"({', '.join(sorted(tokens)[:3])}); correct the pattern of {self._layout.name!r}"
+                f"({', '.join(sorted(tokens)[:3])}); correct the pattern of layout {self._layout.name!r}"
             )
         given = self._layout.channels
         if given is None:

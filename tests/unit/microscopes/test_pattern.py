@@ -405,7 +405,7 @@ def test_a_layout_of_the_configuration_is_mapped_as_any_microscope(write: Write,
     before = sorted((str(path), path.stat().st_mtime_ns) for path in folder.rglob("*"))
     layouts = {"mine": Layout("mine", SIMPLE)}
     handler, why = get_microscope_handler(folder, "mine", layouts=layouts)
-    assert why == f"layout of the configuration, pattern {SIMPLE}"
+    assert why == f"pattern {SIMPLE}"
     info = handler.initialize_workspace(tmp_path / "results", plate="P", why=why)
     assert (info.microscope, info.wells, info.channels) == ("mine", ("A01", "B01"), {1: "GFP"})
     assert read_index(tmp_path / "results" / "index.parquet")[0] == info

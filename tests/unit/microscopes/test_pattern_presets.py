@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wellfield.errors import MicroscopeDetectionError
+from wellfield.errors import EmptyPlateError, MicroscopeDetectionError
 from wellfield.microscopes import MICROSCOPES, get_microscope_handler
 from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -55,7 +55,7 @@ def scan(*paths: str) -> Scan:
 def test_a_preset_reads_its_examples(preset: str, path: str) -> None:
     handler, why = get_microscope_handler("nowhere", preset, scan=scan(path))
     assert [plane.key for plane in handler.read_plate().planes] == [EXAMPLES[preset][path]]
-    assert why.startswith("preset, pattern")
+    assert why == "preset"
 
 
 @pytest.mark.parametrize(("preset", "path"), [(name, path) for name, paths in OTHERS.items() for path in paths])
@@ -74,10 +74,14 @@ def test_every_preset_is_a_good_pattern_and_explained_with_its_examples() -> Non
         (row,) = (line for line in reference.splitlines() if line.startswith(f"| `{name}` |"))
         examples = re.findall(r"`([^`]*)`", row.split("|")[3])
         assert len(examples) >= 4
-        handler = get_microscope_handler("nowhere", name, scan=scan(*examples[:1]))[0]
         for example in examples:
             handler = get_microscope_handler("nowhere", name, scan=scan(example))[0]
             assert len(handler.read_plate().planes) == 1, example
+
+
+def test_a_preset_that_fits_nothing_says_where_its_names_are_shown() -> None:
+    with pytest.raises(EmptyPlateError, match=r"config/README\.md shows the names that it reads\n  path: x\.tif"):
+        get_microscope_handler("nowhere", "folder_per_well", scan=scan("x.tif"))[0].read_plate()
 
 
 def test_no_preset_is_taken_unasked_but_the_error_names_one_that_fits_all_images() -> None:
