@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from wellfield.errors import (
     DataNotFoundError,
@@ -171,7 +170,7 @@ class PatternHandler(MicroscopeHandler):
                     break
 
 
-def path_matcher(pattern: str) -> Any:
+def path_matcher(pattern: str) -> Callable[[ScannedFile], Match | None]:
     """Return a function that gives the match of a :class:`ScannedFile`, or ``None``.
 
     A pattern without ``/`` is matched with the file's name. Another one is matched with the path from a folder on;

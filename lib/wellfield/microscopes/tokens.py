@@ -12,6 +12,7 @@ from wellfield.plate.layout import Layout
 from wellfield.plate.wells import MAX_COLUMNS, MAX_ROWS, canonical_well, row_name, row_number, well_name
 
 _HIGHEST = 2**31 - 1  # that the plate table can hold
+_MOST_CHANNELS = 256  # more than any microscope has
 
 
 class Tokens:
@@ -92,10 +93,16 @@ class Tokens:
         Raises
         ------
         ConfigError
-            A file's channel is not in the layout's list, or it has none though channels are told apart by text.
+            A file's channel is not in the layout's list, or it has none though channels are told apart by text; or
+            there are so many channels that the group must take something else.
         """
         column = self._columns.get("channel", ())
         tokens = {token for token in column if token}
+        if len(tokens) > _MOST_CHANNELS:
+            raise ConfigError(
+                f"the group 'channel' of layout {self._layout.name!r} takes {len(tokens)} different texts, such as "
+                f"{', '.join(sorted(tokens)[:3])}; it takes more than the channel: correct the pattern"
+            )
         if all(map(_is_number, tokens)):
             numbers = self.numbers("channel", notes)
             return numbers, self._named(numbers, tokens)

@@ -161,6 +161,11 @@ def test_a_channel_that_cannot_be_told_is_an_error_naming_the_file(
         read_names(*names, channels=channels)
 
 
+def test_a_group_that_takes_more_than_the_channel_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="the group 'channel' of layout 'mine' takes 300 different texts, such as x0"):
+        read_names(*(f"A1_cx{number}.tif" for number in range(300)))
+
+
 # --- where a pattern fits -----------------------------------------------------------------------------------------
 
 
