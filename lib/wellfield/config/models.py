@@ -149,7 +149,9 @@ class StepMaterializationBlock(_Model):
 
 
 def _check_pattern(pattern: str) -> str:
-    if problems := pattern_problems(pattern):
+    from wellfield.microscopes.presets import PRESETS
+
+    if pattern not in PRESETS and (problems := pattern_problems(pattern)):
         raise ValueError("; ".join(problems))
     return pattern
 
@@ -192,7 +194,7 @@ class LayoutBlock(_Model):
 
     pattern: Annotated[StrictStr, AfterValidator(_check_pattern)] = Field(
         description="Regular expression with the groups well, or row and column, and field, channel, z, timepoint as "
-        "there are; for whole file names, or with / for the end of paths."
+        "there are; for whole file names, or with / for the end of paths. Or the name of a preset."
     )
     pixel_size_um: _Length | None = Field(None, description="Edge of a pixel in µm; by default as the files say.")
     z_spacing_um: _Length | None = Field(None, description="Distance of z planes in µm; by default as the files say.")
@@ -203,12 +205,15 @@ class LayoutBlock(_Model):
 
     def layout(self, name: str) -> Layout:
         """Return the layout under its name."""
+        from wellfield.microscopes.presets import PRESETS
+
+        pattern = PRESETS[self.pattern].pattern if self.pattern in PRESETS else self.pattern
         channels: tuple[str, ...] | Mapping[str, str] | None = None
         if isinstance(self.channels, dict):
             channels = {str(token): channel for token, channel in self.channels.items()}
         elif self.channels is not None:
             channels = tuple(self.channels)
-        return Layout(name, self.pattern, self.pixel_size_um, self.z_spacing_um, channels, self.defaults.model_dump())
+        return Layout(name, pattern, self.pixel_size_um, self.z_spacing_um, channels, self.defaults.model_dump())
 
 
 class Config(_Model):

@@ -143,6 +143,11 @@ class PatternHandler(MicroscopeHandler):
         contents.pixel_size_um = _length(
             "pixel size", self.layout.pixel_size_um, [header.pixel_size_um for header in headers], contents.notes
         )
+        if contents.pixel_size_um is not None and self.layout.pixel_size_um is None:
+            contents.notes.append(  # Harmony writes that of the camera, for one
+                f"pixel size: {contents.pixel_size_um:g} µm is what the files say; some programs write the camera's "
+                "own pixel there, whatever the objective: if so, set `pixel_size_um` in a layout"
+            )
         contents.z_spacing_um = _length(
             "z spacing", self.layout.z_spacing_um, [header.z_spacing_um for header in headers], contents.notes
         )
