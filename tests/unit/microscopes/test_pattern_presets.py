@@ -95,3 +95,12 @@ def test_no_preset_is_taken_unasked_but_the_error_names_one_that_fits_all_images
         get_microscope_handler("nowhere", scan=scan(*paths, "overview.tif"))
     assert "The preset" not in str(caught.value)
     assert "`layouts` in config/README.md" in str(caught.value)
+
+
+@pytest.mark.realdata
+def test_a_real_plate_of_harmony_is_read_by_its_names_with_its_pixel_size_in_doubt(real_plates: Path) -> None:
+    folder = real_plates / "opera_phenix" / "phenix_V5_1field_6ch"
+    contents = get_microscope_handler(folder, "row_column_field_channel")[0].read_plate()
+    assert [plane.key for plane in contents.planes] == [PlaneKey("A01", 1, c, 1, 1) for c in range(1, 7)]
+    assert (contents.shape, contents.dtype) == ((1080, 1080), "uint16")
+    assert any("the camera's own pixel" in note for note in contents.notes)
