@@ -26,7 +26,9 @@ from wellfield.workflow.ingest import chosen_wells
 try:
     CONFIG = load_config(config)
     # The linter looks at the code: no plate needs to be there.
-    PLATES = read_plate_sheet(CONFIG.plates, check_files="--lint" not in sys.argv)
+    PLATES = read_plate_sheet(
+        CONFIG.plates, layouts=CONFIG.layouts, check_files="--lint" not in sys.argv
+    )
 except WellfieldError as error:
     raise WorkflowError(str(error)) from None
 
@@ -45,7 +47,9 @@ for plate, entry in PLATES.items():
 validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
-PIPELINE = CONFIG.model_dump(exclude={"plates", "results", "memory_margin_mb"})
+PIPELINE = CONFIG.model_dump(
+    exclude={"plates", "results", "layouts", "memory_margin_mb"}
+)
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
 ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
 
@@ -77,6 +81,12 @@ def plate_scan(plate):
         return scan_plate(PLATES[plate].folder)
     except WellfieldError as error:
         raise WorkflowError(str(error)) from None
+
+
+def layout_digest(wildcards):
+    """Changes when the layout changes that the plate's file names are read by; presets are code."""
+    layout = CONFIG.plate_layouts().get(PLATES[wildcards.plate].microscope)
+    return digests.digest_of(str(layout))
 
 
 def raw_digest(wildcards):

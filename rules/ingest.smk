@@ -21,6 +21,7 @@ checkpoint ingest_plate:
     params:
         folder=lambda wildcards: PLATES[wildcards.plate].folder,
         microscope=lambda wildcards: PLATES[wildcards.plate].microscope,
+        layout=layout_digest,
         raw=raw_digest,
         code=digests.code_digest("ingest"),
     message:

@@ -10,12 +10,14 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     from wellfield.workflow.ingest import ingest_plate
 
     # From the sheet and not from params: asking for other wells does not map the plate again.
-    entry = read_plate_sheet(load_config(snakemake.config).plates)[snakemake.wildcards.plate]
+    config = load_config(snakemake.config)
+    entry = read_plate_sheet(config.plates, layouts=config.layouts)[snakemake.wildcards.plate]
     info = ingest_plate(
         snakemake.params.folder,
         plate=snakemake.wildcards.plate,
         microscope=snakemake.params.microscope,
         results=Path(snakemake.output.index).parent,
         wells=entry.wells,
+        layouts=config.plate_layouts(),
     )
     logger.info("%s: %d wells, %d planes", info.plate, len(info.wells), sum(info.planes_per_well.values()))

@@ -7,14 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wellfield import __version__
-from wellfield.errors import WellfieldError
+from wellfield.errors import ConfigError, WellfieldError
 
 if TYPE_CHECKING:
     from wellfield.pipeline.plan import CompiledCall, Plan
     from wellfield.pipeline.settings import Settings
+    from wellfield.plate.layout import Layout
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     inspect = commands.add_parser("inspect", help="what would be ingested from a plate folder; writes nothing")
     inspect.add_argument("folder")
-    inspect.add_argument("--microscope", default="auto", help="name of the handler (default: auto)")
+    reader = inspect.add_mutually_exclusive_group()
+    reader.add_argument("--microscope", default="auto", help="name of a microscope, preset or layout (default: auto)")
+    reader.add_argument("--pattern", help="regular expression for the paths of the images, or name of a preset")
+    inspect.add_argument("--config", help="configuration whose layouts may be named")
     inspect.set_defaults(run=_inspect)
     functions = commands.add_parser("functions", help="the functions that a pipeline may name")
     functions.set_defaults(run=_functions)
@@ -54,45 +58,32 @@ def _parser() -> argparse.ArgumentParser:
 
 def _inspect(options: argparse.Namespace) -> int:
     from wellfield.microscopes.contents import ingest_report
+    from wellfield.microscopes.inspection import report_lines
     from wellfield.microscopes.registry import get_microscope_handler
 
-    handler, why = get_microscope_handler(options.folder, options.microscope)
+    name, layouts = _named_or_written(options)
+    handler, why = get_microscope_handler(options.folder, name, layouts=layouts)
     print(f"{options.folder}: {handler._microscope_type} ({why})")
     contents = handler.read_plate()
     info = contents.plate_info(plate=handler.plate_path.name, plate_path=options.folder, microscope="")
-    _print_report(ingest_report(contents, info, why=why))
+    print("\n".join(report_lines(ingest_report(contents, info, why=why))))
     return 0
 
 
-def _print_report(report: dict[str, Any]) -> None:
-    found, image = report["found"], report["image"]
-    size = "unknown" if image["shape"] is None else f"{image['shape'][0]} x {image['shape'][1]} {image['dtype']}"
-    rows = [
-        ("planes", f"{found['planes']} ({found['bytes'] / 1e6:.1f} MB)"),
-        ("wells", f"{len(found['wells'])}: {_shorten(found['wells'])}"),
-        ("fields", _shorten(found["fields"])),
-        ("timepoints", _shorten(found["timepoints"])),
-        *(
-            (f"channel {number}", f"{channel['name']}: {_shorten(channel['z_and_projections'])}")
-            for number, channel in found["channels"].items()
-        ),
-        (
-            "image",
-            f"{size}, pixel {image['pixel_size_um'] or 'unknown'} µm, z step {image['z_spacing_um'] or 'unknown'} µm",
-        ),
-        ("missing", f"{len(report['missing_planes'])}: {_shorten(report['missing_planes'])}"),
-        *((f"promised {axis}, absent", _shorten(names)) for axis, names in report["promised_but_absent"].items()),
-        *((f"ignored: {why}", f"{e['count']}: {_shorten(e['files'])}") for why, e in report["ignored"].items()),
-        *(("note", note) for note in report["notes"]),
-    ]
-    width = min(max(len(name) for name, _ in rows), 48)
-    for name, value in rows:
-        print(f"  {name:<{width}}  {value}")
+def _named_or_written(options: argparse.Namespace) -> tuple[str, dict[str, Layout]]:
+    """Return the name of what reads the folder, and the layouts that are known: those of --config, and --pattern."""
+    from wellfield.config.load import read_config
+    from wellfield.microscopes.presets import PRESETS
+    from wellfield.plate.layout import Layout, pattern_problems
 
-
-def _shorten(values: Sequence[Any], limit: int = 12) -> str:
-    shown = ", ".join(map(str, values[:limit]))
-    return shown if len(values) <= limit else f"{shown}, … and {len(values) - limit} more"
+    layouts = read_config(options.config).plate_layouts() if options.config else {}
+    if options.pattern is None:
+        return options.microscope, layouts
+    if options.pattern in PRESETS or options.pattern in layouts:
+        return options.pattern, layouts
+    if problems := pattern_problems(options.pattern):
+        raise ConfigError(f"--pattern {options.pattern!r}: {'; '.join(problems)}. Presets: {', '.join(PRESETS)}")
+    return "--pattern", layouts | {"--pattern": Layout("--pattern", options.pattern)}
 
 
 def _functions(options: argparse.Namespace) -> int:
@@ -129,7 +120,8 @@ def _plan(options: argparse.Namespace) -> int:
     from wellfield.workflow.compile import compile_plan
 
     config = read_config(options.config)
-    indices = {plate: Path(config.results, plate, "index.parquet") for plate in read_plate_sheet(config.plates)}
+    plates = read_plate_sheet(config.plates, layouts=config.layouts)
+    indices = {plate: Path(config.results, plate, "index.parquet") for plate in plates}
     shown = False
     for plate, index in indices.items():
         if index.exists():

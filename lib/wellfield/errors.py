@@ -85,6 +85,10 @@ class UnreadableImageError(StorageError, ValueError):
     """A file is not a readable image, or not the image that was expected."""
 
 
+class ImageKindError(UnreadableImageError):
+    """A readable image is no single grey plane: it has colours, a palette, or several planes."""
+
+
 class PathEscapeError(WellfieldError, ValueError):
     """A path leads outside the folder it must stay in."""
 

@@ -81,14 +81,14 @@ def _reason(problem: Any, place: Sequence[str | int], model: type[BaseModel]) ->
         return f"unknown key{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(known)}"
     if problem["type"] == "missing":
         return "this key is missing"
-    return f"{problem['msg']}; found {problem['input']!r}"
+    return f"{problem['msg'].removeprefix('Value error, ')}; found {problem['input']!r}"
 
 
 def _fields_at(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """Return the keys that are known at a place of the configuration."""
     current: Any = model
     for part in place:
-        if isinstance(part, int) or not hasattr(current, "model_fields"):
+        if part not in getattr(current, "model_fields", {}):  # a place in a list, or a name in a mapping
             continue
         annotation = current.model_fields[part].annotation
         inner = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]

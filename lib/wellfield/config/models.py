@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,6 +17,8 @@ from pydantic import (
     StrictStr,
     WithJsonSchema,
 )
+
+from wellfield.plate.layout import Layout, pattern_problems
 
 CONFIG_SCHEMA_VERSION = 1
 
@@ -144,6 +148,74 @@ class StepMaterializationBlock(_Model):
     )
 
 
+def _check_pattern(pattern: str) -> str:
+    from wellfield.microscopes.presets import PRESETS
+
+    if pattern not in PRESETS and (problems := pattern_problems(pattern)):
+        raise ValueError("; ".join(problems))
+    return pattern
+
+
+def _check_layout_name(name: str) -> str:
+    from wellfield.microscopes.registry import microscope_names
+
+    if name in microscope_names():
+        raise ValueError("this name is taken by a microscope or a preset; choose another")
+    return name
+
+
+def _check_channels(channels: Any) -> Any:
+    names = list(channels.values()) if isinstance(channels, dict) else channels
+    if names is not None and (len(set(names)) != len(names) or not all(names)):
+        raise ValueError("each channel needs a name, and none twice")
+    return channels
+
+
+LayoutName = Annotated[Name, AfterValidator(_check_layout_name)]
+_Length = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
+_ChannelNames = (
+    Annotated[list[StrictStr], Field(min_length=1)]
+    | Annotated[dict[StrictStr | StrictInt, StrictStr], Field(min_length=1)]
+)
+_Number = Annotated[StrictInt, Field(ge=1)]
+
+
+class LayoutDefaults(_Model):
+    """Where planes are on the axes that file names say nothing of."""
+
+    field: _Number = Field(1, description="Field of files whose name has none.")
+    channel: _Number = Field(1, description="Channel of files whose name has none.")
+    z: _Number = Field(1, description="z of files whose name has none.")
+    timepoint: _Number = Field(1, description="Timepoint of files whose name has none.")
+
+
+class LayoutBlock(_Model):
+    """How the file names of plates say what each plane is."""
+
+    pattern: Annotated[StrictStr, AfterValidator(_check_pattern)] = Field(
+        description="Regular expression with the groups well, or row and column, and field, channel, z, timepoint as "
+        "there are; for whole file names, or with / for the end of paths. Or the name of a preset."
+    )
+    pixel_size_um: _Length | None = Field(None, description="Edge of a pixel in µm; by default as the files say.")
+    z_spacing_um: _Length | None = Field(None, description="Distance of z planes in µm; by default as the files say.")
+    channels: Annotated[_ChannelNames | None, AfterValidator(_check_channels)] = Field(
+        None, description="Names of the channels in their order, or token: name."
+    )
+    defaults: LayoutDefaults = LayoutDefaults()
+
+    def layout(self, name: str) -> Layout:
+        """Return the layout under its name."""
+        from wellfield.microscopes.presets import PRESETS
+
+        pattern = PRESETS[self.pattern].pattern if self.pattern in PRESETS else self.pattern
+        channels: tuple[str, ...] | Mapping[str, str] | None = None
+        if isinstance(self.channels, dict):
+            channels = {str(token): channel for token, channel in self.channels.items()}
+        elif self.channels is not None:
+            channels = tuple(self.channels)
+        return Layout(name, pattern, self.pixel_size_um, self.z_spacing_um, channels, self.defaults.model_dump())
+
+
 class Config(_Model):
     """Everything that decides what the results are."""
 
@@ -151,6 +223,9 @@ class Config(_Model):
     plates: StrictStr = Field("config/plates.tsv", description="The plate sheet.")
     results: Annotated[StrictStr, Field(pattern=r"^[^{}]+$")] = Field(
         "results", description="Folder of the results; never inside a plate folder."
+    )
+    layouts: dict[LayoutName, LayoutBlock] = Field(
+        {}, description="Layouts of plates by name, for the column microscope of the plate sheet."
     )
     source: Literal["planes", "projection", "planes_or_projection"] = Field(
         "planes_or_projection",
@@ -183,6 +258,10 @@ class Config(_Model):
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."
     )
+
+    def plate_layouts(self) -> dict[str, Layout]:
+        """Return the layouts that a plate sheet may name."""
+        return {name: block.layout(name) for name, block in self.layouts.items()}
 
     def settings(self) -> dict[str, Any]:
         """Return what the file itself says of the pipeline's settings, by dotted name: nothing that is a default."""

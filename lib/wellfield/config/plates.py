@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class PlateEntry:
     folder:
         Raw plate folder as the sheet spells it.
     microscope:
-        Name of a handler, or ``auto``.
+        Name of a handler or layout, or ``auto``.
     plate_map:
         Path of the plate map, or ``None``.
     wells:
@@ -44,10 +45,13 @@ class PlateEntry:
     wells: tuple[str, ...] | None = None
 
 
-def read_plate_sheet(path: str | os.PathLike[str], *, check_files: bool = True) -> dict[str, PlateEntry]:
+def read_plate_sheet(
+    path: str | os.PathLike[str], *, layouts: Collection[str] = (), check_files: bool = True
+) -> dict[str, PlateEntry]:
     """Return the plates of a tab-separated sheet by name.
 
-    With *check_files* every plate folder must be there and every plate map must be readable.
+    *layouts* are the names that the configuration adds to those of the microscopes. With *check_files* every plate
+    folder must be there and every plate map must be readable.
 
     Raises
     ------
@@ -73,7 +77,9 @@ def read_plate_sheet(path: str | os.PathLike[str], *, check_files: bool = True) 
         try:
             if None in row:
                 raise ConfigError(f"more cells than columns: {row[None]}; wells are separated by commas")
-            entry = _read_row({name: (row.get(name) or "").strip() for name in columns}, check_files=check_files)
+            entry = _read_row(
+                {name: (row.get(name) or "").strip() for name in columns}, layouts, check_files=check_files
+            )
         except (ConfigError, WellNameError) as error:
             problems.append(f"plate {number} ({(row.get('plate') or '').strip() or 'without name'}): {error}")
             continue
@@ -87,7 +93,7 @@ def read_plate_sheet(path: str | os.PathLike[str], *, check_files: bool = True) 
     return plates
 
 
-def _read_row(row: dict[str, str], *, check_files: bool) -> PlateEntry:
+def _read_row(row: dict[str, str], layouts: Collection[str], *, check_files: bool) -> PlateEntry:
     from wellfield.microscopes.registry import AUTO, microscope_names
 
     name, folder = row["plate"], row["folder"]
@@ -99,8 +105,8 @@ def _read_row(row: dict[str, str], *, check_files: bool) -> PlateEntry:
         what = "is a file, not a folder" if Path(folder).exists() else "does not exist"
         raise ConfigError(f"its folder {folder} {what}; check the path, or whether its disk is mounted")
     microscope = row.get("microscope") or AUTO
-    if microscope not in microscope_names():
-        raise ConfigError(f"unknown microscope {microscope!r}; known: {', '.join(microscope_names())}")
+    if microscope not in (names := microscope_names(layouts)):
+        raise ConfigError(f"unknown microscope {microscope!r}; known: {', '.join(names)}")
     plate_map = row.get("plate_map") or None
     if plate_map is not None and check_files:
         read_plate_map(plate_map)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.errors import UnknownFormatError, UnreadableImageError
+from wellfield.errors import ImageKindError, UnknownFormatError
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.reading import reading
 
 _GREY, _PALETTE = 0, 3  # colour types of the PNG header
+_DTYPES = {"1": "bool", "L": "uint8", "I;16": "uint16"}
 
 
 def read_png(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
@@ -21,17 +22,48 @@ def read_png(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     Raises
     ------
     UnreadableImageError
-        The file is no PNG; or its values would not be those of the pixels: colours from a palette, or of 16 bits, which
-        Pillow cuts to 8.
+        The file is no PNG.
+    ImageKindError
+        Its values would not be those of the pixels: colours from a palette, or of 16 bits, which Pillow cuts to 8.
     """
+    with reading(path, "PNG"):
+        bits, image = _open(path)
+        with image:
+            pixels = np.asarray(image)
+        if image.mode == "L" and bits < 8:
+            pixels = pixels // (255 // (2**bits - 1))  # Pillow stretches grey of 2 and 4 bits over the 8 of a byte
+        return pixels
+
+
+def read_png_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str]:
+    """Return shape and dtype of what :func:`read_png` returns, without reading pixels.
+
+    Raises
+    ------
+    UnreadableImageError
+        As for :func:`read_png`.
+    """
+    with reading(path, "PNG"):
+        _, image = _open(path)
+        with image:
+            shape = (image.height, image.width)
+            bands = len(image.getbands())
+            return (shape, _DTYPES[image.mode]) if bands == 1 else ((*shape, bands), "uint8")
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[int, Any]:
+    """Return the bits of a value and the opened image, whose pixels are not read yet."""
     from PIL import Image
 
-    with reading(path, "PNG"), Image.open(Path(path), formats=["PNG"]) as image:
-        bits, colours = Path(path).read_bytes()[24:26]  # of the header, which Pillow has checked
-        if colours == _PALETTE or (colours != _GREY and bits == 16):
-            what = "colours from a palette" if colours == _PALETTE else "colours of 16 bits"
-            raise UnreadableImageError(f"{os.fspath(path)} has {what}; convert it to grey, or to 8 bits a colour")
-        return np.asarray(image)
+    with open(path, "rb") as file:
+        header = file.read(26)
+    image = Image.open(Path(path), formats=["PNG"])
+    bits, colours = header[24:26]  # Pillow has checked that this is a header
+    if colours == _PALETTE or (colours != _GREY and bits == 16):
+        image.close()
+        what = "colours from a palette" if colours == _PALETTE else "colours of 16 bits"
+        raise ImageKindError(f"{os.fspath(path)} has {what}, whose numbers are no intensities; export it as grey")
+    return bits, image
 
 
 def write_png(path: str | os.PathLike[str], array: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.reading import fitting, reading
@@ -43,6 +44,8 @@ _CLASSIC_LIMIT = 2**32 - 2**25  # bytes that 32-bit offsets can address, less wh
 # block of 128 KiB; other codecs are given as much.
 _EXPANSION = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64}
 _OTHER_EXPANSION = 32_768
+
+_PALETTE = 3  # photometric interpretation
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,11 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
         The file does not exist.
     UnreadableImageError
         The file is empty, truncated, lacks a part of its pixels, or is no TIFF.
+    ImageKindError
+        Its pixels are numbers of colours in a palette, or it holds several images of different kinds.
     """
     with reading(path, "TIFF"), _open(path) as file:
-        series = _first_series(file)
+        series = _only_series(file, path)
         _check_promise(file, series)
         array: np.ndarray[Any, Any] = file.asarray()
         order = _house_order(series.axes, array.shape)
@@ -99,24 +104,26 @@ def read_calibration(path: str | os.PathLike[str]) -> Calibration:
 
     Raises
     ------
-    DataNotFoundError, UnreadableImageError
+    DataNotFoundError, UnreadableImageError, ImageKindError
+        As for :func:`read_tiff`.
+    """
+    return read_tiff_header(path)[2]
+
+
+def read_tiff_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str, Calibration]:
+    """Return shape and dtype of what :func:`read_tiff` returns, and the calibration, without reading pixels.
+
+    Raises
+    ------
+    DataNotFoundError, UnreadableImageError, ImageKindError
         As for :func:`read_tiff`.
     """
     with reading(path, "TIFF"), _open(path) as file:
-        series = _first_series(file)
-        axes = "".join(series.axes[axis] for axis in _house_order(series.axes, series.shape))
-        if file.is_ome:
-            size, spacing, names = _ome_calibration(file.ome_metadata)
-            return Calibration(size or _centimetre_resolution(file), spacing, axes, names)
-        if file.is_imagej:
-            imagej = file.imagej_metadata or {}
-            return Calibration(
-                _length(_pixels_per_unit(file), imagej.get("unit"), inverse=True),
-                _length(imagej.get("spacing"), imagej.get("unit")),
-                axes,
-            )
-        metadata: dict[str, Any] = (file.shaped_metadata or ({},))[0]
-        return Calibration(_centimetre_resolution(file), _length(metadata.get("spacing"), metadata.get("unit")), axes)
+        series = _only_series(file, path)
+        order = _house_order(series.axes, series.shape)
+        shape = tuple(int(series.shape[axis]) for axis in order)
+        axes = "".join(series.axes[axis] for axis in order)
+        return shape, np.dtype(series.dtype).newbyteorder("=").name, _calibration(file, axes)
 
 
 def read_pixel_size(path: str | os.PathLike[str]) -> float | None:
@@ -280,13 +287,24 @@ def _open(path: str | os.PathLike[str]) -> Any:
     return tifffile.TiffFile(Path(path), _multifile=False)  # OME metadata may name other files, anywhere
 
 
-def _first_series(file: Any) -> Any:
+def _only_series(file: Any, path: str | os.PathLike[str]) -> Any:
+    if file.pages.first.photometric == _PALETTE:
+        raise ImageKindError(
+            f"{os.fspath(path)} has colours from a palette, whose numbers are no intensities; export it as grey"
+        )
     if file.is_ome and "<!DOCTYPE" in file.pages.first.description:
         raise ValueError("its OME metadata declares XML entities, which are not read")
     try:
-        return file.series[0]
+        first, *others = file.series
     except MemoryError as error:  # a description needs little memory: a count in it is wrong
         raise ValueError(f"its header asks for more memory than there is ({error})") from error
+    if others:
+        shapes = ", ".join(f"{list(series.shape)} {series.dtype}" for series in (first, *others[:3]))
+        raise ImageKindError(
+            f"{os.fspath(path)} holds {len(others) + 1} images that make no stack ({shapes}); expected one: export "
+            "each to a file of its own"
+        )
+    return first
 
 
 def _check_promise(file: Any, series: Any) -> None:
@@ -318,6 +336,21 @@ def _centimetre_resolution(file: Any) -> float | None:
     """Return the pixel size of the resolution tags, if their unit is the centimetre: inches are a printer's default."""
     unit = file.pages.first.tags.get("ResolutionUnit")
     return _length(_pixels_per_unit(file), "cm", inverse=True) if unit is not None and unit.value == 3 else None
+
+
+def _calibration(file: Any, axes: str) -> Calibration:
+    if file.is_ome:
+        size, spacing, names = _ome_calibration(file.ome_metadata)
+        return Calibration(size or _centimetre_resolution(file), spacing, axes, names)
+    if file.is_imagej:
+        imagej = file.imagej_metadata or {}
+        return Calibration(
+            _length(_pixels_per_unit(file), imagej.get("unit"), inverse=True),
+            _length(imagej.get("spacing"), imagej.get("unit")),
+            axes,
+        )
+    metadata: dict[str, Any] = (file.shaped_metadata or ({},))[0]
+    return Calibration(_centimetre_resolution(file), _length(metadata.get("spacing"), metadata.get("unit")), axes)
 
 
 def _ome_calibration(text: str) -> tuple[float | None, float | None, tuple[str, ...]]:

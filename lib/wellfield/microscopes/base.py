@@ -27,7 +27,7 @@ _NAME_PARSER = "ImageXpressFilenameParser"
 class MicroscopeHandler(ABC):
     """One plate as one vendor's microscope wrote it.
 
-    A vendor's handler names itself in ``_microscope_type``, tells whether a folder is its own (:meth:`detect`) and
+    A vendor's handler names its class in ``_microscope_type``, tells whether a folder is its own (:meth:`detect`) and
     finds the planes (:meth:`find_planes`); everything else is shared. The raw folder is only read.
 
     Parameters
@@ -38,7 +38,7 @@ class MicroscopeHandler(ABC):
         A scan of that folder, if there is one already.
     """
 
-    _microscope_type: ClassVar[str]
+    _microscope_type: str
     metadata_suffixes: ClassVar[tuple[str, ...]] = ()
     # Its metadata speaks for all files of the folder, those of another vendor included.
     speaks_for_folder: ClassVar[bool] = False

@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
 from wellfield.errors import ConfigError, EmptyPlateError, MicroscopeDetectionError
+from wellfield.formats.plane import PLANE_SUFFIXES
 from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
+from wellfield.microscopes.pattern import PatternHandler, path_matcher
+from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.scan import Scan, scan_plate
+from wellfield.plate.layout import Layout
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -55,10 +60,10 @@ def _entry_points() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=ENTRY_POINT_GROUP))
 
 
-def microscope_names() -> list[str]:
-    """Return the names that a plate sheet may use, ``auto`` first."""
+def microscope_names(layouts: Iterable[str] = ()) -> list[str]:
+    """Return the names that a plate sheet may use: ``auto``, microscopes, presets, and *layouts* of a configuration."""
     discover_microscopes()
-    return [AUTO, *sorted(MICROSCOPES)]
+    return [AUTO, *sorted(MICROSCOPES), *PRESETS, *layouts]
 
 
 def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None = None) -> tuple[str, str]:
@@ -93,7 +98,9 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
         examples = ", ".join(file.path for file in scan.files[:3])
         raise MicroscopeDetectionError(
             f"no known microscope wrote {scan.root} ({len(scan.files)} files, such as {examples}); known: {known}. "
-            "If it is one of these, name it in the 'microscope' column of plates.tsv"
+            f"If it is one of these, name it in the 'microscope' column of plates.tsv.{_fitting_preset(scan)} For any "
+            "other naming of files write a pattern: `layouts` in config/README.md; `wellfield inspect FOLDER --pattern "
+            "…` tries one"
         )
     candidates = "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
     raise MicroscopeDetectionError(
@@ -102,10 +109,29 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
     )
 
 
+def _fitting_preset(scan: Scan) -> str:
+    images = [file for file in scan.files if file.name.lower().endswith(PLANE_SUFFIXES)]
+    for name, layout in PRESETS.items():
+        if images and all(map(path_matcher(layout.pattern), images)):
+            return f" The preset {name!r} fits all {len(images)} images: name it there if it reads them right."
+    return ""
+
+
 def get_microscope_handler(
-    plate_path: str | os.PathLike[str], microscope: str = AUTO, *, scan: Scan | None = None
+    plate_path: str | os.PathLike[str],
+    microscope: str = AUTO,
+    *,
+    scan: Scan | None = None,
+    layouts: Mapping[str, Layout] | None = None,
 ) -> tuple[MicroscopeHandler, str]:
-    """Return the handler of a plate and why it was chosen; *microscope* is a name or ``"auto"``.
+    """Return the handler of a plate and why it was chosen.
+
+    Parameters
+    ----------
+    microscope:
+        Name of a microscope, of a preset or of one of *layouts*; or ``"auto"``, which takes microscopes only.
+    layouts:
+        Layouts of the configuration by name.
 
     Raises
     ------
@@ -118,7 +144,10 @@ def get_microscope_handler(
     if microscope == AUTO:
         name, why = detect_microscope(plate_path, scan=scan)
         return MICROSCOPES[name](plate_path, scan=scan), why
-    names = microscope_names()
+    names = microscope_names(layouts or ())
+    if layout := PRESETS.get(microscope) or (layouts or {}).get(microscope):
+        why = "preset" if microscope in PRESETS else f"pattern {layout.pattern}"
+        return PatternHandler(plate_path, layout=layout, scan=scan), why
     if microscope not in MICROSCOPES:
         near = difflib.get_close_matches(microscope, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wellfield.errors import ArrayShapeError, DataNotFoundError, UnreadableImageError, WellfieldError
+from wellfield.formats.plane import check_plane
 from wellfield.memory import stack_slices
 from wellfield.pipeline.plan import Plan, PlaneAxis
 from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, WellStepError
@@ -86,10 +87,10 @@ class PlaneSource:
         path = self._well.planes[key]
         try:
             plane = self._well.filemanager.load(path, self._well.backend)
+            check_plane(plane.shape, source="the image")
             shape = tuple(first.shape) if first is not None else self._well.shape
-            if plane.ndim != 2 or (shape is not None and plane.shape != shape):
-                expected = list(shape) if shape else "[Y, X]"
-                raise ArrayShapeError(f"the image has shape {list(plane.shape)}; expected {expected}")
+            if shape is not None and plane.shape != shape:
+                raise ArrayShapeError(f"the image has shape {list(plane.shape)}; expected {list(shape)}")
             if first is not None and plane.dtype != first.dtype:
                 raise ArrayShapeError(f"the image has dtype {plane.dtype}; expected {first.dtype}")
         except (UnreadableImageError, DataNotFoundError, ArrayShapeError) as error:

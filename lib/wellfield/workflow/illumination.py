@@ -16,6 +16,7 @@ from wellfield.errors import ArrayShapeError, DataNotFoundError, PipelineError, 
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.formats.json import read_json, write_json
 from wellfield.formats.npy import read_npy, write_npy
+from wellfield.formats.plane import check_plane
 from wellfield.microscopes.paths import virtual_path
 from wellfield.pipeline.compile import choose_sources
 from wellfield.plate.index import PlaneRecord, PlateInfo, check_schema_version, read_index
@@ -173,6 +174,7 @@ def _read(
     for plane in sample:
         try:
             pixels = workspace.load(virtual_path(plane))
+            check_plane(pixels.shape, source="the image")
             if info.shape not in (None, pixels.shape) or info.dtype not in (None, pixels.dtype.name):
                 raise ArrayShapeError(f"the image is {pixels.dtype} of shape {list(pixels.shape)}")
             if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():

@@ -10,6 +10,7 @@ from wellfield.config.load import load_config, read_config
 from wellfield.config.plates import read_plate_sheet
 from wellfield.config.schema import SCHEMAS, schema_text
 from wellfield.errors import ConfigError
+from wellfield.microscopes.presets import PRESETS
 from wellfield.pipeline import load_steps
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -56,6 +57,73 @@ def test_all_mistakes_are_listed_with_key_value_and_what_is_allowed():
 def test_a_mistake_in_a_step_names_the_step():
     text = explain(steps=[*STEPS, {"func": "tophat", "chanels": [1]}])
     assert "steps[2].chanels: unknown key; did you mean 'channels'?" in text
+
+
+WELL = r"(?P<well>[A-P]\d+)\.tif"
+
+
+def test_layouts_are_read_under_their_names():
+    block = {"pattern": WELL, "pixel_size_um": 1, "channels": {0: "DNA", "x": "Actin"}, "defaults": {"z": 2}}
+    config = load_config({"steps": STEPS, "layouts": {"mine": block, "other": {"pattern": WELL, "channels": ["a"]}}})
+    layouts = config.plate_layouts()
+    assert list(layouts) == ["mine", "other"]
+    mine, other = layouts.values()
+    assert (mine.name, mine.pattern, mine.pixel_size_um, mine.z_spacing_um) == ("mine", WELL, 1.0, None)
+    assert mine.channels == {"0": "DNA", "x": "Actin"}
+    assert mine.defaults == {"field": 1, "channel": 1, "z": 2, "timepoint": 1}
+    assert other.channels == ("a",)
+
+
+def test_a_layout_may_name_a_preset_as_its_pattern():
+    layouts = {"mine": {"pattern": "folder_per_well", "pixel_size_um": 0.5}}
+    (layout,) = load_config({"steps": STEPS, "layouts": layouts}).plate_layouts().values()
+    assert (layout.name, layout.pattern, layout.pixel_size_um) == ("mine", PRESETS["folder_per_well"].pattern, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("a", {"pattern": "(?P<well>"}, "layouts.a.pattern: it is no regular expression: missing )"),
+        (
+            "a",
+            {"pattern": "(?P<wel>x)(?P<well>y)"},
+            "unknown group 'wel'; did you mean 'well'? known: well, row, column",
+        ),
+        ("a", {"pattern": "(?P<qqq>x)(?P<well>y)"}, "unknown group 'qqq'; known: well"),
+        ("a", {"pattern": "(?P<well>x)(?P<well>y)"}, "redefinition of group name 'well'"),
+        (
+            "a",
+            {"pattern": "(?P<row>x)"},
+            "no group says the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)",
+        ),
+        ("a", {"pattern": "x"}, "no group says the well"),
+        ("a", {"pattern": "(?P<row>x)(?P<well>y)"}, "the group 'well' and 'row' or 'column' beside it"),
+        ("a", {"pixel_size_um": 0}, "layouts.a.pixel_size_um: Input should be greater than 0"),
+        ("a", {"pixel_size_um": float("inf")}, "layouts.a.pixel_size_um: Input should be a finite number"),
+        ("a", {"channels": ["DNA", "DNA"]}, "layouts.a.channels: each channel needs a name, and none twice"),
+        ("a", {"channels": {1: ""}}, "layouts.a.channels: each channel needs a name"),
+        ("a", {"channels": []}, "layouts.a.channels: List should have at least 1 item"),
+        ("a", {"defaults": {"z": 0}}, "layouts.a.defaults.z: Input should be greater than or equal to 1"),
+        ("a", {"defaults": {"feild": 1}}, "layouts.a.defaults.feild: unknown key; did you mean 'field'?"),
+        ("a", {"chanels": ["DNA"]}, "layouts.a.chanels: unknown key; did you mean 'channels'?"),
+        ("imagexpress", {}, "layouts.imagexpress: this name is taken by a microscope or a preset"),
+        ("folder_per_well", {}, "layouts.folder_per_well: this name is taken"),
+        ("auto", {}, "layouts.auto: this name is taken"),
+        ("my plate", {}, "layouts.my plate: String should match pattern"),
+    ],
+)
+def test_a_mistake_in_a_layout_is_named(name, change, message):
+    text = explain(layouts={name: {"pattern": WELL} | change}, on_missing="guess")
+    assert message in text
+    assert "on_missing: " in text
+
+
+def test_a_plate_sheet_may_name_layouts_and_presets(tmp_path):
+    path = sheet(tmp_path, HEADER, ("P", str(tmp_path), "mine"), ("Q", str(tmp_path), "folder_per_well"))
+    plates = read_plate_sheet(path, layouts=["mine"])
+    assert [entry.microscope for entry in plates.values()] == ["mine", "folder_per_well"]
+    with pytest.raises(ConfigError, match=r"unknown microscope 'mine'; known: auto, .*imagexpress.*, folder_per_well"):
+        read_plate_sheet(path)
 
 
 def test_a_missing_key_is_named():

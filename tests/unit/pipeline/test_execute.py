@@ -146,7 +146,9 @@ BROKEN = PlaneKey("B03", 2, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
-    "plane", [None, np.zeros((4, 6), np.uint16), np.zeros((2, 4, 5), np.uint16)], ids=["gone", "larger", "stack"]
+    "plane",
+    [None, np.zeros((4, 6), np.uint16), np.zeros((2, 4, 5), np.uint16), np.zeros((4, 5, 3), np.uint16)],
+    ids=["gone", "larger", "stack", "colour"],
 )
 def test_an_unreadable_plane_fails_the_well_and_says_which(plane):
     with pytest.raises(StepError) as caught:

@@ -1,0 +1,213 @@
+"""Plates of any layout: a pattern of the plate's configuration, or a preset, says what each file is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from wellfield.errors import (
+    DataNotFoundError,
+    DuplicatePlaneError,
+    EmptyPlateError,
+    ImageKindError,
+    UnreadableImageError,
+)
+from wellfield.formats.plane import PLANE_SUFFIXES, PlaneHeader, read_plane_header
+from wellfield.microscopes.base import MicroscopeHandler
+from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.diagnosis import how_far
+from wellfield.microscopes.presets import PRESETS
+from wellfield.microscopes.scan import Scan, ScannedFile
+from wellfield.microscopes.tokens import Tokens
+from wellfield.plate.index import PlaneRecord
+from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.plate.layout import Layout
+
+NO_MATCH = "does not match the pattern"
+# How many files of a channel are tried at either end until one can be read.
+_TRIES = 3
+
+Match = re.Match[str]
+
+
+class PatternHandler(MicroscopeHandler):
+    """A plate whose paths say what each plane is, in the way that a layout describes.
+
+    Parameters
+    ----------
+    plate_path, scan:
+        As of every handler.
+    layout:
+        How to read the paths; its name is that of the microscope.
+    """
+
+    def __init__(self, plate_path: str | os.PathLike[str], *, layout: Layout, scan: Scan | None = None) -> None:
+        super().__init__(plate_path, scan=scan)
+        self.layout = layout
+        self._microscope_type = layout.name
+
+    @classmethod
+    def detect(cls, scan: Scan) -> str | None:
+        """Recognise nothing: a layout is named, never guessed."""
+        return None
+
+    def find_planes(self) -> PlateContents:
+        """Return the planes of the plate; opens two images per channel, more only where one cannot be read.
+
+        Raises
+        ------
+        EmptyPlateError
+            No image matches the pattern.
+        DuplicatePlaneError
+            Two files match with the same key.
+        WellNameError, ConfigError
+            What a group takes from a name is no well, no number, or no channel that the layout lists.
+        ImageKindError
+            A sampled file is no single grey plane.
+        """
+        contents = PlateContents(planes=[], channels={})
+        files, matches = self._match(contents)
+        tokens = Tokens(self.layout, files, matches)
+        wells = tokens.wells()
+        fields, depths, times = (tokens.numbers(axis, contents.notes) for axis in ("field", "z", "timepoint"))
+        channels, contents.channels = tokens.channels(contents.notes)
+        keys = list(map(PlaneKey, wells, fields, channels, depths, times))
+        self._refuse_duplicates(files, keys)
+        contents.planes = [
+            PlaneRecord(key, file.path, file.size, file.mtime_ns) for key, file in zip(keys, files, strict=True)
+        ]
+        self._describe(contents)
+        return contents
+
+    def _match(self, contents: PlateContents) -> tuple[list[ScannedFile], list[Match]]:
+        match = path_matcher(self.layout.pattern)
+        files, matches = [], []
+        ignored = defaultdict(list, contents.ignored)
+        for file in self.scan.files:
+            if not file.name.lower().endswith(PLANE_SUFFIXES):
+                ignored["no image"].append(file.path)
+            elif found := match(file):
+                files.append(file)
+                matches.append(found)
+            else:
+                ignored[NO_MATCH].append(file.path)
+        contents.ignored = dict(ignored)
+        if not files:
+            raise EmptyPlateError(self._nothing(contents.ignored))
+        return files, matches
+
+    def _nothing(self, ignored: Mapping[str, Sequence[str]]) -> str:
+        images = ignored.get(NO_MATCH, ())
+        shown = images or [file.path for file in self.scan.files]
+        examples = [shown[place] for place in sorted({0, len(shown) // 2, len(shown) - 1})] if shown else []
+        what = f"{len(images)} images (TIFF, PNG)"
+        if not images:
+            what += f" among {len(self.scan.files)} files"
+        lines = [f"plate folder {self.plate_path}: layout {self.layout.name!r} matches none of its {what}"]
+        if PRESETS.get(self.layout.name) is self.layout:
+            lines.append("  it is a preset; config/README.md shows the names that it reads")
+        else:
+            lines.append(f"  pattern: {self.layout.pattern}")
+            if images and (where := how_far(self.layout.pattern, examples)):
+                lines.append(f"  {where}")
+        lines += [f"  path: {path}" for path in examples]
+        lines.append(
+            "Correct the pattern, or the folder in plates.tsv; `wellfield inspect FOLDER --pattern …` tries one"
+        )
+        return "\n".join(lines)
+
+    def _refuse_duplicates(self, files: Sequence[ScannedFile], keys: Sequence[PlaneKey]) -> None:
+        if len(set(keys)) == len(keys):
+            return
+        counts = Counter(keys)
+        key, _ = counts.most_common(1)[0]
+        one, other, *_ = [file.path for file, own in zip(files, keys, strict=True) if own == key]
+        doubled = sum(count > 1 for count in counts.values())
+        raise DuplicatePlaneError(
+            f"plate folder {self.plate_path}: two files are the same plane {plane_name(key, '')} by layout "
+            f"{self.layout.name!r}: {one} and {other}"
+            + (f" (and so for {doubled - 1} more planes)" if doubled > 1 else "")
+            + ". Give the pattern a group for what tells them apart, or list each acquisition as a plate of its own"
+        )
+
+    def _describe(self, contents: PlateContents) -> None:
+        headers = list(self._sample(contents))
+        if headers:
+            shapes = Counter((header.shape, header.dtype) for header in headers)
+            (contents.shape, contents.dtype), _ = shapes.most_common(1)[0]
+            if len(shapes) > 1:
+                seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
+                contents.notes.append(f"planes of different size or dtype among those sampled: {seen}")
+        contents.pixel_size_um = _length(
+            "pixel size", self.layout.pixel_size_um, [header.pixel_size_um for header in headers], contents.notes
+        )
+        if contents.pixel_size_um is not None and self.layout.pixel_size_um is None:
+            contents.notes.append(  # Harmony writes that of the camera, for one
+                f"pixel size: {contents.pixel_size_um:g} µm is what the files say; some programs write the camera's "
+                "own pixel there, whatever the objective: if so, set `pixel_size_um` in a layout"
+            )
+        contents.z_spacing_um = _length(
+            "z spacing", self.layout.z_spacing_um, [header.z_spacing_um for header in headers], contents.notes
+        )
+
+    def _sample(self, contents: PlateContents) -> Iterator[PlaneHeader]:
+        """Give the headers of the first and the last readable file of each channel."""
+        by_channel: dict[int, list[PlaneRecord]] = defaultdict(list)
+        for plane in contents.planes:
+            by_channel[plane.key.channel].append(plane)
+        for _, planes in sorted(by_channel.items()):
+            seen: set[str] = set()
+            for order in (planes[:_TRIES], planes[: -_TRIES - 1 : -1]):
+                for plane in order:
+                    if plane.path in seen:
+                        break
+                    seen.add(plane.path)
+                    contents.images_opened += 1
+                    try:
+                        yield read_plane_header(self.plate_path / plane.path)
+                    except ImageKindError:
+                        raise
+                    except (UnreadableImageError, DataNotFoundError) as error:
+                        contents.notes.append(f"{plane.path} was sampled and cannot be read: {error}")
+                        continue
+                    break
+
+
+def path_matcher(pattern: str) -> Callable[[ScannedFile], Match | None]:
+    """Return a function that gives the match of a :class:`ScannedFile`, or ``None``.
+
+    A pattern without ``/`` is matched with the file's name. Another one is matched with the path from a folder on;
+    where several folders would do, from the first.
+    """
+    fullmatch = re.compile(pattern).fullmatch
+    if "/" not in pattern:
+        return lambda file: fullmatch(file.name)
+
+    def match(file: ScannedFile) -> Match | None:
+        path = file.path
+        while True:
+            if found := fullmatch(path):
+                return found
+            _, separator, path = path.partition("/")
+            if not separator:
+                return None
+
+    return match
+
+
+def _length(what: str, given: float | None, found: Sequence[float | None], notes: list[str]) -> float | None:
+    """Return a calibration in µm: the layout's, else what most of the sampled files say; disagreement is noted."""
+    counts = Counter(round(value, 6) for value in found if value is not None)
+    if given is not None:
+        if other := sorted(value for value in counts if abs(value - given) > 1e-3 * given):
+            notes.append(f"{what}: the layout says {given:g} µm and is followed; files say {_listed(other)} µm")
+        return given
+    if len(counts) > 1:
+        notes.append(f"{what} differs among the planes sampled: {_listed(sorted(counts))} µm")
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

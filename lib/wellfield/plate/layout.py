@@ -1,0 +1,59 @@
+"""Layouts: where the names of a plate's files say what each plane is, as a pattern and what the names leave open."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+AXES = ("field", "channel", "z", "timepoint")
+GROUPS = ("well", "row", "column", *AXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How to read the paths of a plate.
+
+    Parameters
+    ----------
+    name:
+        What a plate sheet calls it.
+    pattern:
+        Regular expression with the named groups ``well``, or ``row`` and ``column``, and any of ``field``, ``channel``,
+        ``z`` and ``timepoint``. It fits a whole file name, in any folder; one with ``/`` fits the end of the path, from
+        a folder on.
+    pixel_size_um, z_spacing_um:
+        Calibration; ``None`` to take what the files say.
+    channels:
+        Names of the channels in their order, or the name of each token that stands for a channel; ``None`` for the
+        tokens themselves.
+    defaults:
+        Number on an axis of the files whose name has none; 1 where an axis is not listed.
+    """
+
+    name: str
+    pattern: str
+    pixel_size_um: float | None = None
+    z_spacing_um: float | None = None
+    channels: tuple[str, ...] | Mapping[str, str] | None = None
+    defaults: Mapping[str, int] = field(default_factory=dict)
+
+
+def pattern_problems(pattern: str) -> list[str]:
+    """Return what is wrong with a pattern, nothing if it can be used."""
+    try:
+        groups = list(re.compile(pattern).groupindex)
+    except (re.error, RecursionError, OverflowError) as error:
+        return [f"it is no regular expression: {error}"]
+    problems = []
+    for group in groups:
+        if group not in GROUPS:
+            near = difflib.get_close_matches(group.lower(), GROUPS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            problems.append(f"unknown group {group!r}; {hint}known: {', '.join(GROUPS)}")
+    if "well" in groups and {"row", "column"} & set(groups):
+        problems.append("it has the group 'well' and 'row' or 'column' beside it; keep one or the other")
+    elif "well" not in groups and not {"row", "column"} <= set(groups):
+        problems.append("no group says the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)")
+    return problems

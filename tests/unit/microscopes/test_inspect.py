@@ -1,0 +1,90 @@
+"""What ``wellfield inspect`` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wellfield.cli import main
+from wellfield.formats.png import write_png
+from wellfield.microscopes.inspection import well_rows
+
+PATTERN = r"(?P<well>[A-P]\d+)_s(?P<field>\d+)_(?P<channel>\w+)\.png"
+
+
+@pytest.fixture
+def plate(tmp_path: Path) -> Path:
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    for well in ("A1", "A2", "B1"):
+        for field in (0, 1):
+            write_png(folder / f"{well}_s{field}_DAPI.png", np.zeros((6, 7), "u2"))
+    (folder / "A2_s1_DAPI.png").unlink()
+    (folder / "x.png").touch()
+    return folder
+
+
+def test_a_pattern_shows_what_would_be_found(plate: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(plate.rglob("*"))
+    assert main(["inspect", str(plate), "--pattern", PATTERN]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = {line[2:38].strip(): line[38:].strip() for line in lines[1:]}
+    assert PATTERN in lines[0]
+    assert shown["wells"] == "3: A-B x 1-2, planes in each:"
+    assert "A  2 1" in "\n".join(lines)
+    assert "B  2 ." in "\n".join(lines)
+    assert shown["channel 1"] == "DAPI: z1"
+    assert shown["image"] == "6 x 7 uint16, pixel unknown µm, z step unknown µm"
+    assert shown["missing"] == "1: A02_s002_w1_z001_t001.tif"
+    assert shown["ignored: does not match the pattern"] == "1: x.png"
+    assert shown["note"].startswith("field: numbers in the names count from 0")
+    assert sorted(plate.rglob("*")) == before
+
+
+def test_a_layout_of_a_configuration_may_be_named(
+    plate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"steps: [{{func: max_projection}}]\nlayouts: {{mine: {{pattern: '{PATTERN}', pixel_size_um: 0.5}}}}\n"
+    )
+    for option in ("--microscope", "--pattern"):
+        assert main(["inspect", str(plate), "--config", str(config), option, "mine"]) == 0
+        assert "pixel 0.5 µm" in capsys.readouterr().out
+    assert main(["inspect", str(plate), "--microscope", "mine"]) == 1
+    assert "unknown microscope 'mine'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (r"(?P<wel>\w+)\.png", "unknown group 'wel'; did you mean 'well'?"),
+        (r"(?P<well>\w+", "it is no regular expression"),
+        (r"(?P<well>\w+)\.tif", "matches none of its 6 images"),
+        (r"(?P<well>[A-P]\d+)_.*\.png", "two files are the same plane A01_s001_w1_z001_t001"),
+        ("folder_per_well", "it is a preset; config/README.md shows"),
+    ],
+)
+def test_a_pattern_that_cannot_be_used_says_why(
+    plate: Path, capsys: pytest.CaptureFixture[str], pattern: str, message: str
+) -> None:
+    assert main(["inspect", str(plate), "--pattern", pattern]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wells", "expected"),
+    [
+        ({"B02": 3}, ["1: B x 2, planes in each: 3"]),
+        ({"A01": 3, "A02": 3, "B01": 3, "B02": 3}, ["4: A-B x 1-2, planes in each: 3"]),
+        ({"A09": 12, "C10": 3}, ["2: A-C x 9-10, planes in each:", "    9 10", "A  12  .", "B   .  .", "C   .  3"]),
+        ({f"A{n:02d}": 4 for n in range(1, 49)} | {"A03": 2}, ["48: A x 1-48, planes in each: 4; other: A03 (2)"]),
+        ({f"AF{n:02d}": 4 for n in (1, 48)}, ["2: AF x 1-48, not all, planes in each: 4"]),
+    ],
+)
+def test_wells_are_summed_up_where_they_are_alike_and_drawn_where_not(
+    wells: dict[str, int], expected: list[str]
+) -> None:
+    assert [text for _, text in well_rows(wells)] == expected
