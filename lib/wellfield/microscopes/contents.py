@@ -14,6 +14,9 @@ from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import split_well
 
+# More absent planes than this are no holes, but a misunderstanding of how fields are numbered.
+MOST_HOLES = 250_000
+
 
 @dataclass
 class PlateContents:
@@ -92,7 +95,8 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
     """Return the planes that are absent though the plate has their field, timepoint and z elsewhere.
 
     Expected in every well are all fields that any well has and, for each channel, all z, projections and timepoints
-    that this channel has anywhere (their numbers differ between channels by design).
+    that this channel has anywhere (their numbers differ between channels by design). Where more than 250,000 planes
+    would be absent by that, as when fields are numbered on through the whole plate, each well's own fields count.
     """
     keys = [plane.key for plane in planes]
     wells = dict.fromkeys(map(itemgetter(0), keys))
@@ -102,13 +106,20 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
     for channel, z, time, projection in set(map(itemgetter(2, 3, 4, 5), keys)):
         layers[channel].add((z, projection))
         times[channel].add(time)
-    if len(keys) == len(wells) * len(fields) * sum(len(layers[channel]) * len(times[channel]) for channel in layers):
+    per_field = sum(len(layers[channel]) * len(times[channel]) for channel in layers)
+    absent = len(wells) * len(fields) * per_field - len(keys)
+    if not absent:
         return []
     present = set(keys)
+    own = dict.fromkeys(wells, fields)
+    if absent > MOST_HOLES:
+        own = {well: [] for well in wells}
+        for well, site in sorted({key[:2] for key in keys}):
+            own[well].append(site)
     return [
         key
         for well in wells
-        for site in fields
+        for site in own[well]
         for channel in sorted(layers)
         for z, projection in sorted(layers[channel])
         for time in sorted(times[channel])

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from wellfield.errors import (
-    DataNotFoundError,
     DuplicatePlaneError,
     EmptyPlateError,
-    ImageKindError,
-    UnreadableImageError,
 )
-from wellfield.formats.plane import PLANE_SUFFIXES, PlaneHeader, read_plane_header
+from wellfield.formats.plane import PLANE_SUFFIXES
 from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.diagnosis import how_far
 from wellfield.microscopes.presets import PRESETS
+from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.microscopes.tokens import Tokens
 from wellfield.plate.index import PlaneRecord
@@ -26,8 +24,6 @@ from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.plate.layout import Layout
 
 NO_MATCH = "does not match the pattern"
-# How many files of a channel are tried at either end until one can be read.
-_TRIES = 3
 
 Match = re.Match[str]
 
@@ -133,13 +129,7 @@ class PatternHandler(MicroscopeHandler):
         )
 
     def _describe(self, contents: PlateContents) -> None:
-        headers = list(self._sample(contents))
-        if headers:
-            shapes = Counter((header.shape, header.dtype) for header in headers)
-            (contents.shape, contents.dtype), _ = shapes.most_common(1)[0]
-            if len(shapes) > 1:
-                seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
-                contents.notes.append(f"planes of different size or dtype among those sampled: {seen}")
+        headers = sample_images(self.plate_path, contents)
         contents.pixel_size_um = _length(
             "pixel size", self.layout.pixel_size_um, [header.pixel_size_um for header in headers], contents.notes
         )
@@ -151,28 +141,6 @@ class PatternHandler(MicroscopeHandler):
         contents.z_spacing_um = _length(
             "z spacing", self.layout.z_spacing_um, [header.z_spacing_um for header in headers], contents.notes
         )
-
-    def _sample(self, contents: PlateContents) -> Iterator[PlaneHeader]:
-        """Give the headers of the first and the last readable file of each channel."""
-        by_channel: dict[int, list[PlaneRecord]] = defaultdict(list)
-        for plane in contents.planes:
-            by_channel[plane.key.channel].append(plane)
-        for _, planes in sorted(by_channel.items()):
-            seen: set[str] = set()
-            for order in (planes[:_TRIES], planes[: -_TRIES - 1 : -1]):
-                for plane in order:
-                    if plane.path in seen:
-                        break
-                    seen.add(plane.path)
-                    contents.images_opened += 1
-                    try:
-                        yield read_plane_header(self.plate_path / plane.path)
-                    except ImageKindError:
-                        raise
-                    except (UnreadableImageError, DataNotFoundError) as error:
-                        contents.notes.append(f"{plane.path} was sampled and cannot be read: {error}")
-                        continue
-                    break
 
 
 def path_matcher(pattern: str) -> Callable[[ScannedFile], Match | None]:

@@ -11,7 +11,10 @@ import pytest
 
 from wellfield.errors import EmptyPlateError, MicroscopeDetectionError
 from wellfield.microscopes import get_microscope_handler
+from wellfield.microscopes.contents import find_holes
+from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.wells import well_name
 from wellfield.testing.harmony_plate import HarmonyPlate
 from wellfield.testing.harmony_writer import write_harmony
 from wellfield.testing.imagexpress_plate import ImageXpressPlate
@@ -110,3 +113,16 @@ def test_the_raw_folder_is_not_written_and_the_results_are_the_same_twice(vendor
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     report = json.loads((tmp_path / "one" / "ingest_report.json").read_text())
     assert report["microscope"]["name"] == vendor
+
+
+def test_fields_numbered_on_through_the_plate_are_no_holes_by_the_million(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = [
+        PlaneRecord(PlaneKey(well_name(number // 24, number % 24), 9 * number + field, 1, 1, 1), "x", 1, 1)
+        for number in range(384)
+        for field in range(1, 10)
+    ]
+    assert find_holes(planes) == []
+    lost = planes.pop(7)
+    assert find_holes(planes) == []  # nothing tells that this field was there
+    monkeypatch.setattr("wellfield.microscopes.contents.MOST_HOLES", 10**9)
+    assert len(find_holes([*planes, lost])) == 384 * 9 * 383
