@@ -15,18 +15,18 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import tifffile
 
 from benchmarks.against_peers import environment
 from benchmarks.harness import HERE, WORK, Case, Statistics, Table, compare, measure
 from benchmarks.processes import PeerProcess
 from wellfield.microscopes import get_microscope_handler
-from wellfield.plate.wells import split_well, well_name
+from wellfield.plate.wells import well_name
+from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate, Version
+from wellfield.testing.harmony_writer import write_harmony
 from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
@@ -55,94 +55,23 @@ def make_imagexpress(files: int) -> Path:
     return root / plate.name
 
 
-def make_opera_phenix(files: int) -> Path:
-    """Write a plate of Harmony V5, once: as many images as :func:`make_imagexpress`, and their index."""
-
-    def write(folder: Path) -> None:
-        images = folder / "Plate" / "Images"
-        images.mkdir(parents=True)
-        tifffile.imwrite(images / "plane.tiff", np.zeros((4, 4), np.uint16))
-        content = (images / "plane.tiff").read_bytes()
-        (images / "plane.tiff").unlink()
-        with (images / "Index.xml").open("w", encoding="utf-8") as index:
-            index.write(_INDEX_HEAD)
-            for well, field, channel, plane in product(_wells(files), range(9), (1, 2), range(1, 6)):
-                row, column = (number + 1 for number in split_well(well))
-                name = f"r{row:02d}c{column:02d}f{field + 1:02d}p{plane:02d}-ch{channel}sk1fk1fl1.tiff"
-                (images / name).write_bytes(content)
-                index.write(
-                    _INDEX_IMAGE.format(
-                        id=f"{row:02d}{column:02d}K1F{field + 1}P{plane}R{channel}",
-                        url=name,
-                        row=row,
-                        column=column,
-                        field=field + 1,
-                        plane=plane,
-                        channel=channel,
-                        x=(field % 3 - 1) * 6e-4,
-                        y=(1 - field // 3) * 6e-4,
-                        z=plane * 1e-6,
-                    )
-                )
-            index.write("  </Images>\n</EvaluationInputData>\n")
-
-    return _once(WORK / f"opera-phenix-{files}", write) / "Plate"
-
-
-_INDEX_HEAD = """\
-<?xml version="1.0" encoding="utf-8"?>
-<EvaluationInputData xmlns="http://www.perkinelmer.com/PEHH/HarmonyV5" Version="1">
-  <User>benchmark</User>
-  <InstrumentType>Phenix</InstrumentType>
-  <Plates>
-    <Plate>
-      <PlateID>Plate</PlateID>
-      <MeasurementID>00000000-0000-0000-0000-000000000000</MeasurementID>
-      <Name>Plate</Name>
-      <PlateRows>32</PlateRows>
-      <PlateColumns>48</PlateColumns>
-    </Plate>
-  </Plates>
-  <Images>
-"""
-_INDEX_IMAGE = """\
-    <Image Version="1">
-      <id>{id}</id>
-      <State>Ok</State>
-      <URL>{url}</URL>
-      <Row>{row}</Row>
-      <Col>{column}</Col>
-      <FieldID>{field}</FieldID>
-      <PlaneID>{plane}</PlaneID>
-      <TimepointID>0</TimepointID>
-      <ChannelID>{channel}</ChannelID>
-      <FlimID>1</FlimID>
-      <ChannelName>Channel {channel}</ChannelName>
-      <ImageType>Signal</ImageType>
-      <AcquisitionType>Confocal</AcquisitionType>
-      <IlluminationType>Epifluorescence</IlluminationType>
-      <ChannelType>Fluorescence</ChannelType>
-      <ImageResolutionX Unit="m">5.979760809567617E-07</ImageResolutionX>
-      <ImageResolutionY Unit="m">5.979760809567617E-07</ImageResolutionY>
-      <ImageSizeX>4</ImageSizeX>
-      <ImageSizeY>4</ImageSizeY>
-      <BinningX>2</BinningX>
-      <BinningY>2</BinningY>
-      <MaxIntensity>65535</MaxIntensity>
-      <CameraType>Camera</CameraType>
-      <PositionX Unit="m">{x:.9f}</PositionX>
-      <PositionY Unit="m">{y:.9f}</PositionY>
-      <PositionZ Unit="m">{z:.9f}</PositionZ>
-      <AbsPositionZ Unit="m">0.137510493</AbsPositionZ>
-      <MeasurementTimeOffset Unit="s">0</MeasurementTimeOffset>
-      <AbsTime>2024-01-15T09:00:00.0+01:00</AbsTime>
-      <MainExcitationWavelength Unit="nm">475</MainExcitationWavelength>
-      <MainEmissionWavelength Unit="nm">525</MainEmissionWavelength>
-      <ObjectiveMagnification Unit="">10</ObjectiveMagnification>
-      <ObjectiveNA Unit="">0.3</ObjectiveNA>
-      <ExposureTime Unit="s">0.006</ExposureTime>
-    </Image>
-"""
+def make_opera_phenix(files: int, version: Version) -> Path:
+    """Write a plate of Harmony, once: as many images as :func:`make_imagexpress`, and their index."""
+    plate = HarmonyPlate(
+        name="Plate",
+        wells=_wells(files),
+        version=version,
+        channels=(HarmonyChannel(), HarmonyChannel(name="Alexa 488", excitation_nm=488, emission_nm=522)),
+        z_planes=5,
+        size=(4, 4),
+        plate_rows=32,
+        plate_columns=48,
+        jitter_um=0.3,
+        index_name="Index.xml",  # OpenHCS knows no other
+    )
+    pixels = np.zeros((4, 4), np.uint16)
+    folder = WORK / f"opera-phenix-{version}-{files}"
+    return _once(folder, lambda folder: write_harmony(folder, plate, lambda key: pixels)) / plate.name
 
 
 def _wells(files: int) -> tuple[str, ...]:
@@ -231,19 +160,22 @@ def imagexpress(size: int, repeats: int, peer: PeerProcess) -> Table:
     return table
 
 
-def opera_phenix(size: int, repeats: int, peer: PeerProcess) -> Table:
+def opera_phenix(size: int, repeats: int, version: Version, peer: PeerProcess | None) -> Table:
     """Measure a plate of the Opera Phenix."""
-    root = make_opera_phenix(size)
+    root = make_opera_phenix(size, version)
     files = sum(len(names) for _, _, names in os.walk(root))
     index = root / "Images" / "Index.xml"
     cases = [
         Case("floor", lambda _: parse_floor(index)),
         Case("ingest", lambda out: ingest(root, out), fresh_folder),
     ]
-    results = measure(cases, repeats) | measured_peer(peer, root, "opera_phenix", size)
-    title = f"Ingest of {files:,} files of an Opera Phenix"
+    results = measure(cases, repeats)
+    if peer is not None:
+        results |= measured_peer(peer, root, "opera_phenix", size)
+    title = f"Ingest of {files:,} files of an Opera Phenix (Harmony {version})"
     table = compare(title, results, baseline="floor", at_most={"ingest": 1.5}, units=per_file(files))
-    table.notes.append(_rival(results))
+    if peer is not None:
+        table.notes.append(_rival(results))
     return table
 
 
@@ -267,9 +199,8 @@ def _rival(results: Mapping[str, Statistics]) -> str:
 
 def run(*, quick: bool = False) -> list[Table]:
     """Measure both microscopes in all sizes."""
+    sizes = {size: 5 if quick else REPEATS[size] for size in (QUICK_SIZES if quick else SIZES)}
     with environment("openhcs", complete=True).start(HERE / "peers" / "openhcs_ingest.py") as peer:
-        return [
-            measured(size, 5 if quick else REPEATS[size], peer)
-            for measured in (imagexpress, opera_phenix)
-            for size in (QUICK_SIZES if quick else SIZES)
-        ]
+        tables = [imagexpress(size, repeats, peer) for size, repeats in sizes.items()]
+        tables += [opera_phenix(size, repeats, Version.V5, peer) for size, repeats in sizes.items()]
+    return tables + [opera_phenix(size, repeats, Version.V7, None) for size, repeats in sizes.items()]
