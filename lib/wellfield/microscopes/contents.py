@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,18 @@ class PlateContents:
             field_count=max((plane.key.field for plane in self.planes), default=None),
             planes_per_well=counts,
         )
+
+
+def unique_names(names: dict[int, str], notes: list[str]) -> dict[int, str]:
+    """Return channel names of which no two are equal; a name used twice gets its wave number appended."""
+    counts = Counter(names.values())
+    doubled = sorted(name for name, count in counts.items() if count > 1)
+    if doubled:
+        notes.append(f"channel names used more than once get their wave number appended: {', '.join(doubled)}")
+    unique = {wave: f"{name}_w{wave}" if counts[name] > 1 else name for wave, name in names.items()}
+    if len(set(unique.values())) == len(unique):
+        return unique
+    return {wave: f"{name}_w{wave}" for wave, name in names.items()}
 
 
 def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from wellfield.errors import DuplicatePlaneError, WellNameError
 from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.contents import PlateContents, unique_names
 from wellfield.microscopes.htd import Htd, read_htd
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -198,7 +198,7 @@ class ImageXpressHandler(MicroscopeHandler):
             if name
         }
         names = {wave: (htd.wave_names or {}).get(wave) or tag_names.get(wave) or f"w{wave}" for wave in waves}
-        contents.channels = _unique_names(names, contents.notes)
+        contents.channels = unique_names(names, contents.notes)
         shapes = Counter((t.shape, t.dtype) for t in tags)
         if shapes:
             (contents.shape, contents.dtype), _ = shapes.most_common(1)[0]
@@ -296,18 +296,6 @@ def _z_and_projection(place: Place, tags: PlaneTags | None, *, has_z: bool) -> t
         return Projection.NONE, place.z, True
     # Without tags: ZStep_0, and files beside ZStep folders, hold projections whose method is not known.
     return (Projection.UNKNOWN, 0, True) if has_z else (Projection.NONE, 1, True)
-
-
-def _unique_names(names: dict[int, str], notes: list[str]) -> dict[int, str]:
-    """Return channel names of which no two are equal; a name used twice gets its wave number appended."""
-    counts = Counter(names.values())
-    doubled = sorted(name for name, count in counts.items() if count > 1)
-    if doubled:
-        notes.append(f"channel names used more than once get their wave number appended: {', '.join(doubled)}")
-    unique = {wave: f"{name}_w{wave}" if counts[name] > 1 else name for wave, name in names.items()}
-    if len(set(unique.values())) == len(unique):
-        return unique
-    return {wave: f"{name}_w{wave}" for wave, name in names.items()}
 
 
 def _z_spacing(planes: list[PlaneRecord]) -> float | None:

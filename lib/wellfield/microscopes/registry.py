@@ -11,7 +11,7 @@ from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.scan import Scan, scan_plate
 
 AUTO = "auto"
-_BUILT_IN = ("wellfield.microscopes.imagexpress",)
+_BUILT_IN = ("wellfield.microscopes.imagexpress", "wellfield.microscopes.ome_zarr")
 
 
 def discover_microscopes() -> None:
