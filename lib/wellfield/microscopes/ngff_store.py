@@ -45,9 +45,16 @@ def open_store(root: Path, scan: Scan) -> NgffStore:
     if len(stores) != 1:
         found = ", ".join(store.folder for store in stores) or "none"
         raise MetadataError(
-            f"{root} has to be an OME-Zarr store or to hold exactly one; found: {found}. List each as a plate of its own"
+            f"{root} has to be an OME-Zarr store or to hold exactly one; found: {found}. "
+            "List each as a plate of its own"
         )
     return stores[0]
+
+
+def parents(path: str) -> list[str]:
+    """Return the folders above a path and the path itself: ``a``, ``a/b`` and ``a/b/c``."""
+    parts = path.split("/")
+    return ["/".join(parts[:k]) for k in range(1, len(parts) + 1)]
 
 
 class NgffStore:
@@ -129,8 +136,7 @@ class NgffStore:
         """
         wanted = set(images)
         for link in sorted(self._links):
-            parts = link.split("/")
-            if any("/".join(parts[:k]) in wanted for k in range(1, len(parts) + 1)):
+            if not wanted.isdisjoint(parents(link)):
                 raise _link_error(self.root, link)
 
     def groups(self) -> list[str]:
@@ -144,10 +150,8 @@ class NgffStore:
         file = f"{path}/{'zarr.json' if self.zarr_format == 3 else v2_name}".lstrip("/")
         if file in self._files:
             return file
-        parts = file.split("/")
-        for link in ("/".join(parts[:k]) for k in range(1, len(parts) + 1)):
-            if link in self._links:
-                raise _link_error(self.root, link)
+        for link in self._links.intersection(parents(file)):
+            raise _link_error(self.root, link)
         return None
 
     def _parsed(self, node: str, v2_name: str, parse: Callable[[Checked], T]) -> T | None:
@@ -178,5 +182,5 @@ class NgffStore:
 
 def _link_error(root: Path, link: str) -> MetadataError:
     return MetadataError(
-        f"{root / link} is a link to a folder or out of the plate, which is not followed; put what it leads to in its place"
+        f"{root / link} is a link to a folder or out of the plate, which is not followed; put what it leads to there"
     )

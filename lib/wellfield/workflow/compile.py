@@ -14,7 +14,6 @@ from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.step import FunctionStep
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import read_index
-from wellfield.storage.backend import Backend
 
 
 def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, Any]) -> Plan:
@@ -29,10 +28,10 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     """
     checked = config if isinstance(config, Config) else load_config(config)
     info, planes = read_index(index)
-    if checked.vfs.read_backend == Backend.DISK and any(parse_array_plane(plane.path) for plane in planes):
+    if checked.vfs.read_backend == "disk" and any(parse_array_plane(plane.path) for plane in planes):
         raise ConfigError(
-            f"vfs.read_backend: disk cannot read plate {info.plate}, whose planes lie in Zarr arrays ({planes[0].path}); "
-            "leave the key out, or set it to virtual_workspace"
+            f"vfs.read_backend: disk cannot read plate {info.plate}, whose planes lie in Zarr arrays, such as "
+            f"{planes[0].path}; leave the key out, or set it to virtual_workspace"
         )
     keys = [plane.key for plane in planes]
     return compile_pipeline(
