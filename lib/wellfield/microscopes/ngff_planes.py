@@ -75,7 +75,7 @@ def _grid(image: FieldImage, axis: str, length: int) -> list[int]:
     if strategy != ZarrChunkStrategy.FIELD and axis == "t":
         values = (image.number,)
     least = 0 if axis == "z" and series.grid.projection != Projection.NONE else 1
-    if len(values) != length or any(value < least for value in values):
+    if len(values) != length or len(set(values)) < length or any(value < least for value in values):
         raise MetadataError(
             f"{image.path}: the array has {length} places on axis {axis}, its well's record {list(values)}"
         )

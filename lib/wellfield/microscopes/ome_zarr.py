@@ -76,7 +76,7 @@ class OmeZarrHandler(MicroscopeHandler):
         store = open_store(self.plate_path, self.scan)
         listed = plate_images(store, contents) if store.what == "plate" else series_images(store, contents)
         images = described(store, listed, contents)
-        store.refuse_links(store.path(image.path) for image in images)
+        store.refuse_links(store.path(path) for image in images for path in (image.path, image.array))
         numbers = number_channels(images, contents)
         collector = PlaneCollector(store, self.scan, images, contents)
         for image in images:

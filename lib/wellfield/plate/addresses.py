@@ -13,15 +13,15 @@ _ADDRESS = re.compile(r"(?P<array>.+)#\[(?P<index>(?:(?:0|[1-9][0-9]*)(?:,(?:0|[
 
 
 class ArrayPlane(NamedTuple):
-    """One plane of an array; *array* is its folder, relative to the plate folder."""
+    """One plane of an array: the array's folder, relative to the plate folder, and the plane's index *at*."""
 
     array: str
-    index: tuple[int, ...]
+    at: tuple[int, ...]
 
     @property
     def path(self) -> str:
         """The address: ``B/2/0/0#[0,1,2]``."""
-        return f"{self.array}#[{','.join(map(str, self.index))}]"
+        return f"{self.array}#[{','.join(map(str, self.at))}]"
 
 
 def parse_array_plane(path: str) -> ArrayPlane | None:

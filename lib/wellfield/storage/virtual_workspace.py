@@ -92,7 +92,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         arrays: defaultdict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
         for number, path in enumerate(file_paths):
             if (address := self._array_plane(path)) is not None:
-                arrays[address.array].append((number, address.index))
+                arrays[address.array].append((number, address.at))
         if not arrays:
             return super().load_batch(file_paths, **kwargs)
         if kwargs:
@@ -124,7 +124,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if address is not None:
             from wellfield.storage.zarr.planes import stat_array_plane
 
-            size, seconds = stat_array_plane(real, address.index)
+            size, seconds = stat_array_plane(real, address.at)
             return ObjectStatus(ObjectKind.FILE, size, seconds)
         try:
             with file_errors(real, "be looked at"):

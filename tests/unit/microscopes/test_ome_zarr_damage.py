@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.microscopes.ngff_plates import VERSIONS, Image, write_plate
+from tests.unit.microscopes.ngff_plates import VERSIONS, Image, write_image, write_plate
 from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents
@@ -138,4 +138,13 @@ def test_a_chunk_that_is_a_link_out_of_the_plate_is_an_error(tmp_path: Path, rea
     chunk.rename(tmp_path / "elsewhere")
     chunk.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(MetadataError, match=r"A/1/0/0/0.0 is a link"):
+        read(tmp_path / "p")
+
+
+def test_a_link_in_an_image_without_a_plate(tmp_path: Path, read: Read) -> None:
+    write_image(tmp_path / "p", Image("yx", separator="."), "0.4")
+    chunk = tmp_path / "p" / "0/0.0"
+    chunk.rename(tmp_path / "elsewhere")
+    chunk.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MetadataError, match=r"0/0.0 is a link"):
         read(tmp_path / "p")

@@ -37,7 +37,7 @@ def ingest(real_plates: Path, tmp_path: Path) -> Any:
         ):
             address = parse_array_plane(entry["workspace_mapping"][virtual])
             assert address is not None
-            truth = zarr.open_array(raw / address.array, mode="r")[address.index]
+            truth = zarr.open_array(raw / address.array, mode="r")[address.at]
             assert (found == truth).all()
             assert found.dtype == truth.dtype
         return info, planes, report, raw
