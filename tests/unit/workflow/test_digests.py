@@ -103,5 +103,5 @@ def test_the_state_of_100_000_planes_in_arrays_takes_no_time():
     files += [ScannedFile(f"A/{w}/0/0/c/{c}/0", "0", 7, 2) for w in range(1000) for c in range(100)]
     start = time.process_time()
     state = present_state(files)
-    assert time.process_time() - start < 5  # 0.3 s here
+    assert time.process_time() - start < 5  # 0.5 s on a busy machine
     assert state["A/999/0/0"] == (10 + 700, 2)
