@@ -153,7 +153,7 @@ def plate_facts(wildcards):
 
 @cache
 def _present(plate):
-    return {file.path: (file.size, file.mtime_ns) for file in plate_scan(plate).files}
+    return digests.present_state(plate_scan(plate).files)
 
 
 def planes_digest(wildcards):

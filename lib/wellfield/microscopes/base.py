@@ -15,6 +15,7 @@ from wellfield.microscopes.metadata import main_subdirectory, primary_backend, r
 from wellfield.microscopes.metadata_writer import update_metadata
 from wellfield.microscopes.paths import refuse_results_in_plate, workspace_mapping
 from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
+from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlateInfo, write_index
 from wellfield.storage.backend import Backend
 
@@ -127,6 +128,7 @@ class MicroscopeHandler(ABC):
 
     def _build_virtual_mapping(self, workspace: Path, contents: PlateContents, info: PlateInfo) -> None:
         mapping = workspace_mapping(contents.planes)
+        in_arrays = any(parse_array_plane(plane.path) for plane in contents.planes)
         fields, depths, timepoints = ({plane.key[axis] for plane in contents.planes} for axis in (1, 3, 4))
         entry = {
             "microscope_handler_name": self._microscope_type,
@@ -139,7 +141,7 @@ class MicroscopeHandler(ABC):
             "sites": {str(field): None for field in sorted(fields)},
             "z_indexes": {str(z): None for z in sorted(depths - {0})},
             "timepoints": {str(time): None for time in sorted(timepoints)},
-            "available_backends": {str(Backend.DISK): True, str(Backend.VIRTUAL_WORKSPACE): True},
+            "available_backends": {str(Backend.DISK): not in_arrays, str(Backend.VIRTUAL_WORKSPACE): True},
             "main": True,
             "image_files": list(mapping),
             "workspace_mapping": mapping,

@@ -24,6 +24,7 @@ AUTO = "auto"
 _BUILT_IN = (
     "wellfield.microscopes.imagexpress",
     "wellfield.microscopes.opera_phenix",
+    "wellfield.microscopes.ome_zarr",
     "wellfield.microscopes.openhcs",
 )
 

@@ -16,6 +16,13 @@ from typing import NamedTuple
 
 from wellfield.errors import PlateNotFoundError
 
+# Metadata of Zarr v2: hidden, and yet part of the data.
+_ZARR_METADATA = frozenset({".zgroup", ".zattrs", ".zarray"})
+
+_TO_FOLDER, _OUTSIDE = "link to a folder", "link that leaves the plate folder"
+# Reasons by which links are left out that lead somewhere.
+LINKS = (_TO_FOLDER, _OUTSIDE)
+
 
 class ScannedFile(NamedTuple):
     """A file below the plate folder; ``folder`` is relative to it (``""`` for the plate folder itself)."""
@@ -75,8 +82,8 @@ def without_garbage_collection() -> Iterator[None]:
 def scan_plate(root: str | os.PathLike[str]) -> Scan:
     """List every file below *root* without opening one.
 
-    Hidden entries, links to folders, broken links, links that leave the folder and names that JSON and Parquet cannot
-    hold are left out and reported.
+    Hidden entries (but not the metadata of Zarr v2), links to folders, broken links, links that leave the folder and
+    names that JSON and Parquet cannot hold are left out and reported.
 
     Raises
     ------
@@ -134,7 +141,7 @@ _name = operator.attrgetter("name")
 
 def _name_problem(name: str) -> str | None:
     if name.startswith("."):
-        return "hidden"
+        return None if name in _ZARR_METADATA else "hidden"
     if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
         return "name is not valid UTF-8"
     return "name has a backslash" if "\\" in name else None
@@ -145,5 +152,5 @@ def _link_problem(entry: os.DirEntry[str], real_root: str) -> str | None:
     if not os.path.exists(target):
         return "broken link"
     if os.path.isdir(target):
-        return "link to a folder"
-    return None if target.startswith(real_root + os.sep) else "link that leaves the plate folder"
+        return _TO_FOLDER
+    return None if target.startswith(real_root + os.sep) else _OUTSIDE

@@ -1,14 +1,19 @@
-"""The virtual workspace: a plate's nested raw files under flat, canonical names, without copying or linking one."""
+"""The virtual workspace: a plate's nested raw files, or planes of its arrays, under flat, canonical names.
+
+Nothing is copied or linked.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import DataNotFoundError, DuplicatePlaneError, PathEscapeError, PlateNotFoundError, WellfieldError
+from wellfield.plate.addresses import ArrayPlane, parse_array_plane
 from wellfield.storage.backend import Backend
 from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike
 from wellfield.storage.files import file_errors, read_file
@@ -28,7 +33,8 @@ class VirtualWorkspaceBackend(IndexedBackend):
     plate_root:
         Folder of the raw plate.
     mapping:
-        Virtual path (``images/A01_s001_w1_z001_t001.tif``) → real path relative to *plate_root*.
+        Virtual path (``images/A01_s001_w1_z001_t001.tif``) → real path relative to *plate_root*: of a file, or of a
+        Zarr array with the index of a plane (``B/2/0/0#[0,1,2]``, see :mod:`wellfield.plate.addresses`).
 
     Raises
     ------
@@ -56,7 +62,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
                 raise DuplicatePlaneError(f"plate {self._root}: {virtual} is mapped to both {other} and {real}")
 
     def resolve(self, path: PathLike) -> Path:
-        """Return the real file behind a virtual path.
+        """Return the real file behind a virtual path; of a plane in an array, the array's folder.
 
         Raises
         ------
@@ -65,27 +71,61 @@ class VirtualWorkspaceBackend(IndexedBackend):
         PathEscapeError
             A symbolic link, of the file or of a folder above it, leads out of the plate folder.
         """
-        name = self._relative(path)
-        if name not in self._mapping:
-            raise self._missing(name)
-        real = self._root / self._mapping[name]
+        address = self._array_plane(path)
+        real = self._root / (self._mapping[self._relative(path)] if address is None else address.array)
         if not Path(os.path.realpath(real)).is_relative_to(self._real_root):
             raise PathEscapeError(f"{real} is a link that leads outside the plate {self._root}")
         return real
 
     def load(self, file_path: PathLike, **kwargs: Any) -> Any:
-        """Read the real file in the format of its suffix."""
+        """Read the real file in the format of its suffix, or a plane ``[Y, X]`` of an array, which has no options."""
+        if self._array_plane(file_path) is not None:
+            return self.load_batch([file_path], **kwargs)[0]
         real = self.resolve(file_path)
         try:
             return read_file(real, **kwargs)
         except DataNotFoundError as error:
             raise self._vanished(real, file_path) from error
 
+    def load_batch(self, file_paths: Sequence[PathLike], **kwargs: Any) -> list[Any]:
+        """Return what is stored under each path, in their order; every array is opened once."""
+        arrays: defaultdict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        for number, path in enumerate(file_paths):
+            if (address := self._array_plane(path)) is not None:
+                arrays[address.array].append((number, address.at))
+        if not arrays:
+            return super().load_batch(file_paths, **kwargs)
+        if kwargs:
+            raise TypeError(f"planes of arrays are read without options such as {', '.join(sorted(kwargs))}")
+        from wellfield.storage.zarr.planes import load_array_planes
+
+        in_arrays = {number for planes in arrays.values() for number, _ in planes}
+        files = [number for number in range(len(file_paths)) if number not in in_arrays]
+        loaded = dict(zip(files, super().load_batch([file_paths[number] for number in files]), strict=True))
+        for planes in arrays.values():
+            folder = self.resolve(file_paths[planes[0][0]])
+            try:
+                found = load_array_planes(folder, [index for _, index in planes])
+            except DataNotFoundError as error:
+                if folder.is_dir():
+                    raise
+                raise self._vanished(folder, file_paths[planes[0][0]]) from error
+            loaded |= zip((number for number, _ in planes), found, strict=True)
+        return [loaded[number] for number in range(len(file_paths))]
+
     def stat(self, path: PathLike) -> ObjectStatus:
-        """Return the status of the real file; a virtual folder has no size and no time."""
+        """Return the status of the real file; a virtual folder has no size and no time.
+
+        Of a plane in an array: the bytes of its chunks, of shared ones its part, and the time of the newest.
+        """
         if self.is_dir(path):
             return ObjectStatus(ObjectKind.FOLDER, 0)
-        real = self.resolve(path)
+        real, address = self.resolve(path), self._array_plane(path)
+        if address is not None:
+            from wellfield.storage.zarr.planes import stat_array_plane
+
+            size, seconds = stat_array_plane(real, address.at)
+            return ObjectStatus(ObjectKind.FILE, size, seconds)
         try:
             with file_errors(real, "be looked at"):
                 status = real.stat()
@@ -108,6 +148,13 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if not name.startswith("/"):
             return name
         return Path(name).relative_to(self._root).as_posix() if Path(name).is_relative_to(self._root) else name
+
+    def _array_plane(self, path: PathLike) -> ArrayPlane | None:
+        """Return the array and index that a virtual path is mapped to, ``None`` where it is mapped to a file."""
+        name = self._relative(path)
+        if name not in self._mapping:
+            raise self._missing(name)
+        return parse_array_plane(self._mapping[name])
 
     def _vanished(self, real: Path, path: PathLike) -> WellfieldError:
         if not self._root.is_dir():

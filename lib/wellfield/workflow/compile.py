@@ -8,9 +8,11 @@ from typing import Any
 
 from wellfield.config.load import load_config
 from wellfield.config.models import Config
+from wellfield.errors import ConfigError
 from wellfield.pipeline.compile import choose_sources, compile_pipeline
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.step import FunctionStep
+from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import read_index
 
 
@@ -21,9 +23,16 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     ------
     PipelineError
         All mistakes of the pipeline together.
+    ConfigError
+        Planes are to be read as files (``vfs.read_backend: disk``), and the plate's are no files but lie in arrays.
     """
     checked = config if isinstance(config, Config) else load_config(config)
     info, planes = read_index(index)
+    if checked.vfs.read_backend == "disk" and any(parse_array_plane(plane.path) for plane in planes):
+        raise ConfigError(
+            f"vfs.read_backend: disk cannot read plate {info.plate}, whose planes lie in Zarr arrays, such as "
+            f"{planes[0].path}; leave the key out, or set it to virtual_workspace"
+        )
     keys = [plane.key for plane in planes]
     return compile_pipeline(
         [FunctionStep.from_dict(step.model_dump()) for step in checked.steps],

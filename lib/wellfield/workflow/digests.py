@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from wellfield.microscopes.scan import ScannedFile
+from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlaneRecord
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -24,6 +26,9 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "check": (("check_plate",), ()),
     "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),
 }
+
+# Files that make a folder a Zarr array; zarr.json is in groups too, which have no chunks of their own.
+ARRAY_METADATA = (".zarray", "zarr.json")
 
 _IMPORT = re.compile(r"^\s*from (wellfield[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
@@ -91,10 +96,37 @@ def _module_file(module: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
+def present_state(files: Iterable[ScannedFile]) -> dict[str, tuple[int, int]]:
+    """Return size and modification time in nanoseconds of a plate's files by path, and of its Zarr arrays by folder.
+
+    An array's are the sum and the newest of the files below its folder.
+    """
+    listed = list(files)
+    state = {file.path: (file.size, file.mtime_ns) for file in listed}
+    arrays: dict[str, str | None] = {file.folder: file.folder for file in listed if file.name in ARRAY_METADATA}
+    for file in listed if arrays else ():
+        array = _array_above(file.folder, arrays)
+        if array is not None:
+            size, newest = state.get(array, (0, 0))
+            state[array] = (size + file.size, max(newest, file.mtime_ns))
+    return state
+
+
+def _array_above(folder: str, known: dict[str, str | None]) -> str | None:
+    """Return the array that a folder belongs to; *known* takes every folder on the way."""
+    if folder not in known:
+        known[folder] = _array_above(folder.rpartition("/")[0], known) if folder else None
+    return known[folder]
+
+
 def planes_digest(planes: Sequence[PlaneRecord], now: Mapping[str, tuple[int, int]]) -> str:
     """Return a digest over keys, paths and present size and time of a well's planes.
 
-    *now* maps a path relative to the plate folder to size and modification time in nanoseconds; a file that is gone
+    *now* is what :func:`present_state` gives: for a plane in an array the state of the array counts; what is gone
     counts as such.
     """
-    return digest_of([[*plane.key, plane.path, *now.get(plane.path, (-1, -1))] for plane in planes])
+    listed = []
+    for plane in planes:
+        address = parse_array_plane(plane.path)
+        listed.append([*plane.key, plane.path, *now.get(address.array if address else plane.path, (-1, -1))])
+    return digest_of(listed)

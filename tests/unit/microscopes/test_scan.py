@@ -44,6 +44,13 @@ def test_hidden_entries_are_left_out_and_reported(tmp_path: Path) -> None:
     assert scan.skipped == {"hidden": [".b.tif", ".snap", "d/.DS_Store"]}
 
 
+def test_metadata_of_zarr_is_not_hidden(tmp_path: Path) -> None:
+    fill(tmp_path, ".zattrs", "a/.zarray", "a/.zgroup", ".zmetadata", ".zattrs.swp")
+    scan = scan_plate(tmp_path)
+    assert [file.path for file in scan.files] == [".zattrs", "a/.zarray", "a/.zgroup"]
+    assert scan.skipped == {"hidden": [".zattrs.swp", ".zmetadata"]}
+
+
 def test_links_are_followed_only_to_files_inside_the_plate(tmp_path: Path) -> None:
     plate = tmp_path / "plate"
     fill(tmp_path, "plate/real.tif", "plate/folder/a.tif", "plate2/outside.tif")

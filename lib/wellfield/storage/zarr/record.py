@@ -197,7 +197,7 @@ def read_record(store: Path, well: str) -> WellRecord | None:
     folder = well_folder(store, well)
     found = _attributes(folder)
     if found is not None:
-        return _record(folder, found[0], found[1].get(ATTRIBUTE))
+        return parse_record(folder, found[0], found[1].get(ATTRIBUTE))
     if folder.is_dir():
         raise ForeignStoreError(f"{folder} is no Zarr group; it was not written by Wellfield and is not replaced")
     return None
@@ -221,7 +221,8 @@ def _attributes(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return None
 
 
-def _record(folder: Path, zarr_format: int, attributes: Any) -> WellRecord:
+def parse_record(folder: Path, zarr_format: int, attributes: Any) -> WellRecord:
+    """Return the record that the attribute ``wellfield`` of a well's group holds; errors as :func:`read_record`."""
     if not isinstance(attributes, dict):
         raise ForeignStoreError(
             f"{folder} was not written by Wellfield: planes cannot be found by their names, and it is not replaced"

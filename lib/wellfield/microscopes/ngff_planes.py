@@ -1,0 +1,183 @@
+"""The planes of an OME-Zarr store's images: their channels' numbers, their keys, and what is stored of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import product
+
+from wellfield.errors import MetadataError
+from wellfield.microscopes.contents import PlateContents, unique_channel_names
+from wellfield.microscopes.ngff import FIELD_AXIS
+from wellfield.microscopes.ngff_images import FieldImage
+from wellfield.microscopes.ngff_store import NgffStore, parents
+from wellfield.microscopes.scan import Scan
+from wellfield.plate.addresses import ArrayPlane
+from wellfield.plate.index import NAN, PlaneRecord
+from wellfield.plate.keys import PlaneKey, Projection, plane_name
+from wellfield.storage.backend import ZarrChunkStrategy
+from wellfield.storage.zarr.chunks import stored_planes
+
+
+def number_channels(images: Sequence[FieldImage], contents: PlateContents) -> dict[str, list[int]]:
+    """Return the channel numbers of each image, by its path, and name the channels in *contents*."""
+    counts = {image.path: _length(image, "c") for image in images}
+    labels = {image.path: image.metadata.labels[: counts[image.path]] for image in images}
+    odd = [image.path for image in images if image.metadata.labels and len(image.metadata.labels) != counts[image.path]]
+    if odd:
+        contents.notes.append(
+            f"{len(odd)} images, such as {odd[0] or '.'}, name another number of channels than their arrays have"
+        )
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{count} ({n} images)" for count, n in Counter(counts.values()).most_common())
+        contents.notes.append(f"images of different numbers of channels: {found}")
+    at: defaultdict[int, dict[str, None]] = defaultdict(dict)
+    for image in images:
+        for number, label in zip(_grid(image, "c", counts[image.path]), labels[image.path], strict=False):
+            if label is not None:
+                at[number][label] = None
+    by_position = all(len(names) == 1 for names in at.values())
+    unique = all(None not in own and len(set(own)) == len(own) == counts[path] for path, own in labels.items())
+    if by_position or not unique:
+        numbers = {image.path: _grid(image, "c", counts[image.path]) for image in images}
+        if not by_position:
+            different = {number: list(names) for number, names in sorted(at.items()) if len(names) > 1}
+            contents.notes.append(f"images name a channel differently, the first name is taken: {different}")
+    else:
+        of_name: dict[str, int] = {}
+        numbers = {
+            path: [of_name.setdefault(str(label), len(of_name) + 1) for label in own] for path, own in labels.items()
+        }
+        at = defaultdict(dict, {number: {name: None} for name, number in of_name.items()})
+        contents.notes.append(
+            "images have different channels: a channel's number stands for its name, not its position"
+        )
+    names = {
+        number: next(iter(at[number]), f"C{number}") for number in sorted({n for own in numbers.values() for n in own})
+    }
+    contents.channels = unique_channel_names(names, contents.notes)
+    return numbers
+
+
+def _length(image: FieldImage, axis: str) -> int:
+    axes = image.metadata.axes
+    return image.layout.shape[axes.index(axis)] if axis in axes else 1
+
+
+def _grid(image: FieldImage, axis: str, length: int) -> list[int]:
+    """Return the numbers along an axis: those of Wellfield's record, else from 1 on."""
+    if image.record is None:
+        return list(range(1, length + 1))
+    series, strategy = image.record.images, image.record.strategy
+    values = {"t": series.grid.timepoints, "c": series.grid.channels, "z": series.grid.z, FIELD_AXIS: series.fields}[
+        axis
+    ]
+    if strategy != ZarrChunkStrategy.FIELD and axis == "t":
+        values = (image.number,)
+    least = 0 if axis == "z" and series.grid.projection != Projection.NONE else 1
+    if len(values) != length or len(set(values)) < length or any(value < least for value in values):
+        raise MetadataError(
+            f"{image.path}: the array has {length} places on axis {axis}, its well's record {list(values)}"
+        )
+    return list(values)
+
+
+class PlaneCollector:
+    """Takes the planes of a store, image by image.
+
+    Parameters
+    ----------
+    planes:
+        The planes that are stored, by key; those that are not are reported as promised in the contents.
+    partial:
+        Names of those that lack some of their chunks.
+    """
+
+    def __init__(self, store: NgffStore, scan: Scan, images: Sequence[FieldImage], contents: PlateContents) -> None:
+        self._store = store
+        self._contents = contents
+        self._files = _files_of_arrays(scan, {store.path(image.array) for image in images})
+        self._origins = _origins(images)
+        self.planes: dict[PlaneKey, PlaneRecord] = {}
+        self.partial: list[str] = []
+
+    def add(self, image: FieldImage, channels: Sequence[int]) -> None:
+        """Take the planes of an image of which the channels have these numbers.
+
+        Raises
+        ------
+        MetadataError
+            Its array has an axis that Wellfield does not know.
+        """
+        axes, shape, record = image.metadata.axes[:-2], image.layout.shape, image.record
+        values = self._values(image, channels)
+        projection = record.images.grid.projection if record else Projection.NONE
+        missing = record.images.missing if record else frozenset[str]()
+        array = self._store.path(image.array)
+        files = self._files.get(array, [])
+        if image.layout.index is not None:
+            self._contents.images_opened += sum(1 for path, _, _ in files if image.layout.key.fullmatch(path))
+        stored = stored_planes(image.layout, self._store.root / array, files)
+        pixel, (x, y, height) = image.metadata.pixel_size_um or NAN, self._origins[image.path]
+        places = {axis: number for number, axis in enumerate(axes)}
+        depth = image.metadata.z_spacing_um or NAN
+        absent = self._contents.promised.setdefault("planes", [])
+        for index in product(*map(range, shape[:-2])):
+            site, channel, z, time = (
+                values[axis][index[places[axis]] if axis in places else 0] for axis in (FIELD_AXIS, "c", "z", "t")
+            )
+            key = PlaneKey(image.well, site, channel, z, time, projection)
+            found = stored.get(index)
+            if found is None or (missing and plane_name(key) in missing):
+                absent.append(plane_name(key))
+                continue
+            z_um = height + index[places["z"]] * depth if "z" in places else height
+            path = ArrayPlane(array, index).path
+            self.planes[key] = PlaneRecord(key, path, found.size, found.mtime_ns, x, y, z_um, pixel)
+            if found.partial:
+                self.partial.append(plane_name(key))
+
+    def _values(self, image: FieldImage, channels: Sequence[int]) -> dict[str, Sequence[int]]:
+        """Return the numbers along the axes field, t, c and z."""
+        axes, record = image.metadata.axes[:-2], image.record
+        in_fields = record is not None and record.strategy != ZarrChunkStrategy.FIELD
+        flat = record is not None and record.images.grid.projection != Projection.NONE
+        values: dict[str, Sequence[int]] = {"c": channels, "z": [0 if flat else 1]}
+        values["t"], values[FIELD_AXIS] = ([image.number], [1]) if in_fields else ([1], [image.number])
+        for axis, length in zip(axes, image.layout.shape, strict=False):
+            if axis in ("t", "z") or (axis == FIELD_AXIS and in_fields):
+                values[axis] = _grid(image, axis, length)
+            elif axis != "c" and length > 1:
+                raise MetadataError(
+                    f"{self._store.path(image.array)} has an axis {axis!r} of length {length}; Wellfield takes t, c, "
+                    "z, y, x and others of length 1"
+                )
+        return values
+
+
+def _origins(images: Sequence[FieldImage]) -> dict[str, tuple[float, float, float]]:
+    """Return where each image lies, x and y unknown where all fields of a well have the same: that is no position."""
+    wells: defaultdict[str, list[FieldImage]] = defaultdict(list)
+    for image in images:
+        wells[image.well].append(image)
+    origins = {}
+    for fields in wells.values():
+        same = len(fields) > 1 and len({image.metadata.origin_um[:2] for image in fields}) == 1
+        for image in fields:
+            x, y, z = image.metadata.origin_um
+            unknown = same or image.record is not None  # whose translations place pixels, not fields
+            origins[image.path] = (NAN, NAN, z) if unknown else (x, y, z)
+    return origins
+
+
+def _files_of_arrays(scan: Scan, arrays: set[str]) -> dict[str, list[tuple[str, int, int]]]:
+    """Return path (relative to its array), size and time of the files below each of *arrays*."""
+    found: defaultdict[str, list[tuple[str, int, int]]] = defaultdict(list)
+    folder, array = None, None
+    for file in scan.files:
+        if file.folder != folder:  # files come folder by folder
+            folder = file.folder
+            array = next((path for path in reversed(parents(folder)) if path in arrays), None)
+        if array is not None:
+            found[array].append((file.path[len(array) + 1 :], file.size, file.mtime_ns))
+    return found

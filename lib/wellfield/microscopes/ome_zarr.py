@@ -1,0 +1,118 @@
+"""OME-Zarr as input: HCS plates, images, and the series that bioformats2raw writes; NGFF 0.4 and 0.5.
+
+A plate folder is a store or holds exactly one. Planes are those of the highest resolution; nothing is opened but
+metadata (each JSON file once) and the indices of shards. What is decided where NGFF leaves it open:
+
+* *Wells* lie where their path says (``B/2`` → B02); indices count where its names are no letters and numbers.
+* *Fields* have the number that is their image's path, one more where any path of the plate is 0: an absent image does
+  not move the others. Where paths are no numbers, the position in the well's list counts.
+* *Acquisitions*: every image is a field of its own, as in NGFF's list of a well's fields of view. Which acquisition a
+  field belongs to, a note of the report says: which of them show the same place, or which came first, no metadata does.
+* *Channels* have the position on their axis as number. Where images name different channels at one position, a number
+  stands for a name instead.
+* *Stage positions* are the images' translations, unless all fields of a well have the same.
+* *Absent*: a plane that has none of its chunks is not there; one that lacks some is, with the fill value in its gaps.
+* *Images without a plate* are fields 1 to n of well A01.
+
+Plates that Wellfield wrote keep the numbers of fields, channels, z and timepoints that they were written with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wellfield.errors import MetadataError
+from wellfield.microscopes.base import MicroscopeHandler
+from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.ngff_images import (
+    SERIES,
+    FieldImage,
+    describe_images,
+    described,
+    plate_images,
+    series_images,
+)
+from wellfield.microscopes.ngff_planes import PlaneCollector, number_channels
+from wellfield.microscopes.ngff_store import NODE_FILES, NgffStore, open_store, parents, store_folders
+from wellfield.microscopes.scan import Scan
+
+
+class OmeZarrHandler(MicroscopeHandler):
+    """OME-Zarr stores of any program."""
+
+    _microscope_type = "ome_zarr"
+    # Chunk files too, whose names end with a number: a shard that was written anew may hold other planes.
+    metadata_suffixes = (".zattrs", ".zarray", "zarr.json", *"0123456789")
+
+    @classmethod
+    def detect(cls, scan: Scan) -> str | None:
+        """Recognise a store by the metadata of its root."""
+        folders = store_folders(scan)
+        if len(folders) > 1:
+            return f"Zarr stores {', '.join(folders[:4])}"
+        if not folders:
+            return None
+        store = NgffStore(scan.root, folders[0], scan)
+        where = f"metadata {store.path('zarr.json' if store.zarr_format == 3 else '.zattrs')}"
+        try:
+            return None if store.what is None else f"{where} of an OME-Zarr {store.what}"
+        except MetadataError:
+            return f"{where}, which is damaged"
+
+    def promises(self) -> list[str]:
+        """Return what the store's metadata lists but the disk does not hold."""
+        promised = self.find_planes().promised
+        return [f"{axis}: {', '.join(names[:10])}{' …' * (len(names) > 10)}" for axis, names in promised.items()]
+
+    def find_planes(self) -> PlateContents:
+        """Return the planes of the store; opens no image, of shards their index.
+
+        Raises
+        ------
+        MetadataError
+            There is not exactly one store, or its metadata is damaged, or means what Wellfield cannot take.
+        """
+        contents = PlateContents(planes=[], channels={})
+        store = open_store(self.plate_path, self.scan)
+        listed = plate_images(store, contents) if store.what == "plate" else series_images(store, contents)
+        images = described(store, listed, contents)
+        store.refuse_links(store.path(path) for image in images for path in (image.path, image.array))
+        numbers = number_channels(images, contents)
+        collector = PlaneCollector(store, self.scan, images, contents)
+        for image in images:
+            collector.add(image, numbers[image.path])
+        contents.planes = list(collector.planes.values())
+        contents.promised = {axis: names for axis, names in contents.promised.items() if names}
+        if partial := collector.partial:
+            contents.notes.append(
+                f"{len(partial)} planes lack some of their chunks, such as {partial[0]}; they have the fill value there"
+            )
+        used = {plane.key.channel for plane in contents.planes}
+        contents.channels = {number: name for number, name in contents.channels.items() if number in used}
+        describe_images(images, contents)
+        self._report_ignored(store, images, contents)
+        return contents
+
+    def _report_ignored(self, store: NgffStore, images: Sequence[FieldImage], contents: PlateContents) -> None:
+        """Report wells and images that no list names, and files that are no part of the store."""
+        roots = {image.path.partition("/")[0] for image in images} - {""}
+        roots |= {level.partition("/")[0] for image in images if not image.path for level in image.metadata.levels}
+        roots |= {SERIES, "labels"}
+        listed = {path for image in images for path in parents(image.path)}
+        listed |= {path for names in contents.promised.values() for name in names for path in parents(name)}
+        for group in store.groups() if store.what == "plate" else ():
+            depth = group.count("/")
+            if group in listed or depth not in (1, 2) or group.partition("/")[0] == SERIES:
+                continue
+            roots.add(group.partition("/")[0])
+            parent = group.rpartition("/")[0]
+            if depth == 1:
+                contents.ignored.setdefault("well that the plate's metadata does not list", []).append(group)
+            elif parent in listed:
+                contents.ignored.setdefault("image that its well's metadata does not list", []).append(group)
+        prefix = f"{store.folder}/" if store.folder else ""
+        for file in self.scan.files:
+            path = file.path
+            top = path[len(prefix) :].partition("/")[0]
+            if not path.startswith(prefix) or (top not in roots and top not in NODE_FILES):
+                contents.ignored.setdefault("no part of the OME-Zarr store", []).append(path)

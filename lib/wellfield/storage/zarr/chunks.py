@@ -1,0 +1,246 @@
+"""Which planes of an array are stored, and what they take: from the names of its chunk files, without opening it.
+
+Where chunks share an object, the object's index is read. Sources: https://zarr-specs.readthedocs.io/en/latest/v3/core/
+and https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from wellfield.formats.checked import Checked
+from wellfield.formats.json import read_json
+from wellfield.storage.zarr.shards import ShardIndex, read_index
+
+LARGEST = 1_000_000  # planes of one array: beyond that its metadata is taken as damaged
+
+_V2_DTYPE = re.compile(r"[<>|]?(?:[iu][1248]|f[248]|b1)")
+_V3_DTYPES = frozenset(
+    ["bool", "float16", "float32", "float64", *(f"{s}int{n}" for s in ("", "u") for n in (8, 16, 32, 64))]
+)
+
+
+class StoredPlane(NamedTuple):
+    """What is stored of a plane: bytes (of shared chunks its part), time of the newest chunk, whether chunks lack."""
+
+    size: int
+    mtime_ns: int
+    partial: bool
+
+
+@dataclass(frozen=True)
+class ArrayLayout:
+    """How an array is laid out in files.
+
+    Parameters
+    ----------
+    shape:
+        Lengths of its axes, of which the last two are y and x.
+    dtype:
+        Its name, without byte order: ``"uint16"``.
+    stored:
+        Shape of what one file holds.
+    chunks:
+        Shape of what is compressed as a whole; that of *stored* unless the files are shards.
+    key_prefix, separator:
+        Spelling of a chunk's path: ``("c/", "/")`` for ``c/0/0``, ``("", ".")`` for ``0.0``.
+    index:
+        How the index of a shard is stored; ``None`` where there are no shards, or such that are not looked into.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    stored: tuple[int, ...]
+    chunks: tuple[int, ...]
+    key_prefix: str
+    separator: str
+    index: ShardIndex | None = None
+
+    @cached_property
+    def grid(self) -> tuple[int, ...]:
+        """How many chunks the array has along each axis."""
+        return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.chunks, strict=True))
+
+    @cached_property
+    def file_grid(self) -> tuple[int, ...]:
+        """How many files the array has along each axis."""
+        return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.stored, strict=True))
+
+    @cached_property
+    def key(self) -> re.Pattern[str]:
+        """What the path of a chunk file, relative to the array, looks like."""
+        numbers = [r"(0|[1-9][0-9]{0,17})"] * len(self.shape)
+        return re.compile(re.escape(self.key_prefix) + re.escape(self.separator).join(numbers))
+
+    def key_of(self, position: tuple[int, ...]) -> str:
+        """Return the path of a chunk file, relative to the array."""
+        return self.key_prefix + self.separator.join(map(str, position))
+
+    def files_of(self, plane: tuple[int, ...]) -> Iterator[str]:
+        """Give the paths of the files that hold a plane, relative to the array."""
+        outer = tuple(at // size for at, size in zip(plane, self.stored, strict=False))
+        for inner in product(*map(range, self.file_grid[-2:])):
+            yield self.key_of((*outer, *inner))
+
+
+def parse_layout(metadata: Checked, zarr_format: int) -> ArrayLayout:
+    """Return the layout that the metadata of an array tells (``.zarray`` of Zarr v2, ``zarr.json`` of v3).
+
+    Raises
+    ------
+    MetadataError
+        It is damaged, or the array is none of images: fewer than two axes, or other values than numbers.
+    """
+    shape = metadata["shape"].each(lambda size: size.whole(1))
+    if len(shape) < 2 or math.prod(shape[:-2]) > LARGEST:
+        raise metadata["shape"].error(f"two axes or more, and up to {LARGEST:,} planes")
+    if zarr_format == 2:
+        dtype = metadata["dtype"]
+        if not isinstance(dtype.value, str) or not _V2_DTYPE.fullmatch(dtype.value):
+            raise dtype.error("the dtype of an image, such as <u2")
+        separator = _separator(metadata.get("dimension_separator"), ".")
+        chunks = _chunk_shape(metadata["chunks"], shape)
+        return ArrayLayout(shape, np.dtype(dtype.value).name, chunks, chunks, "", separator)
+    dtype = metadata["data_type"]
+    if not isinstance(dtype.value, str) or dtype.value not in _V3_DTYPES:
+        raise dtype.error("the dtype of an image, such as uint16")
+    grid = metadata["chunk_grid"]
+    if grid["name"].value != "regular":
+        raise grid["name"].error("'regular'")
+    stored = _chunk_shape(grid["configuration"]["chunk_shape"], shape)
+    prefix, separator = _key_encoding(metadata["chunk_key_encoding"])
+    inner, index = _inner_chunks(metadata["codecs"], stored)
+    return ArrayLayout(shape, dtype.value, stored, inner, prefix, separator, index)
+
+
+def stored_planes(
+    layout: ArrayLayout, folder: Path, files: Iterable[tuple[str, int, int]]
+) -> dict[tuple[int, ...], StoredPlane]:
+    """Return the planes of which at least one chunk is there, by their index (all axes before y and x).
+
+    Parameters
+    ----------
+    folder:
+        The array; its shards are opened, one by one, for their index. A shard whose index is damaged counts as if it
+        held all of its chunks: reading it says what is wrong.
+    files:
+        Path relative to the array, size and time of its files; those that are no chunks are passed over.
+    """
+    cells: dict[tuple[int, ...], list[int]] = {}  # chunks along the outer axes → number, bytes, newest time
+    match, ranks, file_grid = layout.key.fullmatch, len(layout.shape), layout.file_grid
+    for path, size, mtime_ns in files:
+        found = match(path)
+        if found is None:
+            continue
+        position = tuple(map(int, found.groups()))
+        if any(at >= count for at, count in zip(position, file_grid, strict=True)):
+            continue
+        chunks = [(position, size)] if layout.index is None else _chunks_of_shard(layout, folder / path, position, size)
+        for chunk, length in chunks:
+            cell = cells.setdefault(chunk[: ranks - 2], [0, 0, 0])
+            cell[0] += 1
+            cell[1] += length
+            cell[2] = max(cell[2], mtime_ns)
+    whole = math.prod(layout.grid[-2:])
+    planes: dict[tuple[int, ...], StoredPlane] = {}
+    for outer, (count, size, mtime_ns) in cells.items():
+        axes = [
+            range(at * chunk, min((at + 1) * chunk, length))
+            for at, chunk, length in zip(outer, layout.chunks, layout.shape, strict=False)
+        ]
+        stored = StoredPlane(size // math.prod(map(len, axes)), mtime_ns, count < whole)
+        planes.update(dict.fromkeys(product(*axes), stored))
+    return planes
+
+
+def stored_plane(folder: Path, zarr_format: int, plane: tuple[int, ...]) -> StoredPlane | None:
+    """Return what is stored of one plane of an array now; ``None`` if nothing is.
+
+    Raises
+    ------
+    MetadataError
+        The array's metadata is damaged.
+    """
+    metadata = folder / ("zarr.json" if zarr_format == 3 else ".zarray")
+    layout = parse_layout(Checked(read_json(metadata), str(metadata)), zarr_format)
+    files = []
+    for path in layout.files_of(plane):
+        try:
+            status = (folder / path).stat()
+        except OSError:
+            continue
+        files.append((path, status.st_size, status.st_mtime_ns))
+    return stored_planes(layout, folder, files).get(plane)
+
+
+def _chunks_of_shard(
+    layout: ArrayLayout, file: Path, position: tuple[int, ...], size: int
+) -> list[tuple[tuple[int, ...], int]]:
+    """Return position and bytes of the chunks that a shard holds, those beyond the array's end left out."""
+    inner_grid = tuple(stored // chunk for stored, chunk in zip(layout.stored, layout.chunks, strict=True))
+    lengths = read_index(file, inner_grid, layout.index) if layout.index else None
+    if lengths is None:
+        lengths = np.full(inner_grid, size // math.prod(inner_grid), np.int64)
+    held = np.argwhere(lengths >= 0)
+    places = held + np.array(position) * np.array(inner_grid)
+    inside = (places < np.array(layout.grid)).all(axis=1)
+    sizes = lengths[tuple(held[inside].T)]
+    return [(tuple(place), length) for place, length in zip(places[inside].tolist(), sizes.tolist(), strict=True)]
+
+
+def _separator(given: Checked | None, default: str) -> str:
+    if given is None:
+        return default
+    if given.value not in (".", "/"):
+        raise given.error("'.' or '/'")
+    return str(given.value)
+
+
+def _chunk_shape(given: Checked, shape: tuple[int, ...]) -> tuple[int, ...]:
+    chunks: tuple[int, ...] = given.each(lambda size: size.whole(1))
+    if len(chunks) != len(shape):
+        raise given.error(f"{len(shape)} numbers, one for each axis")
+    return chunks
+
+
+def _key_encoding(given: Checked) -> tuple[str, str]:
+    plain = isinstance(given.value, str)  # a name without configuration
+    name = given if plain else given["name"]
+    if name.value not in ("default", "v2"):
+        raise name.error("'default' or 'v2'")
+    configuration = None if plain else given.get("configuration")
+    own = "/" if name.value == "default" else "."
+    separator = _separator(None if configuration is None else configuration.get("separator"), own)
+    return (f"c{separator}" if name.value == "default" else ""), separator
+
+
+def _inner_chunks(codecs: Checked, stored: tuple[int, ...]) -> tuple[tuple[int, ...], ShardIndex | None]:
+    """Return the chunks of shards and how their index is stored.
+
+    Shards that are transposed first, or with an index of an unknown kind, are not looked into.
+    """
+    listed = codecs.items()
+    names = [codec.value if isinstance(codec.value, str) else codec["name"].text() for codec in listed]
+    if not names or names[0] != "sharding_indexed":
+        return stored, None
+    configuration = listed[0]["configuration"]
+    inner = _chunk_shape(configuration["chunk_shape"], stored)
+    if any(whole % part for whole, part in zip(stored, inner, strict=True)):
+        raise configuration["chunk_shape"].error(f"numbers that divide those of the shard, {list(stored)}")
+    location = configuration.get("index_location")
+    index_codecs = [codec["name"].text() for codec in configuration["index_codecs"].items()]
+    if index_codecs not in (["bytes"], ["bytes", "crc32c"]) or len(names) > 1:
+        return stored, None
+    order = configuration["index_codecs"].items()[0].get("configuration")
+    big = order is not None and order["endian"].value == "big"
+    at_start = location is not None and location.value == "start"
+    return inner, ShardIndex(at_start=at_start, checksum=len(index_codecs) > 1, big_endian=big)

@@ -1,0 +1,65 @@
+"""Stores that Wellfield wrote, as input: planes keep their numbers, in every layout."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.interop.plates import CHANNEL_NAMES, CHANNELS, MISSING, SHAPE, TIMEPOINTS, WELLS, Z, write_plate
+from wellfield.microscopes.contents import PlateContents
+from wellfield.plate.keys import PlaneKey, Projection, plane_name
+from wellfield.storage import VirtualWorkspaceBackend, ZarrChunkStrategy, ZarrConfig
+from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.zarr.plate import finalize_plate
+
+Read = Callable[[Path], PlateContents]
+versions = pytest.mark.parametrize("version", ["0.4", "0.5"])
+layouts = pytest.mark.parametrize("strategy", list(ZarrChunkStrategy))
+
+
+@versions
+@layouts
+def test_every_plane_comes_back_under_its_key(
+    tmp_path: Path, read: Read, strategy: ZarrChunkStrategy, version: str
+) -> None:
+    plate = write_plate(tmp_path / "plate.zarr", strategy, version)
+    contents = read(tmp_path / "plate.zarr")
+    expected = {
+        PlaneKey(well, field, channel, z, time)
+        for well, fields in WELLS.items()
+        for field in fields
+        for channel in CHANNELS
+        for z in Z
+        for time in TIMEPOINTS
+    } - {MISSING}
+    assert {plane.key for plane in contents.planes} == expected
+    assert contents.promised == {"planes": [plane_name(MISSING)]}
+    assert contents.channels == dict(zip(CHANNELS, CHANNEL_NAMES, strict=True))
+    assert (contents.shape, contents.dtype) == (SHAPE, "uint16")
+    assert (contents.pixel_size_um, contents.z_spacing_um) == (0.65, 2.5)
+    assert all(np.isnan(plane.stage_x_um) for plane in contents.planes)
+    workspace = VirtualWorkspaceBackend(tmp_path / "plate.zarr", {plane_name(p.key): p.path for p in contents.planes})
+    for key, found in zip(
+        (p.key for p in contents.planes),
+        workspace.load_batch([plane_name(p.key) for p in contents.planes]),
+        strict=True,
+    ):
+        assert (found == plate.plane(key)).all()
+
+
+@versions
+@layouts
+def test_projections_stay_projections(tmp_path: Path, read: Read, strategy: ZarrChunkStrategy, version: str) -> None:
+    store = tmp_path / "plate.zarr"
+    key = PlaneKey("C03", 4, 2, 0, 3, Projection.MAX)
+    config = ZarrConfig(chunk_strategy=strategy, ngff_version=version)
+    image = np.full((16, 16), 5, np.uint16)
+    ZarrStorageBackend().save_batch([image], [store / plane_name(key)], chunk_name="well_C03", zarr_config=config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        finalize_plate(store, ["C03"], name="P")
+    assert [plane.key for plane in read(store).planes] == [key]
