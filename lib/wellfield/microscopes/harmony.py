@@ -2,17 +2,15 @@
 
 The versions differ in where the facts about a channel stand: with every image (V5), or once per channel under ``Maps``
 (V7). Both places are read whatever the version. The index of a large plate has a gigabyte and is never in memory as a
-whole; document types, and with them entities, are refused before anything is parsed.
+whole; document types, and with them entities, are refused.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any, NamedTuple
-from xml.etree import ElementTree
+from typing import Any, NamedTuple
 from xml.parsers import expat
 
 from wellfield.errors import MetadataError
@@ -85,18 +83,9 @@ def read_measurement(path: str | os.PathLike[str]) -> Measurement | None:
     MetadataError
         It cannot be read, is no XML, or declares a document type (whose entities are never expanded).
     """
-    head = _Head(os.fspath(path))
-    with _reading(path) as file:
-        head.read(file)
-    if head.root is None:
-        raise MetadataError(f"{os.fspath(path)} is empty; expected Harmony's index of a plate. To go on, {_ADVICE}")
-    space, _, name = head.root.rpartition("}")
-    if name != ROOT:
-        return None
-    version = space.rpartition("/")[2] or "without a version"
-    return Measurement(
-        version, tuple(head.texts["Name"] or head.texts["PlateID"]), next(iter(head.texts["MeasurementID"]), None)
-    )
+    reader = _IndexReader(path)
+    reader.read(head_only=True)
+    return reader.measurement
 
 
 def read_harmony_index(path: str | os.PathLike[str]) -> HarmonyIndex:
@@ -108,65 +97,69 @@ def read_harmony_index(path: str | os.PathLike[str]) -> HarmonyIndex:
         It cannot be read, is truncated or no index of Harmony, declares a document type, or lacks a number that tells
         which plane an image is.
     """
-    measurement = read_measurement(path)
-    if measurement is None:
+    reader = _IndexReader(path)
+    reader.read()
+    if reader.measurement is None:
         raise MetadataError(f"{os.fspath(path)} is no index of Harmony: its root is not {ROOT}; {_ADVICE}")
-    planes: list[ListedPlane] = []
-    channels: dict[int, dict[str, str]] = {}
-    with _reading(path) as file:
-        try:
-            for tag, entry in _entries(file):
-                if tag == "Entry":
-                    channels.setdefault(_channel_id(entry, path), {}).update(entry)
-                else:
-                    planes.append(_listed(entry, path))
-                    if planes[-1].channel not in channels or "ImageSizeX" not in channels[planes[-1].channel]:
-                        known = channels.setdefault(planes[-1].channel, {})
-                        known.update({name: text for name, text in entry.items() if name in _OF_CHANNEL} | known)
-        except ElementTree.ParseError as error:
-            where = f"line {error.position[0]}, column {error.position[1]}"
-            raise MetadataError(
-                f"{os.fspath(path)} is broken or truncated at {where} ({error}), after {len(planes)} images; {_ADVICE}"
-            ) from error
-    return HarmonyIndex(measurement, planes, {number: _channel(texts) for number, texts in sorted(channels.items())})
+    channels = {number: _channel(texts) for number, texts in sorted(reader.channels.items())}
+    return HarmonyIndex(reader.measurement, reader.planes, channels)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def _reading(path: str | os.PathLike[str]) -> IO[bytes]:
-    try:
-        return Path(path).open("rb")
-    except OSError as error:
-        raise MetadataError(f"{os.fspath(path)} cannot be read: {error.strerror}") from error
+class _IndexReader:
+    """Reads an index element by element, on guard against document types; no tree is built."""
 
+    # Elements with elements in them, whose end tells that their facts are complete.
+    _WHOLES = frozenset(("Image", "Images", "Entry", "Map", "Maps", "Wells", "Plate", "Plates", ROOT))
 
-class _Head:
-    """Reads an index as far as its wells and images, on guard against document types."""
-
-    _WANTED = ("Name", "PlateID", "MeasurementID")
-
-    def __init__(self, path: str) -> None:
-        self.root: str | None = None
-        self.texts: dict[str, list[str]] = {name: [] for name in self._WANTED}
-        self._path = path
-        self._inside: list[str] = []
-        self._complete = False
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.planes: list[ListedPlane] = []
+        self.channels: dict[int, dict[str, str]] = {}
+        self._path = os.fspath(path)
+        self._root: str | None = None
+        self._plates: list[dict[str, str]] = []
+        self._channel_id = ""
+        self._head_is_complete = False
         self._parser = expat.ParserCreate(namespace_separator="}")
         self._parser.buffer_text = True
+        self._parser.buffer_size = _BLOCK
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._text
+        self._parser.CharacterDataHandler, self._parser.EndElementHandler = self._collector()
 
-    def read(self, file: IO[bytes]) -> None:
+    @property
+    def measurement(self) -> Measurement | None:
+        """What the head says; ``None`` for another sort of XML."""
+        space, _, name = (self._root or "").rpartition("}")
+        if name != ROOT:
+            return None
+        plates = tuple(plate.get("Name") or plate.get("PlateID", "") for plate in self._plates)
+        identifiers = [plate["MeasurementID"] for plate in self._plates if plate.get("MeasurementID")]
+        return Measurement(space.rpartition("/")[2] or "without a version", plates, next(iter(identifiers), None))
+
+    def read(self, *, head_only: bool = False) -> None:
+        """Read the file, or what stands before wells, maps and images."""
         try:
-            while not self._complete and (block := file.read(_BLOCK)):
-                self._parser.Parse(block)
+            with open(self._path, "rb") as file:
+                while (block := file.read(_BLOCK)) and not (head_only and self._head_is_complete):
+                    self._parser.Parse(block)
+            if not head_only:
+                self._parser.Parse(b"", True)
+        except OSError as error:
+            raise MetadataError(f"{self._path} cannot be read: {error.strerror}") from error
         except expat.ExpatError as error:
-            if self.root is None:
+            if self._root is None:
                 raise MetadataError(f"{self._path} is no XML ({error}); {_ADVICE}") from error
-            # Broken further on: whoever reads the whole index says where.
+            if not head_only:  # else whoever reads all of it says where it is broken
+                where, what = f"line {error.lineno}, column {error.offset}", expat.ErrorString(error.code)
+                raise MetadataError(
+                    f"{self._path} is broken or truncated at {where} ({what}), after {len(self.planes)} images; "
+                    f"{_ADVICE}"
+                ) from error
+        if self._root is None:
+            raise MetadataError(f"{self._path} is empty; expected Harmony's index of a plate. To go on, {_ADVICE}")
 
     def _refuse(self, *_: Any) -> None:
         raise MetadataError(
@@ -174,50 +167,73 @@ class _Head:
             f"{_ADVICE}"
         )
 
-    def _start(self, name: str, _: Any) -> None:
-        self.root = self.root or name
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._root = self._root or name
         local = name.rpartition("}")[2]
-        self._inside.append(local)
-        self._complete |= local in ("Wells", "Maps", "Images") or not self.root.endswith(ROOT)
+        if local == "Entry":
+            self._channel_id = attributes.get("ChannelID", "")
+        self._head_is_complete |= local in ("Wells", "Maps", "Images") or not self._root.endswith(ROOT)
+        if local == "Images":
+            self._parser.StartElementHandler = None  # until their end: it would cost a call for each element
 
-    def _end(self, _: str) -> None:
-        self._inside.pop()
+    def _collector(self) -> tuple[Callable[[str], None], Callable[[str], None]]:
+        """Return the handlers of texts and of ends: they bring the texts of an image's elements together."""
+        # Closures, since they are called a hundred times for each image.
+        texts: dict[str, str] = {}
+        text = ""
+        leaves: dict[str, str] = {}  # local names of elements that hold but text
 
-    def _text(self, text: str) -> None:
-        if self._inside[-1] in self._WANTED and self._inside[-2:-1] == ["Plate"] and text.strip():
-            self.texts[self._inside[-1]].append(text.strip())
+        def add(more: str) -> None:
+            nonlocal text
+            text += more
 
+        def end(name: str) -> None:
+            nonlocal text, texts
+            try:
+                texts[leaves[name]] = text
+            except KeyError:
+                local = name.rpartition("}")[2]
+                if local in self._WHOLES:
+                    self._complete(local, texts)
+                    texts = {}
+                else:
+                    leaves[name] = local
+                    texts[local] = text
+            text = ""
 
-def _entries(file: IO[bytes]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield ``Entry`` and ``Image`` with the texts of their elements by local name; nothing is kept in memory."""
-    names: dict[str, str] = {}  # local name of each tag
-    for _, element in ElementTree.iterparse(file):
-        tag = element.tag
-        local = names.get(tag) or names.setdefault(tag, tag.rpartition("}")[2])
-        if local == "Image" and len(element):
-            yield local, {names[child.tag]: child.text or "" for child in element}
-            element.clear()
-        elif local == "Entry":
-            found = {names[child.tag]: child.text or "" for child in element}
-            yield local, {**found, "ChannelID": element.get("ChannelID", "")}
-            element.clear()
-        elif local in ("Well", "Map"):
-            element.clear()
+        return add, end
+
+    def _complete(self, name: str, texts: dict[str, str]) -> None:
+        """Take the facts of an element with elements in it. Wells list images too, without any fact."""
+        if name == "Image" and not _OF_IMAGE.isdisjoint(texts):
+            plane = _listed(texts, self._path)
+            self.planes.append(plane)
+            known = self.channels.setdefault(plane.channel, {})
+            if "ImageSizeX" not in known:
+                known.update({key: text for key, text in texts.items() if key in _OF_CHANNEL} | known)
+        elif name == "Entry":
+            number = _channel_number(self._channel_id, self._path)
+            self.channels.setdefault(number, {}).update(texts)
+        elif name == "Plate":
+            self._plates.append({key: text.strip() for key, text in texts.items()})
+        elif name == "Images":
+            self._parser.StartElementHandler = self._start
 
 
 # --- what an image and a channel say -----------------------------------------------------------------------------
 
+_OF_IMAGE = {"URL", "FieldID", "PlaneID", "ChannelID"}
 _OF_CHANNEL = {"ChannelName", "MainExcitationWavelength", "MainEmissionWavelength"} | {
     f"Image{what}{axis}" for what in ("Resolution", "Size") for axis in "XY"
 }
 _NAN = float("nan")
 
 
-def _listed(texts: Mapping[str, str], path: str | os.PathLike[str]) -> ListedPlane:
+def _listed(texts: Mapping[str, str], path: str) -> ListedPlane:
     try:
         get = texts.get
         return ListedPlane(
-            texts["URL"],
+            texts["URL"].strip(),
             int(texts["Row"]),
             int(texts["Col"]),
             int(texts["FieldID"]),
@@ -234,14 +250,15 @@ def _listed(texts: Mapping[str, str], path: str | os.PathLike[str]) -> ListedPla
         problem = f"has no {error.args[0]}"
     except ValueError as error:
         problem = f"has a number that is none ({error})"
-    raise MetadataError(f"{os.fspath(path)}: image {texts.get('id') or texts.get('URL', '')} {problem}; {_ADVICE}")
+    image = (texts.get("id") or texts.get("URL", "")).strip()
+    raise MetadataError(f"{path}: image {image} {problem}; {_ADVICE}")
 
 
-def _channel_id(texts: Mapping[str, str], path: str | os.PathLike[str]) -> int:
+def _channel_number(text: str, path: str) -> int:
     try:
-        return int(texts["ChannelID"])
+        return int(text)
     except ValueError:
-        raise MetadataError(f"{os.fspath(path)}: a channel has the number {texts['ChannelID']!r}; {_ADVICE}") from None
+        raise MetadataError(f"{path}: a channel has the number {text!r}; {_ADVICE}") from None
 
 
 def _channel(texts: Mapping[str, str]) -> Channel:
