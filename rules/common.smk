@@ -144,6 +144,7 @@ def plate_facts(wildcards):
     sources = choose_sources(keys, CONFIG.source)
     facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
     facts += [info.shape, info.dtype, info.field_count, info.stage_y_up]
+    facts += [info.label_channels]
     facts += [
         [number, layers.z, layers.projection, layers.timepoints]
         for number, layers in sources.items()

@@ -44,6 +44,8 @@ class PlateContents:
         The stage's y rises towards the top of the images, not towards their bottom.
     time_interval_s:
         Median time between two timepoints in seconds.
+    label_channels:
+        Channels that hold labels of objects, which a pipeline takes only where a step names them.
     """
 
     planes: list[PlaneRecord]
@@ -62,6 +64,7 @@ class PlateContents:
     flatfields: dict[int, FlatfieldProfile] = field(default_factory=dict)
     stage_y_up: bool = False
     time_interval_s: float | None = None
+    label_channels: tuple[int, ...] = ()
 
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
         """Return the plate's own metadata; sorts the planes by key, wells row by row."""
@@ -88,6 +91,7 @@ class PlateContents:
             planes_per_well={well: len(group) for well, group in by_well.items()},
             flatfields=self.flatfields,
             stage_y_up=self.stage_y_up,
+            label_channels=self.label_channels,
         )
 
 

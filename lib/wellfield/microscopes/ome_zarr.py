@@ -10,6 +10,7 @@ metadata (each JSON file once) and the indices of shards. What is decided where 
   field belongs to, a note of the report says: which of them show the same place, or which came first, no metadata does.
 * *Channels* have the position on their axis as number. Where images name different channels at one position, a number
   stands for a name instead.
+* *Labels* are channels after those of the images, named ``labels/<name>``; a pipeline takes them only by name.
 * *Stage positions* are the images' translations, unless all fields of a well have the same.
 * *Absent*: a plane that has none of its chunks is not there; one that lacks some is, with the fill value in its gaps.
 * *Images without a plate* are fields 1 to n of well A01.
@@ -32,6 +33,7 @@ from wellfield.microscopes.ngff_images import (
     plate_images,
     series_images,
 )
+from wellfield.microscopes.ngff_labels import label_images, number_labels
 from wellfield.microscopes.ngff_planes import PlaneCollector, number_channels
 from wellfield.microscopes.ngff_store import NODE_FILES, NgffStore, open_store, parents, store_folders
 from wellfield.microscopes.scan import Scan
@@ -78,9 +80,14 @@ class OmeZarrHandler(MicroscopeHandler):
         images = described(store, listed, contents)
         store.refuse_links(store.path(path) for image in images for path in (image.path, image.array))
         numbers = number_channels(images, contents)
-        collector = PlaneCollector(store, self.scan, images, contents)
+        labels = label_images(store, images, contents)
+        store.refuse_links(store.path(label.path) for label, _ in labels)
+        label_numbers = number_labels(labels, contents)
+        collector = PlaneCollector(store, self.scan, [*images, *(label for label, _ in labels)], contents)
         for image in images:
             collector.add(image, numbers[image.path])
+        for label, name in labels:
+            collector.add(label, [label_numbers[name]])
         contents.planes = list(collector.planes.values())
         contents.promised = {axis: names for axis, names in contents.promised.items() if names}
         if partial := collector.partial:
@@ -89,6 +96,7 @@ class OmeZarrHandler(MicroscopeHandler):
             )
         used = {plane.key.channel for plane in contents.planes}
         contents.channels = {number: name for number, name in contents.channels.items() if number in used}
+        contents.label_channels = tuple(number for number in contents.label_channels if number in used)
         describe_images(images, contents)
         self._report_ignored(store, images, contents)
         return contents

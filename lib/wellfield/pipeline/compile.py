@@ -61,6 +61,7 @@ def compile_pipeline(
     global_config: GlobalPipelineConfig | None = None,
     pixel_size_um: float | None = None,
     stage_y_up: bool = False,
+    label_channels: Sequence[int] = (),
     z_spacing_um: float | None = None,
     shape: tuple[int, int] | None = None,
     dtype: str | None = None,
@@ -74,6 +75,8 @@ def compile_pipeline(
         Channel number → name, and → the planes that it starts from (:func:`choose_sources`).
     config, global_config:
         Settings of this pipeline (also by dotted name), and of all pipelines.
+    label_channels:
+        Channels that hold labels: a step must name them, and they are labels to it.
     pixel_size_um, stage_y_up, z_spacing_um, shape, dtype, field_count:
         Facts of the plate, as far as they are known; size, dtype and number of fields give the estimate of memory.
 
@@ -87,7 +90,7 @@ def compile_pipeline(
     levels: list[tuple[str, PipelineConfig | Mapping[str, Any]]] = [("pipeline", config)] if config is not None else []
     levels += [("global", global_config)] if global_config is not None else []
     settings = resolve_settings(levels)
-    compiler = StepCompiler(dict(channels), dict(sources), settings, pixel_size_um, stage_y_up)
+    compiler = StepCompiler(dict(channels), dict(sources), settings, pixel_size_um, stage_y_up, tuple(label_channels))
     for number, step in enumerate(steps, start=1):
         compiler.add(number, step)
     if not steps:

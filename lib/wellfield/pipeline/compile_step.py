@@ -64,6 +64,7 @@ class StepCompiler:
     settings: Settings
     pixel_size_um: float | None = None
     stage_y_up: bool = False
+    label_channels: tuple[int, ...] = ()
     mistakes: list[str] = field(default_factory=list)
     done: list[CompiledStep] = field(default_factory=list)
     planes: dict[str, dict[int, Projection]] = field(default_factory=dict)
@@ -159,6 +160,8 @@ class StepCompiler:
         source = self._source
         available = source.channels if source else tuple(self.sources)
         if wanted_channels is None:
+            if source is None:
+                available = tuple(number for number in available if number not in self.label_channels)
             if not available:
                 self._mistake("its input has no channel")
             return available
@@ -186,7 +189,7 @@ class StepCompiler:
     ) -> tuple[CompiledCall, ...]:
         """Compile the functions that some channels go through, one after the other."""
         source = self._source
-        kind: ImageKind | None = source.kind if source else ImageKind.INTENSITY
+        kind: ImageKind | None = source.kind if source else self._kind_of_plate(channels)
         if (source and source.name in self._unclear) or not self._is_known(step.input):
             kind = None
         library = source.output_type(channels[0]) if source and channels else None
@@ -198,6 +201,13 @@ class StepCompiler:
         if kind is None or not calls:
             self._unclear.add(step.name)
         return tuple(calls) or (CompiledCall(func=None),)
+
+    def _kind_of_plate(self, channels: Sequence[int]) -> ImageKind:
+        """Return what the plate's images of some channels are."""
+        labels = [number for number in channels if number in self.label_channels]
+        if labels and len(labels) < len(channels):
+            self._mistake(f"channels {labels} hold labels and the others intensities; make steps of their own of them")
+        return ImageKind.LABELS if labels else ImageKind.INTENSITY
 
     def _call(
         self,
@@ -317,7 +327,7 @@ class StepCompiler:
         images = {}
         for parameter, name in given.items():
             found = self._input(name)
-            has = found.channels if found else tuple(self.sources)
+            has = found.channels if found else tuple(n for n in self.sources if n not in self.label_channels)
             images[parameter] = found.name if found else START
             if not self._is_known(name):
                 continue

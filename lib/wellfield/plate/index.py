@@ -74,6 +74,8 @@ class PlateInfo:
         Flat-field profiles that the microscope measured itself, by channel.
     stage_y_up:
         The stage's y rises towards the top of the images, not towards their bottom.
+    label_channels:
+        Channels that hold labels of objects.
     """
 
     plate: str
@@ -90,6 +92,7 @@ class PlateInfo:
     planes_per_well: Mapping[str, int] = field(default_factory=dict)
     flatfields: Mapping[int, FlatfieldProfile] = field(default_factory=dict)
     stage_y_up: bool = False
+    label_channels: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Return the metadata as JSON text, schema version included."""
@@ -109,6 +112,7 @@ class PlateInfo:
         check_schema_version(values.pop("schema_version", None), SCHEMA_VERSION, source=source)
         values["wells"] = tuple(values["wells"])
         values["channels"] = {int(number): name for number, name in values["channels"].items()}
+        values["label_channels"] = tuple(values.get("label_channels", ()))
         profiles = values.get("flatfields", {})
         values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles.items()}
         for name in ("shape", "grid_dimensions"):

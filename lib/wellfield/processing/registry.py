@@ -71,6 +71,7 @@ _MODULES: Mapping[str, str] = {
     "threshold_otsu": "wellfield.processing.segmentation",
     "binary_opening": "wellfield.processing.segmentation",
     "label": "wellfield.processing.segmentation",
+    "stored_labels": "wellfield.processing.segmentation",
     "split_touching": "wellfield.processing.segmentation",
     "find_cells": "wellfield.processing.cells",
     "expand_labels": "wellfield.processing.cells",

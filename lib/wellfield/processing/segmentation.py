@@ -134,6 +134,23 @@ def binary_opening(mask: _Array, *, footprint: _Array | None = None) -> _Array:
     return result
 
 
+@register(returns=ImageKind.LABELS, accepts=(ImageKind.LABELS,))
+@numpy
+def stored_labels(labels: _Array) -> _Array:
+    """Take labels that came with the plate, such as those of an OME-Zarr store, as they are.
+
+    Parameters
+    ----------
+    labels:
+        ``[Z, Y, X]``, integers: a step names the channel that holds them (``channels: [labels/nuclei]``).
+
+    Returns
+    -------
+    *labels*, untouched.
+    """
+    return labels
+
+
 @register(returns=ImageKind.LABELS, accepts=(ImageKind.MASK,))
 @numpy
 def label(mask: _Array, *, connectivity: int | None = None, min_area: int = 0, volumetric: bool = False) -> _Array:

@@ -41,6 +41,7 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
         config=checked.settings(),
         pixel_size_um=info.pixel_size_um,
         stage_y_up=info.stage_y_up,
+        label_channels=info.label_channels,
         z_spacing_um=info.z_spacing_um,
         shape=info.shape,
         dtype=info.dtype,

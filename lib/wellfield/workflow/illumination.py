@@ -63,7 +63,8 @@ def fit_plate(
     part = part_path(final)
     channels: dict[str, Any] = {}
     try:
-        for channel, layers in choose_sources((plane.key for plane in planes), source).items():
+        keys = (plane.key for plane in planes if plane.key.channel not in info.label_channels)
+        for channel, layers in choose_sources(keys, source).items():
             usable = [p for p in planes if p.key.channel == channel and p.key.projection == layers.projection]
             try:
                 if method == "microscope":

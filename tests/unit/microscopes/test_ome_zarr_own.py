@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.interop.plates import CHANNEL_NAMES, CHANNELS, MISSING, SHAPE, TIMEPOINTS, WELLS, Z, write_plate
+from tests.interop.plates import CHANNEL_NAMES, CHANNELS, MISSING, SHAPE, TIMEPOINTS, WELLS, Z, ids, write_plate
 from wellfield.microscopes.contents import PlateContents
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage import VirtualWorkspaceBackend, ZarrChunkStrategy, ZarrConfig
@@ -36,19 +36,32 @@ def test_every_plane_comes_back_under_its_key(
         for z in Z
         for time in TIMEPOINTS
     } - {MISSING}
-    assert {plane.key for plane in contents.planes} == expected
+    images = [plane for plane in contents.planes if plane.key.channel not in contents.label_channels]
+    assert {plane.key for plane in images} == expected
     assert contents.promised == {"planes": [plane_name(MISSING)]}
-    assert contents.channels == dict(zip(CHANNELS, CHANNEL_NAMES, strict=True))
+    names = dict(zip(CHANNELS, CHANNEL_NAMES, strict=True))
+    assert {n: name for n, name in contents.channels.items() if n not in contents.label_channels} == names
     assert (contents.shape, contents.dtype) == (SHAPE, "uint16")
     assert (contents.pixel_size_um, contents.z_spacing_um) == (0.65, 2.5)
     assert all(np.isnan(plane.stage_x_um) for plane in contents.planes)
     workspace = VirtualWorkspaceBackend(tmp_path / "plate.zarr", {plane_name(p.key): p.path for p in contents.planes})
-    for key, found in zip(
-        (p.key for p in contents.planes),
-        workspace.load_batch([plane_name(p.key) for p in contents.planes]),
-        strict=True,
-    ):
-        assert (found == plate.plane(key)).all()
+    loaded = workspace.load_batch([plane_name(plane.key) for plane in images])
+    for plane, found in zip(images, loaded, strict=True):
+        assert (found == plate.plane(plane.key)).all()
+
+
+@versions
+def test_labels_come_back_with_the_planes_of_their_field(tmp_path: Path, read: Read, version: str) -> None:
+    write_plate(tmp_path / "plate.zarr", ZarrChunkStrategy.FIELD, version)
+    contents = read(tmp_path / "plate.zarr")
+    (channel,) = contents.label_channels
+    assert contents.channels[channel] == "labels/nuclei"
+    labels = [plane for plane in contents.planes if plane.key.channel == channel]
+    assert {key.z for key, *_ in labels} == set(Z)
+    assert {key.timepoint for key, *_ in labels} == set(TIMEPOINTS)
+    workspace = VirtualWorkspaceBackend(tmp_path / "plate.zarr", {plane_name(p.key): p.path for p in labels})
+    for plane in labels:
+        assert (workspace.load(plane_name(plane.key)) == ids(plane.key.field)).all()
 
 
 @versions

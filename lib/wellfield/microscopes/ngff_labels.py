@@ -1,0 +1,63 @@
+"""Label images of an OME-Zarr store: channels of their own, ``labels/<name>``, that a pipeline may take."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.ngff_images import FieldImage
+from wellfield.microscopes.ngff_store import NgffStore
+
+LABELS = "labels"
+
+
+def label_images(
+    store: NgffStore, images: Sequence[FieldImage], contents: PlateContents
+) -> list[tuple[FieldImage, str]]:
+    """Return the label images that the images' groups list, each with its name.
+
+    Only those are taken that have the height and width of their image, whole numbers for pixels, and no channels of
+    their own; the others are noted.
+    """
+    found: list[tuple[FieldImage, str]] = []
+    unusable: defaultdict[str, list[str]] = defaultdict(list)
+    for image in images:
+        group = "/".join(part for part in (image.path, LABELS) if part)
+        attributes = store.attributes(group)
+        listed = attributes.get(LABELS) if attributes is not None else None
+        for name in listed.each(lambda item: item.path()) if listed is not None else ():
+            label = FieldImage(f"{group}/{name}", image.well, image.number, image.record)
+            problem = _describe(store, label, image)
+            if problem:
+                unusable[problem].append(label.path)
+            else:
+                found.append((label, name))
+    for problem, paths in unusable.items():
+        contents.notes.append(f"{len(paths)} label images, such as {paths[0]}, {problem}, and are left out")
+    return found
+
+
+def number_labels(labels: Sequence[tuple[FieldImage, str]], contents: PlateContents) -> dict[str, int]:
+    """Return the channel number of each name, after those of the images, and add the channels to *contents*."""
+    first = max(contents.channels, default=0) + 1
+    numbers = {name: number for number, name in enumerate(sorted({name for _, name in labels}), start=first)}
+    contents.channels |= {number: f"{LABELS}/{name}" for name, number in numbers.items()}
+    contents.label_channels = tuple(numbers.values())
+    return numbers
+
+
+def _describe(store: NgffStore, label: FieldImage, image: FieldImage) -> str | None:
+    """Fill in metadata and layout of a label image, or say why it cannot be used."""
+    metadata = store.image(label.path)
+    layout = store.layout("/".join((label.path, metadata.levels[0]))) if metadata is not None else None
+    if metadata is None or layout is None:
+        return "are listed and not there"
+    if len(layout.shape) != len(metadata.axes) or layout.shape[-2:] != image.layout.shape[-2:]:
+        return "have another size than their image"
+    if not layout.dtype.startswith(("uint", "int")):
+        return f"are {layout.dtype}, not whole numbers"
+    if dict(zip(metadata.axes, layout.shape, strict=True)).get("c", 1) != 1:
+        return "have channels of their own"
+    label.metadata, label.layout = metadata, layout
+    return None

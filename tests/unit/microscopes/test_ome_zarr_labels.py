@@ -1,0 +1,121 @@
+"""Label images of an OME-Zarr store as inputs of a pipeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from tests.unit.microscopes.ngff_plates import VERSIONS, Image, group, pixels, write_image, write_plate
+from wellfield.config.load import load_config
+from wellfield.errors import PipelineError
+from wellfield.formats.json import write_json
+from wellfield.microscopes import get_microscope_handler
+from wellfield.plate.index import PlateInfo, read_index
+from wellfield.storage import VirtualWorkspaceBackend
+from wellfield.workflow.compile import compile_plan
+from wellfield.workflow.ingest import ingest_plate
+from wellfield.workflow.process import process_well
+
+IMAGE = Image("tczyx", {"t": 1, "z": 1}, labels=("DAPI", "FITC"))
+NUCLEI = Image("tczyx", {"t": 1, "c": 1, "z": 1}, dtype="u4")
+WELLS = {"B/2": {"0": IMAGE, "1": IMAGE}, "C/11": {"0": IMAGE}}
+
+
+def write_labels(image: Path, labels: dict[str, Image], version: str) -> None:
+    group(image / "labels", {"labels": list(labels)}, version)
+    for name, label in labels.items():
+        write_image(image / "labels" / name, label, version)
+
+
+def objects(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint32]]:
+    """Return labels of as many objects of one pixel, with ids up to 2**32 - 1."""
+    values = np.zeros(NUCLEI.shape, np.uint32)
+    values.reshape(-1)[: 2 * count : 2] = 2**32 - 1 - np.arange(count)
+    return values
+
+
+@pytest.fixture(params=VERSIONS)
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    store = tmp_path / "plate.zarr"
+    write_plate(store, WELLS, request.param)
+    for number, path in enumerate(("B/2/0", "B/2/1", "C/11/0"), start=3):
+        write_labels(store / path, {"nuclei": NUCLEI}, request.param)
+        zarr.open_array(store / path / "labels" / "nuclei" / "0", mode="r+")[...] = objects(number)
+    return store
+
+
+def ingest(store: Path, results: Path) -> PlateInfo:
+    return ingest_plate(str(store), plate="P", microscope="auto", results=results)
+
+
+def test_labels_are_channels_after_those_of_the_images_with_their_own_pixels(store: Path, tmp_path: Path) -> None:
+    info = ingest(store, tmp_path / "results")
+    assert info.channels == {1: "DAPI", 2: "FITC", 3: "labels/nuclei"}
+    assert info.label_channels == (3,)
+    assert info.dtype == "uint16"
+    read, planes = read_index(tmp_path / "results" / "index.parquet")
+    assert read == info
+    workspace = VirtualWorkspaceBackend(store, {plane.path: plane.path for plane in planes})
+    found = {(p.key.well, p.key.field): workspace.load(p.path) for p in planes if p.key.channel == 3}
+    for number, place in enumerate((("B02", 1), ("B02", 2), ("C11", 1)), start=3):
+        assert (found[place] == objects(number)[0, 0, 0]).all()
+        assert found[place].dtype == np.uint32
+
+
+def test_a_pipeline_counts_and_measures_the_labels_that_came_with_the_plate(store: Path, tmp_path: Path) -> None:
+    ingest(store, tmp_path / "results")
+    steps = [
+        {"name": "nuclei", "func": "stored_labels", "input": "start", "channels": ["labels/nuclei"]},
+        {"func": "count_cells", "input": "start", "inputs": {"labels": "nuclei"}, "stack": "channel"},
+    ]
+    index = tmp_path / "results" / "index.parquet"
+    plan = compile_plan(index, load_config({"steps": steps}))
+    assert plan.steps[1].channels == (1, 2)  # labels are nothing to be measured in
+    write_json(tmp_path / "plan.json", json.dumps(plan.to_json()))
+    process_well(index, tmp_path / "plan.json", "B02", tmp_path / "staging")
+    counts = pd.read_parquet(next((tmp_path / "staging").rglob("*cell_counts*")))
+    assert dict(zip(counts["Metadata_Site"], counts["Count"], strict=True)) == {1: 3, 2: 4}
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"func": "gaussian_filter", "channels": ["labels/nuclei"]}, "gaussian_filter takes intensity, but its input"),
+        ({"func": "stored_labels", "channels": [1]}, "stored_labels takes labels, but its input 'start' is intensity"),
+        ({"func": "stored_labels", "channels": [1, 3]}, r"channels \[3\] hold labels and the others intensities"),
+    ],
+)
+def test_labels_are_no_intensities(store: Path, tmp_path: Path, step: dict[str, object], message: str) -> None:
+    ingest(store, tmp_path / "results")
+    with pytest.raises(PipelineError, match=message):
+        compile_plan(tmp_path / "results" / "index.parquet", load_config({"steps": [{"input": "start", **step}]}))
+
+
+def test_label_images_that_fit_no_image_are_left_out_with_a_note(tmp_path: Path) -> None:
+    store = tmp_path / "plate.zarr"
+    write_plate(store, WELLS, "0.5")
+    odd = {
+        "small": Image("zyx", {"z": 1, "y": 3}),
+        "soft": Image("zyx", {"z": 1}, dtype="f4"),
+        "by_channel": Image("czyx", {"z": 1}),
+        "good": Image("zyx", {"z": 1}, dtype="i4"),
+    }
+    write_labels(store / "B/2/0", odd, "0.5")
+    group(store / "C/11/0" / "labels", {"labels": ["nowhere"]}, "0.5")
+    contents = get_microscope_handler(store)[0].read_plate()
+    assert contents.channels == {1: "DAPI", 2: "FITC", 3: "labels/good"}
+    for name, problem in {
+        "small": "have another size than their image",
+        "soft": "are float32, not whole numbers",
+        "by_channel": "have channels of their own",
+        "nowhere": "are listed and not there",
+    }.items():
+        assert any(f"labels/{name}, {problem}, and are left out" in note for note in contents.notes)
+    plane = next(plane for plane in contents.planes if plane.key.channel == 3)
+    workspace = VirtualWorkspaceBackend(store, {plane.path: plane.path})
+    assert (workspace.load(plane.path) == pixels(odd["good"], 0)[0]).all()
