@@ -152,6 +152,14 @@ def plate_facts(wildcards):
     return digests.digest_of(facts)
 
 
+def microscope_profiles(wildcards):
+    """Changes when the microscope's own flat fields do, where they are used."""
+    if CONFIG.illumination != "microscope":
+        return ""
+    info, _ = plate_index(wildcards)
+    return digests.digest_of([info.flatfields, info.shape, list(info.channels)])
+
+
 @cache
 def _present(plate):
     return digests.present_state(plate_scan(plate).files)

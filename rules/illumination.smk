@@ -1,4 +1,5 @@
 # Fitted once: neither other planes nor other code fit it again, only --forcerun fit_illumination or deleting its folder.
+# What the microscope measured is taken again when the plate says something else.
 rule fit_illumination:
     input:
         index=ancient(results("index.parquet")),
@@ -17,6 +18,7 @@ rule fit_illumination:
     params:
         source=CONFIG.source,
         method=CONFIG.illumination,
+        profiles=microscope_profiles,
     message:
         "{wildcards.plate}: fitting the illumination"
     script:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
-from wellfield.errors import EmptyPlateError
+from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
@@ -18,6 +19,9 @@ from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collect
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlateInfo, write_index
 from wellfield.storage.backend import Backend
+
+# Of a field, channel, z or timepoint.
+HIGHEST_NUMBER = 999_999
 
 MICROSCOPES: dict[str, type[MicroscopeHandler]] = {}
 
@@ -87,8 +91,11 @@ class MicroscopeHandler(ABC):
         ------
         EmptyPlateError
             The folder holds no plane; the message says what it does hold.
+        MetadataError
+            A number of a field, channel, z or timepoint is out of all bounds.
         """
         contents = self.find_planes()
+        _check_numbers(contents)
         for reason, paths in self.scan.skipped.items():
             contents.ignored.setdefault(reason, []).extend(paths)
         if not contents.planes:
@@ -163,6 +170,18 @@ class MicroscopeHandler(ABC):
         """Return the plate's images as paths of the primary backend."""
         entry = _main_entry(workspace)
         return list(entry.get("image_files") or entry.get("workspace_mapping", {}))
+
+
+def _check_numbers(contents: PlateContents) -> None:
+    """Refuse numbers of fields, channels, z and timepoints that no plate has, and no table can hold."""
+    for axis in ("field", "channel", "z", "timepoint"):
+        number = attrgetter(f"key.{axis}")
+        highest = max(contents.planes, key=number, default=None)
+        if highest is not None and number(highest) > HIGHEST_NUMBER:
+            raise MetadataError(
+                f"{highest.path} is {axis} {number(highest)} of well {highest.key.well}; expected at most "
+                f"{HIGHEST_NUMBER}. Correct its name, its folder, or the metadata"
+            )
 
 
 def _main_entry(workspace: str | os.PathLike[str]) -> Mapping[str, Any]:

@@ -8,13 +8,13 @@ Channel: 1, ChannelName: …, Foreground: {…}}``. It is searched for its numbe
 from __future__ import annotations
 
 import json
-import math
 import re
 
 from wellfield.plate.flatfield import FlatfieldProfile, Polynomial
 
+_LARGEST = 1e9  # of any number of a profile: far beyond what a lamp does, and no overflow in its powers
 _PART = r"(?:^|[{,]\s*)%s:\s*\{"
-_NUMBERS = r"%s:\s*(\[[^A-Za-z{}]*\])"
+_NUMBERS = r"%s:\s*(\[[-+0-9.eE,\s\[\]]*\])"
 
 
 def parse_flatfield(text: str) -> FlatfieldProfile | None:
@@ -30,7 +30,7 @@ def parse_flatfield(text: str) -> FlatfieldProfile | None:
         level = float(mean[1]) if mean else 0.0
     except ValueError:
         return None
-    return FlatfieldProfile(level, profiles[0], profiles[1]) if math.isfinite(level) else None
+    return FlatfieldProfile(level, profiles[0], profiles[1]) if abs(level) < _LARGEST else None
 
 
 def _part(text: str, name: str) -> str | None:
@@ -54,18 +54,20 @@ def _polynomial(part: str) -> Polynomial | None:
         return Polynomial(((1.0,),))
     try:
         coefficients, dims, origin, scale = (
-            json.loads(found[1])
+            json.loads(written[1])
             for name in ("Coefficients", "Dims", "Origin", "Scale")
-            if (found := re.search(_NUMBERS % name, profile))
+            if (written := re.search(_NUMBERS % name, profile))
         )
         if not coefficients or any(len(row) != degree + 1 for degree, row in enumerate(coefficients)):
             return None
         (x_size, y_size), (x_origin, y_origin), (x_scale, y_scale) = dims, origin, scale
-        return Polynomial(
+        found = Polynomial(
             tuple(tuple(map(float, row)) for row in coefficients),
             (int(y_size), int(x_size)),
             (float(x_origin), float(y_origin)),
             (float(x_scale), float(y_scale)),
         )
-    except (TypeError, ValueError):
+        numbers = (*(number for row in found.coefficients for number in row), *found.origin, *found.scale)
+        return found if all(abs(number) < _LARGEST for number in numbers) else None
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isclose, isfinite
 from typing import Any, NamedTuple
 from xml.parsers import expat
 
@@ -47,7 +48,8 @@ class ListedPlane(NamedTuple):
 class Channel:
     """What the index says of a channel. ``None`` where it says nothing, as of the emission of brightfield.
 
-    ``shape`` is height and width of its images in pixels, ``flatfield`` the text of its flat-field profile.
+    ``pixel_size_um`` is of square pixels, ``shape`` height and width of its images in pixels, ``flatfield`` the text of
+    its flat-field profile.
     """
 
     name: str | None = None
@@ -147,8 +149,12 @@ class _IndexReader:
                     self._parser.Parse(block)
             if not head_only:
                 self._parser.Parse(b"", True)
+        except MetadataError:
+            raise
         except OSError as error:
             raise MetadataError(f"{self._path} cannot be read: {error.strerror}") from error
+        except (ValueError, LookupError) as error:  # of the encoding that it names
+            raise MetadataError(f"{self._path} has an encoding that cannot be read ({error}); {_ADVICE}") from error
         except expat.ExpatError as error:
             if self._root is None:
                 raise MetadataError(f"{self._path} is no XML ({error}); {_ADVICE}") from error
@@ -190,7 +196,7 @@ class _IndexReader:
         def end(name: str) -> None:
             nonlocal text, texts
             try:
-                texts[leaves[name]] = text
+                texts[leaves[name]] = text.strip()
             except KeyError:
                 local = name.rpartition("}")[2]
                 if local in self._WHOLES:
@@ -198,7 +204,7 @@ class _IndexReader:
                     texts = {}
                 else:
                     leaves[name] = local
-                    texts[local] = text
+                    texts[local] = text.strip()
             text = ""
 
         return add, end
@@ -211,11 +217,11 @@ class _IndexReader:
             known = self.channels.setdefault(plane.channel, {})
             if "ImageSizeX" not in known:
                 known.update({key: text for key, text in texts.items() if key in _OF_CHANNEL} | known)
-        elif name == "Entry":
+        elif name == "Entry" and self._channel_id:
             number = _channel_number(self._channel_id, self._path)
             self.channels.setdefault(number, {}).update(texts)
         elif name == "Plate":
-            self._plates.append({key: text.strip() for key, text in texts.items()})
+            self._plates.append(texts)
         elif name == "Images":
             self._parser.StartElementHandler = self._start
 
@@ -230,10 +236,10 @@ _NAN = float("nan")
 
 
 def _listed(texts: Mapping[str, str], path: str) -> ListedPlane:
+    get = texts.get
     try:
-        get = texts.get
-        return ListedPlane(
-            texts["URL"].strip(),
+        plane = ListedPlane(
+            texts["URL"],
             int(texts["Row"]),
             int(texts["Col"]),
             int(texts["FieldID"]),
@@ -250,8 +256,12 @@ def _listed(texts: Mapping[str, str], path: str) -> ListedPlane:
         problem = f"has no {error.args[0]}"
     except ValueError as error:
         problem = f"has a number that is none ({error})"
-    image = (texts.get("id") or texts.get("URL", "")).strip()
-    raise MetadataError(f"{path}: image {image} {problem}; {_ADVICE}")
+    else:
+        if isfinite(sum(plane[7:])):
+            return plane
+        places = (value if isfinite(value) else _NAN for value in plane[7:])
+        return ListedPlane(*plane[:7], *places)
+    raise MetadataError(f"{path}: image {get('id') or get('URL', '')} {problem}; {_ADVICE}")
 
 
 def _channel_number(text: str, path: str) -> int:
@@ -263,12 +273,13 @@ def _channel_number(text: str, path: str) -> int:
 
 def _channel(texts: Mapping[str, str]) -> Channel:
     height, width = _number(texts.get("ImageSizeY")), _number(texts.get("ImageSizeX"))
-    resolution = _number(texts.get("ImageResolutionX"))
+    width_um, height_um = (_number(texts.get(f"ImageResolution{axis}")) for axis in "XY")
+    square = width_um and (height_um is None or isclose(width_um, height_um, rel_tol=1e-3))
     return Channel(
-        name=texts.get("ChannelName", "").strip() or None,
+        name=texts.get("ChannelName") or None,
         excitation_nm=_number(texts.get("MainExcitationWavelength")),
         emission_nm=_number(texts.get("MainEmissionWavelength")),
-        pixel_size_um=resolution * 1e6 if resolution else None,
+        pixel_size_um=width_um * 1e6 if width_um and square else None,
         shape=(int(height), int(width)) if height and width else None,
         flatfield=texts.get("FlatfieldProfile"),
     )

@@ -44,7 +44,7 @@ def parse_filename(name: str) -> ParsedName | None:
     if match is None:
         return None
     row, column, field, plane, channel, time, fast, flim, archived = map(int, match.groups("1"))
-    return ParsedName(row, column, field, plane, channel, max(time, archived), fast, flim)
+    return ParsedName(row, column, field, plane, channel, time if match[6] else archived, fast, flim)
 
 
 class FilesOfPlate:
@@ -77,7 +77,12 @@ class FilesOfPlate:
             return None
         file = found[0]
         if len(found) > 1:
-            beside = [f for f in found if f.folder in (self._folder, f"{self._folder}/Images".lstrip("/"))]
+            path = url.replace("\\", "/").strip("/")
+            folder = f"{self._folder}/{path.rpartition('/')[0]}".strip("/")
+            for place in (folder, self._folder, f"{self._folder}/Images".lstrip("/")):
+                beside = [f for f in found if f.folder == place]
+                if beside:
+                    break
             if len(beside) != 1:
                 listed = " and ".join(f.path for f in found)
                 raise DuplicatePlaneError(

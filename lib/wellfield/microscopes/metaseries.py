@@ -47,7 +47,7 @@ def _number(text: str | None) -> float:
         value = float(text) if text is not None else math.nan
     except ValueError:
         return math.nan
-    return value
+    return value if math.isfinite(value) else math.nan
 
 
 def _count(text: str | None) -> int | None:

@@ -43,10 +43,9 @@ class OperaPhenixHandler(MicroscopeHandler):
     @classmethod
     def detect(cls, scan: Scan) -> str | None:
         """Recognise an index of Harmony, or names such as ``r01c01f01p01-ch1sk1fk1fl1.tiff``."""
-        index = next((file.path for file in _index_files(scan) if _is_harmony(scan, file)), None)
+        index = next(filter(None, (_harmony_index(scan, file) for file in _index_files(scan))), None)
         image = next((file.path for file in scan.files if parse_filename(file.name)), None)
-        found = (index and f"Harmony's index {index}", image and f"images named like {image}")
-        return ", ".join(filter(None, found)) or None
+        return ", ".join(filter(None, (index, image and f"images named like {image}"))) or None
 
     def promises(self) -> list[str]:
         """Return what the index lists, for a folder without images."""
@@ -68,52 +67,61 @@ class OperaPhenixHandler(MicroscopeHandler):
         if self._index is None:
             self._by_names(contents)
         else:
-            _IndexedPlate(self.scan, self._index_file, self._index, contents).describe()
+            _IndexedPlate(self.scan, self._index_paths[0], self._index, contents).describe()
+        for other in self._index_paths[1:]:
+            contents.ignored.setdefault("another index of the same measurement", []).append(other)
         sample_images(self.plate_path, contents)
+        sizes = {channel.shape for channel in self._index.channels.values()} - {None} if self._index else set()
+        if contents.shape and sizes and contents.shape not in sizes:
+            said = " or ".join(str(size) for size in sorted(filter(None, sizes)))
+            contents.notes.append(f"images have {contents.shape} pixels, the index says {said}")
         return contents
 
     @cached_property
-    def _index_file(self) -> str:
-        """Path of the one index of the plate, which may lie in or above the folder of the images; empty for none."""
-        found: dict[Measurement, str] = {}
+    def _index_paths(self) -> list[str]:
+        """Paths of the index of the plate's one measurement, in or above the images' folder, and of its copies."""
+        found: dict[str, Measurement] = {}
         for file in _index_files(self.scan):
             measurement = read_measurement(self.plate_path / file.path)
             if measurement is not None:
-                found.setdefault(measurement, file.path)
-        if len({measurement[1:] for measurement in found}) > 1:
+                found[file.path] = measurement
+        if len({measurement[1:] for measurement in found.values()}) > 1:
             raise MetadataError(
-                f"plate folder {self.plate_path} has the indices of several measurements: {', '.join(found.values())}; "
+                f"plate folder {self.plate_path} has the indices of several measurements: {', '.join(found)}; "
                 "expected one. List each measurement as a plate of its own"
             )
-        for measurement, path in found.items():
+        for path, measurement in found.items():
             if len(measurement.plates) > 1:
                 raise MetadataError(
                     f"{self.plate_path / path} lists the plates {', '.join(measurement.plates)}; expected one. Export "
                     "each plate by itself"
                 )
-        return next(iter(found.values()), "")
+        return list(found)
 
     @cached_property
     def _index(self) -> HarmonyIndex | None:
-        return read_harmony_index(self.plate_path / self._index_file) if self._index_file else None
+        return read_harmony_index(self.plate_path / self._index_paths[0]) if self._index_paths else None
 
     def _by_names(self, contents: PlateContents) -> None:
         planes: dict[PlaneKey, PlaneRecord] = {}
         ignored = defaultdict(list, contents.ignored)
-        for file in self.scan.files:
-            parsed = parse_filename(file.name)
+        names = [(file, parse_filename(file.name)) for file in self.scan.files]
+        offset = int(any(parsed is not None and parsed.time == 0 for _, parsed in names))
+        if offset:
+            contents.notes.append("file names count timepoints from 0; they are raised by one")
+        for file, parsed in names:
             well = _well(parsed.row, parsed.column) if parsed else None
-            if parsed is None or well is None or not all(parsed):
+            if parsed is None or well is None or not all(parsed[:5]):
                 tiff = file.name.lower().endswith(TIFF_SUFFIXES)
                 ignored["name is not of the vendor's form" if tiff else "no image"].append(file.path)
                 continue
-            key = PlaneKey(well, parsed.field, parsed.channel, parsed.plane, parsed.time)
+            key = PlaneKey(well, parsed.field, parsed.channel, parsed.plane, parsed.time + offset)
             record = PlaneRecord(key, file.path, file.size, file.mtime_ns)
             if (known := planes.setdefault(key, record)) is not record:
                 raise DuplicatePlaneError(
                     f"two files are the same plane {plane_name(key)} (well {well}, field {key.field}, channel "
                     f"{key.channel}, timepoint {key.timepoint}): {known.path} and {file.path}. Remove one, or list "
-                    "each measurement as a plate of its own"
+                    "each measurement as a plate of its own; fast kinetics (fk) and FLIM (fl) are not told apart"
                 )
         contents.planes = list(planes.values())
         contents.ignored = dict(ignored)
@@ -152,8 +160,11 @@ class _IndexedPlate:
             if len(sizes) > 1:
                 contents.notes.append(f"channels of different pixel size: {sorted(sizes)} µm")
         for number, channel in channels.items():
-            if channel.flatfield and (profile := parse_flatfield(channel.flatfield)) is not None:
+            profile = parse_flatfield(channel.flatfield) if channel.flatfield else None
+            if profile is not None:
                 contents.flatfields[number] = profile
+            elif channel.flatfield and "Coefficients" in channel.flatfield:
+                contents.notes.append(f"the flat-field profile of channel {number} is not understood and not used")
         contents.z_spacing_um = usual_z_spacing(
             ((p.row, p.column, p.field, p.channel, p.timepoint), p.plane, p.z_um) for p in index.planes
         )
@@ -175,6 +186,7 @@ class _IndexedPlate:
         pixel_sizes = {number: channel.pixel_size_um or NAN for number, channel in self._index.channels.items()}
         planes: list[PlaneRecord] = []
         urls: dict[PlaneKey, str] = {}
+        owners: dict[str, PlaneKey] = {}
         absent: list[PlaneKey] = []
         contradicting: list[str] = []
         for url, row, column, field, z, time, channel, x, y, _, stage_z, _ in self._index.planes:
@@ -190,7 +202,8 @@ class _IndexedPlate:
                     continue
                 raise DuplicatePlaneError(
                     f"{self._root / self._path} lists two files as plane {plane_name(key)} (well {well}, the vendor's "
-                    f"field {field}, channel {channel}): {known} and {url}. Export each measurement by itself"
+                    f"field {field}, channel {channel}): {known} and {url}. Export each measurement by itself; fast "
+                    "kinetics and FLIM are not told apart"
                 )
             file = self._files.find(url)
             if file is None:
@@ -198,6 +211,11 @@ class _IndexedPlate:
                 continue
             said = self._names[file.name]
             path, pixel = file.path, pixel_sizes.get(channel, NAN)
+            if (owner := owners.setdefault(path, key)) is not key:
+                raise DuplicatePlaneError(
+                    f"{self._root / self._path} lists {path} as two planes, {plane_name(owner)} and {plane_name(key)}; "
+                    "export the index again"
+                )
             if said is not None and said[:5] != (row, column, field, z, channel):
                 contradicting.append(path)
             planes.append(PlaneRecord(key, path, file.size, file.mtime_ns, x, y, stage_z, pixel))
@@ -219,15 +237,18 @@ class _IndexedPlate:
             said = self._parsed(base_name(listed.url))
             if said is not None:
                 offsets.add(said.time - listed.timepoint)
-        if len(offsets) == 1:
-            return offsets.pop()
-        return 1 if 0 in times else 0
+        offset = offsets.pop() if len(offsets) == 1 else 0
+        return max(offset, 1 - min(times))
 
     def _field_numbers(self) -> Mapping[int, int]:
         """Return the number of each of the vendor's fields, in the order in which they lie in the well."""
         contents = self._contents
         fields = sorted({plane.field for plane in self._index.planes})
-        places = {(p.row, p.column, p.field): (p.x_um, p.y_um) for p in reversed(self._index.planes)}
+        places = {
+            (p.row, p.column, p.field): (p.x_um, p.y_um)
+            for p in reversed(self._index.planes)
+            if not isnan(p.x_um + p.y_um)
+        }
         positions, deviation = plate_wide_positions(
             ((row, column), field, x, y) for (row, column, field), (x, y) in places.items()
         )
@@ -265,8 +286,10 @@ def _index_files(scan: Scan) -> list[ScannedFile]:
     return sorted(files, key=lambda file: (file.folder.count("/") + bool(file.folder), file.path))
 
 
-def _is_harmony(scan: Scan, file: ScannedFile) -> bool:
+def _harmony_index(scan: Scan, file: ScannedFile) -> str | None:
+    """Return what a file says about itself if it is an index of Harmony."""
     try:
-        return read_measurement(scan.root / file.path) is not None
-    except MetadataError:
-        return True  # what is wrong with it is said by whoever reads it
+        measurement = read_measurement(scan.root / file.path)
+    except MetadataError:  # what is wrong is said by whoever reads it; only Harmony gives this name
+        return f"Harmony's index {file.path}, which is damaged" if file.name.lower() == "index.idx.xml" else None
+    return measurement and f"Harmony's index {file.path} ({measurement.version})"

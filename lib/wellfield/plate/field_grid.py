@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 # Positions that differ by less than this part of the usual step are in one row or column of the grid: a stage that
-# misses its place by up to a quarter of the step, here upwards and there downwards, is understood.
+# misses its place by up to a fifth of the step, here upwards and there downwards, is understood.
 JITTER = 0.5
+
+_MANY = 500  # points of which all distances are looked at; for more, importing SciPy pays
 
 
 class FieldGrid(NamedTuple):
@@ -51,6 +53,10 @@ def usual_step(points: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> flo
     """Return the median distance between a point and the one nearest to it; 0 for a single point."""
     if len(points) < 2:
         return 0.0
+    if len(points) > _MANY:
+        from scipy.spatial import KDTree
+
+        return float(np.median(KDTree(points).query(points, k=2)[0][:, 1]))
     distances = np.hypot(*(points[:, None, :] - points[None, :, :]).transpose(2, 0, 1))
     np.fill_diagonal(distances, np.inf)
     return float(np.median(distances.min(axis=1)))
@@ -76,7 +82,7 @@ def plate_wide_positions(
     """
     found: dict[int, dict[Hashable, tuple[float, float]]] = defaultdict(dict)
     for well, field, x, y in places:
-        if not math.isnan(x + y):
+        if math.isfinite(x + y):
             found[field].setdefault(well, (x, y))
     medians, deviation = {}, 0.0
     for field, by_well in found.items():

@@ -25,7 +25,7 @@ def illumination_of_profile(profile: FlatfieldProfile, shape: tuple[int, int]) -
         The profile is of images of another size, or is not positive everywhere.
     """
     flatfield, background = evaluate(profile.foreground, shape), evaluate(profile.background, shape)
-    if flatfield.min() <= 0:
+    if not flatfield.min() > 0:
         raise PipelineError(f"the microscope's flat field falls to {flatfield.min():.3g}; expected positive values")
     return Illumination(flatfield, profile.level * background if np.ptp(background) else profile.level)
 

@@ -225,7 +225,9 @@ def test_indices_of_two_measurements_are_an_error_naming_both(write, tmp_path: P
 def test_a_copy_of_the_index_is_harmless(write) -> None:  # type: ignore[no-untyped-def]
     folder, files = write(PLATES["V5"])
     shutil.copy(index_of(folder), folder / "Index.xml")
-    assert set(found(read(folder), folder)) == {file.key for file in files}
+    contents = read(folder)
+    assert set(found(contents, folder)) == {file.key for file in files}
+    assert contents.ignored == {"another index of the same measurement": ["Images/Index.idx.xml"]}
 
 
 def test_two_files_listed_for_one_plane_are_an_error_naming_both(write) -> None:  # type: ignore[no-untyped-def]
@@ -352,6 +354,67 @@ def test_a_url_that_leads_out_of_the_plate_finds_nothing_outside(write, tmp_path
     assert set(found(read(folder), folder)) == {files[1].key}
 
 
+@pytest.mark.parametrize("encoding", ["shift_jis", "bogus-8", "idna", "base64"])
+def test_an_index_in_an_encoding_that_cannot_be_read_is_one_clear_error(write, encoding: str) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = write(PLATES["V5"])
+    text = index_of(folder).read_text(encoding="utf-8-sig").replace('encoding="utf-8"', f'encoding="{encoding}"', 1)
+    index_of(folder).write_text(text, encoding="utf-8")
+    with pytest.raises(MetadataError, match="has an encoding that cannot be read"):
+        read(folder)
+
+
+def test_numbers_that_no_plate_has_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    for name in ("r01c01f01p01-ch1sk1fk1fl1.tiff", "r01c01f9999999999p01-ch1sk1fk1fl1.tiff"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(MetadataError, match=r"r01c01f9999999999\S+ is field 9999999999 of well A01; expected at most"):
+        read(tmp_path)
+
+
+def test_one_file_for_two_planes_is_an_error(write) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = write(PLATES["V5"])
+    text = index_of(folder).read_text(encoding="utf-8-sig").replace("f02p01-ch1", "f03p01-ch1")
+    index_of(folder).write_text(text, encoding="utf-8-sig")
+    with pytest.raises(DuplicatePlaneError, match=r"lists Images/r02c02f03p01-ch1\S+ as two planes, B02_s00\d"):
+        read(folder)
+
+
+def test_equal_names_in_nested_folders_are_told_apart_by_the_index(write) -> None:  # type: ignore[no-untyped-def]
+    folder, files = write(HarmonyPlate(wells=("B02",), field_mask=("xx",), size=(8, 8)))
+    text, expected = index_of(folder).read_text(encoding="utf-8-sig"), {}
+    for number, file in enumerate(files):
+        moved = file.path.parent / f"field_{number}" / "img.tiff"
+        moved.parent.mkdir()
+        text = text.replace(f"<URL>{file.path.name}<", f"<URL>field_{number}\\img.tiff<")
+        expected[file.key] = file.path.rename(moved)
+    index_of(folder).write_text(text, encoding="utf-8-sig")
+    assert found(read(folder), folder) == expected
+
+
+def test_positions_that_are_no_numbers_are_unknown(write) -> None:  # type: ignore[no-untyped-def]
+    folder, files = write(PLATES["V5"])
+    text = re.sub(r'(<PositionX Unit="m">)[^<]*', r"\1INF", index_of(folder).read_text(encoding="utf-8-sig"))
+    index_of(folder).write_text(text, encoding="utf-8-sig")
+    contents = read(folder)
+    assert len(contents.planes) == len(files)
+    assert all(np.isnan(plane.stage_x_um) for plane in contents.planes)
+    assert any("lacks positions" in note for note in contents.notes)
+
+
+def test_names_that_count_times_from_0_are_raised_by_one(tmp_path: Path) -> None:
+    for time in (0, 1, 2):
+        (tmp_path / f"r01c01f01p01-ch01t{time:02d}.tiff").write_bytes(b"")
+    contents = read(tmp_path)
+    assert {plane.key.timepoint: plane.path[-8:-5] for plane in contents.planes} == {1: "t00", 2: "t01", 3: "t02"}
+    assert any("count timepoints from 0" in note for note in contents.notes)
+
+
+def test_images_of_another_size_than_the_index_says_are_noted(write) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = write(PLATES["V5"])
+    text = index_of(folder).read_text(encoding="utf-8-sig").replace("<ImageSizeX>8<", "<ImageSizeX>16<")
+    index_of(folder).write_text(text, encoding="utf-8-sig")
+    assert any("images have (8, 8) pixels, the index says (8, 16)" in note for note in read(folder).notes)
+
+
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
@@ -396,3 +459,36 @@ def test_flat_field_profiles_become_facts_of_the_plate(write) -> None:  # type: 
         assert profiles[1].foreground.coefficients == foreground
         assert profiles[1].foreground.shape == (8, 8)
         assert profiles[2].foreground.coefficients == ((1.0,),)
+
+
+@pytest.mark.parametrize(
+    ("row", "understood"),
+    [
+        ("[1.2e-05, 2E-3]", True),
+        (f"[{'9' * 400}, 0.2]", False),
+        ("[" * 50_000, False),
+        ("[__import__('os'), 0.2]", False),
+        ("[0.1]", False),
+    ],
+)
+def test_any_text_in_the_place_of_a_profile_is_a_profile_or_none(write, row: str, understood: bool) -> None:  # type: ignore[no-untyped-def]
+    profile = Flatfield(background=((1.0,), (0.1, 0.2)), foreground=((1.0,), (0.1, 0.2)))
+    folder, _ = write(HarmonyPlate(channels=(HarmonyChannel(flatfield=profile),), size=(8, 8)))
+    text = index_of(folder).read_text(encoding="utf-8-sig")
+    assert "[0.1, 0.2]" in text
+    index_of(folder).write_text(text.replace("[0.1, 0.2]", row), encoding="utf-8-sig")
+    contents = read(folder)
+    assert bool(contents.flatfields) is understood
+    assert any("flat-field profile of channel 1 is not understood" in note for note in contents.notes) is not understood
+
+
+def test_elements_without_text_say_nothing(write) -> None:  # type: ignore[no-untyped-def]
+    folder, files = write(HarmonyPlate(wells=("B02",), field_mask=("x",), size=(8, 8)))
+    text = index_of(folder).read_text(encoding="utf-8-sig")
+    for name in ("PositionX", "PositionZ", "PlaneID", "ChannelName", "MainEmissionWavelength"):
+        text = re.sub(rf"<{name}([^>]*)>[^<]*</{name}>", rf"<{name}\1></{name}>", text)
+    index_of(folder).write_text(text, encoding="utf-8-sig")
+    contents = read(folder)
+    assert set(found(contents, folder)) == {file.key for file in files}
+    assert contents.channels == {1: "ch1"}
+    assert contents.wavelengths_nm == {1: (405, None)}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from wellfield.plate.field_grid import arrange_fields, plate_wide_positions
 @given(
     rows=st.integers(1, 6),
     columns=st.integers(1, 6),
-    jitter=st.floats(0, 0.12),
+    jitter=st.floats(0, 0.2),
     seed=st.integers(0, 1000),
     aspect=st.floats(0.6, 1.6),
 )
@@ -45,3 +47,16 @@ def test_positions_are_medians_over_wells_and_the_worst_deviation_is_told() -> N
     positions, deviation = plate_wide_positions(places)
     assert positions == {1: (1.0, 0.0)}
     assert deviation == pytest.approx(90.0)
+
+
+def test_many_fields_take_neither_quadratic_time_nor_memory() -> None:
+    positions = {k + 1: (float(k % 100), -float(k // 100)) for k in range(10_000)}
+    tracemalloc.start()
+    try:
+        grid = arrange_fields(positions)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert grid.numbers == {k: k for k in positions}
+    assert (grid.rows, grid.columns) == (100, 100)
+    assert peak < 50e6  # all distances would take 800 MB
