@@ -71,6 +71,14 @@ def test_the_microscopes_own_flat_fields_are_taken_out_where_the_configuration_s
     expected = illumination_of_profile(info.flatfields[1], (64, 64))
     np.testing.assert_array_equal(read_npy(project.results("P", "illumination", "w1.npy")), expected.flatfield)
 
+    index = next(found.plate.rglob("Index*.xml"))
+    content = index.read_bytes()
+    assert b"Background: {" in content
+    index.write_bytes(content.replace(b"Background: {", b"Background: {Mean: 300, "))
+    assert ("fit_illumination", "") in project.run().jobs
+    fitted = json.loads(project.results("P", "illumination", "illumination.json").read_text())["channels"]
+    assert {entry["background"] for entry in fitted.values()} == {300}
+
 
 @pytest.mark.realdata
 @pytest.mark.xdist_group("real plate")
