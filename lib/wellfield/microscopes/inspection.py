@@ -18,10 +18,10 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     rows = [
         ("planes", f"{found['planes']} ({found['bytes'] / 1e6:.1f} MB)"),
         *well_rows(found["planes_per_well"]),
-        ("fields", shorten(found["fields"])),
-        ("timepoints", shorten(found["timepoints"])),
+        ("fields", shorten(found["fields"]) + _field_facts(report)),
+        ("timepoints", shorten(found["timepoints"]) + _interval(image["time_interval_s"])),
         *(
-            (f"channel {number}", f"{channel['name']}: {shorten(channel['z_and_projections'])}")
+            (f"channel {number}", f"{channel['name']}: {shorten(channel['z_and_projections'])}{_light(channel)}")
             for number, channel in found["channels"].items()
         ),
         (
@@ -57,6 +57,27 @@ def well_rows(planes_per_well: Mapping[str, int]) -> list[tuple[str, str]]:
     grid += [[row_name(row), *(str(places.get((row, column), ".")) for column in columns)] for row in rows]
     lines = [f"{line[0]:<2} {' '.join(f'{cell:>{width}}' for cell in line[1:])}" for line in grid]
     return [("wells", f"{extent}, planes in each:"), *(("", line) for line in lines)]
+
+
+def _field_facts(report: Mapping[str, Any]) -> str:
+    """Return grid and vendor's numbers of the fields, where they are known."""
+    grid = report["image"]["field_grid_rows_columns"]
+    facts = [f"on a {grid[0]} x {grid[1]} grid"] if grid else []
+    vendor = report["found"].get("vendor_fields", {})
+    if any(number != other for number, other in vendor.items()):
+        facts.append(f"the vendor's {shorten(list(vendor.values()))}")
+    return f" ({'; '.join(facts)})" if facts else ""
+
+
+def _interval(seconds: float | None) -> str:
+    return f" (every {seconds:g} s)" if seconds else ""
+
+
+def _light(channel: Mapping[str, Any]) -> str:
+    """Return wavelengths of a channel, and whether the microscope measured a flat field, where they are known."""
+    facts = [f"{name} {channel[f'{name}_nm']:g} nm" for name in ("excitation", "emission") if f"{name}_nm" in channel]
+    facts += ["with flat field"] if channel.get("flatfield") else []
+    return f" ({', '.join(facts)})" if facts else ""
 
 
 def shorten(values: Sequence[Any], limit: int = 12) -> str:

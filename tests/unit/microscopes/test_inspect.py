@@ -10,6 +10,7 @@ import pytest
 from wellfield.cli import main
 from wellfield.formats.png import write_png
 from wellfield.microscopes.inspection import well_rows
+from wellfield.testing.synthetic import ExamplePlate
 
 PATTERN = r"(?P<well>[A-P]\d+)_s(?P<field>\d+)_(?P<channel>\w+)\.png"
 
@@ -88,3 +89,12 @@ def test_wells_are_summed_up_where_they_are_alike_and_drawn_where_not(
     wells: dict[str, int], expected: list[str]
 ) -> None:
     assert [text for _, text in well_rows(wells)] == expected
+
+
+def test_light_grid_and_the_vendors_field_numbers_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plate = ExamplePlate(microscope="opera_phenix", wells=("B02",), z=1, timepoints=2, size=32)
+    assert main(["inspect", str(plate.write(tmp_path / "raw").plate)]) == 0
+    text = capsys.readouterr().out
+    assert "1, 2, 3, 4 (on a 2 x 2 grid; the vendor's 1, 2, 4, 3)" in text
+    assert "1, 2 (every 3600 s)" in text
+    assert "DAPI: z1 (excitation 375 nm, emission 452 nm, with flat field)" in text
