@@ -24,12 +24,13 @@ from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import canonical_well
 
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-# The well is the last token before site and wave (so the prefix is as short as it can be), and never a lower-case s1 or
-# w1 itself; a GUID may be glued to any of them, bracketed or not.
+# The well is the last token before site and wave, of either case (so the prefix is as short as it can be), and never a
+# lower-case s1 or w1 itself; a GUID may be glued to any of them, bracketed or not.
 _NAME = re.compile(
-    r"(?:.*?_)??(?P<well>(?:[A-Z]{1,2}|[a-rt-vx-z]|[a-z]{2})[0-9]{1,2})(?:_s(?P<site>[0-9]{1,4}?))?"
-    rf"(?:_w(?P<wave>[0-9]{{1,2}}?))?(?P<thumb>_thumb)?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}})?\.[tT][iI][fF][fF]?"
+    r"(?:.*?_)??(?P<well>(?:[A-Z]{1,2}|[a-rt-vx-z]|[a-z]{2})[0-9]{1,2})(?:_[sS](?P<site>[0-9]{1,4}?))?"
+    rf"(?:_[wW](?P<wave>[0-9]{{1,2}}?))?(?P<thumb>_thumb)?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}})?\.[tT][iI][fF][fF]?"
 )
+_OTHER_TOKENS = "sStTwWzZ"  # letters of site, time, wave and z, which are rows of large plates too
 _TIMEPOINT = re.compile(r"timepoint_?([0-9]+)", re.IGNORECASE)
 _Z_STEP = re.compile(r"zstep_?([0-9]+)", re.IGNORECASE)
 _TIFF = (".tif", ".tiff")
@@ -70,11 +71,28 @@ def parse_filename(name: str) -> ParsedName | None:
     if match is None:
         return None
     well, site, wave, thumb = match.groups()
+    if well[0] in _OTHER_TOKENS and _is_other_token(name, *match.span("well")):
+        return None
     try:
         well = canonical_well(well)
     except WellNameError:
         return None
     return ParsedName(well, int(site or 1), int(wave or 1), thumb is not None)
+
+
+def _is_other_token(name: str, start: int, end: int) -> bool:
+    """Tell whether what looks like a well is another token of the name: behind a well, in the case of the tokens.
+
+    ``B02_t1_s1_w1`` and ``B02_T1_S1_W1`` have a time, ``P1_T01_s1_w1`` has well T01.
+    """
+    behind = name[end : end + 2]
+    lower = behind in ("_s", "_w") or behind not in ("_S", "_W")
+    if name[start].islower() != lower:
+        return False
+    try:
+        return bool(canonical_well(name[:start].removesuffix("_").rpartition("_")[2]))
+    except WellNameError:
+        return False
 
 
 class ImageXpressHandler(MicroscopeHandler):

@@ -147,19 +147,19 @@ def path_matcher(pattern: str) -> Callable[[ScannedFile], Match | None]:
     """Return a function that gives the match of a :class:`ScannedFile`, or ``None``.
 
     A pattern without ``/`` is matched with the file's name. Another one is matched with the path from a folder on;
-    where several folders would do, from the first.
+    where several folders would do, from the first. ``^`` is the plate folder.
     """
     fullmatch = re.compile(pattern).fullmatch
     if "/" not in pattern:
         return lambda file: fullmatch(file.name)
 
     def match(file: ScannedFile) -> Match | None:
-        path = file.path
+        path, start = file.path, 0
         while True:
-            if found := fullmatch(path):
+            if found := fullmatch(path, start):
                 return found
-            _, separator, path = path.partition("/")
-            if not separator:
+            start = path.find("/", start) + 1
+            if not start:
                 return None
 
     return match

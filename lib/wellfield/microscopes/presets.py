@@ -17,15 +17,23 @@ _ROW_COLUMN_FIELD_CHANNEL = r"""(?ix)
     \. (?: tiff? | png )
 """
 
-_FOLDER_PER_WELL = r"""(?ix)
-    (?: well [-_\ ]? )? (?P<well> [a-z]{1,2} [0-9]{1,3} ) /
-    (?: [^/]* (?P=well) [-_\ ] )?                               # a name that repeats the well
-    (?: [a-z]+ [-_\ ] )*?                                       # words without numbers
-    (?: (?: s | site | f | fld | field | fov ) [-_\ ]? (?P<field> [0-9]+ ) [-_\ /]? )?
-    (?: (?: w | c | ch | channel ) [-_\ ]? (?P<channel> [0-9]+ ) [-_\ /]? )?
-    (?: z [-_\ ]? (?P<z> [0-9]+ ) [-_\ ]? )?
-    (?: (?: t | time ) [-_\ ]? (?P<timepoint> [0-9]+ ) )?
-    (?<= [0-9] ) \. (?: tiff? | png )                           # at least one of them
+# Folders and the file below the well are read in one loop, so that a token may stand in any of them, but not in two:
+# `(?(2) (?!) )` fails where group 2 (the field; 3, 4 and 5 likewise) took one already. `\A` is the plate folder, so
+# that what is below a well is never another well (t1 is a time, though a plate of 1,536 wells has a T01).
+_FOLDER_PER_WELL = r"""(?ix) \A
+    (?: (?! (?: well [-_\ ]? )? (?: [a-z] | a[a-f] ) [0-9]{1,3} / ) [^/]+ / )*   # folders that are no wells
+    (?: well [-_\ ]? )? (?P<well> (?: [a-z] | a[a-f] ) [0-9]{1,3} )
+    (?:
+        /
+        (?: (?: (?! (?: s | f | w | c | ch | z | t ) [0-9] ) [^/]*? [-_\ ] )?? (?P=well) [-_\ ] )?   # the well again
+        (?: [a-z]+ [-_\ ] )*?                                   # words without numbers
+        (?: (?(2) (?!) ) (?: s | site | f | fld | field | fov ) [-_\ ]? (?P<field> [0-9]+ ) [-_\ ]? )?
+        (?: (?(3) (?!) ) (?: w | c | ch | channel ) [-_\ ]? (?P<channel> [0-9]+ ) [-_\ ]? )?
+        (?: (?(4) (?!) ) z [-_\ ]? (?P<z> [0-9]+ ) [-_\ ]? )?
+        (?: (?(5) (?!) ) (?: t | time ) [-_\ ]? (?P<timepoint> [0-9]+ ) )?
+        (?<= [0-9] )                                            # at least one of them
+    )+
+    \. (?: tiff? | png )
 """
 
 PRESETS: dict[str, Layout] = {

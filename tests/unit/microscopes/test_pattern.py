@@ -182,6 +182,11 @@ def test_a_pattern_with_folders_fits_the_end_of_the_path_from_a_folder_on() -> N
     assert set(keyed(contents)) == {"A1/f1.tif", "run/x/A2/f1.tif"}
 
 
+def test_a_pattern_with_folders_and_a_beginning_fits_whole_paths_only() -> None:
+    contents = read_names("A1/f1.tif", "B1/A2/f1.tif", pattern=r"^(?P<well>[A-H]\d)/f1\.tif")
+    assert set(keyed(contents)) == {"A1/f1.tif"}
+
+
 def test_a_pattern_takes_as_much_of_the_path_as_it_can() -> None:
     pattern = r"(?:t(?P<timepoint>\d+)/)?(?P<well>[A-H]\d)/f1\.tif"
     contents = read_names("data/t2/A1/f1.tif", "A1/f1.tif", pattern=pattern)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -33,6 +34,16 @@ EXAMPLES = {
         "D04/Exp_D04_s1_w2_z3_t4.tif": PlaneKey("D04", 1, 2, 3, 4),
         "export/a1/A1_s2w3.TIFF": PlaneKey("A01", 2, 3, 1, 1),
         "P24/image_channel_3.tif": PlaneKey("P24", 1, 3, 1, 1),
+        # what is below a well is no other well
+        "B02/t2/s1_w1.tif": PlaneKey("B02", 1, 1, 1, 2),
+        "B02/z2/f1_ch1.tif": PlaneKey("B02", 1, 1, 2, 1),
+        "run 1/B02/w2/s1.tif": PlaneKey("B02", 1, 2, 1, 1),
+        "B02/ch2/s1.tif": PlaneKey("B02", 1, 2, 1, 1),
+        "c1/t3/z2/C1_s4_w5.tif": PlaneKey("C01", 4, 5, 2, 3),
+        "C1/s2_c1_z3.tif": PlaneKey("C01", 2, 1, 3, 1),  # no name that repeats the well
+        "C1/Exp1_C1_s2.tif": PlaneKey("C01", 2, 1, 1, 1),
+        "S2/S2_s2_w1.tif": PlaneKey("S02", 2, 1, 1, 1),
+        "A01/s1_w2/z3.tif": PlaneKey("A01", 1, 2, 3, 1),
     },
 }
 OTHERS = {
@@ -43,6 +54,10 @@ OTHERS = {
         "A01/C02_s1_w1.tif",  # another well
         "images/s1_w1.tif",
         "A01/DAPI.tif",
+        "B02/q7/s1_w1.tif",  # a folder that looks like a well in one that does
+        "B02/t1/q7/s1_w1.tif",
+        "B02/s1/s2_w1.tif",  # two fields
+        "B02/t1/s1_t1.tif",
     ],
 }
 
@@ -64,6 +79,18 @@ def test_a_preset_leaves_other_names_alone(preset: str, path: str) -> None:
     contents = get_microscope_handler("nowhere", preset, scan=scan(example, path))[0].read_plate()
     assert [plane.path for plane in contents.planes] == [example]
     assert contents.ignored == {"does not match the pattern": [path]}
+
+
+def test_folders_below_a_well_are_read_in_every_order() -> None:
+    tokens = {"s4": ("field", 4), "ch5": ("channel", 5), "z6": ("z", 6), "t7": ("timepoint", 7)}
+    for count in range(1, 5):
+        for order in itertools.permutations(tokens, count):
+            (plane,) = (
+                get_microscope_handler("nowhere", "folder_per_well", scan=scan(f"B02/{'/'.join(order)}.tif"))[0]
+                .read_plate()
+                .planes
+            )
+            assert plane.key == PlaneKey("B02", 1, 1, 1, 1)._replace(**dict(tokens[token] for token in order))
 
 
 def test_every_preset_is_a_good_pattern_and_explained_with_its_examples() -> None:
