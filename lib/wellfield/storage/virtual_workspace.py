@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         """
         address = self._array_plane(path)
         real = self._root / (self._mapping[self._relative(path)] if address is None else address.array)
-        if not Path(os.path.realpath(real)).is_relative_to(self._real_root):
-            raise PathEscapeError(f"{real} is a link that leads outside the plate {self._root}")
+        self._refuse_escape(real)
         return real
 
     def load(self, file_path: PathLike, **kwargs: Any) -> Any:
@@ -105,7 +104,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         for planes in arrays.values():
             folder = self.resolve(file_paths[planes[0][0]])
             try:
-                found = load_array_planes(folder, [index for _, index in planes])
+                found = load_array_planes(folder, [index for _, index in planes], self._refuse_escapes)
             except DataNotFoundError as error:
                 if folder.is_dir():
                     raise
@@ -124,7 +123,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if address is not None:
             from wellfield.storage.zarr.planes import stat_array_plane
 
-            size, seconds = stat_array_plane(real, address.at)
+            size, seconds = stat_array_plane(real, address.at, self._refuse_escapes)
             return ObjectStatus(ObjectKind.FILE, size, seconds)
         try:
             with file_errors(real, "be looked at"):
@@ -155,6 +154,20 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if name not in self._mapping:
             raise self._missing(name)
         return parse_array_plane(self._mapping[name])
+
+    def _refuse_escape(self, real: Path) -> None:
+        if not Path(os.path.realpath(real)).is_relative_to(self._real_root):
+            raise PathEscapeError(f"{real} is a link that leads outside the plate {self._root}")
+
+    def _refuse_escapes(self, files: Iterable[Path]) -> None:
+        """Raise if one of an array's files, or a folder above it, is a link that leads outside the plate."""
+        folders = set[Path]()
+        for file in files:
+            if file.parent not in folders:
+                self._refuse_escape(file.parent)
+                folders.add(file.parent)
+            if file.is_symlink():
+                self._refuse_escape(file)
 
     def _vanished(self, real: Path, path: PathLike) -> WellfieldError:
         if not self._root.is_dir():

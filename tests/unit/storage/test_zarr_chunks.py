@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,8 @@ from wellfield.errors import DataNotFoundError, MetadataError, PathEscapeError, 
 from wellfield.formats.checked import Checked
 from wellfield.formats.json import read_json
 from wellfield.storage import VirtualWorkspaceBackend
-from wellfield.storage.zarr.chunks import ArrayLayout, parse_layout, stored_plane, stored_planes
+from wellfield.storage.zarr.chunks import ArrayLayout, parse_layout, read_layout, stored_now, stored_planes
+from wellfield.storage.zarr.pixels import open_array
 
 FILL = 7
 
@@ -110,7 +112,7 @@ def test_sizes_are_shared_and_times_are_the_newest(tmp_path: Path) -> None:
     assert [stored[plane,].size for plane in range(4)] == [8 + 8] * 2 + [8 + 8] * 2
     newest = max((tmp_path / "a" / "c" / "0").rglob("0"), key=lambda p: p.stat().st_mtime_ns if p.is_file() else -1)
     assert stored[0,].mtime_ns == newest.stat().st_mtime_ns
-    assert stored_plane(tmp_path / "a", 3, (0,)) == stored[0,]
+    assert stored_now(read_layout(tmp_path / "a", 3), tmp_path / "a", [(0,)]) == {(0,): stored[0,]}
 
 
 @pytest.fixture
@@ -168,6 +170,130 @@ def test_escapes_are_refused(plate: Path, tmp_path: Path) -> None:
     (plate / "out").symlink_to(tmp_path / "outside")
     with pytest.raises(PathEscapeError, match="leads outside the plate"):
         workspace(plate, "out#[0,0]").load("0.tif")
+
+
+@pytest.mark.parametrize("linked", ["zarr.json", "c", "c/0", "c/0/0/0/0"])
+@pytest.mark.parametrize("outside", [True, False])
+def test_links_in_an_array_that_leave_the_plate_are_refused_before_anything_is_opened(
+    plate: Path, tmp_path: Path, linked: str, outside: bool
+) -> None:
+    target = tmp_path / "elsewhere" if outside else plate / "elsewhere"
+    (plate / "a" / linked).rename(target)
+    (plate / "a" / linked).symlink_to(target)
+    view = workspace(plate, "a#[0,0]", "a#[1,0]")
+    if not outside:
+        assert (view.load("0.tif")[0, 1], view.stat("0.tif").kind) == (1, "file")
+        return
+    for operation in (view.load, view.stat):
+        with pytest.raises(PathEscapeError, match=rf"a/{linked.rpartition('/')[0]}.* is a link that leads outside"):
+            operation("0.tif")
+    if linked.startswith("c/0"):
+        assert view.load("1.tif")[0, 0] == 3 * 4096
+
+
+def test_a_chunk_that_is_a_link_to_nothing_is_an_error_not_the_fill_value(plate: Path) -> None:
+    chunk = plate / "a" / "c" / "0" / "0" / "0" / "0"
+    chunk.unlink()
+    chunk.symlink_to(plate / ".git" / "annex" / "x")
+    with pytest.raises(DataNotFoundError, match=r"a/c/0/0/0/0 is a link to .*, which does not exist"):
+        workspace(plate, "a#[0,0]").load("0.tif")
+
+
+def test_a_batch_reads_the_index_of_a_shard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wellfield.storage.zarr import chunks
+
+    array = zarr.create_array(tmp_path / "a", shape=(9, 8, 8), chunks=(1, 4, 8), shards=(9, 8, 8), dtype="u2")
+    array[...] = 5
+    array[0, :4] = 0  # whose chunk is not written
+    read: list[Path] = []
+    real = chunks.read_index
+    monkeypatch.setattr(chunks, "read_index", lambda path, *a: read.append(path) or real(path, *a))
+    view = workspace(tmp_path, *(f"a#[{number}]" for number in range(9)))
+    planes = view.load_batch([f"{number}.tif" for number in range(9)])
+    assert [int(plane.sum()) for plane in planes] == [5 * 32] + [5 * 64] * 8
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 2, 0), (0, 1, 2)])
+def test_shards_whose_axes_are_transposed_are_looked_into(tmp_path: Path, order: tuple[int, ...]) -> None:
+    shape = (3, 4, 6)
+    zarr.create_array(tmp_path / "a", shape=shape, chunks=shape, dtype="u2", fill_value=FILL)
+    metadata = tmp_path / "a" / "zarr.json"
+    content = json.loads(metadata.read_text())
+    inner = [(1, 2, 6)[axis] for axis in order]
+    sharding = {
+        "chunk_shape": inner,
+        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+    }
+    content["codecs"] = [
+        {"name": "transpose", "configuration": {"order": list(order)}},
+        {"name": "sharding_indexed", "configuration": sharding},
+    ]
+    metadata.write_text(json.dumps(content))
+    array = open_array(tmp_path / "a", 3, write=True)  # zarr-python refuses such metadata
+    values = pixels(shape).astype("u2")
+    values[1] = FILL  # a plane, and a part of one, that are not written
+    values[2, :2] = FILL
+    array[0].write(values[0]).result()
+    array[2, 2:].write(values[2, 2:]).result()
+    stored = stored_planes(layout_of(tmp_path / "a"), tmp_path / "a", listing(tmp_path / "a"))
+    assert {plane: found.partial for plane, found in stored.items()} == {(0,): False, (2,): True}
+    view = workspace(tmp_path, "a#[0]", "a#[1]", "a#[2]")
+    assert (np.stack(view.load_batch(["0.tif", "2.tif"])) == values[[0, 2]]).all()
+    with pytest.raises(DataNotFoundError):
+        view.load("1.tif")
+
+
+V3 = {
+    "shape": [2, 4, 4],
+    "data_type": "uint16",
+    "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2, 4, 4]}},
+    "chunk_key_encoding": "default",
+}
+
+
+def sharded(chunk_shape: list[int], codecs: list[Any], index_codecs: list[Any], *more: Any) -> dict[str, Any]:
+    configuration = {"chunk_shape": chunk_shape, "codecs": codecs, "index_codecs": index_codecs}
+    return {**V3, "codecs": [*more, {"name": "sharding_indexed", "configuration": configuration}]}
+
+
+def test_shards_that_are_not_looked_into_are_told() -> None:
+    inner = sharded([1, 4, 4], ["bytes"], ["bytes"])["codecs"]
+    for content, opaque in (
+        (sharded([1, 4, 4], ["bytes"], ["bytes", "crc32c"]), False),
+        (sharded([1, 4, 4], ["bytes"], ["bytes", "zstd"]), True),
+        (sharded([2, 4, 4], inner, ["bytes"]), True),
+        (sharded([1, 4, 4], ["bytes"], ["bytes"], "other"), True),
+        ({**V3, "codecs": ["bytes"]}, False),
+    ):
+        assert parse_layout(Checked(content, "f"), 3).opaque is opaque
+
+
+@pytest.mark.parametrize("size", [10**12, 10**18])
+def test_sizes_that_no_memory_holds_are_an_error(size: int) -> None:
+    good = sharded([1, 4, 4], ["bytes"], ["bytes"])
+    grid = {"name": "regular", "configuration": {"chunk_shape": [size, 4, 4]}}
+    with pytest.raises(MetadataError, match="up to 1,000,000 chunks in a shard"):
+        parse_layout(Checked({**good, "chunk_grid": grid}, "f"), 3)
+    for shape in ([2, size, 4], [2, 4, size], [2, size, size]):
+        with pytest.raises(MetadataError, match="planes of up to 10,000,000,000 pixels"):
+            parse_layout(Checked({**good, "shape": shape}, "f"), 3)
+    tiny = {"zarr_format": 2, "shape": [2, 10**4, 10**4], "chunks": [1, 1, 1], "dtype": "<u2"}
+    with pytest.raises(MetadataError, match="of which a plane has up to 1,000,000"):
+        parse_layout(Checked(tiny, "f"), 2)
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), ValueError("array is too big")])
+def test_planes_that_the_memory_does_not_hold_are_unreadable(
+    plate: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("wellfield.storage.zarr.pixels.np.empty", fail)
+    with pytest.raises(UnreadableImageError, match=r"a: planes of shape \[64, 64\] cannot be read: "):
+        workspace(plate, "a#[0,0]").load("0.tif")
 
 
 def test_files_and_planes_in_one_batch_and_an_array_is_opened_once(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -19,9 +19,13 @@ import numpy as np
 
 from wellfield.formats.checked import Checked
 from wellfield.formats.json import read_json
+from wellfield.storage.files import not_found
 from wellfield.storage.zarr.shards import ShardIndex, read_index
 
-LARGEST = 1_000_000  # planes of one array: beyond that its metadata is taken as damaged
+# Beyond these an array's metadata is taken as damaged: planes of an array, and chunks of a shard or of a plane; pixels
+# of a plane.
+LARGEST = 1_000_000
+LARGEST_PLANE = 10**10
 
 _V2_DTYPE = re.compile(r"[<>|]?(?:[iu][1248]|f[248]|b1)")
 _V3_DTYPES = frozenset(
@@ -55,6 +59,10 @@ class ArrayLayout:
         Spelling of a chunk's path: ``("c/", "/")`` for ``c/0/0``, ``("", ".")`` for ``0.0``.
     index:
         How the index of a shard is stored; ``None`` where there are no shards, or such that are not looked into.
+    order:
+        Which of the array's axes each axis of a shard is; empty where they are in the same order.
+    opaque:
+        There are shards that are not looked into: what they lack has the fill value, and counts as stored.
     """
 
     shape: tuple[int, ...]
@@ -64,6 +72,8 @@ class ArrayLayout:
     key_prefix: str
     separator: str
     index: ShardIndex | None = None
+    order: tuple[int, ...] = ()
+    opaque: bool = False
 
     @cached_property
     def grid(self) -> tuple[int, ...]:
@@ -103,6 +113,8 @@ def parse_layout(metadata: Checked, zarr_format: int) -> ArrayLayout:
     shape = metadata["shape"].each(lambda size: size.whole(1))
     if len(shape) < 2 or math.prod(shape[:-2]) > LARGEST:
         raise metadata["shape"].error(f"two axes or more, and up to {LARGEST:,} planes")
+    if math.prod(shape[-2:]) > LARGEST_PLANE:
+        raise metadata["shape"].error(f"planes of up to {LARGEST_PLANE:,} pixels")
     if zarr_format == 2:
         dtype = metadata["dtype"]
         if not isinstance(dtype.value, str) or not _V2_DTYPE.fullmatch(dtype.value):
@@ -118,8 +130,8 @@ def parse_layout(metadata: Checked, zarr_format: int) -> ArrayLayout:
         raise grid["name"].error("'regular'")
     stored = _chunk_shape(grid["configuration"]["chunk_shape"], shape)
     prefix, separator = _key_encoding(metadata["chunk_key_encoding"])
-    inner, index = _inner_chunks(metadata["codecs"], stored)
-    return ArrayLayout(shape, dtype.value, stored, inner, prefix, separator, index)
+    shards = _shards(metadata["codecs"], stored)
+    return ArrayLayout(shape, dtype.value, stored, shards.chunks, prefix, separator, *shards[1:])
 
 
 def stored_planes(
@@ -162,8 +174,8 @@ def stored_planes(
     return planes
 
 
-def stored_plane(folder: Path, zarr_format: int, plane: tuple[int, ...]) -> StoredPlane | None:
-    """Return what is stored of one plane of an array now; ``None`` if nothing is.
+def read_layout(folder: Path, zarr_format: int) -> ArrayLayout:
+    """Return the layout of the array *folder*.
 
     Raises
     ------
@@ -171,15 +183,30 @@ def stored_plane(folder: Path, zarr_format: int, plane: tuple[int, ...]) -> Stor
         The array's metadata is damaged.
     """
     metadata = folder / ("zarr.json" if zarr_format == 3 else ".zarray")
-    layout = parse_layout(Checked(read_json(metadata), str(metadata)), zarr_format)
+    return parse_layout(Checked(read_json(metadata), str(metadata)), zarr_format)
+
+
+def stored_now(
+    layout: ArrayLayout, folder: Path, planes: Sequence[tuple[int, ...]]
+) -> dict[tuple[int, ...], StoredPlane]:
+    """Return what is stored of planes of an array now, those of which nothing is left out.
+
+    Raises
+    ------
+    DataNotFoundError
+        A chunk is a link to nothing.
+    """
     files = []
-    for path in layout.files_of(plane):
+    for path in {path: None for plane in planes for path in layout.files_of(plane)}:
         try:
             status = (folder / path).stat()
         except OSError:
+            if (folder / path).is_symlink():
+                raise not_found(folder / path) from None
             continue
         files.append((path, status.st_size, status.st_mtime_ns))
-    return stored_planes(layout, folder, files).get(plane)
+    stored = stored_planes(layout, folder, files)
+    return {plane: stored[plane] for plane in planes if plane in stored}
 
 
 def _chunks_of_shard(
@@ -187,8 +214,11 @@ def _chunks_of_shard(
 ) -> list[tuple[tuple[int, ...], int]]:
     """Return position and bytes of the chunks that a shard holds, those beyond the array's end left out."""
     inner_grid = tuple(stored // chunk for stored, chunk in zip(layout.stored, layout.chunks, strict=True))
-    lengths = read_index(file, inner_grid, layout.index) if layout.index else None
-    if lengths is None:
+    order = layout.order or tuple(range(len(inner_grid)))
+    lengths = read_index(file, [inner_grid[axis] for axis in order], layout.index) if layout.index else None
+    if lengths is not None:
+        lengths = lengths.transpose(np.argsort(order))
+    else:
         lengths = np.full(inner_grid, size // math.prod(inner_grid), np.int64)
     held = np.argwhere(lengths >= 0)
     places = held + np.array(position) * np.array(inner_grid)
@@ -209,6 +239,8 @@ def _chunk_shape(given: Checked, shape: tuple[int, ...]) -> tuple[int, ...]:
     chunks: tuple[int, ...] = given.each(lambda size: size.whole(1))
     if len(chunks) != len(shape):
         raise given.error(f"{len(shape)} numbers, one for each axis")
+    if math.prod(-(-size // chunk) for size, chunk in zip(shape[-2:], chunks[-2:], strict=True)) > LARGEST:
+        raise given.error(f"chunks of which a plane has up to {LARGEST:,}")
     return chunks
 
 
@@ -223,24 +255,53 @@ def _key_encoding(given: Checked) -> tuple[str, str]:
     return (f"c{separator}" if name.value == "default" else ""), separator
 
 
-def _inner_chunks(codecs: Checked, stored: tuple[int, ...]) -> tuple[tuple[int, ...], ShardIndex | None]:
+class _Shards(NamedTuple):
+    """Chunks, and of shards what :class:`ArrayLayout` says of them."""
+
+    chunks: tuple[int, ...]
+    inside: ShardIndex | None = None
+    order: tuple[int, ...] = ()
+    opaque: bool = False
+
+
+def _shards(codecs: Checked, stored: tuple[int, ...]) -> _Shards:
     """Return the chunks of shards and how their index is stored.
 
-    Shards that are transposed first, or with an index of an unknown kind, are not looked into.
+    Shards in shards, shards that are compressed once more, and those with an index of an unknown kind are opaque.
     """
     listed = codecs.items()
-    names = [codec.value if isinstance(codec.value, str) else codec["name"].text() for codec in listed]
-    if not names or names[0] != "sharding_indexed":
-        return stored, None
-    configuration = listed[0]["configuration"]
-    inner = _chunk_shape(configuration["chunk_shape"], stored)
-    if any(whole % part for whole, part in zip(stored, inner, strict=True)):
-        raise configuration["chunk_shape"].error(f"numbers that divide those of the shard, {list(stored)}")
+    names = _names(listed)
+    if "sharding_indexed" not in names:
+        return _Shards(stored)
+    if names not in (["sharding_indexed"], ["transpose", "sharding_indexed"]):
+        return _Shards(stored, opaque=True)
+    order = tuple(range(len(stored)))
+    if len(names) > 1:
+        given = listed[0]["configuration"]["order"]
+        order = given.each(lambda axis: axis.whole())
+        if sorted(order) != list(range(len(stored))):
+            raise given.error(f"the numbers of the {len(stored)} axes")
+    outer = tuple(stored[axis] for axis in order)
+    configuration = listed[-1]["configuration"]
+    inner = configuration["chunk_shape"].each(lambda size: size.whole(1))
+    if len(inner) != len(outer) or any(whole % part for whole, part in zip(outer, inner, strict=True)):
+        raise configuration["chunk_shape"].error(f"numbers that divide those of the shard, {list(outer)}")
+    if math.prod(whole // part for whole, part in zip(outer, inner, strict=True)) > LARGEST:
+        raise configuration["chunk_shape"].error(f"up to {LARGEST:,} chunks in a shard of {list(outer)}")
     location = configuration.get("index_location")
-    index_codecs = [codec["name"].text() for codec in configuration["index_codecs"].items()]
-    if index_codecs not in (["bytes"], ["bytes", "crc32c"]) or len(names) > 1:
-        return stored, None
-    order = configuration["index_codecs"].items()[0].get("configuration")
-    big = order is not None and order["endian"].value == "big"
-    at_start = location is not None and location.value == "start"
-    return inner, ShardIndex(at_start=at_start, checksum=len(index_codecs) > 1, big_endian=big)
+    index_codecs = configuration["index_codecs"].items()
+    nested = "sharding_indexed" in _names(configuration["codecs"].items())
+    if nested or _names(index_codecs) not in (["bytes"], ["bytes", "crc32c"]):
+        return _Shards(stored, opaque=True)
+    options = None if isinstance(index_codecs[0].value, str) else index_codecs[0].get("configuration")
+    index = ShardIndex(
+        at_start=location is not None and location.value == "start",
+        checksum=len(index_codecs) > 1,
+        big_endian=options is not None and options["endian"].value == "big",
+    )
+    chunks = tuple(inner[order.index(axis)] for axis in range(len(stored)))
+    return _Shards(chunks, index, order)
+
+
+def _names(codecs: Sequence[Checked]) -> list[str]:
+    return [codec.value if isinstance(codec.value, str) else codec["name"].text() for codec in codecs]

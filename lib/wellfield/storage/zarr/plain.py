@@ -24,12 +24,12 @@ from wellfield.storage.zarr.pixels import (
 )
 
 _CHUNK_BYTES = 2**23
-_ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
+ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
 
 
 def array_format(folder: Path) -> int | None:
     """Return the Zarr version of the array that a folder is; ``None`` if it is none."""
-    for name, zarr_format in _ARRAY_FILES:
+    for name, zarr_format in ARRAY_FILES:
         try:
             content = (folder / name).read_bytes()
         except OSError:

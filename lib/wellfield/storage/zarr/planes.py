@@ -7,7 +7,7 @@ value there, as its writer meant it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import numpy.typing as npt
 from wellfield.errors import DataNotFoundError, MetadataError, UnreadableImageError
 from wellfield.plate.addresses import ArrayPlane
 from wellfield.storage.files import not_found
-from wellfield.storage.zarr.chunks import StoredPlane, stored_plane
+from wellfield.storage.zarr.chunks import ArrayLayout, StoredPlane, read_layout, stored_now
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
-from wellfield.storage.zarr.plain import array_format
+from wellfield.storage.zarr.plain import ARRAY_FILES, array_format
+
+Check = Callable[[Iterable[Path]], None]
 
 
-def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]]) -> list[npt.NDArray[Any]]:
+def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]], check: Check) -> list[npt.NDArray[Any]]:
     """Return planes ``[Y, X]`` of an array in its dtype, in native byte order.
 
     Parameters
@@ -30,28 +32,35 @@ def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]]) -> list[n
         The array.
     planes:
         Indices along all axes before y and x.
+    check:
+        Is given the paths of the files before they are opened, and raises where one must not be.
 
     Raises
     ------
     DataNotFoundError
         There is no array, or no chunk of a plane.
     UnreadableImageError
-        The array, or a chunk of a plane, is damaged, or the array has other axes.
+        The array, or a chunk of a plane, is damaged, has other axes, or planes too large for the memory.
     """
-    zarr_format = _format(folder)
-    array = _open(folder, zarr_format, sparse=False)
-    shape = tuple(array.shape)
+    zarr_format, layout = _layout(folder, check)
+    shape = layout.shape
     for plane in planes:
         if len(plane) != len(shape) - 2 or any(at >= size for at, size in zip(plane, shape, strict=False)):
             raise UnreadableImageError(f"{_name(folder, plane)} is no plane of an array of shape {list(shape)}")
+    check(folder / file for plane in planes for file in layout.files_of(plane))
     try:
-        return read_planes(array, planes)
+        return read_planes(_open(folder, zarr_format, sparse=False), planes)
     except UnreadablePlaneError:  # the most common reason is a chunk that is not there
-        sparse = _open(folder, zarr_format, sparse=True)
-        return [_load_sparse(sparse, folder, zarr_format, plane) for plane in planes]
+        _stored(folder, layout, planes)
+    except (MemoryError, ValueError) as error:
+        raise UnreadableImageError(f"{folder}: planes of shape {list(shape[-2:])} cannot be read: {error}") from error
+    try:
+        return read_planes(_open(folder, zarr_format, sparse=True), planes)
+    except UnreadablePlaneError as error:
+        raise UnreadableImageError(f"{_name(folder, planes[error.number])} is damaged: {error.reason}") from error
 
 
-def stat_array_plane(folder: Path, plane: tuple[int, ...]) -> tuple[int, float]:
+def stat_array_plane(folder: Path, plane: tuple[int, ...], check: Check) -> tuple[int, float]:
     """Return the bytes that are stored of a plane (of chunks that it shares, its part), and the time of the newest.
 
     Raises
@@ -59,33 +68,30 @@ def stat_array_plane(folder: Path, plane: tuple[int, ...]) -> tuple[int, float]:
     DataNotFoundError
         There is no array, or no chunk of the plane.
     """
-    stored = _stored(folder, _format(folder), plane)
+    _, layout = _layout(folder, check)
+    check(folder / file for file in layout.files_of(plane))
+    stored = _stored(folder, layout, [plane])[plane]
     return stored.size, stored.mtime_ns / 1e9
 
 
-def _load_sparse(array: Any, folder: Path, zarr_format: int, plane: tuple[int, ...]) -> npt.NDArray[Any]:
-    _stored(folder, zarr_format, plane)
-    try:
-        return read_planes(array, [plane])[0]
-    except UnreadablePlaneError as error:
-        raise UnreadableImageError(f"{_name(folder, plane)} is damaged: {error.reason}") from error
-
-
-def _stored(folder: Path, zarr_format: int, plane: tuple[int, ...]) -> StoredPlane:
-    try:
-        stored = stored_plane(folder, zarr_format, plane)
-    except MetadataError as error:
-        raise UnreadableImageError(f"{_name(folder, plane)} cannot be read: {error}") from error
-    if stored is None:
-        raise DataNotFoundError(f"{_name(folder, plane)} is not there: the array has no chunk of this plane")
+def _stored(folder: Path, layout: ArrayLayout, planes: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], StoredPlane]:
+    """Return what is stored of the planes; each shard's index is read once."""
+    stored = stored_now(layout, folder, planes)
+    for plane in planes:
+        if plane not in stored:
+            raise DataNotFoundError(f"{_name(folder, plane)} is not there: the array has no chunk of this plane")
     return stored
 
 
-def _format(folder: Path) -> int:
+def _layout(folder: Path, check: Check) -> tuple[int, ArrayLayout]:
+    check(folder / name for name, _ in ARRAY_FILES)
     zarr_format = array_format(folder)
     if zarr_format is None:
         raise DataNotFoundError(f"{folder} is no Zarr array any more") if folder.is_dir() else not_found(folder)
-    return zarr_format
+    try:
+        return zarr_format, read_layout(folder, zarr_format)
+    except MetadataError as error:
+        raise UnreadableImageError(f"{folder} is no readable Zarr array: {error}") from error
 
 
 def _open(folder: Path, zarr_format: int, *, sparse: bool) -> Any:
