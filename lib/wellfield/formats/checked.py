@@ -32,6 +32,10 @@ class Checked:
             raise MetadataError(f"{self.source}: {self.place or 'the file'} has no {name!r}, which it must have")
         return entry
 
+    def entries(self) -> list[tuple[str, Checked]]:
+        """Return the names and entries of an object."""
+        return [(name, self._below(value, f"[{name!r}]")) for name, value in self._as(dict, "an object").items()]
+
     def items(self) -> list[Checked]:
         """Return the entries of a list."""
         return [self._below(value, f"[{k}]") for k, value in enumerate(self._as(list, "a list"))]

@@ -25,6 +25,7 @@ from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
 from wellfield.microscopes.openhcs_store import stored_arrays
 from wellfield.microscopes.scan import Scan
+from wellfield.plate.addresses import ArrayPlane, parse_array_plane
 from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import Backend
@@ -90,7 +91,7 @@ class OpenHCSHandler(MicroscopeHandler):
         contents = PlateContents(planes=[], channels={})
         ignored, absent = defaultdict[str, list[str]](list), list[str]()
         planes: dict[PlaneKey, PlaneRecord] = {}
-        stores: dict[str, dict[str, Found]] = {}
+        stores: dict[str, dict[str, Found | None]] = {}
         used = set[str]()
         for name, backend, path in self._sources():
             place = self._files.get(path)
@@ -106,7 +107,7 @@ class OpenHCSHandler(MicroscopeHandler):
             if "_thumb" in path.rpartition("/")[2].lower():
                 ignored["thumbnail"].append(path)
                 continue
-            key = parse_name(name.rpartition("/")[2])
+            key = parse_name(name.replace("\\", "/").rpartition("/")[2])
             if key is None:
                 ignored["name is not of OpenHCS's form"].append(name)
                 continue
@@ -117,7 +118,7 @@ class OpenHCSHandler(MicroscopeHandler):
                     f"{record.path}, the latter as {name}. Correct the metadata, or initialise the plate anew"
                 )
         for store, stored in stores.items():
-            paths = (f"{store}/{name}" if store else name for name in stored)
+            paths = (f"{store}/{name}" if store else name for name, place in stored.items() if place)
             ignored[f"image that {METADATA_NAME} does not list"] += [path for path in paths if path not in used]
         for file in self.scan.files:
             path = file.path
@@ -192,26 +193,19 @@ class OpenHCSHandler(MicroscopeHandler):
             )
         return full[len(root) + 1 :]
 
-    def _stored(self, store: str, contents: PlateContents) -> dict[str, Found]:
-        """Return the planes of a Zarr store by file name, as ``array#[indices]``; sets shape and dtype."""
-        prefix = f"{store}/" if store else ""
-        depth = prefix.count("/") + 4  # row, column, field, array
-        sizes, times = Counter[str](), Counter[str]()
-        for file in self.scan.files:
-            if file.folder.startswith(prefix):
-                folder = "/".join(file.folder.split("/", depth)[:depth])
-                sizes[folder] += file.size
-                times[folder] = max(times[folder], file.mtime_ns)
-        planes: dict[str, Found] = {}
+    def _stored(self, store: str, contents: PlateContents) -> dict[str, Found | None]:
+        """Return the planes of a Zarr store by file name, ``None`` where no chunk is; sets shape and dtype."""
+        planes: dict[str, Found | None] = {}
         shapes = Counter[tuple[tuple[int, ...], str]]()
-        for array in stored_arrays(self.plate_path / store):
-            path = prefix + array.path
-            shapes[array.shape[-2:], array.dtype] += 1
-            size, changed = sizes[path] // max(1, len(array.planes)), max(times[path], array.mtime_ns)
-            for name, indices in array.planes.items():
-                place = Found(f"{path}#[{','.join(map(str, indices))}]", size, changed)
-                if (other := planes.setdefault(name, place)) is not place:
-                    raise DuplicatePlaneError(f"{self.plate_path}: {name} is both {other.path} and {place.path}")
+        for array in stored_arrays(self.scan, store):
+            shapes[array.shape, array.dtype] += 1
+            for name, (at, stored) in array.planes.items():
+                place = Found(ArrayPlane(array.path, at).path, stored.size, stored.mtime_ns) if stored else None
+                if name in planes:
+                    raise DuplicatePlaneError(
+                        f"{self.plate_path}: {name} is in two arrays of the store {store!r}, one of them {array.path}"
+                    )
+                planes[name] = place
         _set_shape(contents, shapes)
         return planes
 
@@ -250,7 +244,7 @@ class OpenHCSHandler(MicroscopeHandler):
         """Return what the first and last file of each channel say; planes of a Zarr store are no files."""
         by_channel: dict[int, list[str]] = defaultdict(list)
         for plane in contents.planes:
-            if "#" not in plane.path and plane.size:
+            if parse_array_plane(plane.path) is None and plane.size:
                 by_channel[plane.key.channel].append(plane.path)
         chosen = dict.fromkeys(path for paths in by_channel.values() for path in (paths[0], paths[-1]))
         contents.images_opened += len(chosen)
@@ -270,7 +264,12 @@ def _set_shape(contents: PlateContents, shapes: Counter[tuple[tuple[int, ...], s
 def _named(entry: Mapping[str, Any], field: str) -> dict[str, str | None]:
     """Return the values of one axis with their names; empty where the metadata has none."""
     values = entry.get(field)
-    return values if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        return {}
+    for value, name in values.items():
+        if not isinstance(name, str | None):
+            raise MetadataError(f"{METADATA_NAME}: {field} {value} is named {name!r}; expected a text or null")
+    return values
 
 
 def _unfound(entry: Mapping[str, Any], keys: list[PlaneKey]) -> dict[str, list[str]]:

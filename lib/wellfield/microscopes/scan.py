@@ -19,7 +19,7 @@ from wellfield.errors import PlateNotFoundError
 # Metadata of Zarr v2: hidden, and yet part of the data.
 _ZARR_METADATA = frozenset({".zgroup", ".zattrs", ".zarray"})
 
-_TO_FOLDER, _OUTSIDE = "link to a folder", "link that leaves the plate folder"
+_TO_FOLDER, _OUTSIDE, BROKEN_LINK = "link to a folder", "link that leaves the plate folder", "broken link"
 # Reasons by which links are left out that lead somewhere.
 LINKS = (_TO_FOLDER, _OUTSIDE)
 
@@ -150,7 +150,7 @@ def _name_problem(name: str) -> str | None:
 def _link_problem(entry: os.DirEntry[str], real_root: str) -> str | None:
     target = os.path.realpath(entry.path)
     if not os.path.exists(target):
-        return "broken link"
+        return BROKEN_LINK
     if os.path.isdir(target):
         return _TO_FOLDER
     return None if target.startswith(real_root + os.sep) else _OUTSIDE

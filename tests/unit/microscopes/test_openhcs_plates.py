@@ -21,6 +21,7 @@ from wellfield.microscopes import detect_microscope, get_microscope_handler
 from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.openhcs_names import parse_name
 from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.storage import VirtualWorkspaceBackend
 
 Read = Callable[[Path], PlateContents]
 WriteFile = Callable[..., Path]
@@ -98,8 +99,9 @@ def stored(root: Path, attribute: str, *, field_axis: bool, version: int = 2) ->
         for image in range(1 if field_axis else 2):
             array = f"zarr/{well[0]}/{well[1:]}/{image}/0"
             shape = (2, 2, 2, 4, 6) if field_axis else (2, 2, 4, 6)
-            target = zarr.create_array(root / array, shape=shape, dtype="u2", zarr_format=version)  # type: ignore[arg-type]
-            target[...] = 1
+            chunks = (*(1 for _ in shape[:-2]), *shape[-2:])
+            target = zarr.create_array(root / array, shape=shape, chunks=chunks, dtype="u2", zarr_format=version)  # type: ignore[arg-type]
+            target[...] = np.arange(1, np.prod(shape) + 1).reshape(shape)
             names: dict[str, list[int]] = {}
             for key in of_well:
                 if field_axis or key.field == image + 1:
@@ -164,7 +166,7 @@ def test_planes_of_a_store_are_addressed_by_array_and_indices(
     contents = read(tmp_path)
     assert found(contents) == addresses
     assert (contents.shape, contents.dtype, contents.images_opened) == ((4, 6), "uint16", 0)
-    assert set(contents.ignored) <= {"hidden"}
+    assert contents.ignored == {}
     assert all(plane.size > 0 and plane.mtime_ns > 0 for plane in contents.planes)
 
 
@@ -184,6 +186,42 @@ def test_a_mapping_to_a_store_is_followed(tmp_path: Path, read: Read) -> None:
     assert found(contents) == {key: addresses[key] for key in KEYS[:3]}
     unlisted = contents.ignored["image that openhcs_metadata.json does not list"]
     assert sorted(unlisted) == sorted(f"zarr/{by_well(key)}" for key in KEYS[3:])
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("field_axis", [True, False])
+def test_planes_of_a_store_are_read_with_their_own_pixels(
+    tmp_path: Path, read: Read, field_axis: bool, version: int
+) -> None:
+    addresses = stored(tmp_path, "polystore_filename_map", field_axis=field_axis, version=version)
+    workspace = VirtualWorkspaceBackend(tmp_path, {plane.path: plane.path for plane in read(tmp_path).planes})
+    for path in addresses.values():
+        array, _, index = path.partition("#")
+        expected = zarr.open_array(tmp_path / array, mode="r")[tuple(json.loads(index))]
+        assert (workspace.load(path) == expected).all()
+
+
+def test_a_plane_without_a_chunk_is_absent_and_reported(tmp_path: Path, read: Read) -> None:
+    addresses = stored(tmp_path, "polystore_filename_map", field_axis=False)
+    zarr.open_array(tmp_path / "zarr/A/01/1/0", mode="r+")[1, 0] = 0  # zarr does not keep chunks of the fill value
+    contents = read(tmp_path)
+    black = next(key for key, path in addresses.items() if path == "zarr/A/01/1/0#[1,0]")
+    assert found(contents) == {key: path for key, path in addresses.items() if key != black}
+    assert contents.promised["planes listed in openhcs_metadata.json"] == [f"zarr/{by_well(black)}"]
+
+
+@pytest.mark.parametrize("link", ["zarr", "zarr/A/01/1/0", "zarr/A/01/1/0/0.0.0.0", "zarr/A/01/1/0/.zattrs"])
+@pytest.mark.parametrize("target", ["outside", "inside", "nowhere"])
+def test_links_in_a_store_are_refused(tmp_path: Path, read: Read, link: str, target: str) -> None:
+    stored(tmp_path / "p", "polystore_filename_map", field_axis=False)
+    moved = {"outside": tmp_path / "x", "inside": tmp_path / "p" / "x", "nowhere": tmp_path / "x"}[target]
+    (tmp_path / "p" / link).rename(moved)
+    (tmp_path / "p" / link).symlink_to(tmp_path / "gone" if target == "nowhere" else moved)
+    if target == "inside" and (tmp_path / "p" / link).is_file():  # a file of the plate itself, wherever it lies
+        assert len(read(tmp_path / "p").planes) == len(KEYS)
+        return
+    with pytest.raises(MetadataError, match=r"is a (broken link|link that leaves|link to a folder).*not followed"):
+        read(tmp_path / "p")
 
 
 # --- which handler, which subdirectory, which backend -------------------------------------------------------------
@@ -397,7 +435,7 @@ def test_a_plate_whose_files_are_gone_says_what_was_listed(tmp_path: Path, read:
 def test_indices_outside_an_array_are_an_error(tmp_path: Path, read: Read, index: Any) -> None:
     stored(tmp_path, "polystore_filename_map", field_axis=False)
     zarr.open_array(tmp_path / "zarr/A/01/0/0", mode="r+").attrs["polystore_filename_map"] = {by_well(KEYS[0]): index}
-    with pytest.raises(MetadataError, match=r"zarr/A/01/0/0: plane A01_s001_w1_z001_t001.tif is mapped to"):
+    with pytest.raises(MetadataError, match=r"zarr/A/01/0/0/\.zattrs: .*A01_s001_w1_z001_t001\.tif"):
         read(tmp_path)
 
 
@@ -465,3 +503,18 @@ def test_what_raw_files_say_of_pixel_size_and_position(tmp_path: Path, write_fil
 )
 def test_names(name: str, key: PlaneKey | None) -> None:
     assert parse_name(name) == key
+
+
+def test_paths_of_windows_and_folders_with_a_number_sign_are_paths(tmp_path: Path, read: Read) -> None:
+    paths = {key: f"run#[1]/{by_well(key)}" for key in KEYS}
+    write_images(tmp_path, list(paths.values()))
+    write_metadata(tmp_path, entry_of(files=[path.replace("/", "\\") for path in paths.values()]))
+    contents = read(tmp_path)
+    assert found(contents) == paths
+    assert (contents.shape, contents.dtype) == ((4, 6), "uint16")
+
+
+def test_a_name_that_is_no_text_is_an_error(tmp_path: Path, read: Read) -> None:
+    initialised(tmp_path, channels={"1": ["a"]})
+    with pytest.raises(MetadataError, match=r"channels 1 is named \['a'\]; expected a text"):
+        read(tmp_path)
