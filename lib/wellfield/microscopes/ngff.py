@@ -13,7 +13,7 @@ from itertools import pairwise
 from wellfield.errors import MetadataError, WellNameError
 from wellfield.formats.checked import Checked
 from wellfield.plate.index import NAN
-from wellfield.plate.wells import canonical_well, row_number, well_name
+from wellfield.plate.wells import row_number, well_name
 
 # Names of the units of space in µm; NGFF takes those of UDUNITS-2, and some programs write the symbols.
 _UM = {
@@ -80,8 +80,8 @@ class ImageMetadata:
 def read_wells(plate: Checked) -> list[ListedWell]:
     """Return the wells that a plate lists, in its order.
 
-    Where a well lies its path says: row letters and column number. ``rowIndex`` and ``columnIndex`` count only where
-    the path's names are no such; a contradiction is noted.
+    Where a well lies its path says: letters or number of the row, number of the column. ``rowIndex`` and
+    ``columnIndex`` count only where the path's names are no such; a contradiction is noted.
 
     Raises
     ------
@@ -187,36 +187,32 @@ def _well(listed: Checked, rows: list[str], columns: list[str]) -> ListedWell:
         raise listed["path"].error("row and column, such as B/3")
     indices = [listed.get(name) for name in ("rowIndex", "columnIndex")]
     numbers = [None if index is None else index.whole() for index in indices]
+    own = _place(row, letters=True), _place(column, letters=False)
+    place = [number if said is None else said for said, number in zip(own, numbers, strict=True)]
+    if place[0] is None or place[1] is None:
+        raise listed["path"].error("a row and a column as A and 1, or a rowIndex and a columnIndex")
     try:
-        name = canonical_well(row + column) if row.isalpha() and re.fullmatch("[0-9]+", column) else None
-    except WellNameError:
-        name = None
-    if name is None:
-        by_path = _row(row), int(column) - 1 if re.fullmatch("0*[1-9][0-9]?", column) else None
-        place = [number if own is None else own for own, number in zip(by_path, numbers, strict=True)]
-        if place[0] is None or place[1] is None:
-            raise listed["path"].error("a row and a column as A and 1, or a rowIndex and a columnIndex")
-        try:
-            name = well_name(place[0], place[1])
-        except WellNameError as error:
-            raise MetadataError(f"{listed.source}: {listed.place} ({path}): {error}") from error
-        return ListedWell(path, name, f"well {path} is {name} by its rowIndex and columnIndex")
+        name = well_name(place[0], place[1])
+    except WellNameError as error:
+        raise MetadataError(f"{listed.source}: {listed.place} ({path}): {error}") from error
+    if None in own:
+        return ListedWell(path, name, "names that are no letters and numbers: rowIndex and columnIndex tell the well")
+    pairs = list(zip((row, column), (rows, columns), numbers, strict=True))
     given = [
-        names[number] if number < len(names) else None
-        for names, number in zip((rows, columns), numbers, strict=True)
-        if names and number is not None
+        names[number] if number < len(names) else None for _, names, number in pairs if names and number is not None
     ]
-    pairs = zip((row, column), (rows, columns), numbers, strict=True)
     expected = [part for part, names, number in pairs if names and number is not None]
     if given != expected:
-        indices_said = f"rowIndex {numbers[0]} and columnIndex {numbers[1]}"
-        return ListedWell(path, name, f"well {path}: {indices_said} are another place; {name} is taken from the path")
-    return ListedWell(path, name, None)
+        return ListedWell(path, name, "rowIndex and columnIndex are another place than the path, which is followed")
+    return ListedWell(path, name, "rows are numbers, counted from 1" if row.isdecimal() else None)
 
 
-def _row(letters: str) -> int | None:
+def _place(name: str, *, letters: bool) -> int | None:
+    """Return the row or column, from 0 on, that a name means: letters of a row, or a number from 1 on."""
+    if re.fullmatch("0*[1-9][0-9]?", name):
+        return int(name) - 1
     try:
-        return row_number(letters)
+        return row_number(name) if letters else None
     except WellNameError:
         return None
 

@@ -44,14 +44,17 @@ def plate_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]:
     assert attributes is not None
     plate = attributes["plate"]
     listed: list[tuple[str, str, list[ListedImage], WellRecord | None]] = []
+    unusual: defaultdict[str, list[str]] = defaultdict(list)
     for well in read_wells(plate):
         if well.note:
-            contents.notes.append(well.note)
+            unusual[well.note].append(f"{well.path} ({well.name})")
         group = store.attributes(well.path)
         if group is None:
             contents.promised.setdefault("wells", []).append(well.path)
             continue
         listed.append((well.path, well.name, read_images(group["well"]), store.record(well.path)))
+    for note, wells in unusual.items():
+        contents.notes.append(f"{len(wells)} well{'s' * (len(wells) > 1)}, such as {wells[0]}: {note}")
     names = [image.path for _, _, images, _ in listed for image in images]
     are_numbers = all(_NUMBER.fullmatch(name) for name in names)
     first = 1 if are_numbers and "0" in names else 0

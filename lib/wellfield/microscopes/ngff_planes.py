@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from wellfield.errors import MetadataError
@@ -36,27 +36,26 @@ def number_channels(images: Sequence[FieldImage], contents: PlateContents) -> di
         for number, label in zip(_grid(image, "c", counts[image.path]), labels[image.path], strict=False):
             if label is not None:
                 at[number][label] = None
-    by_position = all(len(names) == 1 for names in at.values())
-    unique = all(None not in own and len(set(own)) == len(own) == counts[path] for path, own in labels.items())
-    if by_position or not unique:
-        numbers = {image.path: _grid(image, "c", counts[image.path]) for image in images}
-        if not by_position:
-            different = {number: list(names) for number, names in sorted(at.items()) if len(names) > 1}
-            contents.notes.append(f"images name a channel differently, the first name is taken: {different}")
-    else:
-        of_name: dict[str, int] = {}
-        numbers = {
-            path: [of_name.setdefault(str(label), len(of_name) + 1) for label in own] for path, own in labels.items()
-        }
-        at = defaultdict(dict, {number: {name: None} for name, number in of_name.items()})
+    numbers = {image.path: _grid(image, "c", counts[image.path]) for image in images}
+    names = {number: next(iter(at[number]), f"C{number}") for own in numbers.values() for number in own}
+    if any(len(different) > 1 for different in at.values()):
+        numbers, names = _by_name({path: (*own, *[None] * (counts[path] - len(own))) for path, own in labels.items()})
         contents.notes.append(
-            "images have different channels: a channel's number stands for its name, not its position"
+            "images have different channels: a channel's number stands for its name, not its position; channels "
+            "without a name are told apart by their position"
         )
-    names = {
-        number: next(iter(at[number]), f"C{number}") for number in sorted({n for own in numbers.values() for n in own})
-    }
-    contents.channels = unique_channel_names(names, contents.notes)
+    contents.channels = unique_channel_names(dict(sorted(names.items())), contents.notes)
     return numbers
+
+
+def _by_name(labels: Mapping[str, Sequence[str | None]]) -> tuple[dict[str, list[int]], dict[int, str]]:
+    """Return the channel numbers of each image and their names; a name stands for as many channels as it is used."""
+    known: dict[tuple[str | None, int], int] = {}  # name and how often it occurred, or None and position
+    numbers: dict[str, list[int]] = {}
+    for path, own in labels.items():
+        keys = [(name, position if name is None else own[:position].count(name)) for position, name in enumerate(own)]
+        numbers[path] = [known.setdefault(key, len(known) + 1) for key in keys]
+    return numbers, {number: f"C{place + 1}" if name is None else name for (name, place), number in known.items()}
 
 
 def _length(image: FieldImage, axis: str) -> int:
@@ -157,16 +156,16 @@ class PlaneCollector:
 
 def _origins(images: Sequence[FieldImage]) -> dict[str, tuple[float, float, float]]:
     """Return where each image lies, x and y unknown where all fields of a well have the same: that is no position."""
-    wells: defaultdict[str, list[FieldImage]] = defaultdict(list)
+    wells: defaultdict[str, dict[int, tuple[float, float]]] = defaultdict(dict)
     for image in images:
-        wells[image.well].append(image)
+        wells[image.well].setdefault(image.number, image.metadata.origin_um[:2])  # a field's labels come after it
     origins = {}
-    for fields in wells.values():
-        same = len(fields) > 1 and len({image.metadata.origin_um[:2] for image in fields}) == 1
-        for image in fields:
-            x, y, z = image.metadata.origin_um
-            unknown = same or image.record is not None  # whose translations place pixels, not fields
-            origins[image.path] = (NAN, NAN, z) if unknown else (x, y, z)
+    for image in images:
+        fields = wells[image.well]
+        same = len(fields) > 1 and len(set(fields.values())) == 1
+        x, y, z = image.metadata.origin_um
+        unknown = same or image.record is not None  # whose translations place pixels, not fields
+        origins[image.path] = (NAN, NAN, z) if unknown else (x, y, z)
     return origins
 
 

@@ -5,6 +5,7 @@ Which files there are, the scan knows; of the files only metadata is opened, eac
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from wellfield.errors import MetadataError
 from wellfield.formats.checked import Checked
 from wellfield.formats.json import read_json
 from wellfield.microscopes.ngff import ImageMetadata, read_image
-from wellfield.microscopes.scan import LINKS, Scan
+from wellfield.microscopes.scan import BROKEN_LINK, LINKS, Scan, ScannedFile
 from wellfield.storage.zarr.chunks import ArrayLayout, parse_layout
 from wellfield.storage.zarr.layout import ATTRIBUTE
 from wellfield.storage.zarr.record import WellRecord, parse_record
@@ -26,9 +27,24 @@ T = TypeVar("T")
 
 
 def store_folders(scan: Scan) -> list[str]:
-    """Return the folders that are the root of a Zarr store: the plate folder itself (``""``), or those in it."""
-    folders = {file.folder for file in scan.files if file.name in NODE_FILES and "/" not in file.folder}
-    return [""] if "" in folders else sorted(folders)
+    """Return the folders that are an OME-Zarr store: the plate folder itself (``""``), or those in it.
+
+    Other Zarr stores are left out where there are several, those with damaged metadata are not.
+    """
+    roots: defaultdict[str, list[ScannedFile]] = defaultdict(list)
+    for file in scan.files:
+        if file.name in NODE_FILES and "/" not in file.folder:
+            roots[file.folder].append(file)
+    if "" in roots or len(roots) < 2:
+        return sorted(roots)[:1]
+    return [folder for folder, files in sorted(roots.items()) if _is_ome_zarr(scan, folder, files)]
+
+
+def _is_ome_zarr(scan: Scan, folder: str, files: list[ScannedFile]) -> bool:
+    try:
+        return NgffStore(scan.root, folder, Scan(scan.root, files)).what is not None
+    except MetadataError:
+        return True
 
 
 def open_store(root: Path, scan: Scan) -> NgffStore:
@@ -39,16 +55,14 @@ def open_store(root: Path, scan: Scan) -> NgffStore:
     MetadataError
         There is none, or more than one; or its metadata is damaged.
     """
-    stores = [NgffStore(root, folder, scan) for folder in store_folders(scan)]
-    if len(stores) != 1:
-        stores = [store for store in stores if store.what is not None]
-    if len(stores) != 1:
-        found = ", ".join(store.folder for store in stores) or "none"
+    folders = store_folders(scan)
+    if len(folders) != 1:
+        found = ", ".join(folders) or "none"
         raise MetadataError(
             f"{root} has to be an OME-Zarr store or to hold exactly one; found: {found}. "
             "List each as a plate of its own"
         )
-    return stores[0]
+    return NgffStore(root, folders[0], scan)
 
 
 def parents(path: str) -> list[str]:
@@ -72,7 +86,7 @@ class NgffStore:
         self.root = root
         self.folder = folder
         self._files = {file.path for file in scan.files if file.name in (".zarray", *NODE_FILES)}
-        self._links = {path for reason, paths in scan.skipped.items() if reason in LINKS for path in paths}
+        self._links = {path for reason in (*LINKS, BROKEN_LINK) for path in scan.skipped.get(reason, ())}
         self.zarr_format = 3 if self.path("zarr.json") in self._files else 2
         self._known: dict[tuple[str, bytes], object] = {}
 
@@ -182,5 +196,6 @@ class NgffStore:
 
 def _link_error(root: Path, link: str) -> MetadataError:
     return MetadataError(
-        f"{root / link} is a link to a folder or out of the plate, which is not followed; put what it leads to there"
+        f"{root / link} is a link to a folder, to nothing or out of the plate, which is not followed; put what it "
+        "leads to there"
     )

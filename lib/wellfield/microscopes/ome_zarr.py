@@ -3,13 +3,14 @@
 A plate folder is a store or holds exactly one. Planes are those of the highest resolution; nothing is opened but
 metadata (each JSON file once) and the indices of shards. What is decided where NGFF leaves it open:
 
-* *Wells* lie where their path says (``B/2`` → B02); indices count where its names are no letters and numbers.
+* *Wells* lie where their path says (``B/2`` and ``2/2`` → B02); indices count where its names are no letters and
+  numbers.
 * *Fields* have the number that is their image's path, one more where any path of the plate is 0: an absent image does
   not move the others. Where paths are no numbers, the position in the well's list counts.
 * *Acquisitions*: every image is a field of its own, as in NGFF's list of a well's fields of view. Which acquisition a
   field belongs to, a note of the report says: which of them show the same place, or which came first, no metadata does.
 * *Channels* have the position on their axis as number. Where images name different channels at one position, a number
-  stands for a name instead.
+  stands for a name instead, and those without a name are told apart by their position.
 * *Labels* are channels after those of the images, named ``labels/<name>``; a pipeline takes them only by name.
 * *Stage positions* are the images' translations, unless all fields of a well have the same.
 * *Absent*: a plane that has none of its chunks is not there; one that lacks some is, with the fill value in its gaps.
@@ -93,6 +94,11 @@ class OmeZarrHandler(MicroscopeHandler):
         if partial := collector.partial:
             contents.notes.append(
                 f"{len(partial)} planes lack some of their chunks, such as {partial[0]}; they have the fill value there"
+            )
+        if opaque := [image.array for image in images if image.layout.opaque]:
+            contents.notes.append(
+                f"{len(opaque)} arrays, such as {opaque[0]}, have shards that are not looked into: chunks that these "
+                "lack count as stored, and have the fill value"
             )
         used = {plane.key.channel for plane in contents.planes}
         contents.channels = {number: name for number, name in contents.channels.items() if number in used}

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,8 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "check": (("check_plate",), ()),
     "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),
 }
+
+State = tuple[int | str, ...]
 
 # Files that make a folder a Zarr array; zarr.json is in groups too, which have no chunks of their own.
 ARRAY_METADATA = (".zarray", "zarr.json")
@@ -96,20 +99,21 @@ def _module_file(module: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
-def present_state(files: Iterable[ScannedFile]) -> dict[str, tuple[int, int]]:
-    """Return size and modification time in nanoseconds of a plate's files by path, and of its Zarr arrays by folder.
+def present_state(files: Iterable[ScannedFile]) -> dict[str, State]:
+    """Return what is there of a plate: size and time in nanoseconds of a file by its path, a digest of a Zarr array.
 
-    An array's are the sum and the newest of the files below its folder.
+    That of an array changes when any file below its folder does: in name, size or time.
     """
     listed = list(files)
-    state = {file.path: (file.size, file.mtime_ns) for file in listed}
+    state: dict[str, State] = {file.path: (file.size, file.mtime_ns) for file in listed}
     arrays: dict[str, str | None] = {file.folder: file.folder for file in listed if file.name in ARRAY_METADATA}
+    digests: defaultdict[str, Any] = defaultdict(hashlib.sha256)
     for file in listed if arrays else ():
         array = _array_above(file.folder, arrays)
         if array is not None:
-            size, newest = state.get(array, (0, 0))
-            state[array] = (size + file.size, max(newest, file.mtime_ns))
-    return state
+            name = file.path[len(array) :].encode(errors="surrogateescape")
+            digests[array].update(name + b"\0%d %d\0" % (file.size, file.mtime_ns))
+    return state | {array: (digest.hexdigest(),) for array, digest in digests.items()}
 
 
 def _array_above(folder: str, known: dict[str, str | None]) -> str | None:
@@ -119,7 +123,7 @@ def _array_above(folder: str, known: dict[str, str | None]) -> str | None:
     return known[folder]
 
 
-def planes_digest(planes: Sequence[PlaneRecord], now: Mapping[str, tuple[int, int]]) -> str:
+def planes_digest(planes: Sequence[PlaneRecord], now: Mapping[str, State]) -> str:
     """Return a digest over keys, paths and present size and time of a well's planes.
 
     *now* is what :func:`present_state` gives: for a plane in an array the state of the array counts; what is gone

@@ -141,6 +141,15 @@ def test_a_chunk_that_is_a_link_out_of_the_plate_is_an_error(tmp_path: Path, rea
         read(tmp_path / "p")
 
 
+def test_a_chunk_that_is_a_link_to_nothing_is_an_error_and_not_absent(tmp_path: Path, read: Read) -> None:
+    write_plate(tmp_path / "p", {"A/1": {"0": Image("yx", separator=".")}})
+    chunk = tmp_path / "p" / "A/1/0/0/0.0"
+    chunk.unlink()
+    chunk.symlink_to(tmp_path / "annex" / "not fetched")
+    with pytest.raises(MetadataError, match=r"A/1/0/0/0.0 is a link to a folder, to nothing"):
+        read(tmp_path / "p")
+
+
 def test_a_link_in_an_image_without_a_plate(tmp_path: Path, read: Read) -> None:
     write_image(tmp_path / "p", Image("yx", separator="."), "0.4")
     chunk = tmp_path / "p" / "0/0.0"

@@ -82,6 +82,15 @@ def test_a_pipeline_counts_and_measures_the_labels_that_came_with_the_plate(stor
     assert dict(zip(counts["Metadata_Site"], counts["Count"], strict=True)) == {1: 3, 2: 4}
 
 
+def test_labels_do_not_take_a_single_fields_position(tmp_path: Path) -> None:
+    image = Image("cyx", translation={"y": 5.0, "x": 7.0})
+    label = Image("yx", dtype="u4", translation={"y": 5.0, "x": 7.0})
+    write_plate(tmp_path / "p.zarr", {"B/2": {"0": image}}, "0.4")
+    write_labels(tmp_path / "p.zarr/B/2/0", {"nuclei": label}, "0.4")
+    planes = get_microscope_handler(tmp_path / "p.zarr")[0].read_plate().planes
+    assert {(plane.stage_x_um, plane.stage_y_um) for plane in planes} == {(7.0, 5.0)}
+
+
 @pytest.mark.parametrize(
     ("step", "message"),
     [

@@ -246,6 +246,13 @@ def test_zarr_that_is_no_image_is_not_recognised(tmp_path: Path) -> None:
         get_microscope_handler(tmp_path / "p")
 
 
+def test_zarr_of_other_sorts_beside_a_plate_says_nothing(tmp_path: Path) -> None:
+    write_plate(tmp_path / "p" / "plate.zarr", {"B/2": {"0": Image()}})
+    for number in range(3):
+        group(tmp_path / "p" / f"analysis{number}.zarr", {"something": 1}, "0.4")
+    assert {key.well for key in keys(get_microscope_handler(tmp_path / "p")[0].read_plate())} == {"B02"}
+
+
 # --- wells and fields ---------------------------------------------------------------------------------------------
 
 
@@ -264,7 +271,9 @@ def test_the_path_of_a_well_counts_and_a_contradiction_is_noted(tmp_path: Path, 
     edited(tmp_path / "p", wells=wells)
     contents = read(tmp_path / "p")
     assert {key.well for key in keys(contents)} == {"B02", "C03"}
-    assert contents.notes == ["well B/2: rowIndex 1 and columnIndex 1 are another place; B02 is taken from the path"]
+    assert contents.notes == [
+        "1 well, such as B/2 (B02): rowIndex and columnIndex are another place than the path, which is followed"
+    ]
 
 
 def test_rows_and_columns_of_other_names_lie_where_their_indices_say(tmp_path: Path, read: Read) -> None:
@@ -276,7 +285,17 @@ def test_rows_and_columns_of_other_names_lie_where_their_indices_say(tmp_path: P
     edited(tmp_path / "p", wells=wells)
     contents = read(tmp_path / "p")
     assert {key.well for key in keys(contents)} == {"A04", "B12"}
-    assert contents.notes[0] == "well first/left is A04 by its rowIndex and columnIndex"
+    assert contents.notes[0] == (
+        "2 wells, such as first/left (A04): "
+        "names that are no letters and numbers: rowIndex and columnIndex tell the well"
+    )
+
+
+def test_rows_that_are_numbers_count_from_one_whatever_their_indices(tmp_path: Path, read: Read) -> None:
+    write_plate(tmp_path / "p", {"3/2": {"0": Image()}, "5/4": {"0": Image()}})  # rows 3 and 5 are all that are listed
+    contents = read(tmp_path / "p")
+    assert {key.well for key in keys(contents)} == {"C02", "E04"}
+    assert contents.notes == ["2 wells, such as 3/2 (C02): rows are numbers, counted from 1"]
 
 
 def test_two_wells_at_one_place_are_an_error(tmp_path: Path, read: Read) -> None:
@@ -421,6 +440,34 @@ def test_names_of_channels(tmp_path: Path, read: Read, labels: Any, names: dict[
         assert contents.notes == []
     else:
         assert any(note in found for found in contents.notes)
+
+
+def test_an_image_without_names_mixes_up_nobody_elses_channels(tmp_path: Path, read: Read) -> None:
+    wells = {
+        "B/2": {"0": Image(labels=("DAPI", "GFP"))},
+        "B/3": {"0": Image(labels=("GFP", "RFP"))},
+        "B/4": {"0": Image()},
+        "B/5": {"0": Image(labels=("GFP", "GFP"))},
+    }
+    values = write_plate(tmp_path / "p", wells)
+    contents = read(tmp_path / "p")
+    found = {
+        well: sorted({k.channel for k in keys(contents) if k.well == well}) for well in ("B02", "B03", "B04", "B05")
+    }
+    assert found == {"B02": [1, 2], "B03": [2, 3], "B04": [4, 5], "B05": [2, 6]}
+    assert contents.channels == {1: "DAPI", 2: "GFP_w2", 3: "RFP", 4: "C1", 5: "C2", 6: "GFP_w6"}
+    pixel_of = {(p.key.well, p.key.channel): p.path for p in contents.planes}
+    workspace = VirtualWorkspaceBackend(tmp_path / "p", {path: path for path in pixel_of.values()})
+    assert (workspace.load(pixel_of["B03", 2]) == values["B/3/0"][0]).all()
+
+
+def test_shards_that_are_not_looked_into_are_noted(tmp_path: Path, read: Read) -> None:
+    write_plate(tmp_path / "p", {"B/2": {"0": Image(shards=True)}}, "0.5")
+    file = tmp_path / "p" / "B/2/0/0/zarr.json"
+    content = json.loads(file.read_text())
+    content["codecs"][0]["configuration"]["index_codecs"] = [{"name": "bytes"}, {"name": "gzip"}]
+    file.write_text(json.dumps(content))
+    assert any("have shards that are not looked into" in note for note in read(tmp_path / "p").notes)
 
 
 def test_images_with_different_channels_number_them_by_name(tmp_path: Path, read: Read) -> None:
