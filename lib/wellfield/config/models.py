@@ -168,6 +168,10 @@ def _check_channels(channels: Any) -> Any:
     names = list(channels.values()) if isinstance(channels, dict) else channels
     if names is not None and (len(set(names)) != len(names) or not all(names)):
         raise ValueError("each channel needs a name, and none twice")
+    tokens = [str(token) for token in channels] if isinstance(channels, dict) else []
+    numbers = [str(int(token)) if token.isascii() and token.isdigit() else token for token in tokens]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError("two channels have the same number, such as 1, '1' or '01'")
     return channels
 
 
@@ -177,7 +181,7 @@ _ChannelNames = (
     Annotated[list[StrictStr], Field(min_length=1)]
     | Annotated[dict[StrictStr | StrictInt, StrictStr], Field(min_length=1)]
 )
-_Number = Annotated[StrictInt, Field(ge=1)]
+_Number = Annotated[StrictInt, Field(ge=1, le=999_999)]
 
 
 class LayoutDefaults(_Model):

@@ -24,7 +24,8 @@ def read_png(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     UnreadableImageError
         The file is no PNG.
     ImageKindError
-        Its values would not be those of the pixels: colours from a palette, or of 16 bits, which Pillow cuts to 8.
+        Its values would not be those of the pixels: colours from a palette, or of 16 bits, which Pillow cuts to 8; or
+        it has several frames.
     """
     with reading(path, "PNG"):
         bits, image = _open(path)
@@ -63,6 +64,9 @@ def _open(path: str | os.PathLike[str]) -> tuple[int, Any]:
         image.close()
         what = "colours from a palette" if colours == _PALETTE else "colours of 16 bits"
         raise ImageKindError(f"{os.fspath(path)} has {what}, whose numbers are no intensities; export it as grey")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        image.close()
+        raise ImageKindError(f"{os.fspath(path)} has {frames} frames; export each to a file of its own")
     return bits, image
 
 

@@ -89,7 +89,7 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     with reading(path, "TIFF"), _open(path) as file:
         series = _only_series(file, path)
         _check_promise(file, series)
-        array: np.ndarray[Any, Any] = file.asarray()
+        array: np.ndarray[Any, Any] = series.asarray()
         order = _house_order(series.axes, array.shape)
         dropped = [axis for axis in range(array.ndim) if axis not in order]
         if order != list(range(array.ndim)):
@@ -295,7 +295,8 @@ def _only_series(file: Any, path: str | os.PathLike[str]) -> Any:
     if file.is_ome and "<!DOCTYPE" in file.pages.first.description:
         raise ValueError("its OME metadata declares XML entities, which are not read")
     try:
-        first, *others = file.series
+        whole = [series for series in file.series if not series.keyframe.is_reduced]  # not a thumbnail beside the image
+        first, *others = whole or file.series
     except MemoryError as error:  # a description needs little memory: a count in it is wrong
         raise ValueError(f"its header asks for more memory than there is ({error})") from error
     if others:

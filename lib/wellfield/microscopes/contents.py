@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +17,7 @@ from wellfield.plate.wells import split_well
 
 # More absent planes than this are no holes, but a misunderstanding of how fields are numbered.
 MOST_HOLES = 250_000
+_SHOWN_HOLES = 1_000
 
 
 @dataclass
@@ -100,7 +102,8 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
 
     Expected in every well are all fields that any well has and, for each channel, all z, projections and timepoints
     that this channel has anywhere (their numbers differ between channels by design). Where more than 250,000 planes
-    would be absent by that, as when fields are numbered on through the whole plate, each well's own fields count.
+    would be absent by that, as when fields are numbered on through the whole plate, each well's own fields count, and
+    no more than so many are returned.
     """
     keys = [plane.key for plane in planes]
     wells = dict.fromkeys(map(itemgetter(0), keys))
@@ -120,7 +123,7 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
         own = {well: [] for well in wells}
         for well, site in sorted({key[:2] for key in keys}):
             own[well].append(site)
-    return [
+    holes = (
         key
         for well in wells
         for site in own[well]
@@ -128,7 +131,8 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
         for z, projection in sorted(layers[channel])
         for time in sorted(times[channel])
         if (key := PlaneKey(well, site, channel, z, time, projection)) not in present
-    ]
+    )
+    return list(islice(holes, MOST_HOLES))
 
 
 def unique_channel_names(names: Mapping[int, str], notes: list[str]) -> dict[int, str]:
@@ -163,6 +167,15 @@ def usual_z_spacing(heights: Iterable[tuple[Hashable, int, float]]) -> float | N
 def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict[str, Any]:
     """Return what was found, what is missing and what was ignored, as JSON values."""
     keys = [plane.key for plane in contents.planes]
+    missing = [plane_name(key) for key in find_holes(contents.planes)]
+    notes = contents.notes
+    if len(missing) == MOST_HOLES:
+        missing = missing[:_SHOWN_HOLES]
+        notes = [
+            *notes,
+            f"{MOST_HOLES} planes and more are missing by the numbers of the others, {_SHOWN_HOLES} are named: "
+            "numbers may count on through the whole plate",
+        ]
     layers: dict[int, dict[str, None]] = defaultdict(dict)  # an ordered set: z in the order of its numbers
     for channel, z, projection in sorted(set(map(itemgetter(2, 3, 5), keys))):
         layers[channel][f"z{z}" if projection == Projection.NONE else str(projection)] = None
@@ -195,10 +208,10 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
             "field_grid_rows_columns": info.grid_dimensions,
             "time_interval_s": contents.time_interval_s,
         },
-        "missing_planes": [plane_name(key) for key in find_holes(contents.planes)],
+        "missing_planes": missing,
         "promised_but_absent": contents.promised,
         "ignored": {reason: {"count": len(paths), "files": paths} for reason, paths in contents.ignored.items()},
-        "notes": contents.notes,
+        "notes": notes,
         "images_opened": contents.images_opened,
     }
 

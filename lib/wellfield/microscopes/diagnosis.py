@@ -11,6 +11,9 @@ from typing import NamedTuple
 _OPENING = re.compile(r"(?:\((?:\?P<\w+>|\?:)?)+$")
 
 
+_LONGEST = 500  # of patterns that are looked into: the time goes with the square of their length
+
+
 class _Reach(NamedTuple):
     """How much of a pattern fits the beginning of a text, and how much of the text that takes."""
 
@@ -22,7 +25,8 @@ class _Reach(NamedTuple):
 def how_far(pattern: str, paths: Sequence[str]) -> str:
     """Return a sentence that says up to where *pattern* fits that of *paths* which it fits best; ``""`` if nowhere."""
     starts = [part for path in paths for part in _parts(path, whole="/" in pattern)]
-    best = max((_reach(pattern, text) for text in starts), default=None)
+    beginnings = _beginnings(pattern) if len(pattern) <= _LONGEST else []
+    best = max((_reach(beginnings, text) for text in starts), default=None)
     if best is None or not best.pattern or not best.text:
         return ""
     fits, rest = best.of[: best.text], best.of[best.text :]
@@ -42,24 +46,36 @@ def _parts(path: str, *, whole: bool) -> list[str]:
     return ["/".join(folders[start:]) for start in range(len(folders))] if whole else folders[-1:]
 
 
-def _reach(pattern: str, text: str) -> _Reach:
-    """Try ever shorter beginnings of the pattern, with their open groups closed, until one fits."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for length in range(len(pattern), 0, -1):
-            if (found := _match_beginning(pattern[:length], text)) is not None:
-                return _Reach(length, found, text)
+def _reach(beginnings: Sequence[tuple[int, re.Pattern[str]]], text: str) -> _Reach:
+    """Return how far the longest beginning of a pattern gets that fits a text."""
+    for length, beginning in beginnings:
+        if (match := beginning.match(text)) is not None:
+            return _Reach(length, match.end(), text)
     return _Reach(0, 0, text)
 
 
-def _match_beginning(beginning: str, text: str) -> int | None:
-    for closing in range(beginning.count("(") + 1):
-        try:
-            match = re.match(beginning + ")" * closing, text)
-        except re.error:
-            continue
-        return match.end() if match else None
-    return None
+def _beginnings(pattern: str) -> list[tuple[int, re.Pattern[str]]]:
+    """Return the beginnings of a pattern that are patterns once their open groups are closed, the longest first."""
+    depths, depth, escaped, in_set = [], 0, False, False
+    for letter in pattern:
+        if escaped:
+            escaped = False
+        elif letter == "\\":
+            escaped = True
+        elif in_set or letter == "[":
+            in_set = letter != "]"
+        else:
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+        depths.append(depth)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for length in range(len(pattern), 0, -1):
+            try:
+                found.append((length, re.compile(pattern[:length] + ")" * depths[length - 1])))
+            except (re.error, RecursionError, OverflowError):
+                continue
+    return found
 
 
 def _is_open(beginning: str) -> bool:

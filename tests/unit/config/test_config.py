@@ -101,6 +101,8 @@ def test_a_layout_may_name_a_preset_as_its_pattern():
         ("a", {"pixel_size_um": 0}, "layouts.a.pixel_size_um: Input should be greater than 0"),
         ("a", {"pixel_size_um": float("inf")}, "layouts.a.pixel_size_um: Input should be a finite number"),
         ("a", {"channels": ["DNA", "DNA"]}, "layouts.a.channels: each channel needs a name, and none twice"),
+        ("a", {"channels": {1: "x", "01": "y"}}, "layouts.a.channels: two channels have the same number"),
+        ("a", {"defaults": {"z": 10**12}}, "layouts.a.defaults.z: Input should be less than or equal to 999999"),
         ("a", {"channels": {1: ""}}, "layouts.a.channels: each channel needs a name"),
         ("a", {"channels": []}, "layouts.a.channels: List should have at least 1 item"),
         ("a", {"defaults": {"z": 0}}, "layouts.a.defaults.z: Input should be greater than or equal to 1"),

@@ -135,3 +135,24 @@ def test_what_is_no_image_is_an_error_naming_it(tmp_path: Path) -> None:
             read_plane_header(tmp_path / name)
     with pytest.raises(UnknownFormatError, match=r"a\.jpg: expected an image, \.tif"):
         read_plane_header(tmp_path / "a.jpg")
+
+
+def test_a_thumbnail_page_beside_the_image_is_not_the_image(tmp_path: Path) -> None:
+    image = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    for first in (True, False):
+        path = tmp_path / f"{first}.tif"
+        with tifffile.TiffWriter(path) as file:
+            pages = [(image, 0), (image[::8, ::8], 1)]
+            for pixels, kind in pages if first else pages[::-1]:
+                file.write(pixels, subfiletype=kind, photometric="minisblack", metadata=None)
+        assert (read_tiff(path) == image).all()
+        assert read_plane_header(path).shape == (64, 64)
+
+
+def test_a_png_of_several_frames_is_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((4, 4), value, np.uint8)) for value in (1, 2)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageKindError, match=r"a\.png has 2 frames"):
+        read_plane_header(tmp_path / "a.png")
+    with pytest.raises(ImageKindError, match=r"a\.png has 2 frames"):
+        read_png(tmp_path / "a.png")

@@ -11,7 +11,7 @@ import pytest
 
 from wellfield.errors import EmptyPlateError, MicroscopeDetectionError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import find_holes
+from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
 from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.wells import well_name
@@ -125,4 +125,14 @@ def test_fields_numbered_on_through_the_plate_are_no_holes_by_the_million(monkey
     lost = planes.pop(7)
     assert find_holes(planes) == []  # nothing tells that this field was there
     monkeypatch.setattr("wellfield.microscopes.contents.MOST_HOLES", 10**9)
-    assert len(find_holes([*planes, lost])) == 384 * 9 * 383
+    assert len(find_holes([*planes, lost])) == 384 * 9 * 383  # each field in every other well
+
+
+def test_numbers_that_count_on_through_the_plate_make_no_report_of_millions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wellfield.microscopes.contents.MOST_HOLES", 5000)
+    wells = [well_name(number // 12, number % 12) for number in range(96)]
+    planes = [PlaneRecord(PlaneKey(wells[z % 96], 1, 1, z, 1), "x", 1, 1) for z in range(1, 2001)]
+    contents = PlateContents(planes, {1: "DAPI"})
+    report = ingest_report(contents, contents.plate_info(plate="P", plate_path="", microscope="x"), why="")
+    assert len(report["missing_planes"]) == 1000
+    assert report["notes"][0].startswith("5000 planes and more are missing")

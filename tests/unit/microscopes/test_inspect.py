@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +101,10 @@ def test_light_grid_and_the_vendors_field_numbers_are_shown(tmp_path: Path, caps
     assert "1, 2, 3, 4 (on a 2 x 2 grid; the vendor's 1, 2, 4, 3)" in text
     assert "1, 2 (every 3600 s)" in text
     assert "DAPI: z1 (excitation 375 nm, emission 452 nm, with flat field)" in text
+
+
+def test_a_terminal_without_micrometres_still_shows_the_plate(plate: Path) -> None:
+    command = [sys.executable, "-m", "wellfield.cli", "inspect", str(plate), "--pattern", PATTERN]
+    done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert b"pixel unknown ?m" in done.stdout

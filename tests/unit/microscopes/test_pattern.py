@@ -20,6 +20,7 @@ from wellfield.formats.png import write_png
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents, find_holes
+from wellfield.microscopes.diagnosis import how_far
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.index import read_index
@@ -433,3 +434,17 @@ def test_missing_planes_are_absent_and_known() -> None:
 def test_an_unknown_layout_is_an_error_with_the_nearest_name(write: Write) -> None:
     with pytest.raises(ConfigError, match="unknown microscope 'mne'; did you mean 'mine'"):
         get_microscope_handler(write("A1.tif"), "mne", layouts={"mine": Layout("mine", SIMPLE)})
+
+
+def test_each_beginning_of_a_pattern_is_compiled_once_and_long_patterns_are_not_looked_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = []
+    monkeypatch.setattr(
+        re, "compile", lambda pattern, compile_=re.compile: compiled.append(pattern) or compile_(pattern)
+    )
+    pattern = "(?P<well>A[0-9]+)/" + "(?:x[(]y)?" * 20
+    deep = ["a/b/c/d/e/f/A01/z.tif", "a/b/c/d/e/f/A02/z.tif"]
+    assert "it fits up to 'A02/'" in how_far(pattern, deep)
+    assert len(compiled) <= len(pattern) + 2
+    assert how_far(pattern * 5, deep) == ""
