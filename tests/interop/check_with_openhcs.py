@@ -30,7 +30,7 @@ def attempt(call: Callable[[], Any]) -> Any:
     """Return what a call gives, or what it is refused with."""
     try:
         return call()
-    except Exception as error:
+    except Exception as error:  # by whatever kind of error OpenHCS refuses
         return {"refused": f"{type(error).__name__}: {error}"}
 
 

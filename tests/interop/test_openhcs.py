@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for written, path in names.items():
         assert written in snippet
         snippet = snippet.replace(written, f"Path({str(path)!r})")
-    exec(snippet, {})
+    exec(snippet, {})  # it is the document's own: what readers type must work
     shutil.copytree(folder / "rewritten", folder / "uncalibrated")
     metadata = json.loads((folder / "uncalibrated/openhcs_metadata.json").read_text())
     metadata["subdirectories"]["."] |= {"pixel_size": None, "grid_dimensions": []}

@@ -168,7 +168,6 @@ class _IndexedPlate:
         contents.z_spacing_um = usual_z_spacing(
             ((p.row, p.column, p.field, p.channel, p.timepoint), p.plane, p.z_um) for p in index.planes
         )
-
         contents.time_interval_s = self._time_interval()
 
     def _time_interval(self) -> float | None:
@@ -238,7 +237,7 @@ class _IndexedPlate:
             if said is not None:
                 offsets.add(said.time - listed.timepoint)
         offset = offsets.pop() if len(offsets) == 1 else 0
-        return max(offset, 1 - min(times))
+        return max(offset, 1 - min(times, default=1))
 
     def _field_numbers(self) -> Mapping[int, int]:
         """Return the number of each of the vendor's fields, in the order in which they lie in the well."""

@@ -300,6 +300,14 @@ def test_garbage_in_the_place_of_the_index_is_one_clear_error(write, content: by
         read(folder)
 
 
+def test_an_index_that_lists_nothing_makes_an_empty_plate(write) -> None:  # type: ignore[no-untyped-def]
+    folder, files = write(PLATES["V5"])
+    text = re.sub("<Images>.*</Images>", "<Images></Images>", index_of(folder).read_text("utf-8-sig"), flags=re.DOTALL)
+    index_of(folder).write_text(text, encoding="utf-8-sig")
+    with pytest.raises(EmptyPlateError, match=rf"{len(files)} left out \(not listed in the index\)"):
+        read(folder)
+
+
 @pytest.mark.parametrize(
     "entities",
     [
