@@ -48,9 +48,11 @@ validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.model_dump(
-    exclude={"plates", "results", "layouts", "memory_margin_mb"}
+    exclude={"plates", "results", "layouts", "memory_margin_mb", "scratch"}
 )
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
+# On a node's own disk a well is staged for a job on the same node.
+WELL_GROUP = "well" if CONFIG.scratch else None
 ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
 
 
@@ -198,13 +200,21 @@ def materialize_mem_mb(wildcards, attempt):
     )
 
 
-def well_runtime(wildcards, attempt):
+def process_runtime(wildcards, input, attempt):
+    info, by_well = plate_index(wildcards)
+    fields = _fields(by_well, wildcards.well)
+    return resources.process_minutes(
+        input.plan, info, wildcards.well, fields, attempt=attempt
+    )
+
+
+def materialize_runtime(wildcards, attempt):
     info, _ = plate_index(wildcards)
-    return resources.runtime_minutes(info, wildcards.well, attempt=attempt)
+    return resources.storing_minutes(info, wildcards.well, attempt=attempt)
 
 
 def plate_mem_mb(wildcards, attempt):
-    return CONFIG.memory_margin_mb * 2 * attempt
+    return resources.plate_mb(margin_mb=CONFIG.memory_margin_mb, attempt=attempt)
 
 
 def plate_map(wildcards):

@@ -10,12 +10,14 @@ rule materialize_well:
         log_of("materialize_well", "{well}"),
     benchmark:
         benchmark_of("materialize_well", "{well}")
+    group:
+        WELL_GROUP
     conda:
         "../envs/base.yaml"
     threads: 1
     resources:
         mem_mb=materialize_mem_mb,
-        runtime=well_runtime,
+        runtime=materialize_runtime,
     params:
         results=results_folder,
         code=digests.code_digest("materialize"),

@@ -9,13 +9,15 @@ rule process_well:
         log_of("process_well", "{well}"),
     benchmark:
         benchmark_of("process_well", "{well}")
+    group:
+        WELL_GROUP
     conda:
         "../envs/base.yaml"
     threads: 1
     resources:
         mem_mb=process_mem_mb,
         gpu=resources.gpus(CONFIG),
-        runtime=well_runtime,
+        runtime=process_runtime,
     params:
         planes=planes_digest,
         code=digests.code_digest("process"),

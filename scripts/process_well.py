@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+from wellfield.workflow.gpus import own_gpus
 from wellfield.workflow.jobs import job
+from wellfield.workflow.scratch import scratch_folder
 
-with job(snakemake.log[0], threads=snakemake.threads) as logger:
+with (
+    job(snakemake.log[0], threads=snakemake.threads) as logger,
+    own_gpus(snakemake.resources.get("gpu", 0)) as gpus,
+):
     from wellfield.workflow.process import process_well
 
-    logger.info("%d MB asked for", snakemake.resources.mem_mb)
+    asked = snakemake.resources
+    logger.info("%d MB and %d GPUs asked for; GPUs %s", asked.mem_mb, asked.get("gpu", 0), ", ".join(gpus) or "none")
     fitted = snakemake.input.get("illumination")
     staged = process_well(
         snakemake.input.index,
@@ -15,5 +21,6 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         snakemake.wildcards.well,
         snakemake.output.staged,
         illumination=Path(fitted).parent if fitted else None,
+        scratch=scratch_folder(snakemake.config.get("scratch"), snakemake.output.staged),
     )
     logger.info("well %s: %s, %d planes used", staged.well, staged.status, staged.planes.used)

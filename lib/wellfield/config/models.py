@@ -240,8 +240,10 @@ class Config(_Model):
         description="Array library of every step that names none and whose function has an implementation for it; by "
         "default a step stays with the library of its input if it can.",
     )
-    device: Literal["cpu", "gpu"] = Field(
-        "cpu", description="Where steps of other libraries than NumPy run; cupy needs gpu."
+    device: Literal["cpu", "gpu", "gpu_or_cpu"] = Field(
+        "cpu",
+        description="Where steps of other libraries than NumPy run: gpu fails where there is none, gpu_or_cpu takes "
+        "the CPU then; cupy needs a GPU.",
     )
     illumination: Literal["fitted", "microscope"] = Field(
         "fitted",
@@ -258,6 +260,11 @@ class Config(_Model):
     )
     on_missing: Literal["use_present", "skip_field", "fail"] = Field(
         "use_present", description="A plane that is not there: go on without it, leave out the field, or fail the well."
+    )
+    scratch: StrictStr | None = Field(
+        None,
+        description="Folder on the nodes' own disks for what a well hands from one job to the next, which then run "
+        "together; variables such as $TMPDIR are those of the job. Beside the results by default.",
     )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."

@@ -44,13 +44,20 @@ class DeviceChoice(Name):
 
     CPU = "cpu"
     GPU = "gpu"
+    GPU_OR_CPU = "gpu_or_cpu"
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Tell whether a GPU is taken where there is one."""
+        return self != DeviceChoice.CPU
 
 
 @contextmanager
 def placed(memory_type: MemoryType, choice: DeviceChoice) -> Iterator[None]:
     """Make arrays of a library on the CPU or on the first GPU, in this thread.
 
-    For pyclesperanto it is the first OpenCL device of that sort.
+    For pyclesperanto it is the first OpenCL device of that sort. ``GPU_OR_CPU`` takes the CPU where a library sees no
+    GPU.
 
     Raises
     ------
@@ -59,11 +66,21 @@ def placed(memory_type: MemoryType, choice: DeviceChoice) -> Iterator[None]:
     """
     adapter = ADAPTERS[memory_type]
     try:
-        gpu_id = adapter.number_of(gpu=choice == DeviceChoice.GPU)
+        falls_back = choice == DeviceChoice.GPU_OR_CPU and why_no_gpu(memory_type)
+        gpu_id = adapter.number_of(gpu=choice.wants_gpu and not falls_back)
     except (DeviceNotFoundError, MissingLibraryError, MemoryTypeError) as error:
         raise MemoryConversionError(str(memory_type), str(memory_type), "device", str(error)) from error
     with _placed(gpu_id, on_cpu=gpu_id is None):
         yield
+
+
+def why_no_gpu(memory_type: MemoryType) -> str:
+    """Return why a library takes no GPU here; nothing if it sees one."""
+    try:
+        ADAPTERS[memory_type].number_of(gpu=True)
+    except DeviceNotFoundError as error:
+        return str(error)
+    return ""
 
 
 @contextmanager

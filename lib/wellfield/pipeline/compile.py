@@ -102,7 +102,7 @@ def compile_pipeline(
         raise PipelineError(f"the pipeline has {count} mistake{'s' * (count > 1)}:{lines}")
     start_type = _start_type(compiler.done)
     finished = _finished(compiler.done, sources, start_type, settings.device)
-    finished, memory_mb = with_estimates(finished, sources, shape=shape, dtype=dtype, field_count=field_count)
+    finished, memory_mb, work = with_estimates(finished, sources, shape=shape, dtype=dtype, field_count=field_count)
     return Plan(
         steps=finished,
         sources=dict(sources),
@@ -112,6 +112,7 @@ def compile_pipeline(
         z_spacing_um=z_spacing_um,
         start_type=start_type,
         memory_mb=memory_mb,
+        work_megapixels=work,
     )
 
 

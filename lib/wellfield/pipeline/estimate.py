@@ -29,8 +29,10 @@ def with_estimates(
     shape: tuple[int, int] | None,
     dtype: str | None,
     field_count: int | None,
-) -> tuple[tuple[CompiledStep, ...], float]:
-    """Return the steps with their estimates, and the highest of them, in MB (10⁶ bytes).
+) -> tuple[tuple[CompiledStep, ...], float, float]:
+    """Return the steps with their estimates, the highest of them in MB (10⁶ bytes), and the work of one field.
+
+    The work is the megapixels (10⁶) that the functions get for one field and timepoint, all calls added up.
 
     Counted are the images that are held while a step runs (those of one field, of all fields once a step works on the
     whole well), what the step's functions get and return, and their scratch. Intensities are taken for float32 between
@@ -38,7 +40,8 @@ def with_estimates(
     """
     model = _Model(steps, sources, shape or UNKNOWN_SHAPE, dtype or UNKNOWN_DTYPE, field_count or 1)
     estimated = tuple(replace(step, memory_mb=round(model.held_while(step) / 1e6, 1)) for step in steps)
-    return estimated, max((step.memory_mb for step in estimated), default=0.0)
+    work = sum(model.pixels_given_to(step) for step in steps)
+    return estimated, max((step.memory_mb for step in estimated), default=0.0), round(work / 1e6, 3)
 
 
 class _Model:
@@ -76,6 +79,12 @@ class _Model:
         is_stacked = step.stack != StackAxis.Z or step.branches[0].calls[0].memory_type != "numpy"
         scratch = SCRATCH_BYTES_PER_PIXEL * self._pixels * (fields if step.merged else 1)
         return held + made + max(size, of_input * is_stacked) * channels * fields + scratch
+
+    def pixels_given_to(self, step: CompiledStep) -> int:
+        """Return the pixels of one field that the calls of a step get."""
+        depth = self._depth[step.input]
+        planes = [len(b.calls) * sum(depth.get(channel, 1) for channel in b.channels) for b in step.branches]
+        return self._pixels * sum(planes)
 
     def _add(self, step: CompiledStep) -> None:
         before = self._depth[step.input]

@@ -5,6 +5,7 @@ The choice follows from the configuration alone, never from the machine that hap
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from wellfield.memory import MemoryType, convert_memory, detect_memory_type, pre
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.buffers import aligned_copy
 from wellfield.memory.detect import known_type
-from wellfield.memory.devices import DeviceChoice, placed
+from wellfield.memory.devices import DeviceChoice, placed, why_no_gpu
 from wellfield.memory.matrix import conversion_of
 from wellfield.memory.rules import LIBRARIES
 from wellfield.pipeline.step import START, StackAxis
@@ -23,6 +24,8 @@ from wellfield.processing.registry import FunctionInfo, ImageKind, get_implement
 
 if TYPE_CHECKING:
     from wellfield.pipeline.plan import CompiledStep
+
+_logger = logging.getLogger(__name__)
 
 
 def choose_function(
@@ -118,7 +121,7 @@ def _of(made: Mapping[int, tuple[MemoryType, ImageKind]], channels: Sequence[int
 
 
 def _route(source: MemoryType, wanted: MemoryType, device: DeviceChoice, *, kept: bool) -> str:
-    found = conversion_of(source, wanted, on_gpu=device == DeviceChoice.GPU, kept=kept)
+    found = conversion_of(source, wanted, on_gpu=device.wants_gpu, kept=kept)
     how = "copied" if found.copies else "shared"
     return f"{source} → {wanted} by {found.methods[0]}, {how}"
 
@@ -154,6 +157,8 @@ def open_libraries(memory_types: Sequence[MemoryType], device: DeviceChoice) -> 
         if memory_type != MemoryType.NUMPY:
             with placed(memory_type, device):
                 prepare([memory_type])
+            if device == DeviceChoice.GPU_OR_CPU and (reason := why_no_gpu(memory_type)):
+                _logger.warning("%s: its steps run on the CPU", reason)
 
 
 def convert_image(image: Any, kind: ImageKind, memory_type: MemoryType) -> Any:

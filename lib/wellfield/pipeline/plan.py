@@ -222,6 +222,8 @@ class Plan:
         Memory type that the plate's planes are stacked into.
     memory_mb:
         Estimate of what a job holds of images at most, in MB.
+    work_megapixels:
+        Megapixels that the functions get for one field and timepoint, all calls added up.
     """
 
     steps: tuple[CompiledStep, ...]
@@ -232,6 +234,7 @@ class Plan:
     z_spacing_um: float | None = None
     start_type: MemoryType = MemoryType.NUMPY
     memory_mb: float = 0.0
+    work_megapixels: float = 0.0
 
     @property
     def device(self) -> DeviceChoice:
@@ -289,6 +292,7 @@ class Plan:
             "z_spacing_um": self.z_spacing_um,
             "start_type": self.start_type,
             "memory_mb": self.memory_mb,
+            "work_megapixels": self.work_megapixels,
             "settings": settings,
             "steps": [_step_to_json(step) for step in self.steps],
         }

@@ -103,7 +103,7 @@ class PipelineConfig:
         Array library of all steps that name none and whose function has an implementation for it. Without it a step
         stays with the library of its input if its function has an implementation for that.
     device:
-        ``"cpu"`` or ``"gpu"``: where steps of other libraries than NumPy run.
+        ``"cpu"``, ``"gpu"`` or ``"gpu_or_cpu"``: where steps of other libraries than NumPy run.
     on_unreadable, on_missing:
         What happens to a field with a plane that cannot be read, or that is not there.
     vfs, zarr, tiff, step_materialization:

@@ -1,7 +1,7 @@
 """The staged well: what a pipeline hands over to materialization, on disk between two jobs.
 
 Images are ``.npy`` (memory-mapped by the next stage), tables Parquet, the rest JSON; ``staged.json`` lists them. The
-folder gets its name when it is complete.
+folder gets its name when it is complete. On a node's own disk (scratch) lie the files; the list stays with the results.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _place_name(field: int, timepoint: int, channel: int | None) -> str:
 
 @dataclass
 class StagedWell:
-    """The content of ``staged.json``; paths are relative to the staging folder."""
+    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*."""
 
     plate: str
     well: str
@@ -94,6 +94,7 @@ class StagedWell:
     planes: PlaneAccount
     images: list[StagedImage] = field(default_factory=list)
     outputs: list[StagedOutput] = field(default_factory=list)
+    scratch: str | None = None
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
@@ -140,11 +141,30 @@ def _is_whole(stage: Path) -> bool:
 
 
 class StageWriter:
-    """Result sink that writes a staging folder, complete or not at all: use it in a ``with`` statement."""
+    """Result sink that writes a staging folder, complete or not at all: use it in a ``with`` statement.
 
-    def __init__(self, folder: str | os.PathLike[str], filemanager: FileManager, *, plate: str, well: str) -> None:
+    Parameters
+    ----------
+    folder:
+        The staging folder.
+    scratch:
+        Where all files but the list go, if not there; what an earlier job left in it is removed.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        filemanager: FileManager,
+        *,
+        plate: str,
+        well: str,
+        scratch: str | os.PathLike[str] | None = None,
+    ) -> None:
         self._final = Path(folder)
         self._folder = part_path(self._final)
+        self._scratch = None if scratch is None else Path(scratch).absolute()
+        self._files = self._scratch or self._folder
+        self._keeps_scratch = False
         self._filemanager = filemanager
         self._plate, self._well = plate, well
         self._images: list[StagedImage] = []
@@ -155,17 +175,21 @@ class StageWriter:
     @property
     def working_folder(self) -> Path:
         """A folder for images between steps, which is gone when the well is staged."""
-        return self._folder / "working"
+        return self._files / "working"
 
     def __enter__(self) -> Self:
+        if self._scratch is not None and self._scratch.exists():
+            shutil.rmtree(self._scratch)
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)  # which finish has renamed
+        if self._scratch is not None and not self._keeps_scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
-        path = f"images/{step.name}/{key.name}_w{channel}.npy"
+        path = self._named(f"images/{step.name}/{key.name}_w{channel}.npy")
         self._filemanager.save(convert_image(stack, step.kind, MemoryType.NUMPY), self._folder / path, Backend.DISK)
         self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
 
@@ -190,7 +214,7 @@ class StageWriter:
                 self._values.setdefault((name, number), {})[place] = as_json(part)
             else:
                 suffix = ".txt" if isinstance(option, TextOptions) else ".npy"
-                path = f"outputs/{name}_{number}/{place.name}{suffix}"
+                path = self._named(f"outputs/{name}_{number}/{place.name}{suffix}")
                 content = as_text(part) if isinstance(option, TextOptions) else as_image(part)
                 self._filemanager.save(content, self._folder / path, Backend.DISK)
                 self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel))
@@ -210,17 +234,23 @@ class StageWriter:
     def finish(self, account: PlaneAccount, error: StepError | UnknownFormatError | None = None) -> StagedWell:
         """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
         if error is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._files, ignore_errors=True)
             details = getattr(error, "details", {"message": str(error)})
             staged = StagedWell(self._plate, self._well, FAILED, details, account)
         else:
             shutil.rmtree(self.working_folder, ignore_errors=True)
             staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
+        staged.scratch = None if self._scratch is None else str(self._scratch)
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
         self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
         replace_directory(self._folder, self._final)
+        self._keeps_scratch = error is None
         return staged
+
+    def _named(self, path: str) -> str:
+        """Return how the list names a file: in the staging folder, or absolute where it is in scratch."""
+        return path if self._scratch is None else str(self._scratch / path)
 
     def _write_outputs(self, staged: StagedWell) -> None:
         import pyarrow as pa
@@ -234,10 +264,10 @@ class StageWriter:
                 raise UnknownFormatError(
                     f"tables {name!r} of the well's fields do not fit together: {error}"
                 ) from error
-            self._write(staged, StagedOutput(name, option, f"outputs/{name}_{option}.parquet"), table)
+            self._write(staged, StagedOutput(name, option, self._named(f"outputs/{name}_{option}.parquet")), table)
         for (name, option), values in self._values.items():
             named = {place.name: value for place, value in values.items()}
-            self._write(staged, StagedOutput(name, option, f"outputs/{name}_{option}.json"), named)
+            self._write(staged, StagedOutput(name, option, self._named(f"outputs/{name}_{option}.json")), named)
         staged.outputs += self._single
 
     def _write(self, staged: StagedWell, output: StagedOutput, data: Any) -> None:

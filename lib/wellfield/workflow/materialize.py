@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from socket import gethostname
 
+from wellfield.errors import DataNotFoundError
 from wellfield.formats.json import read_json
 from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.stage import StagedWell
+from wellfield.pipeline.stage import DONE, StagedWell
 from wellfield.plate.index import read_info
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.registry import create_storage_registry
@@ -23,9 +26,20 @@ def materialize_well(
     manifest: str | os.PathLike[str],
     thumbnail: str | os.PathLike[str],
 ) -> StagedWell:
-    """Write what one well staged, and its manifest; return the staged well."""
+    """Write what one well staged, and its manifest; return the staged well. Its folder in scratch is removed then.
+
+    Raises
+    ------
+    DataNotFoundError
+        The well was staged in a folder that this machine does not have.
+    """
     filemanager = FileManager(create_storage_registry())
     staged = StagedWell.read(staging, filemanager)
+    if staged.scratch is not None and staged.status == DONE and not Path(staged.scratch).is_dir():
+        raise DataNotFoundError(
+            f"well {staged.well} was staged in {staged.scratch}, which {gethostname()} does not have; process_well and "
+            "materialize_well must run as one group of jobs where `scratch` is configured. Run the same command again"
+        )
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
     write_well(
         staged,
@@ -37,4 +51,6 @@ def materialize_well(
         manifest=Path(manifest),
         thumbnail=Path(thumbnail),
     )
+    if staged.scratch is not None:
+        shutil.rmtree(staged.scratch, ignore_errors=True)
     return staged

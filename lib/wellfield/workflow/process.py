@@ -34,11 +34,13 @@ def process_well(
     staging: str | os.PathLike[str],
     *,
     illumination: str | os.PathLike[str] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
 ) -> StagedWell:
     """Run the plan over the planes of one well and stage its results.
 
     A data failure is staged as such and does not raise; whatever else goes wrong does. *illumination* is the folder of
-    the plate's fitted illumination, for plans that correct it.
+    the plate's fitted illumination, for plans that correct it; *scratch* that on the node's own disk which the staged
+    files go to.
     """
     info, planes = read_index(index, [well])
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
@@ -52,7 +54,10 @@ def process_well(
         }
     )
     account = PlaneAccount()
-    with StageWriter(staging, filemanager, plate=info.plate, well=well) as writer, count_conversions() as conversions:
+    with (
+        StageWriter(staging, filemanager, plate=info.plate, well=well, scratch=scratch) as writer,
+        count_conversions() as conversions,
+    ):
         source = _well_input(plan, info, planes, well, filemanager, working=writer.working_folder)
         if plan.illuminated_channels:
             from wellfield.workflow.illumination import read_illumination

@@ -16,6 +16,14 @@ from wellfield.plate.index import PlateInfo
 # on the CPU (torch 191, jax 166, tensorflow 669, pyclesperanto with PoCL 238); cupy is an estimate.
 LIBRARY_MB = {"numpy": 0, "torch": 250, "jax": 250, "tensorflow": 800, "pyclesperanto": 300, "cupy": 500}
 
+# What the scheduler's own processes hold in a job beside ours: two of Snakemake, 180 MB each as measured with SLURM.
+RUNNER_MB = 400
+
+# Seconds in which a megapixel is read from a slow network drive, and in which a function takes it: several times what
+# was measured, as a time limit that is too short costs the whole well.
+SECONDS_READ, SECONDS_WORK = 0.5, 0.5
+START_MINUTES = 5
+
 # A field's stack while it is written: as it was staged, and its pyramid.
 STORED_COPIES = 4
 MEGABYTE = 1e6
@@ -56,7 +64,7 @@ def function_names(config: Config) -> tuple[str, ...]:
 def gpus(config: Config) -> int:
     """Return how many GPUs a job of the pipeline needs: none if all of its steps are known to run on NumPy."""
     own = any(":" in name for name in function_names(config))  # may run on any library
-    return int(config.device == "gpu" and bool(libraries(config) or own))
+    return int(config.device != "cpu" and bool(libraries(config) or own))
 
 
 def library_mb(names: Iterable[str]) -> int:
@@ -67,7 +75,7 @@ def library_mb(names: Iterable[str]) -> int:
 def process_mb(plan: str | os.PathLike[str], *, margin_mb: int, attempt: int = 1) -> int:
     """Return the memory in MB of a job that runs a stored plan: images as the plan estimates, libraries, margin.
 
-    A repeated attempt gets that much more.
+    A repeated attempt gets that much more of it.
 
     Raises
     ------
@@ -79,7 +87,7 @@ def process_mb(plan: str | os.PathLike[str], *, margin_mb: int, attempt: int = 1
         call for step in stored.get("steps", ()) for branch in step.get("branches", ()) for call in branch["calls"]
     ]
     names = {call[kind] for call in calls for kind in ("memory_type", "output_type")}
-    return math.ceil((margin_mb + float(stored.get("memory_mb", 0)) + library_mb(names)) * attempt)
+    return RUNNER_MB + math.ceil((margin_mb + float(stored.get("memory_mb", 0)) + library_mb(names)) * attempt)
 
 
 def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:
@@ -90,11 +98,37 @@ def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margi
     """
     whole = (config.zarr.chunk_strategy, config.zarr.ngff_version) == ("well", "0.4")
     images = STORED_COPIES * stack_megabytes(info, well, fields) + 2 * whole * stack_megabytes(info, well, 1)
-    return math.ceil((margin_mb + images) * attempt)
+    return RUNNER_MB + math.ceil((margin_mb + images) * attempt)
 
 
-def runtime_minutes(info: PlateInfo, well: str, *, attempt: int = 1) -> int:
-    """Return the time limit of a well job in minutes: start-up and 2 s per megapixel read."""
+def plate_mb(*, margin_mb: int, attempt: int = 1) -> int:
+    """Return the memory in MB of a job on the whole plate."""
+    return RUNNER_MB + 2 * margin_mb * attempt
+
+
+def process_minutes(plan: str | os.PathLike[str], info: PlateInfo, well: str, fields: int, *, attempt: int = 1) -> int:
+    """Return the time limit in minutes of a job that runs a stored plan over a well.
+
+    Start-up, the planes read, and what the plan's functions get of each of *fields* (fields × timepoints).
+
+    Raises
+    ------
+    FileNotFoundError
+        The plan is not there yet.
+    """
+    work = float(json.loads(Path(plan).read_text(encoding="utf-8")).get("work_megapixels", 0)) * fields
+    return _minutes(SECONDS_READ * _megapixels(info, well) + SECONDS_WORK * work, attempt)
+
+
+def storing_minutes(info: PlateInfo, well: str, *, attempt: int = 1) -> int:
+    """Return the time limit in minutes of a job that writes a well, as if every plane were written."""
+    return _minutes(SECONDS_READ * _megapixels(info, well), attempt)
+
+
+def _megapixels(info: PlateInfo, well: str) -> float:
     rows, columns = info.shape or (2048, 2048)
-    megapixels = info.planes_per_well.get(well, 1) * rows * columns / 1e6
-    return math.ceil((5 + megapixels * 2 / 60) * attempt)
+    return info.planes_per_well.get(well, 1) * rows * columns / 1e6
+
+
+def _minutes(seconds: float, attempt: int) -> int:
+    return math.ceil((START_MINUTES + seconds / 60) * attempt)

@@ -31,6 +31,7 @@ from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.devices import DeviceChoice, placed
 from wellfield.memory.routes import choose_route
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind
+from wellfield.pipeline.libraries import open_libraries
 
 IMAGE = np.arange(24, dtype="u2").reshape(2, 3, 4)
 GPU0, GPU1 = (Device(DeviceKind.CUDA, number) for number in (0, 1))
@@ -109,6 +110,20 @@ def test_what_a_configuration_says_is_the_first_gpu_or_the_cpu(torch: FakeAdapte
         placed(MemoryType.TORCH, DeviceChoice.GPU),
     ):
         pass
+
+
+def test_a_configuration_that_allows_it_falls_back_to_the_cpu_and_says_so(
+    torch: FakeAdapter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with placed(MemoryType.TORCH, DeviceChoice.GPU_OR_CPU):
+        assert convert_memory(IMAGE, "numpy", "torch").place == GPU0
+    open_libraries([MemoryType.TORCH], DeviceChoice.GPU_OR_CPU)
+    assert caplog.text == ""
+    torch.gpus = 0
+    with placed(MemoryType.TORCH, DeviceChoice.GPU_OR_CPU):
+        assert convert_memory(IMAGE, "numpy", "torch").place == CPU
+    open_libraries([MemoryType.TORCH], DeviceChoice.GPU_OR_CPU)
+    assert "torch sees no CUDA device: its steps run on the CPU" in caplog.text
 
 
 def test_pyclesperanto_is_placed_on_an_opencl_device_of_the_sort_that_is_asked_for() -> None:

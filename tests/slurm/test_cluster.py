@@ -1,0 +1,241 @@
+"""The workflow on a real SLURM."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.conftest import FULL, WELLS, SlurmProject, submitted
+from wellfield.testing.synthetic import ExamplePlate
+from wellfield.workflow.validate import check_results, compare_results
+
+WELL = "C02"
+TARGET = f"results/P1/wells/{WELL}.json"
+PLATE_JOBS = [("aggregate_plate", ""), ("check_plate", ""), ("report_plate", "")]
+
+# A step that changes nothing, in a file beside the configuration.
+STEP = {"name": "waited", "func": "waits.py:waits", "input": "start", "channels": [1]}
+
+# Waits until somebody makes the file `go`, and says before that it waits.
+WAITS = """
+import time
+from pathlib import Path
+
+here = Path(__file__).parent
+
+def waits(image):
+    with (here / "waiting").open("a") as said:
+        said.write("!")
+    while not (here / "go").exists():
+        time.sleep(0.1)
+    return image
+"""
+
+# Holds a gigabyte more than the plan knows of, for as long as it takes to be noticed.
+HUNGRY = """
+import time
+
+import numpy as np
+
+def waits(image):
+    held = np.ones(1_000_000_000, np.uint8)
+    time.sleep(5)
+    return image * held[0]
+"""
+
+# Takes longer than its limit the first time.
+SLOW_AT_FIRST = """
+import time
+from pathlib import Path
+
+began = Path(__file__).with_name("began")
+
+def waits(image):
+    is_first = not began.exists()
+    began.touch()
+    if is_first:
+        time.sleep(300)
+    return image
+"""
+
+
+def until(condition, seconds=240.0):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.2)
+
+
+def add_step(project, code):
+    """Let the pipeline call a function of the user's own. The plan is made anew here, wells are left to the cluster."""
+    (project.root / "waits.py").write_text(code)
+    project.config["steps"].append({**STEP, "func": f"{project.root / 'waits.py'}:waits"})
+    project.run_here("results/P1/plan.json")
+
+
+def test_wells_with_a_gpu_each_give_the_results_of_a_local_run(tmp_path, cluster, local, raw):
+    project = SlurmProject(tmp_path / "project", cluster)
+    project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv")
+    run = project.run("--set-resources", "process_well:gpu=1")
+    jobs = submitted(run)
+    assert len([name for name in jobs if name.startswith("rule_process_well/")]) == len(WELLS)
+    for well in WELLS:
+        [job] = jobs[f"rule_process_well/P1_{well}"]
+        described = cluster.command("scontrol", "show", "job", "--details", job)
+        assert "TresPerJob=gres:gpu:1" in described
+        assert re.search(r"GRES=gpu:a100:1\(IDX:[01]\)", described)
+        assert re.search(r"GPUs [01]$", project.results("P1", "logs", "process_well", f"{well}.log").read_text(), re.M)
+        [other] = jobs[f"rule_materialize_well/P1_{well}"]
+        assert "gpu" not in cluster.command("scontrol", "show", "job", "--details", other)
+    assert compare_results(project.results("P1"), local.results("P1")) == []
+    assert check_results(project.results("P1")) == []
+    assert project.run().jobs == []
+
+
+def test_the_command_works_as_typed_in_a_fresh_copy(tmp_path, cluster, raw):
+    fresh = tmp_path / "wellfield"
+    here = Path(__file__).parents[2]
+    for name in ("Snakefile", "rules", "scripts", "envs", "config", "lib", "profiles", "report", "slurm"):
+        if (here / name).is_dir() and not (here / name).is_symlink():
+            shutil.copytree(here / name, fresh / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            fresh.mkdir(exist_ok=True)
+            shutil.copy(here / name, fresh / name, follow_symlinks=False)
+    ExamplePlate(wells=("B02",), fields=1, channels=1, z=1, size=64).write(fresh / "example")
+    text = cluster_run(fresh, cluster, "--profile", "slurm", "--dry-run")
+    assert "ingest_plate" in text
+    assert "executor: slurm" not in text
+
+
+def cluster_run(folder, cluster, *arguments):
+    command = [str(Path(sys.executable).with_name("snakemake")), *arguments]
+    done = subprocess.run(command, cwd=folder, env=cluster.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_well_that_exceeds_its_memory_is_submitted_again_with_more(project):
+    add_step(project, HUNGRY)
+    run = project.run(TARGET)
+    jobs = submitted(run)[f"rule_process_well/P1_{WELL}"]
+    assert len(jobs) == 2
+    asked = [int(re.search(r"mem=(\d+)M", project.cluster.command("scontrol", "show", "job", job))[1]) for job in jobs]
+    assert asked[1] > asked[0] + 500
+    assert json.loads((project.root / TARGET).read_text())["status"] == "done"
+
+
+@pytest.mark.skipif(not FULL, reason="a minute is the shortest limit of time; make slurm-test runs it")
+def test_a_well_that_exceeds_its_time_is_submitted_again_with_more(project):
+    add_step(project, SLOW_AT_FIRST)
+    run = project.run(TARGET, "--set-resources", "process_well:runtime=attempt")
+    jobs = submitted(run)[f"rule_process_well/P1_{WELL}"]
+    assert len(jobs) == 2
+    limits = [
+        re.search(r"JobState=(\w+).*TimeLimit=(\S+)", project.cluster.command("scontrol", "show", "job", job), re.S)
+        for job in jobs
+    ]
+    assert [limit.groups() for limit in limits] == [("TIMEOUT", "00:01:00"), ("COMPLETED", "00:02:00")]
+    assert json.loads((project.root / TARGET).read_text())["status"] == "done"
+
+
+def test_a_corrupt_plane_fails_its_well_alone_and_mending_it_redoes_only_that(project, raw):
+    shutil.copytree(raw, project.root / "raw")
+    project.plates[0][1] = "raw/Plate_1"
+    project.run_here()
+    plane = next((project.root / "raw").rglob(f"*_{WELL}_s1_w1.TIF"))
+    whole = plane.read_bytes()
+    plane.write_bytes(whole[: len(whole) // 2])
+    broken = project.run(succeeds=False)
+    assert "1 of 3 wells failed" in broken.text or FULL
+    # Retries do not repeat a failure that would be the same again, but for the last check.
+    assert len(submitted(broken)[f"rule_process_well/P1_{WELL}"]) == 1
+    states = {well: json.loads(project.results("P1", "wells", f"{well}.json").read_text())["status"] for well in WELLS}
+    assert states == dict.fromkeys(WELLS, "done") | {WELL: "failed"}
+    assert plane.name in project.results("P1", "report", "summary.html").read_text()
+    plane.write_bytes(whole)
+    mended = project.run()
+    assert mended.jobs == sorted([("materialize_well", WELL), ("process_well", WELL), *PLATE_JOBS])
+    assert json.loads((project.root / TARGET).read_text())["status"] == "done"
+
+
+def test_a_run_whose_controller_is_killed_goes_on_after_unlock(tmp_path, project, local):
+    add_step(project, WAITS)
+    process = project.start(output=tmp_path / "output")
+    until((project.root / "waiting").exists)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (project.root / "go").touch()
+    until(lambda: not project.cluster.queue())  # what was submitted runs on
+    assert "locked" in project.run(succeeds=False).text
+    project.run_here("--unlock")
+    project.run()
+    assert compare_results(project.results("P1"), local.results("P1")) == []
+
+
+def test_a_well_whose_job_is_killed_is_submitted_again(tmp_path, project, local):
+    add_step(project, WAITS)
+    process = project.start(output=tmp_path / "output")
+    until((project.root / "waiting").exists)
+    scripts = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _runs(path, project.root, "process_well.py")]
+    os.kill(int(scripts[0].parent.name), signal.SIGKILL)
+    (project.root / "go").touch()
+    assert process.wait(timeout=600) == 0, (tmp_path / "output").read_text()
+    assert compare_results(project.results("P1"), local.results("P1")) == []
+    assert re.search(r"Error in rule process_well", (tmp_path / "output").read_text())
+
+
+def _runs(cmdline: Path, root: Path, script: str) -> bool:
+    try:
+        words = cmdline.read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    return "snakemake" not in words and len(words) > 1 and words[1].startswith(str(root)) and words[1].endswith(script)
+
+
+def test_a_run_survives_the_crash_of_a_node(tmp_path, project, local):
+    add_step(project, WAITS)
+    process = project.start(output=tmp_path / "output")
+    until((project.root / "waiting").exists)
+    [node] = [node for node in project.cluster.nodes if project.cluster.jobs_on(node)][:1]
+    project.cluster.kill_node(node)
+    try:
+        (project.root / "go").touch()
+        assert process.wait(timeout=600) == 0, (tmp_path / "output").read_text()
+    finally:
+        project.cluster.start()
+    assert compare_results(project.results("P1"), local.results("P1")) == []
+
+
+def test_after_an_interrupt_no_job_and_no_lock_is_left(tmp_path, project, local):
+    add_step(project, WAITS)
+    process = project.start(output=tmp_path / "output")
+    until((project.root / "waiting").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=120) != 0
+    until(lambda: not project.cluster.queue(), 30)
+    (project.root / "go").touch()
+    project.run()  # without --unlock
+    assert compare_results(project.results("P1"), local.results("P1")) == []
+
+
+def test_with_scratch_a_well_is_one_job_and_leaves_nothing_on_the_node(tmp_path, cluster, local, raw):
+    project = SlurmProject(tmp_path / "project", cluster)
+    project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv")
+    scratch = tmp_path / "disk"
+    scratch.mkdir()
+    run = project.run("--config", "scratch=$TMPDIR", "--default-resources", f"tmpdir='{scratch}'")
+    of_wells = {name: jobs for name, jobs in submitted(run).items() if name.startswith("group_well")}
+    assert sum(map(len, of_wells.values())) == len(WELLS), submitted(run)
+    assert not [name for name in submitted(run) if "process_well" in name or "materialize_well" in name]
+    assert [path for path in scratch.rglob("*") if path.is_file()] == []
+    assert compare_results(project.results("P1"), local.results("P1")) == []

@@ -1,0 +1,59 @@
+"""What a job asks the scheduler for."""
+
+import json
+
+import pytest
+
+from wellfield.config.models import Config
+from wellfield.plate.index import PlateInfo
+from wellfield.workflow import resources
+
+SQUARE = 1000  # a megapixel
+
+
+def info(**facts):
+    given = {"shape": (SQUARE, SQUARE), "dtype": "uint16", "planes_per_well": {"B02": 12}} | facts
+    return PlateInfo("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, **given)
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """A stored plan: 100 MB of images, 10 megapixels of work for a field, a step on torch."""
+    call = {"memory_type": "torch", "output_type": "numpy"}
+    path = tmp_path / "plan.json"
+    path.write_text(
+        json.dumps({"memory_mb": 100.0, "work_megapixels": 10.0, "steps": [{"branches": [{"calls": [call]}]}]})
+    )
+    return path
+
+
+def test_memory_is_that_of_images_libraries_and_margin_beside_the_schedulers_own(plan):
+    own = resources.RUNNER_MB
+    assert resources.process_mb(plan, margin_mb=600) == own + 100 + 600 + resources.LIBRARY_MB["torch"]
+    assert resources.process_mb(plan, margin_mb=600, attempt=3) == own + 3 * (700 + resources.LIBRARY_MB["torch"])
+
+
+def test_time_grows_with_planes_work_fields_and_attempts(plan):
+    once = resources.process_minutes(plan, info(), "B02", 3)
+    assert once == resources.START_MINUTES + 1  # 12 megapixels read and 30 worked on are seconds
+    assert resources.process_minutes(plan, info(), "B02", 300) > once
+    assert resources.process_minutes(plan, info(planes_per_well={"B02": 1200}), "B02", 3) > once
+    assert resources.process_minutes(plan, info(), "B02", 3, attempt=3) >= 3 * resources.START_MINUTES
+    assert resources.storing_minutes(info(planes_per_well={"B02": 1200}), "B02") > resources.storing_minutes(
+        info(), "B02"
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "gpus"),
+    [
+        ({}, 0),
+        ({"device": "gpu"}, 0),
+        ({"device": "gpu", "memory_type": "torch"}, 1),
+        ({"device": "gpu_or_cpu", "memory_type": "torch"}, 1),
+        ({"memory_type": "torch"}, 0),
+        ({"device": "gpu", "steps": [{"func": "mine.py:own"}]}, 1),
+    ],
+)
+def test_a_gpu_is_asked_for_where_a_step_may_run_on_one(config, gpus):
+    assert resources.gpus(Config(**({"steps": [{"func": "max_projection"}]} | config))) == gpus

@@ -1,0 +1,101 @@
+"""A well staged on a node's own disk."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from wellfield.errors import ConfigError, DataNotFoundError
+from wellfield.materialization import CsvOptions, MaterializationSpec
+from wellfield.pipeline.plan import PlaneAxis
+from wellfield.pipeline.stage import StagedWell, StageWriter
+from wellfield.pipeline.well import PlaneAccount
+from wellfield.plate.keys import FieldKey, Projection
+from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
+from wellfield.workflow.materialize import materialize_well
+from wellfield.workflow.scratch import scratch_folder
+
+KEY = FieldKey("B03", 1, 1)
+
+
+class Step:
+    """What a stage asks of a step."""
+
+    name = "projected"
+    kind = "intensity"
+
+
+@pytest.fixture
+def files():
+    return FileManager({"disk": DiskStorageBackend(), "memory": MemoryStorageBackend()})
+
+
+def stage(writer):
+    writer.image(Step, KEY, 1, PlaneAxis((1,), Projection.MAX), np.arange(12, dtype=np.uint16).reshape(1, 3, 4))
+    writer.output("counts", MaterializationSpec(CsvOptions()), KEY, None, {"Count": [3]})
+
+
+def listed(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_images_and_tables_lie_in_scratch_and_the_list_beside_the_results(tmp_path, files):
+    scratch = tmp_path / "disk" / "B03"
+    with StageWriter(tmp_path / "B03", files, plate="P", well="B03", scratch=scratch) as writer:
+        stage(writer)
+        writer.finish(PlaneAccount())
+    assert listed(tmp_path / "B03") == ["staged.json"]
+    assert listed(scratch) == ["images/projected/s001_t001_w1.npy", "outputs/counts_0.parquet"]
+    staged = StagedWell.read(tmp_path / "B03", files)
+    assert [entry.path for entry in staged.images] == [str(scratch / "images/projected/s001_t001_w1.npy")]
+    assert staged.scratch == str(scratch)
+
+
+def test_what_a_killed_job_left_in_scratch_is_removed(tmp_path, files):
+    scratch = tmp_path / "disk"
+    (scratch / "images").mkdir(parents=True)
+    (scratch / "images" / "old.npy").write_bytes(b"old")
+    with StageWriter(tmp_path / "B03", files, plate="P", well="B03", scratch=scratch) as writer:
+        stage(writer)
+        writer.finish(PlaneAccount())
+    assert "images/old.npy" not in listed(scratch)
+
+
+def test_a_job_that_fails_leaves_nothing_in_scratch(tmp_path, files):
+    scratch = tmp_path / "disk"
+    with (
+        pytest.raises(ZeroDivisionError),
+        StageWriter(tmp_path / "B03", files, plate="P", well="B03", scratch=scratch) as writer,
+    ):
+        stage(writer)
+        _ = 1 / 0
+    assert not scratch.exists()
+    assert not (tmp_path / "B03").exists()
+
+
+def test_a_well_that_another_machine_staged_is_refused_with_what_to_do(tmp_path, files):
+    scratch = tmp_path / "disk"
+    with StageWriter(tmp_path / "B03", files, plate="P", well="B03", scratch=scratch) as writer:
+        writer.finish(PlaneAccount())
+    shutil.rmtree(scratch, ignore_errors=True)
+    with pytest.raises(DataNotFoundError, match=r"B03 was staged in .*one group of jobs"):
+        materialize_well(tmp_path / "B03", "plan", "index", "results", manifest="m", thumbnail="t")
+
+
+def test_runs_and_wells_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("NODE_DISK", str(tmp_path))
+    folders = [
+        scratch_folder("$NODE_DISK/x", tmp_path / run / ".staging" / well) for run in "ab" for well in ("B02", "B03")
+    ]
+    assert len(set(folders)) == 4
+    assert all(folder.is_relative_to(tmp_path / "x") for folder in folders)
+    assert [folder.name for folder in folders] == ["B02", "B03", "B02", "B03"]
+    assert scratch_folder(None, "results/P/.staging/B02") is None
+
+
+@pytest.mark.parametrize(
+    ("scratch", "message"), [("$NO_SUCH_VARIABLE/x", "not set in this job"), ("disk", "no absolute path")]
+)
+def test_a_place_that_cannot_be_is_refused(scratch, message):
+    with pytest.raises(ConfigError, match=message):
+        scratch_folder(scratch, "results/P/.staging/B02")
