@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 EXAMPLE := example
+SLURM_PACKAGES := munge slurmctld slurmd slurm-client
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup core example demo test readers lint format schemas docs bench bench-quick stress clean
+.PHONY: help setup core example demo test readers lint format schemas docs bench bench-quick stress slurm-test clean
 
 help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
@@ -17,6 +18,7 @@ help:
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
+	@echo "make slurm-test  24 wells, kills and time-outs on a SLURM of its own; needs $(SLURM_PACKAGES)"
 
 # What the tests need. The array libraries are 3 GB, so that what runs without them sets up only the rest: core.
 setup: $(VENV)/.libraries
@@ -78,6 +80,12 @@ bench-quick: setup
 
 stress: setup
 	WELLFIELD_STRESS=1 $(BIN)/python -m pytest -m stress $(PYTEST_ARGS)
+
+slurm-test: core
+	@for command in munged slurmctld slurmd sbatch; do \
+		PATH=$$PATH:/usr/sbin:/sbin command -v $$command >/dev/null \
+			|| { echo "no $$command; Debian packages: $(SLURM_PACKAGES)"; exit 1; }; done
+	WELLFIELD_SLURM=1 $(BIN)/python -m pytest tests/slurm $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(EXAMPLE) results report.zip .snakemake

@@ -137,6 +137,24 @@ def test_a_gpu_that_is_not_there_fails_the_job_before_an_image_is_read(plate, tm
     assert not (tmp_path / "B02").exists()
 
 
+@pytest.mark.realdata
+def test_where_the_cpu_will_do_a_gpu_that_is_not_there_changes_nothing(plate, tmp_path, caplog):
+    need("torch")
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    plan = compile_plan(plate.index, SHIPPED | {"memory_type": "torch", "device": "gpu_or_cpu"})
+    write_json(tmp_path / "plan.json", plan.to_json())
+    process_well(plate.index, tmp_path / "plan.json", "B02", tmp_path / "B02")
+    assert "torch sees no CUDA device: its steps run on the CPU" in caplog.text
+    reference = plate.run("torch") / "B02"
+    files = sorted(path.relative_to(reference) for path in reference.rglob("*") if path.is_file())
+    assert [(tmp_path / "B02" / file).read_bytes() for file in files] == [
+        (reference / file).read_bytes() for file in files
+    ]
+
+
 @pytest.mark.xdist_group("libraries")
 def test_opencl_and_tensorflow_work_in_one_pipeline_of_the_real_workflow(project, small_plate, capsys):
     need("pyclesperanto", "tensorflow", "torch")
