@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,7 @@ class SlurmProject(Project):
                 stdout=opened,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_take_interrupts,
             )
 
     def run(self, *arguments: str, succeeds: bool = True) -> Run:
@@ -92,6 +94,11 @@ class SlurmProject(Project):
     def run_here(self, *arguments: str) -> Run:
         """Run without the cluster."""
         return Project.run(_Local(self), *arguments)
+
+
+def _take_interrupts() -> None:
+    """Undo what a shell does to the commands it runs in the background: let Ctrl-C reach them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class _Local(Project):
