@@ -41,6 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A SLURM of two nodes with two GPUs each, of which nothing is left afterwards."""
+    # A shell lets what it runs in the background ignore Ctrl-C, and so would all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if missing := missing_commands():
         pytest.skip(f"{', '.join(missing)} not found; Debian packages: {PACKAGES}")
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
@@ -75,7 +77,6 @@ class SlurmProject(Project):
                 stdout=opened,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_take_interrupts,
             )
 
     def run(self, *arguments: str, succeeds: bool = True) -> Run:
@@ -94,11 +95,6 @@ class SlurmProject(Project):
     def run_here(self, *arguments: str) -> Run:
         """Run without the cluster."""
         return Project.run(_Local(self), *arguments)
-
-
-def _take_interrupts() -> None:
-    """Undo what a shell does to the commands it runs in the background: let Ctrl-C reach them."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class _Local(Project):
