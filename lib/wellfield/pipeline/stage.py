@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -85,7 +86,7 @@ def _place_name(field: int, timepoint: int, channel: int | None) -> str:
 
 @dataclass
 class StagedWell:
-    """The content of ``staged.json``; paths are relative to the staging folder."""
+    """The content of ``staged.json``; paths are relative to the staging folder. *seconds* is the time it took."""
 
     plate: str
     well: str
@@ -94,6 +95,7 @@ class StagedWell:
     planes: PlaneAccount
     images: list[StagedImage] = field(default_factory=list)
     outputs: list[StagedOutput] = field(default_factory=list)
+    seconds: float = 0.0
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
@@ -151,6 +153,7 @@ class StageWriter:
         self._tables: dict[tuple[str, int], dict[_Place, Any]] = {}
         self._values: dict[tuple[str, int], dict[_Place, Any]] = {}
         self._single: list[StagedOutput] = []
+        self._started = time.perf_counter()
 
     @property
     def working_folder(self) -> Path:
@@ -217,6 +220,7 @@ class StageWriter:
             shutil.rmtree(self.working_folder, ignore_errors=True)
             staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
+        staged.seconds = time.perf_counter() - self._started
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
         self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
         replace_directory(self._folder, self._final)

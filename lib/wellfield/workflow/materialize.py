@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from wellfield.formats.json import read_json
@@ -12,6 +13,7 @@ from wellfield.pipeline.stage import StagedWell
 from wellfield.plate.index import read_info
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.registry import create_storage_registry
+from wellfield.workflow.check import reason_text
 
 
 def materialize_well(
@@ -23,7 +25,8 @@ def materialize_well(
     manifest: str | os.PathLike[str],
     thumbnail: str | os.PathLike[str],
 ) -> StagedWell:
-    """Write what one well staged, and its manifest; return the staged well."""
+    """Write what one well staged, and its manifest; return the staged well, with the time that both took."""
+    started = time.perf_counter()
     filemanager = FileManager(create_storage_registry())
     staged = StagedWell.read(staging, filemanager)
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
@@ -37,4 +40,16 @@ def materialize_well(
         manifest=Path(manifest),
         thumbnail=Path(thumbnail),
     )
+    staged.seconds += time.perf_counter() - started
     return staged
+
+
+def progress_line(staged: StagedWell) -> str:
+    """Return one line on a well that is finished: how many planes, how long; or why it failed."""
+    place = f"{staged.plate} {staged.well}"
+    if staged.error is not None:
+        return f"{place}: failed: {' '.join(reason_text(staged.error).split())}"
+    planes = staged.planes
+    kinds = {"missing": len(planes.missing), "skipped": len(planes.skipped), "blanked": len(planes.blanked)}
+    counts = [f"{planes.used:,} planes", *(f"{number:,} {kind}" for kind, number in kinds.items() if number)]
+    return f"{place}: done, {', '.join(counts)}, {staged.seconds:.1f} s"

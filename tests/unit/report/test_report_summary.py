@@ -147,6 +147,7 @@ def write(path: Path, **changes: Any) -> Page:
         "info": plate_info(),
         "ingest": ingest_report(),
         "manifests": GOOD,
+        "logs": {},
         "counts": COUNTS,
         "treatments": {},
         "statistics": plate_statistics(VALUES, {}, plate="P1"),
