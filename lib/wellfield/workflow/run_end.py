@@ -117,11 +117,11 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
     """Return the objects of each class in each well that is done."""
     found = read_counts(results, state.done)
+    found = found.dropna(subset=["Count"]) if len(found) else found
     counts: dict[str, dict[str, int]] = {}
-    if len(found):
-        for well, name, count in zip(found["Metadata_Well"], found["Object"], found["Count"], strict=True):
-            of_well = counts.setdefault(well, {})
-            of_well[name] = of_well.get(name, 0) + int(count)
+    for row in found.to_dict("records"):
+        of_well = counts.setdefault(row["Metadata_Well"], {})
+        of_well[row["Object"]] = of_well.get(row["Object"], 0) + int(row["Count"])
     return counts
 
 

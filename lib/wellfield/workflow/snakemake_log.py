@@ -30,6 +30,7 @@ _EXTERNAL = re.compile(r"^ *external_jobid: (.*)$", re.MULTILINE)
 _SIGNAL = re.compile(r"^Command '.*' died with <Signals\.(\w+): \d+>\.\n(?: *\[.*\]\n)?\Z", re.MULTILINE)
 # What scripts end with after Ctrl-C, see wellfield.workflow.jobs.
 _INTERRUPTED = re.compile(r"^Command '.*' returned non-zero exit status 130\.\n(?: *\[.*\]\n)?\Z", re.MULTILINE)
+_MEANING = {"SIGKILL": ", as by a system that has no memory left"}
 # How far above a block the line is looked for.
 _ABOVE = 4000
 
@@ -76,7 +77,7 @@ def read_job_errors(text: str, logs: Iterable[str]) -> dict[str, JobError]:
         ended = match[1] if (match := _SIGNAL.search(above)) else ""
         message = " ".join((block["message"] or "").replace(_BOILERPLATE, "").split())
         said = [message] if message not in ("", "None") else []
-        said += [f"ended by {ended}"] if ended else []
+        said += [f"ended by {ended}{_MEANING.get(ended, '')}"] if ended else []
         said += [f"job {match[1]} of the batch system"] if (match := _EXTERNAL.search(block["rest"])) else []
         others = tuple(name for name in listed[len(own) :].split(", ") if name)
         interrupted = ended == "SIGINT" or bool(_INTERRUPTED.search(above))
