@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wellfield.report.markup import counted
 from wellfield.report.unfinished import PAGE_NAME, PlateState, StoppedJob, write_unfinished
 from wellfield.workflow.aggregate import read_counts
 from wellfield.workflow.logs import failure_logs, job_log
@@ -135,7 +136,7 @@ def advice(state: PlateState) -> list[str]:
 def summary_line(state: PlateState, seconds: float) -> str:
     """Return one line on a plate after a run that took so many seconds."""
     parts = [
-        f"{len(state.done):,} of {len(state.wells):,} wells done",
+        f"{len(state.done):,} of {counted(len(state.wells), 'well')} done",
         f"{len(state.failed):,} failed{_named(list(state.failed))}",
     ]
     if state.died:
@@ -144,10 +145,11 @@ def summary_line(state: PlateState, seconds: float) -> str:
         parts.append(f"{len(state.broken_off):,} broken off{_named([job.well for job in state.broken_off])}")
     if state.not_begun:
         parts.append(f"{len(state.not_begun):,} not begun")
-    parts.append(f"{state.skipped:,} planes skipped")
-    rate = f", {state.planes / seconds:.3g} planes/s" if state.planes and seconds > 0 else ""
-    wells = f"{state.processed:,} well{'' if state.processed == 1 else 's'}"
-    this_run = f"this run: {state.planes:,} planes of {wells} in {duration(seconds)}{rate}"
+    parts.append(f"{counted(state.skipped, 'plane')} skipped")
+    rate = state.planes / seconds if seconds > 0 else 0.0
+    speed = f", {f'{rate:.3g}' if rate < 100 else f'{rate:,.0f}'} planes/s" if rate else ""
+    used = f"{counted(state.planes, 'plane')} of {counted(state.processed, 'well')}"
+    this_run = f"this run: {used} in {duration(seconds)}{speed}"
     return f"{state.plate}: {', '.join(parts)}; {this_run}"
 
 

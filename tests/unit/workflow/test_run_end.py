@@ -102,7 +102,7 @@ def test_every_well_is_in_the_class_that_fits(run, capsys):
     text = capsys.readouterr().err
     assert text.startswith(
         "P1: 1 of 6 wells done, 1 failed (B03), 1 died (B04 process_well), 1 broken off (C02), 2 not begun, "
-        "1 planes skipped; this run: 100 planes of 2 wells in "
+        "1 plane skipped; this run: 100 planes of 2 wells in "
     )
     assert f"; see {run.page}\nType the same command again" in text
     assert "--set-resources process_well:mem_mb" in text
