@@ -7,6 +7,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/hooks.smk"
 include: "rules/ingest.smk"
 include: "rules/illumination.smk"
 include: "rules/process.smk"

@@ -1,6 +1,7 @@
 """Paths, checked configuration and input functions: the only rule file with definitions."""
 
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from wellfield.pipeline.stage import remove_broken_stages
 from wellfield.plate.index import read_index, read_info
 from wellfield.workflow import digests, resources
 from wellfield.workflow.ingest import chosen_wells
+from wellfield.workflow.run_end import end_run
 
 try:
     CONFIG = load_config(config)
@@ -53,6 +55,12 @@ PIPELINE = CONFIG.model_dump(
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
 # On a node's own disk a well is staged for a job on the same node.
 WELL_GROUP = "well" if CONFIG.scratch else None
+# What the hooks know of the run.
+RUN = {
+    "results": RESULTS,
+    "plates": {plate: entry.wells for plate, entry in PLATES.items()},
+    "started": time.time(),
+}
 ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
 
 

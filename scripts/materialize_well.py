@@ -1,9 +1,11 @@
 """Write the files of one staged well and its manifest."""
 
+import sys
+
 from wellfield.workflow.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
-    from wellfield.workflow.materialize import materialize_well
+    from wellfield.workflow.materialize import materialize_well, progress_line
 
     staged = materialize_well(
         snakemake.input.staged,
@@ -14,3 +16,4 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         thumbnail=snakemake.output.thumbnail,
     )
     logger.info("well %s: %s", staged.well, staged.status)
+    print(progress_line(staged), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -41,6 +42,11 @@ def failed_runs(copy, plane):
     summary = (results / "report" / "summary.html").read_text()
     assert "What went wrong" in summary
     assert error["file"] in summary
+    assert "B03: last lines of <code>logs/process_well/B03.log</code>" in summary
+    assert "INFO wellfield: well B03: failed, " in summary
+    assert re.search(r"^P1 B03: failed: .*" + re.escape(error["file"]), run.text, re.MULTILINE)
+    assert "P1: 2 of 3 wells done, 1 failed (B03), 0 planes skipped; this run: " in run.text
+    assert not (results / "report" / "unfinished.html").exists()
     counts = pd.read_csv(results / "cell_counts.csv")
     assert counts[counts["Metadata_Well"] == "B03"]["Count"].isna().all()
     assert counts[counts["Metadata_Well"] != "B03"]["Count"].notna().all()
@@ -118,7 +124,9 @@ def test_two_files_for_one_plane_are_both_named(project):
     write_imagexpress(project.root / "raw", ImageXpressPlate(), lambda key: np.full((64, 64), 100, np.uint16))
     first = next((project.root / "raw").rglob("*_B02_s1_w1.TIF"))
     shutil.copy(first, first.with_name(first.name.replace("Plate_1_", "Other_")))
-    refused(project.add("P1", "raw/Plate_1"), "two files are the same plane", first.name, "Other_B02_s1_w1.TIF")
+    run = refused(project.add("P1", "raw/Plate_1"), "two files are the same plane", first.name, "Other_B02_s1_w1.TIF")
+    assert "\nP1: not mapped; see results/P1/logs/ingest_plate/P1.log\n" in run.text
+    assert not project.results("P1", "report").exists()
 
 
 @pytest.mark.parametrize("name", ["My plate 3", "Plättchen µ № 5", "a+b (c) [d]"])
@@ -162,6 +170,9 @@ def test_results_of_another_schema_version_are_refused(copy):
     path.write_text(json.dumps(manifest | {"schema_version": 99}))
     run = copy.run("--forcerun", "results/P1/wells/B02.json", succeeds=False)
     assert "B03.json has schema version 99; this version of Wellfield reads 1" in run.text
+    # What cannot be summed up at the end does not hide it.
+    assert "\nP1: no summary: " in run.text
+    assert "At least one job did not complete successfully." in run.text
 
 
 def test_results_in_the_raw_plate_are_refused_before_anything_is_written(project, small_plate):
@@ -185,7 +196,10 @@ def test_a_result_that_cannot_be_stored_fails_its_well_and_keeps_the_report(proj
     run = project.add("P1", small_plate / "Plate_1", wells="B02").run(succeeds=False)
     assert "columns do not make a table" in run.text
     assert json.loads(project.results("P1", "wells", "B02.json").read_text())["status"] == "failed"
-    assert project.results("P1", "report", "summary.html").exists()
+    summary = project.results("P1", "report", "summary.html").read_text()
+    assert re.search(
+        r"<code>logs/materialize_well/B02.log</code></summary><pre>[^<]*columns do not make a table", summary
+    )
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_written_file(project, small_plate):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,12 @@ from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.layout import well_folder
 
+_logger = logging.getLogger(__name__)
+
 STORE_NAME = "plate.zarr"
+
+# What a manifest names as the step of a well that failed here.
+STEP_NAME = "materialize"
 
 # Folders of the results that hold one folder for each well.
 FOLDERS = ("images", "rois", "tables")
@@ -56,7 +62,8 @@ def materialize_well(
             files = writer.write()
         except (ArrayShapeError, MaterializationError, UnknownFormatError) as error:
             # What the pipeline made cannot be stored as it is: the data's fault, and so the well's alone.
-            staged.status, staged.error = FAILED, {"message": str(error), "step": "materialize"}
+            _logger.exception("well %s failed", staged.well)
+            staged.status, staged.error = FAILED, {"message": str(error), "step": STEP_NAME}
     kept = {entry["path"] for entry in files}
     for folder in well_folders(results, staged.well):
         if folder.exists() and not any(_covers(folder.relative_to(results).as_posix(), path) for path in kept):

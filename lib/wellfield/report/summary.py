@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfield.formats.text import write_text
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import match_plane_name
 from wellfield.plate.platemap import WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.report.dose_response import DoseResponse
+from wellfield.report.failures import html_failed
 from wellfield.report.markup import counted, html_files, html_table, html_text, measured, number_text, size_text
+from wellfield.report.page import write_page
 from wellfield.report.paths import PathCleaner
 from wellfield.report.statistics import KINDS
 from wellfield.report.wells import WellSummary, summarise_wells
@@ -24,28 +26,6 @@ if TYPE_CHECKING:
 # Statistics of more readouts and timepoints are cut; all are in plate_statistics.csv.
 LISTED_STATISTICS = 200
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.45 system-ui, sans-serif; color: #1f2328; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
-.facts, .note { color: #59636e; margin: .2rem 0; }
-.good { background: #e9f7ee; border-left: 4px solid #1a7f37; padding: .6rem 1rem; margin: 1.2rem 0; }
-.wrong { background: #fdf1f0; border-left: 4px solid #b42318; padding: .1rem 1rem 1rem; margin: 1.2rem 0; }
-.wrong h2 { margin-top: .8rem; color: #b42318; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid #d8dee4; }
-th { font-weight: 600; border-bottom: 2px solid #afb8c1; }
-td { overflow-wrap: anywhere; }
-td.number, th.number { text-align: right; white-space: nowrap; }
-tr.failed td { background: #fdf1f0; }
-tr.attention td { background: #fff8e5; }
-summary { cursor: pointer; }
-code { font-size: .92em; overflow-wrap: anywhere; }
-"""
-
 
 def write_summary(
     path: str | os.PathLike[str],
@@ -53,6 +33,7 @@ def write_summary(
     info: PlateInfo,
     ingest: Mapping[str, Any],
     manifests: Mapping[str, Mapping[str, Any]],
+    logs: Mapping[str, Path],
     counts: pd.DataFrame,
     treatments: Mapping[str, WellTreatment],
     statistics: pd.DataFrame,
@@ -71,6 +52,8 @@ def write_summary(
         Content of the plate's ``ingest_report.json``.
     manifests:
         Manifest of every well that was processed, by well.
+    logs:
+        The log that recorded the failure of each well that failed; its last lines are shown.
     counts:
         The plate's ``cell_counts`` table; may have no row.
     treatments:
@@ -90,19 +73,13 @@ def write_summary(
     parts = [
         f"<h1>{html_text(info.plate)}</h1>",
         f'<p class="facts">{_facts(info, ingest, len(by_well))}</p>',
-        _what_went_wrong(info, by_well, wells, clean),
+        _what_went_wrong(by_well, {canonical_well(well): log for well, log in logs.items()}, wells, clean),
         _statistics(statistics, plate_map),
         _dose_responses(responses, responses_note),
         _counts(wells, plate_map),
         _what_was_found(info, ingest, clean),
     ]
-    write_text(
-        path,
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html_text(info.plate)}</title>\n'
-        f'<meta name="viewport" content="width=device-width">\n<style>{STYLE}</style>\n</head>\n<body>\n'
-        + "\n".join(part for part in parts if part)
-        + "\n</body>\n</html>\n",
-    )
+    write_page(path, info.plate, parts)
 
 
 def _missing_at_ingest(ingest: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -136,17 +113,12 @@ def _of(part: int, whole: int) -> str:
 
 
 def _what_went_wrong(
-    info: PlateInfo,
     manifests: Mapping[str, Mapping[str, Any]],
+    logs: Mapping[str, Path],
     wells: Mapping[str, WellSummary],
     clean: PathCleaner,
 ) -> str:
-    failed = [
-        [well, *(error.get(name) for name in ("step", "field", "channel", "file", "message"))]
-        for well, manifest in manifests.items()
-        if manifest.get("status") == "failed"
-        for error in [manifest.get("error") or {"message": "no reason was recorded"}]
-    ]
+    failed, failures = html_failed(manifests, logs, clean)
     left_out = [_left_out(well, *entry) for well, summary in wells.items() for entry in summary.left_out]
     missing = {well: entry.missing for well, entry in wells.items() if entry.missing}
     if not (failed or left_out or missing):
@@ -156,8 +128,7 @@ def _what_went_wrong(
         return f'<p class="good">{html_text(message if manifests else "No well was processed.")}</p>'
     parts = ["<h2>What went wrong</h2>"]
     if failed:
-        parts.append(f"<h3>{_of(len(failed), len(manifests))} failed</h3>")
-        parts.append(html_table(("Well", "Step", "Field", "Channel", "File", "Reason"), failed, clean=clean))
+        parts += [f"<h3>{_of(failed, len(manifests))} failed</h3>", failures]
     if left_out:
         parts.append(f"<h3>{counted(len(left_out), 'plane')} skipped or blanked</h3>")
         parts.append('<p class="note">A field with a skipped plane is left out; a blanked plane is taken as black.</p>')

@@ -18,6 +18,8 @@ from wellfield.pipeline.stage import DONE
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
 from wellfield.plate.platemap import WellTreatment, read_plate_map
+from wellfield.report.unfinished import PAGE_NAME
+from wellfield.workflow.logs import WELL_RULES
 from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_tables, table_files
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def well_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]], file_
     return {well: path for well, path in files.items() if path.exists()}
 
 
-def _read_counts(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def read_counts(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return the counts of all wells, no rows if the pipeline counts nothing (or means something else by the name)."""
     import pandas as pd
 
@@ -158,7 +160,7 @@ def aggregate_plate(
     for plane in planes:
         fields[plane.key.well].add(plane.key.field_key)
     treatments = read_treatments(plate_map)
-    found = _read_counts(folder, manifests)
+    found = read_counts(folder, manifests)
     counts = cell_counts(found, manifests, {well: sorted(keys) for well, keys in fields.items()}, info.plate)
     counts = with_treatments(counts, treatments)
     with atomic_path(counts_csv) as part:
@@ -195,9 +197,13 @@ def _has_store(manifest: Mapping[str, Any]) -> bool:
 
 
 def prune(results: Path, wells: set[str]) -> None:
-    """Remove what wells outside *wells*, and killed jobs, left below the results; nobody else writes there now."""
+    """Remove what wells outside *wells*, and killed jobs, left below the results; nobody else writes there now.
+
+    The page of a plate that is not finished goes too.
+    """
+    (results / "report" / PAGE_NAME).unlink(missing_ok=True)
     kinds = [("wells", ".json"), ("report/thumbnails", ".npy"), (".staging", ""), *((kind, "") for kind in FOLDERS)]
-    for rule in ("process_well", "materialize_well"):
+    for rule in WELL_RULES:
         kinds += [(f"logs/{rule}", ".log"), (f"benchmarks/{rule}", ".tsv")]
     for kind, suffix in kinds:
         parent = results / kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def check_plate(results: str | os.PathLike[str], wells: Sequence[str]) -> dict[s
     failed = {well: manifest["error"] for well, manifest in manifests.items() if manifest["status"] != DONE}
     if failed:
         plate = next(iter(manifests.values()))["plate"]
-        lines = "".join(f"\n  {well}: {_reason(error)}" for well, error in failed.items())
+        lines = "".join(f"\n  {well}: {reason_text(error)}" for well, error in failed.items())
         raise PlateFailedError(
             f"plate {plate}: {len(failed)} of {len(manifests)} wells failed:{lines}\n"
             f"Tables and report of the other wells are in {os.fspath(results)}. Mend the files or the pipeline and run "
@@ -39,6 +39,7 @@ def check_plate(results: str | os.PathLike[str], wells: Sequence[str]) -> dict[s
     }
 
 
-def _reason(error: dict[str, Any]) -> str:
+def reason_text(error: Mapping[str, Any]) -> str:
+    """Return where and why a well failed, from its manifest."""
     where = [f"{name} {error[name]}" for name in ("field", "timepoint", "channel", "step", "file") if error.get(name)]
     return f"{', '.join(where)}: {error['message']}" if where else str(error["message"])

@@ -38,6 +38,9 @@ THREAD_VARIABLES = (
 # By default TensorFlow and JAX take nearly all memory of a GPU at once, and leave none to others.
 GPU_VARIABLES = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
+# Exit code of a job that Ctrl-C ended.
+INTERRUPTED = 130
+
 
 def cap_threads(threads: int) -> None:
     """Limit the threads of every library that this process imports later, and the memory that it takes of a GPU."""
@@ -52,7 +55,8 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[logging.Lo
     """Run the body of a script: threads capped, messages in *log*, an expected error as one line on stderr.
 
     An error of the :class:`~wellfield.errors.WellfieldError` tree, or a full disk, ends the process with exit code 1
-    and its message on stderr; its traceback goes to the log. Any other error goes to both.
+    and its message on stderr; its traceback goes to the log. Any other error goes to both. Ctrl-C ends it with
+    exit code 130, as in shells, and nothing on stderr.
     """
     cap_threads(threads)
     path = Path(log)
@@ -66,6 +70,9 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[logging.Lo
     logger = logging.getLogger("wellfield")
     try:
         yield logger
+    except KeyboardInterrupt:
+        logger.error("interrupted")
+        raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         logger.error("%s", traceback.format_exc())
         message = str(error)

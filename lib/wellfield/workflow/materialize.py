@@ -15,6 +15,7 @@ from wellfield.pipeline.stage import DONE, StagedWell
 from wellfield.plate.index import read_info
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.registry import create_storage_registry
+from wellfield.workflow.check import reason_text
 
 
 def materialize_well(
@@ -54,3 +55,14 @@ def materialize_well(
     if staged.scratch is not None:
         shutil.rmtree(staged.scratch, ignore_errors=True)
     return staged
+
+
+def progress_line(staged: StagedWell) -> str:
+    """Return one line on a well that is finished: how many planes, or why it failed."""
+    place = f"{staged.plate} {staged.well}"
+    if staged.error is not None:
+        return f"{place}: failed: {' '.join(reason_text(staged.error).split())}"
+    planes = staged.planes
+    kinds = {"missing": len(planes.missing), "skipped": len(planes.skipped), "blanked": len(planes.blanked)}
+    counts = [f"{planes.used:,} planes", *(f"{number:,} {kind}" for kind, number in kinds.items() if number)]
+    return f"{place}: done, {', '.join(counts)}"

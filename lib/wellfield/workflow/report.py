@@ -13,6 +13,7 @@ from wellfield.formats.npy import read_npy
 from wellfield.pipeline.stage import DONE
 from wellfield.plate.index import read_info
 from wellfield.workflow.aggregate import read_manifests, read_treatments
+from wellfield.workflow.logs import failure_logs
 from wellfield.workflow.tables import KEY_COLUMNS
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def report_plate(
         info=info,
         ingest=read_json(folder / "ingest_report.json"),
         manifests=manifests,
+        logs=failure_logs(folder, manifests),
         counts=counts,
         treatments=treatments,
         statistics=table,

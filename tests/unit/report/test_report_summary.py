@@ -147,6 +147,7 @@ def write(path: Path, **changes: Any) -> Page:
         "info": plate_info(),
         "ingest": ingest_report(),
         "manifests": GOOD,
+        "logs": {},
         "counts": COUNTS,
         "treatments": {},
         "statistics": plate_statistics(VALUES, {}, plate="P1"),
@@ -435,6 +436,17 @@ def test_no_absolute_path_gets_onto_the_page(tmp_path: Path) -> None:
 )
 def test_only_absolute_paths_and_the_plate_folder_are_shortened(text: str, expected: str) -> None:
     assert PathCleaner("rel/P/")(text) == expected
+
+
+def test_the_last_lines_of_the_log_of_a_failed_well_are_shown(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "process_well" / "B02.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("INFO first\nStepError: cannot read '/data/secret place/P1/x.tif' <here>\n")
+    bad = GOOD | {"B02": failed_manifest("B02", "x"), "C10": failed_manifest("C10", "y")}
+    page = write(tmp_path, manifests=bad, logs={"B02": log, "C10": log.with_name("C10.log")})
+    assert "B02: last lines of logs/process_well/B02.log" in page.text
+    assert "StepError: cannot read 'x.tif' <here>" in page.text
+    assert "C10: the log logs/process_well/C10.log is not there." in page.text
 
 
 def test_equal_input_gives_equal_bytes_whatever_the_order(tmp_path: Path) -> None:

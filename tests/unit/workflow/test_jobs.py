@@ -38,3 +38,11 @@ def test_any_other_error_goes_on_and_is_logged(tmp_path):
     with pytest.raises(ZeroDivisionError), job(tmp_path / "log"):
         _ = 1 / 0
     assert "ZeroDivisionError" in (tmp_path / "log").read_text()
+
+
+def test_ctrl_c_ends_a_job_with_its_own_code_and_without_a_traceback(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "log").read_text() == "ERROR wellfield: interrupted\n"

@@ -1,0 +1,34 @@
+"""Wells that failed because of their data: why, and how their logs end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wellfield.report.logs import html_log
+from wellfield.report.markup import html_table
+from wellfield.report.paths import PathCleaner
+
+
+def html_failed(
+    manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner
+) -> tuple[int, str]:
+    """Return how many of these wells failed, and a table of them with the end of each log; nothing if none did.
+
+    *logs* is the log of each failed well that recorded the failure: ``…/logs/RULE/WELL.log``.
+    """
+    failed = {
+        well: manifest.get("error") or {"message": "no reason was recorded"}
+        for well, manifest in manifests.items()
+        if manifest.get("status") == "failed"
+    }
+    if not failed:
+        return 0, ""
+    names = ("step", "field", "channel", "file", "message")
+    rows = [[well, *(error.get(name) for name in names)] for well, error in failed.items()]
+    parts = [html_table(("Well", "Step", "Field", "Channel", "File", "Reason"), rows, clean=clean)]
+    parts += [
+        html_log(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
+    ]
+    return len(failed), "\n".join(parts)

@@ -1,0 +1,166 @@
+"""The page of a plate that a run did not finish: what is done, what is not, and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wellfield.report.failures import html_failed
+from wellfield.report.logs import html_log
+from wellfield.report.markup import counted, html_table, html_text, number_text
+from wellfield.report.page import write_page
+from wellfield.report.paths import PathCleaner
+
+PAGE_NAME = "unfinished.html"
+
+
+@dataclass(frozen=True)
+class StoppedJob:
+    """A job that ended without its results.
+
+    Parameters
+    ----------
+    well:
+        Empty for a job of the whole plate.
+    logs:
+        Its log, then those of the batch system.
+    said:
+        What Snakemake's log says of its end; may be empty.
+    interrupted:
+        Ctrl-C ended it.
+    """
+
+    well: str
+    rule: str
+    logs: tuple[Path, ...]
+    said: str = ""
+    interrupted: bool = False
+
+
+@dataclass
+class PlateState:
+    """How far a plate is after a run.
+
+    Parameters
+    ----------
+    done, failed:
+        Manifest of each well that is done, or failed because of its data.
+    died:
+        Jobs that were killed, ran out of time or memory, or stopped at an error that no data explains.
+    broken_off:
+        Jobs of wells that were begun when the run ended.
+    not_begun:
+        The other wells.
+    finished:
+        Tables and report are those of the wells as they are now.
+    planes, processed:
+        Planes that this run used, and the wells they are of.
+    """
+
+    plate: str
+    plate_path: str
+    wells: Sequence[str]
+    done: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    failed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    died: list[StoppedJob] = field(default_factory=list)
+    broken_off: list[StoppedJob] = field(default_factory=list)
+    not_begun: list[str] = field(default_factory=list)
+    finished: bool = False
+    planes: int = 0
+    processed: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many planes were skipped, or replaced by black, in the wells that are done or failed."""
+        planes = [manifest["planes"] for manifest in (*self.done.values(), *self.failed.values())]
+        return sum(len(entry["skipped"]) + len(entry["blanked"]) for entry in planes)
+
+
+def write_unfinished(
+    path: str | os.PathLike[str],
+    state: PlateState,
+    *,
+    counts: Mapping[str, Mapping[str, int]],
+    failure_logs: Mapping[str, Path],
+    advice: Sequence[str],
+    written: str,
+) -> None:
+    """Write the page of a plate that is not finished.
+
+    Parameters
+    ----------
+    counts:
+        Objects of each class in each well that is done.
+    failure_logs:
+        The log that recorded the failure of each well that failed.
+    advice:
+        What to do next.
+    written:
+        When the run ended.
+    """
+    clean = PathCleaner(state.plate_path)
+    how_far = f"{len(state.done):,} of {counted(len(state.wells), 'well')} done"
+    parts = [
+        f"<h1>{html_text(state.plate)}: not finished</h1>",
+        f'<p class="facts">{how_far} · the run ended {written} · this page goes when the plate is finished</p>',
+        *(f"<p>{html_text(line)}</p>" for line in advice),
+        _what_went_wrong(state, failure_logs, clean),
+        _not_done(state),
+        _done(state, counts),
+    ]
+    write_page(path, f"{state.plate}: not finished", parts)
+
+
+def _what_went_wrong(state: PlateState, failure_logs: Mapping[str, Path], clean: PathCleaner) -> str:
+    parts = []
+    if state.died:
+        parts.append(f"<h3>{counted(len(state.died), 'job')} died</h3>")
+        nothing = "Snakemake's log says nothing of its end"
+        rows = [[job.well or "whole plate", job.rule, clean(job.said) or nothing] for job in state.died]
+        parts.append(html_table(("Well", "Rule", "What Snakemake says"), rows))
+        parts += [_logs(job, clean) for job in state.died]
+    failed, failures = html_failed(state.failed, failure_logs, clean)
+    if failed:
+        parts += [f"<h3>{counted(failed, 'well')} failed because of the data</h3>", failures]
+    if not parts:
+        return ""
+    return '<section class="wrong">\n' + "\n".join(["<h2>What went wrong</h2>", *parts]) + "\n</section>"
+
+
+def _logs(job: StoppedJob, clean: PathCleaner) -> str:
+    own, *others = job.logs
+    parts = [html_log(own, clean, name="/".join(own.parts[-3:]), about=job.well or "whole plate")]
+    # Logs of the batch system lie anywhere: their whole path is what helps.
+    parts += [html_log(log, clean, name=str(log), about=job.well or "whole plate") for log in others]
+    return "\n".join(parts)
+
+
+def _not_done(state: PlateState) -> str:
+    parts = []
+    if state.broken_off:
+        rows = [[job.well, job.rule] for job in state.broken_off]
+        parts.append(f"<h2>{counted(len(rows), 'well')} broken off</h2>")
+        parts.append('<p class="note">They were begun, but the run ended before they were done.</p>')
+        parts.append(html_table(("Well", "Last rule"), rows))
+    if state.not_begun:
+        parts.append(f"<h2>{counted(len(state.not_begun), 'well')} not begun</h2>")
+        parts.append(f"<p>{', '.join(map(html_text, state.not_begun))}</p>")
+    return "\n".join(parts)
+
+
+def _done(state: PlateState, counts: Mapping[str, Mapping[str, int]]) -> str:
+    if not state.done:
+        return ""
+    classes = sorted({name for found in counts.values() for name in found})
+    rows = []
+    for well, manifest in state.done.items():
+        planes = manifest["planes"]
+        numbers = [number_text(counts.get(well, {}).get(name)) for name in classes]
+        rows.append([well, *numbers, *(len(planes[kind]) for kind in ("missing", "skipped", "blanked"))])
+    head = ["Well", *classes, "Planes missing", "Planes skipped", "Planes blanked"]
+    note = "Objects of each class, from the tables of the wells." if classes else "No objects were counted."
+    table = html_table(head, rows, numbers=range(1, len(head)))
+    return f'<h2>{counted(len(rows), "well")} done</h2>\n<p class="note">{note}</p>\n{table}'

@@ -1,0 +1,133 @@
+"""How far a plate is when a run ends, from the run's jobs, the manifests and the logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wellfield.materialization.manifest import read_manifest
+from wellfield.pipeline.stage import DONE
+from wellfield.plate.index import read_info
+from wellfield.report.unfinished import PlateState, StoppedJob
+from wellfield.workflow.ingest import chosen_wells
+from wellfield.workflow.logs import WELL_RULES, job_log
+from wellfield.workflow.snakemake_log import read_job_errors
+
+CHECK = "check_plate"
+
+
+class Job(NamedTuple):
+    """A job by its rule, its plate and its well, which is empty for a job of the whole plate."""
+
+    rule: str
+    plate: str
+    well: str = ""
+
+
+@dataclass(frozen=True)
+class RunJobs:
+    """The jobs of a run: those that are finished, those that are not, and of the latter those that failed."""
+
+    finished: frozenset[Job] = frozenset()
+    pending: frozenset[Job] = frozenset()
+    died: frozenset[Job] = frozenset()
+
+
+def run_jobs(workflow: Any) -> RunJobs:
+    """Return the jobs of plates in a run of Snakemake, those of a group one by one."""
+    dag = workflow.dag
+    needed = list(dag.needrun_jobs(exclude_finished=False))
+    failed = [part for job in workflow.scheduler.failed for part in (job.jobs if job.is_group() else [job])]
+    return RunJobs(
+        _named(job for job in needed if dag.finished(job)),
+        _named(job for job in needed if not dag.finished(job)),
+        _named(job for job in failed if not dag.finished(job)),
+    )
+
+
+def _named(jobs: Iterable[Any]) -> frozenset[Job]:
+    named = ((job.rule.name, job.wildcards_dict) for job in jobs)
+    return frozenset(Job(rule, found["plate"], found.get("well", "")) for rule, found in named if "plate" in found)
+
+
+def plate_state(
+    results: str | os.PathLike[str],
+    plate: str,
+    wells: Sequence[str] | None,
+    jobs: RunJobs,
+    *,
+    snakemake_log: str,
+    started: float,
+) -> PlateState | None:
+    """Return how far a plate is; ``None`` if the run did not get so far as to map it.
+
+    Parameters
+    ----------
+    results:
+        Folder of the plate's results, as it is configured.
+    wells:
+        The wells that are asked for; ``None`` for all.
+    snakemake_log:
+        Text of Snakemake's own log of the run.
+    started:
+        When the run began, in seconds since the epoch: logs of wells that are older are those of other runs.
+    """
+    folder = Path(results)
+    index = folder / "index.parquet"
+    if Job("ingest_plate", plate) in jobs.pending or not index.exists():
+        return None
+    info = read_info(index)
+    state = PlateState(plate, info.plate_path, chosen_wells(info, wells))
+    own = [job for job in jobs.died | jobs.pending if job.plate == plate]
+    errors = read_job_errors(snakemake_log, [_log(folder, job).as_posix() for job in own])
+
+    def stopped(job: Job) -> StoppedJob:
+        log = _log(folder, job)
+        error = errors.get(log.as_posix())
+        if error is None:
+            return StoppedJob(job.well, job.rule, (log,))
+        return StoppedJob(job.well, job.rule, (log, *map(Path, error.other_logs)), error.said, error.interrupted)
+
+    for well in state.wells:
+        of_well = [Job(rule, plate, well) for rule in WELL_RULES]
+        manifest = folder / "wells" / f"{well}.json"
+        begun = [job for job in of_well if _written(_log(folder, job)) >= started]
+        died = [job for job in of_well if job in jobs.died]
+        if not jobs.pending.intersection(of_well) and manifest.exists():
+            content = read_manifest(manifest)
+            (state.done if content["status"] == DONE else state.failed)[well] = content
+        elif died:
+            # All jobs of a group fail by Snakemake's account: it was the last one begun that did.
+            job = stopped(next((job for job in reversed(died) if job in begun), died[0]))
+            (state.broken_off if job.interrupted else state.died).append(job)
+        elif begun:
+            state.broken_off.append(stopped(begun[-1]))
+        else:
+            state.not_begun.append(well)
+    # That a well failed because of its data is why check_plate fails.
+    of_plate = sorted(job for job in jobs.died if job.plate == plate and not job.well)
+    state.died += [stopped(job) for job in of_plate if job.rule != CHECK or not state.failed]
+    read = [m for well, m in (state.done | state.failed).items() if Job(WELL_RULES[-1], plate, well) in jobs.finished]
+    state.processed, state.planes = len(read), sum(manifest["planes"]["used"] for manifest in read)
+    waiting = any(job.plate == plate and job.rule != CHECK for job in jobs.pending)
+    state.finished = not waiting and _is_reported(folder, state.wells)
+    return state
+
+
+def _log(results: Path, job: Job) -> Path:
+    return job_log(results, job.rule, job.well or job.plate)
+
+
+def _written(path: Path) -> float:
+    """Return when a file was written, before all times if there is none."""
+    return path.stat().st_mtime if path.exists() else -1.0
+
+
+def _is_reported(results: Path, wells: Sequence[str]) -> bool:
+    """Tell whether the report is that of the wells as they are now."""
+    manifests = [results / "wells" / f"{well}.json" for well in wells]
+    report = _written(results / "report" / "summary.html")
+    return all(path.exists() for path in manifests) and report >= max(map(_written, manifests), default=0.0)

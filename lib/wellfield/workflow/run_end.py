@@ -1,0 +1,171 @@
+"""What is said and written when a run ends, well or badly: a line for each plate, and a page for those not finished."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from wellfield.report.markup import counted
+from wellfield.report.unfinished import PAGE_NAME, PlateState, StoppedJob, write_unfinished
+from wellfield.workflow.aggregate import read_counts
+from wellfield.workflow.logs import failure_logs, job_log
+from wellfield.workflow.plate_state import plate_state, run_jobs
+
+# Longer lists are cut on the terminal; the page has all.
+NAMED = 5
+
+AGAIN = "Type the same command again: wells that are done are kept."
+MORE = (
+    "Too little memory? Run fewer jobs at once (a smaller --cores); on a cluster give each more "
+    "(--retries 2, or --set-resources {rule}:mem_mb=16000). Too little time there? --set-resources {rule}:runtime=240"
+)
+
+
+def end_run(
+    workflow: Any,
+    logs: Sequence[str],
+    *,
+    results: str,
+    plates: Mapping[str, Sequence[str] | None],
+    started: float,
+    succeeded: bool,
+) -> None:
+    """Say on stderr how far each plate is that a run worked on; write the page of those that it did not finish.
+
+    Never raises: what goes wrong here is said in a line and hides no error of the run. Does nothing in the processes
+    that Snakemake starts for single jobs.
+
+    Parameters
+    ----------
+    workflow:
+        Snakemake's workflow.
+    logs:
+        Snakemake's own logs of the run.
+    results:
+        Folder of all results, as it is configured.
+    plates:
+        The wells that are asked for of each plate; ``None`` for all.
+    started:
+        When the run began, in seconds since the epoch.
+    """
+    with suppress(OSError, ValueError):  # nobody reads stderr any more
+        try:
+            if workflow.is_main_process:
+                lines = _end(workflow, logs, results=results, plates=plates, started=started, succeeded=succeeded)
+                print("\n".join(lines), file=sys.stderr, flush=True)
+        except Exception as error:
+            print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
+
+
+def _end(
+    workflow: Any,
+    logs: Sequence[str],
+    *,
+    results: str,
+    plates: Mapping[str, Sequence[str] | None],
+    started: float,
+    succeeded: bool,
+) -> list[str]:
+    jobs = run_jobs(workflow)
+    text = "\n".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
+    lines, advised = [], []
+    worked_on = {job.plate for job in jobs.finished | jobs.pending}
+    for plate in (plate for plate in plates if plate in worked_on):
+        folder = Path(results, plate)
+        try:
+            state = plate_state(folder, plate, plates[plate], jobs, snakemake_log=text, started=started)
+            if state is None:
+                (folder / "report" / PAGE_NAME).unlink(missing_ok=True)
+                lines.append(f"{plate}: not mapped; see {job_log(folder, 'ingest_plate', plate)}")
+                continue
+            page = renew_page(folder, state, advice(state), succeeded=succeeded)
+            lines.append(f"{summary_line(state, time.time() - started)}; see {page}")
+            advised += [] if succeeded else advice(state)
+        except Exception as error:  # another plate's summary does not depend on this one's files
+            lines.append(f"{plate}: no summary: {error}")
+    return lines + list(dict.fromkeys(advised))
+
+
+def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequence[str], *, succeeded: bool) -> Path:
+    """Write the page of a plate that is not finished, remove that of one that is; return the page to look at.
+
+    A run that did what it was asked to, but not the whole plate, writes no page where there was none.
+    """
+    folder = Path(results)
+    page = folder / "report" / PAGE_NAME
+    if state.finished:
+        page.unlink(missing_ok=True)
+        return page.with_name("summary.html")
+    if succeeded and not page.exists():
+        return folder
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_unfinished(
+        page,
+        state,
+        counts=_counts(folder, state),
+        failure_logs=failure_logs(folder, state.failed),
+        advice=advised,
+        written=time.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+    return page
+
+
+def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
+    """Return the objects of each class in each well that is done."""
+    found = read_counts(results, state.done)
+    found = found.dropna(subset=["Count"]) if len(found) else found
+    counts: dict[str, dict[str, int]] = {}
+    for row in found.to_dict("records"):
+        of_well = counts.setdefault(row["Metadata_Well"], {})
+        of_well[row["Object"]] = of_well.get(row["Object"], 0) + int(row["Count"])
+    return counts
+
+
+def advice(state: PlateState) -> list[str]:
+    """Return what to do next about a plate; nothing if it is finished."""
+    if state.finished:
+        return []
+    return [AGAIN, *(MORE.format(rule=job.rule) for job in state.died[:1])]
+
+
+def summary_line(state: PlateState, seconds: float) -> str:
+    """Return one line on a plate after a run that took so many seconds."""
+    parts = [
+        f"{len(state.done):,} of {counted(len(state.wells), 'well')} done",
+        f"{len(state.failed):,} failed{_named(list(state.failed))}",
+    ]
+    if state.died:
+        parts.append(f"{len(state.died):,} died{_named(list(map(_job_name, state.died)))}")
+    if state.broken_off:
+        parts.append(f"{len(state.broken_off):,} broken off{_named([job.well for job in state.broken_off])}")
+    if state.not_begun:
+        parts.append(f"{len(state.not_begun):,} not begun")
+    parts.append(f"{counted(state.skipped, 'plane')} skipped")
+    rate = state.planes / seconds if seconds > 0 else 0.0
+    speed = f", {f'{rate:.3g}' if rate < 100 else f'{rate:,.0f}'} planes/s" if rate else ""
+    used = f"{counted(state.planes, 'plane')} of {counted(state.processed, 'well')}"
+    this_run = f"this run: {used} in {duration(seconds)}{speed}"
+    return f"{state.plate}: {', '.join(parts)}; {this_run}"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > NAMED else ""
+    return f" ({', '.join(names[:NAMED])}{more})" if names else ""
+
+
+def _job_name(job: StoppedJob) -> str:
+    return f"{job.well} {job.rule}".strip()
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: ``2.1 s``, ``1 min 57 s``, ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

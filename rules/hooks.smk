@@ -1,0 +1,9 @@
+# What a run says when it ends. Snakemake calls hooks in the processes of single jobs too, where end_run does nothing.
+
+
+onsuccess:
+    end_run(workflow, log, succeeded=True, **RUN)
+
+
+onerror:
+    end_run(workflow, log, succeeded=False, **RUN)

@@ -1,0 +1,235 @@
+"""What a run leaves behind when it ends: the line of each plate and the page of one that is not finished."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
+from wellfield.plate.keys import PlaneKey
+from wellfield.workflow.aggregate import prune
+from wellfield.workflow.run_end import duration, end_run
+
+STARTED = 1_000_000.0
+WELLS = ("B02", "B03", "B04", "C02", "C03", "C04")
+
+
+def snakemake_job(rule, well="", plate="P1"):
+    values = {"plate": plate, **({"well": well} if well else {})}
+    return SimpleNamespace(rule=SimpleNamespace(name=rule), wildcards_dict=values, is_group=lambda: False)
+
+
+def group(*jobs):
+    return SimpleNamespace(jobs=jobs, is_group=lambda: True)
+
+
+class Run:
+    """A plate of six wells and the workflow that ran on it."""
+
+    def __init__(self, root):
+        self.results = root / "results"
+        self.folder = self.results / "P1"
+        self.page = self.folder / "report" / "unfinished.html"
+        self.log = root / "snakemake.log"
+        self.log.write_text("")
+        self.page.parent.mkdir(parents=True)
+        info = PlateInfo("P1", "/data/P1", "imagexpress", WELLS, {1: "DAPI"})
+        planes = [PlaneRecord(PlaneKey(well, 1, 1, 1, 1), f"{well}.tif", 1, 1) for well in WELLS]
+        write_index(self.folder / "index.parquet", planes, info)
+        self.finished, self.pending, self.failed = [], [], []
+
+    def write(self, path, text, *, age=0.0):
+        """Write a file of this run, or of one so many seconds before it."""
+        path = self.folder / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (STARTED + 10 - age, STARTED + 10 - age))
+        return path
+
+    def done(self, *wells, count=7, age=0.0, error=None, skipped=()):
+        for well in wells:
+            planes = {"used": 50, "missing": [], "skipped": list(skipped), "blanked": []}
+            content = {"schema_version": 1, "status": "failed" if error else "done", "error": error, "planes": planes}
+            self.write(f"wells/{well}.json", json.dumps(content), age=age)
+            table = pd.DataFrame({"Metadata_Well": [well] * 2, "Object": ["Nuclei"] * 2, "Count": [count, 1]})
+            (self.folder / "tables" / well).mkdir(parents=True, exist_ok=True)
+            table.to_parquet(self.folder / "tables" / well / "cell_counts.parquet")
+            if not age:
+                self.finished += [snakemake_job("process_well", well), snakemake_job("materialize_well", well)]
+
+    def end(self, *, succeeded=False, main=True):
+        dag = SimpleNamespace(
+            needrun_jobs=lambda exclude_finished: [*self.finished, *self.pending],
+            finished=lambda job: any(job is other for other in self.finished),
+        )
+        workflow = SimpleNamespace(
+            is_main_process=main, dag=dag, scheduler=SimpleNamespace(failed=set() if not self.failed else self.failed)
+        )
+        run = {"results": os.fspath(self.results), "plates": {"P1": None}, "started": STARTED}
+        end_run(workflow, [os.fspath(self.log)], succeeded=succeeded, **run)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def pend(run, well, *rules):
+    jobs = [snakemake_job(rule, well) for rule in rules or ("process_well", "materialize_well")]
+    run.pending += jobs
+    return jobs
+
+
+def test_every_well_is_in_the_class_that_fits(run, capsys):
+    run.done("B02", skipped=[{"plane": "x"}])
+    run.done("B03", error={"message": "no <image>", "step": None, "file": "B03.tif"})
+    run.write("logs/process_well/B03.log", "StepError: B03 is bad\n")
+    run.failed += pend(run, "B04")[:1]
+    log = run.write("logs/process_well/B04.log", "INFO asked for memory\n")
+    run.log.write_text(
+        f"[now]\nError in rule process_well:\n    message: SLURM status is: 'TIMEOUT'.\n    jobid: 3\n    log: {log}\n"
+    )
+    # Begun by this run, by an earlier one, never: with the manifest of an earlier run, which is out of date.
+    pend(run, "C02")
+    run.write("logs/process_well/C02.log", "INFO begun\n")
+    pend(run, "C03")
+    run.write("logs/process_well/C03.log", "INFO old\n", age=100)
+    pend(run, "C04")
+    run.done("C04", age=100)
+    run.end()
+    text = capsys.readouterr().err
+    assert text.startswith(
+        "P1: 1 of 6 wells done, 1 failed (B03), 1 died (B04 process_well), 1 broken off (C02), 2 not begun, "
+        "1 plane skipped; this run: 100 planes of 2 wells in "
+    )
+    assert f"; see {run.page}\nType the same command again" in text
+    assert "--set-resources process_well:mem_mb" in text
+    page = run.page.read_text()
+    assert "<tr><td>B04</td><td>process_well</td><td>SLURM status is: &#x27;TIMEOUT&#x27;.</td></tr>" in page
+    assert "INFO asked for memory" in page
+    assert "no &lt;image&gt;" in page
+    assert "StepError: B03 is bad" in page
+    assert "<tr><td>C02</td><td>process_well</td></tr>" in page
+    assert "<p>C03, C04</p>" in page
+    assert '<tr><td>B02</td><td class="number">8</td>' in page
+
+
+def test_a_job_of_which_the_log_says_nothing_is_named_all_the_same(run, capsys):
+    run.failed += pend(run, "B04", "materialize_well")
+    run.done("B02", "B03", "C02", "C03", "C04")
+    run.end()
+    assert "1 died (B04 materialize_well)" in capsys.readouterr().err
+    page = run.page.read_text()
+    assert "Snakemake&#x27;s log says nothing of its end" in page
+    assert "the log <code>logs/materialize_well/B04.log</code> is not there" in page
+
+
+def test_of_a_group_it_is_the_last_job_begun_that_died(run, capsys):
+    run.write("logs/process_well/B02.log", "x")
+    run.write("logs/materialize_well/B02.log", "x", age=100)
+    run.write("logs/process_well/B03.log", "x")
+    run.write("logs/materialize_well/B03.log", "x")
+    run.failed += [group(*pend(run, "B02")), group(*pend(run, "B03"))]
+    run.end()
+    assert "2 died (B02 process_well, B03 materialize_well)" in capsys.readouterr().err
+
+
+def test_a_well_that_another_attempt_finished_is_done(run, capsys):
+    run.done(*WELLS)
+    log = run.write("logs/process_well/B04.log", "x")
+    run.log.write_text(f"Error in rule process_well:\n    message: None\n    jobid: 3\n    log: {log}\n")
+    run.pending.append(snakemake_job("report_plate"))
+    run.failed += run.pending
+    run.end()
+    assert "6 of 6 wells done, 0 failed, 1 died (report_plate)" in capsys.readouterr().err
+    assert "<td>whole plate</td><td>report_plate</td>" in run.page.read_text()
+
+
+def finish(run):
+    run.write("report/summary.html", "", age=-10)
+
+
+def test_the_page_goes_when_the_plate_is_finished(run, capsys):
+    run.page.write_text("old")
+    run.done(*WELLS)
+    finish(run)
+    run.end(succeeded=True)
+    assert not run.page.exists()
+    text = capsys.readouterr().err
+    assert text.startswith("P1: 6 of 6 wells done, 0 failed, 0 planes skipped; this run: 300 planes of 6 wells in ")
+    assert "planes/s; see " in text
+    assert text.endswith("summary.html\n")
+
+
+def test_aggregation_removes_the_page_too(run):
+    run.page.write_text("old")
+    prune(run.folder, set(WELLS))
+    assert not run.page.exists()
+
+
+def test_a_check_that_fails_because_wells_failed_is_no_death_and_needs_no_page(run, capsys):
+    run.done(*WELLS[1:])
+    run.done("B02", error={"message": "x"})
+    finish(run)
+    run.pending.append(snakemake_job("check_plate"))
+    run.failed += run.pending
+    run.end()
+    assert "5 of 6 wells done, 1 failed (B02), 0 planes" in capsys.readouterr().err
+    assert not run.page.exists()
+
+
+def test_a_run_of_single_wells_writes_no_page_but_renews_one_that_is_there(run):
+    run.done("B02")
+    run.end(succeeded=True)
+    assert not run.page.exists()
+    run.page.write_text("B02 died")
+    run.end(succeeded=True)
+    assert "5 wells not begun" in run.page.read_text()
+
+
+def test_a_plate_that_was_not_mapped_has_no_page(run, capsys):
+    run.page.write_text("old")
+    run.pending.append(snakemake_job("ingest_plate"))
+    run.end()
+    assert capsys.readouterr().err.startswith("P1: not mapped; see ")
+    assert not run.page.exists()
+
+
+def test_the_processes_of_single_jobs_say_nothing(run, capsys):
+    run.done(*WELLS)
+    run.end(succeeded=True, main=False)
+    assert capsys.readouterr().err == ""
+
+
+def damage_manifest(run):
+    run.write("wells/B02.json", "{")
+
+
+def damage_index(run):
+    (run.folder / "index.parquet").write_text("nothing")
+
+
+def occupy_page(run):
+    run.page.mkdir()
+
+
+@pytest.mark.parametrize("damage", [damage_manifest, damage_index, occupy_page])
+def test_whatever_is_damaged_the_hook_says_so_in_a_line_and_raises_nothing(run, damage, capsys):
+    run.done("B02", "B03")
+    damage(run)
+    pend(run, "B04")
+    run.end()
+    assert capsys.readouterr().err.startswith("P1: no summary: ")
+
+
+def test_a_workflow_of_another_kind_is_no_error(tmp_path, capsys):
+    end_run(SimpleNamespace(), [], results="results", plates={}, started=0.0, succeeded=False)
+    end_run(SimpleNamespace(is_main_process=True), [], results="results", plates={}, started=0.0, succeeded=False)
+    assert capsys.readouterr().err.count("no summary of the run: AttributeError") == 2
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(2.14, "2.1 s"), (117, "1 min 57 s"), (12_000, "3 h 20 min")])
+def test_durations_are_in_words(seconds, text):
+    assert duration(seconds) == text
