@@ -2,10 +2,7 @@
 
 import json
 import os
-import random
 import re
-import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -16,18 +13,13 @@ import pytest
 import tifffile
 import zarr
 
+from tests.workflow.project import PLATE_JOBS, well_jobs
 from wellfield.cli import main
 from wellfield.plate.index import read_index
-from wellfield.workflow.validate import compare_results
 
 pytestmark = pytest.mark.workflow
 
-PLATE_JOBS = [("aggregate_plate", ""), ("check_plate", ""), ("report_plate", "")]
 WELLS = ("B02", "B03", "C04")
-
-
-def well_jobs(*wells):
-    return [(rule, well) for rule in ("materialize_well", "process_well") for well in wells]
 
 
 def listing(folder):
@@ -182,40 +174,6 @@ def test_a_well_taken_out_of_the_sheet_leaves_nothing_behind(copy):
     left = [path for path in copy.results("P1").rglob("*") if re.search(r"B03|B/03", str(path))]
     assert left == []
     assert set(pd.read_csv(copy.results("P1", "cell_counts.csv"))["Metadata_Well"]) == {"B02", "C04"}
-
-
-# Lines of Snakemake's output after which it is killed: in ingest, between wells, while the tables are made.
-MOMENTS = random.Random(7).sample(range(40, 125), 30) if os.environ.get("WELLFIELD_STRESS") else [85]
-
-
-@pytest.mark.stress
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_run_is_finished_by_the_same_command_with_equal_results(finished, tmp_path, small_plate, moment):
-    undisturbed, _ = finished
-    project = type(undisturbed)(tmp_path / "killed")
-    shutil.copytree(small_plate, project.root / "raw")
-    project.add("P1", "raw/Plate_1", plate_map="raw/plate_map.csv")
-    process = subprocess.Popen(
-        project.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    with process, process.stdout:
-        for _ in zip(range(moment), process.stdout, strict=False):
-            pass
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    assert not project.results("P1", "check_plate.json").exists()
-    project.run("--unlock")
-    project.run()
-    assert compare_results(project.results("P1"), undisturbed.results("P1")) == []
-    assert not list(project.results().rglob("*.part"))
-
-
-@pytest.mark.parametrize("lost", ["images/projected/s001_t001_w1.npy", "staged.json"])
-def test_a_staged_well_that_a_killed_run_had_half_removed_is_staged_again(copy, lost):
-    copy.run("--forceall", "--notemp")
-    (copy.results("P1", ".staging", "B03") / lost).unlink()
-    copy.results("P1", "wells", "B03.json").unlink()
-    assert copy.run("results/P1/wells/B03.json").jobs == well_jobs("B03")
 
 
 def test_a_report_can_be_made_from_the_results(copy):
