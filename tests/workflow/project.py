@@ -14,6 +14,7 @@ from wellfield.testing.synthetic import ExamplePlate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ExamplePlate(wells=("B02", "B03", "C04"), fields=2, channels=2, z=2, size=128)
+WELLS = SMALL.wells
 
 # What each rule says of its job, after the plate (and the well).
 MESSAGES = {
@@ -46,6 +47,13 @@ class Run:
         return sorted(self._started().values())
 
     @property
+    def plates(self):
+        """The plates whose jobs it started."""
+        return {
+            place.removesuffix(f" {well(place)}") for place in re.findall(r"^Job \d+: (.*): ", self.text, re.MULTILINE)
+        }
+
+    @property
     def finished(self):
         """The jobs that it said to have finished."""
         started = self._started()
@@ -72,8 +80,9 @@ def well_jobs(*wells):
 class Project:
     """A working directory."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, repository: Path = REPOSITORY):
         self.root = root
+        self.repository = repository
         (root / "config").mkdir(parents=True)
         self.config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
         self.plates = []
@@ -92,7 +101,8 @@ class Project:
 
     def command(self, *arguments):
         self.write()
-        command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", self.root]
+        command = [sys.executable, "-m", "snakemake", "--directory", self.root]
+        command += ["--snakefile", self.repository / "Snakefile"]
         return [str(part) for part in [*command, "--cores", "2", "--nocolor", *arguments]]
 
     def start(self, *arguments):
