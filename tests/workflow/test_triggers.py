@@ -83,6 +83,7 @@ def code(path=None):
 
     def edit(project):
         project.repository = project.root / "repository"
+        project.repository.mkdir()
         for name in PROGRAM:
             source, target = REPOSITORY / name, project.repository / name
             if source.is_dir():
@@ -185,7 +186,10 @@ def deleted(*names):
 
 
 def found_by_validate(project):
-    assert len(check_results(project.results("P1"))) == 2
+    text = "\n".join(check_results(project.results("P1")))
+    assert "well B02: in cell_counts.parquet, but without a manifest" in text
+    assert "tables/B03/objects.csv is missing" in text
+    assert "plate.zarr/B/03/ is not what was written" in text
 
 
 def well_fails(project):
@@ -216,9 +220,9 @@ WRITING = "code that writes wells"
 REPORT = "code of the tables and the report"
 CHECK = "code of the check"
 TABLE = "a table of the plate deleted"
-PICTURE = "a picture of the report deleted"
+FILE_OF_REPORT = "a file of the report deleted"
 PLAN = "`plan.json` deleted; a mistake in the pipeline, at which a run stopped, taken back"
-UNDECLARED = "a file of a well deleted or altered: in `plate.zarr`, `images`, `rois`, `tables`"
+FILE = "a file of a well deleted or altered: its manifest, or in `plate.zarr`, `images`, `rois`, `tables`"
 RESOURCES = "`memory_margin_mb`; threads, cores, memory, time, partition on the command line or in a profile"
 
 CASES = {
@@ -274,18 +278,16 @@ CASES = {
         real=True,
         its=("B03",),
     ),
-    "manifest deleted": Case("a well's manifest or thumbnail deleted", deleted("wells/B03.json"), its=("B03",)),
-    "thumbnail deleted": Case(
-        "a well's manifest or thumbnail deleted", deleted("report/thumbnails/B03.npy"), its=("B03",)
-    ),
     "table deleted": Case(TABLE, deleted("objects.parquet")),
     "CSV deleted": Case(TABLE, deleted("cell_counts.csv")),
-    "picture deleted": Case(PICTURE, deleted("report/heatmap.png")),
+    "picture deleted": Case(FILE_OF_REPORT, deleted("report/heatmap.png")),
     "index deleted": Case("`index.parquet` deleted", deleted("index.parquet"), real=True),
     "plan deleted": Case(PLAN, deleted("plan.json"), real=True),
     "mistake taken back": Case(PLAN, mistake_taken_back, real=True),
     "file of a well": Case(
-        UNDECLARED, deleted("tables/B03/objects.csv", "plate.zarr/B/03/1/0/zarr.json"), after=found_by_validate
+        FILE,
+        deleted("wells/B02.json", "tables/B03/objects.csv", "plate.zarr/B/03/1/0/zarr.json"),
+        after=found_by_validate,
     ),
     "failed well mended": Case("a failed well's plane mended", failed_well_mended, real=True, its=("C04",)),
     "failed well": Case("nothing mended after a well failed", well_fails, real=True, succeeds=False),
