@@ -215,14 +215,16 @@ def mistake_taken_back(project):
 STEPS = "a parameter of a step; a step added, changed or taken out"
 STORED = "where and how images are stored: `vfs`, `zarr`, `tiff`"
 POLICY = "`on_missing`, `on_unreadable`"
+SAME_PLAN = "a setting that leaves the plan as it was, such as `illumination` where no step corrects it"
 MAPPING = "code that maps plates, but for the microscopes (`workflow/ingest.py`, `scripts/ingest_plate.py`)"
 WRITING = "code that writes wells"
 REPORT = "code of the tables and the report"
 CHECK = "code of the check"
-TABLE = "a table of the plate deleted"
-FILE_OF_REPORT = "a file of the report deleted"
+TABLE = "`cell_counts.csv` or `.parquet`, `objects.parquet` or the folder `plate_tables` deleted"
+FILE_OF_REPORT = "a file of `report` deleted, other than a thumbnail"
 PLAN = "`plan.json` deleted; a mistake in the pipeline, at which a run stopped, taken back"
-FILE = "a file of a well deleted or altered: its manifest, or in `plate.zarr`, `images`, `rois`, `tables`"
+MAPPED = "`index.parquet`, `openhcs_metadata.json` or `ingest_report.json` deleted"
+FILE = "a file of a well deleted or altered: manifest, thumbnail, or in `plate.zarr`, `images`, `rois`, `tables`"
 RESOURCES = "`memory_margin_mb`; threads, cores, memory, time, partition on the command line or in a profile"
 
 CASES = {
@@ -234,11 +236,7 @@ CASES = {
     "codec of TIFFs": Case(STORED, configured("tiff", "compression", "zstd")),
     "on_missing": Case(POLICY, config(on_missing="skip_field")),
     "on_unreadable": Case(POLICY, config(on_unreadable="blank")),
-    "same plan": Case(
-        "anything else in `steps` or its settings that leaves the plan as it was",
-        config(illumination="microscope"),
-        real=True,
-    ),
+    "same plan": Case(SAME_PLAN, config(illumination="microscope"), real=True),
     "words": Case("order and comments in `config.yaml`; a default written out", same_words),
     "resources": Case(RESOURCES, resources),
     "mapping": Case(MAPPING, code("scripts/ingest_plate.py"), real=True),
@@ -281,7 +279,8 @@ CASES = {
     "table deleted": Case(TABLE, deleted("objects.parquet")),
     "CSV deleted": Case(TABLE, deleted("cell_counts.csv")),
     "picture deleted": Case(FILE_OF_REPORT, deleted("report/heatmap.png")),
-    "index deleted": Case("`index.parquet` deleted", deleted("index.parquet"), real=True),
+    "index deleted": Case(MAPPED, deleted("index.parquet"), real=True),
+    "ingest report deleted": Case(MAPPED, deleted("ingest_report.json"), real=True),
     "plan deleted": Case(PLAN, deleted("plan.json"), real=True),
     "mistake taken back": Case(PLAN, mistake_taken_back, real=True),
     "file of a well": Case(
