@@ -236,7 +236,11 @@ def illumination(wildcards):
 
 
 def plate_targets():
-    targets = ["check_plate.json", "cell_counts.csv", "report/summary.html"]
-    return [
-        results(target).format(plate=plate) for plate in PLATES for target in targets
-    ]
+    """Every file of the plates that is to be there: Snakemake makes anew only those that it is asked for."""
+    names = ["check_plate.json", "cell_counts.csv", "cell_counts.parquet"]
+    names += ["objects.parquet", "plate_tables"]
+    names += ["ingest_report.json", "openhcs_metadata.json", "plan.json"]
+    pictures = ["summary.html", "heatmap.png", "montage.png", "dose_response.png"]
+    names += [f"report/{name}" for name in [*pictures, "plate_statistics.csv"]]
+    names += ["illumination/illumination.json"] if ILLUMINATED else []
+    return [results(name).format(plate=plate) for plate in PLATES for name in names]

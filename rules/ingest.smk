@@ -30,7 +30,8 @@ checkpoint ingest_plate:
         "../scripts/ingest_plate.py"
 
 
-rule compile_plan:
+# A checkpoint, so that a plan that comes out as it was runs no well again.
+checkpoint compile_plan:
     input:
         index=ancient(results("index.parquet")),
     output:

@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,7 @@ from wellfield.testing.synthetic import ExamplePlate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ExamplePlate(wells=("B02", "B03", "C04"), fields=2, channels=2, z=2, size=128)
+WELLS = SMALL.wells
 
 # What each rule says of its job, after the plate (and the well).
 MESSAGES = {
@@ -26,19 +28,42 @@ MESSAGES = {
     "checking that every well is done": "check_plate",
 }
 
+PLATE_JOBS = [("aggregate_plate", ""), ("check_plate", ""), ("report_plate", "")]
+
 
 @dataclass
 class Run:
-    """One call of snakemake: exit code, everything it printed, and the jobs it started as (rule, well)."""
+    """One call of snakemake: exit code, everything it printed, and the jobs it started as (rule, well).
+
+    ``times`` says when each line was printed, in seconds after the start.
+    """
 
     code: int
     text: str
+    times: list[float] = field(default_factory=list)
 
     @property
     def jobs(self):
-        found = re.findall(r"^Job \d+: (.*): (.*)$", self.text, re.MULTILINE)
-        assert all(message in MESSAGES for _, message in found), found
-        return sorted((MESSAGES[message], well(place)) for place, message in found)
+        return sorted(self._started().values())
+
+    @property
+    def plates(self):
+        """The plates whose jobs it started."""
+        return {
+            place.removesuffix(f" {well(place)}") for place in re.findall(r"^Job \d+: (.*): ", self.text, re.MULTILINE)
+        }
+
+    @property
+    def finished(self):
+        """The jobs that it said to have finished."""
+        started = self._started()
+        numbers = re.findall(r"^Finished jobid: (\d+) ", self.text, re.MULTILINE)
+        return sorted(started[number] for number in numbers if number in started)
+
+    def _started(self):
+        found = re.findall(r"^Job (\d+): (.*): (.*)$", self.text, re.MULTILINE)
+        assert all(message in MESSAGES for *_, message in found), found
+        return {number: (MESSAGES[message], well(place)) for number, place, message in found}
 
 
 def well(place):
@@ -47,11 +72,17 @@ def well(place):
     return match[1] if match else ""
 
 
+def well_jobs(*wells):
+    """The jobs of each well."""
+    return [(rule, well) for rule in ("materialize_well", "process_well") for well in wells]
+
+
 class Project:
     """A working directory."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, repository: Path = REPOSITORY):
         self.root = root
+        self.repository = repository
         (root / "config").mkdir(parents=True)
         self.config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
         self.plates = []
@@ -70,20 +101,31 @@ class Project:
 
     def command(self, *arguments):
         self.write()
-        command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", self.root]
+        command = [sys.executable, "-m", "snakemake", "--directory", self.root]
+        command += ["--snakefile", self.repository / "Snakefile"]
         return [str(part) for part in [*command, "--cores", "2", "--nocolor", *arguments]]
 
-    def run(self, *arguments, succeeds=True):
-        done = subprocess.run(
+    def start(self, *arguments):
+        """Start snakemake as the leader of a process group of its own, and return the process."""
+        return subprocess.Popen(
             self.command(*arguments),
-            check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=environment(),
+            start_new_session=True,
         )
-        assert (done.returncode == 0) is succeeds, done.stdout
-        return Run(done.returncode, done.stdout)
+
+    def run(self, *arguments, succeeds=True):
+        lines, times = [], []
+        start = time.monotonic()
+        with self.start(*arguments) as process:
+            for line in process.stdout:
+                lines.append(line)
+                times.append(time.monotonic() - start)
+        text = "".join(lines)
+        assert (process.returncode == 0) is succeeds, text
+        return Run(process.returncode, text, times)
 
 
 def environment():

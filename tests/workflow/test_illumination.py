@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.workflow.project import Project
+from tests.workflow.promises import promised
 from wellfield.formats.tiff import read_tiff
 from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.illumination import read_illumination
@@ -42,3 +43,10 @@ def test_it_is_fitted_again_on_demand_only(corrected):
     assert "fit_illumination" not in {rule for rule, _ in project.run().jobs}
     jobs = {rule for rule, _ in project.run("--forcerun", "fit_illumination").jobs}
     assert "fit_illumination" in jobs
+
+
+def test_it_is_fitted_again_when_the_configuration_says_of_what(corrected):
+    project, _ = corrected
+    project.config["illumination"] = "microscope"
+    line = "`illumination`, where a step corrects it"
+    assert project.run("--dry-run").jobs == promised(line, PLATE.wells)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tests.workflow.test_run import PLATE_JOBS, WELLS, well_jobs
+from tests.workflow.project import PLATE_JOBS, WELLS, well_jobs
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import Projection, plane_name
 from wellfield.storage import Backend, FileManager, create_storage_registry

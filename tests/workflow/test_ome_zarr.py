@@ -11,8 +11,7 @@ import tifffile
 import zarr
 
 from tests.unit.microscopes.ngff_plates import Image, write_plate
-from tests.workflow.project import Project
-from tests.workflow.test_run import PLATE_JOBS, well_jobs
+from tests.workflow.project import PLATE_JOBS, Project, well_jobs
 from wellfield.plate.index import read_index
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("ome-zarr")]

@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from tests.workflow.project import SMALL
-from tests.workflow.test_run import PLATE_JOBS, WELLS, well_jobs
+from tests.workflow.project import PLATE_JOBS, SMALL, WELLS, well_jobs
 from wellfield.formats.png import write_png
 from wellfield.plate.index import read_index
 from wellfield.workflow.validate import check_results

@@ -1,11 +1,6 @@
-"""A whole run, and what runs again after it."""
+"""A whole run and its results. What runs again after it is in test_triggers.py."""
 
-import json
-import os
-import random
 import re
-import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -16,18 +11,11 @@ import pytest
 import tifffile
 import zarr
 
+from tests.workflow.project import WELLS
 from wellfield.cli import main
 from wellfield.plate.index import read_index
-from wellfield.workflow.validate import compare_results
 
 pytestmark = pytest.mark.workflow
-
-PLATE_JOBS = [("aggregate_plate", ""), ("check_plate", ""), ("report_plate", "")]
-WELLS = ("B02", "B03", "C04")
-
-
-def well_jobs(*wells):
-    return [(rule, well) for rule in ("materialize_well", "process_well") for well in wells]
 
 
 def listing(folder):
@@ -89,51 +77,6 @@ def test_a_second_run_has_nothing_to_do(copy):
     assert copy.run().jobs == []
 
 
-def test_forcing_a_well_redoes_it_and_the_aggregates_and_nothing_else(copy):
-    run = copy.run("--forcerun", "results/P1/wells/B03.json")
-    assert run.jobs == sorted([*well_jobs("B03"), *PLATE_JOBS])
-
-
-def test_with_the_well_as_target_only_the_well_is_redone_and_nothing_is_left_to_do(copy):
-    target = "results/P1/wells/B03.json"
-    assert copy.run(target, "--forcerun", target).jobs == well_jobs("B03")
-    assert copy.run().jobs == []
-
-
-def test_editing_a_step_redoes_every_well(copy):
-    copy.config["steps"][1]["params"]["sigma"] = 1.5
-    run = copy.run()
-    assert run.jobs == sorted([("compile_plan", ""), *well_jobs(*WELLS), *PLATE_JOBS])
-
-
-def test_editing_memory_redoes_nothing(copy):
-    copy.config["memory_margin_mb"] = 700
-    assert copy.run().jobs == []
-
-
-def test_a_changed_plane_redoes_its_well_and_the_aggregates(copy):
-    plane = next((copy.root / "raw").rglob("*_C04_s1_w1.TIF"))
-    later = plane.stat().st_mtime_ns + 1_000_000_000
-    os.utime(plane, ns=(later, later))
-    assert copy.run().jobs == sorted([*well_jobs("C04"), *PLATE_JOBS])
-
-
-def test_a_plate_exported_anew_in_its_place_is_mapped_again(copy):
-    for plane in (copy.root / "raw").rglob("*.TIF"):
-        plane.write_bytes(plane.read_bytes().replace(b'value="0.65"', b'value="0.32"'))
-    run = copy.run()
-    assert ("ingest_plate", "") in run.jobs
-    assert read_index(copy.results("P1", "index.parquet"))[0].pixel_size_um == 0.32
-    assert json.loads(copy.results("P1", "plan.json").read_text())["pixel_size_um"] == 0.32
-
-
-def test_a_new_file_that_is_ignored_gets_into_the_report_and_redoes_no_well(copy):
-    (copy.root / "raw" / "Plate_1" / "strange file.tif").write_bytes(b"?")
-    run = copy.run()
-    assert run.jobs == [("check_plate", ""), ("ingest_plate", ""), ("report_plate", "")]
-    assert "name is not of the vendor" in copy.results("P1", "report", "summary.html").read_text()
-
-
 def test_a_function_in_a_file_of_the_users_own_works_with_the_command_as_documented(project, small_plate):
     (project.root / "mine.py").write_text("def double(image):\n    return image * 2\n")
     project.config["steps"].insert(1, {"name": "doubled", "func": "mine:double", "input": "start", "channels": [1]})
@@ -164,58 +107,6 @@ def test_validate_finds_pixels_that_differ(copy, finished, capsys):
     array[0, 0, 0, 5, 5] += 1
     assert main(["validate", str(copy.results("P1")), "--against", str(other.results("P1"))]) == 1
     assert "1/0: pixels differ" in capsys.readouterr().out
-
-
-def test_a_new_plane_has_the_plate_mapped_again_and_its_well_redone(copy):
-    gone = next((copy.root / "raw").rglob("*_C04_s1_w1.TIF"))
-    gone.rename(copy.root / "elsewhere.tif")
-    run = copy.run()
-    assert run.jobs == sorted([("ingest_plate", ""), *well_jobs("C04"), *PLATE_JOBS])
-    manifest = json.loads(copy.results("P1", "wells", "C04.json").read_text())
-    assert len(manifest["planes"]["missing"]) == 1
-
-
-def test_a_well_taken_out_of_the_sheet_leaves_nothing_behind(copy):
-    copy.plates[0][-1] = "B02,C04"
-    run = copy.run()
-    assert run.jobs == PLATE_JOBS
-    left = [path for path in copy.results("P1").rglob("*") if re.search(r"B03|B/03", str(path))]
-    assert left == []
-    assert set(pd.read_csv(copy.results("P1", "cell_counts.csv"))["Metadata_Well"]) == {"B02", "C04"}
-
-
-# Lines of Snakemake's output after which it is killed: in ingest, between wells, while the tables are made.
-MOMENTS = random.Random(7).sample(range(40, 125), 30) if os.environ.get("WELLFIELD_STRESS") else [85]
-
-
-@pytest.mark.stress
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_run_is_finished_by_the_same_command_with_equal_results(finished, tmp_path, small_plate, moment):
-    undisturbed, _ = finished
-    project = type(undisturbed)(tmp_path / "killed")
-    shutil.copytree(small_plate, project.root / "raw")
-    project.add("P1", "raw/Plate_1", plate_map="raw/plate_map.csv")
-    process = subprocess.Popen(
-        project.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    with process, process.stdout:
-        for _ in zip(range(moment), process.stdout, strict=False):
-            pass
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    assert not project.results("P1", "check_plate.json").exists()
-    project.run("--unlock")
-    project.run()
-    assert compare_results(project.results("P1"), undisturbed.results("P1")) == []
-    assert not list(project.results().rglob("*.part"))
-
-
-@pytest.mark.parametrize("lost", ["images/projected/s001_t001_w1.npy", "staged.json"])
-def test_a_staged_well_that_a_killed_run_had_half_removed_is_staged_again(copy, lost):
-    copy.run("--forceall", "--notemp")
-    (copy.results("P1", ".staging", "B03") / lost).unlink()
-    copy.results("P1", "wells", "B03.json").unlink()
-    assert copy.run("results/P1/wells/B03.json").jobs == well_jobs("B03")
 
 
 def test_a_report_can_be_made_from_the_results(copy):
