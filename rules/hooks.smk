@@ -1,0 +1,2 @@
+onstart:
+    say_space()
