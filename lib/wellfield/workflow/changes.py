@@ -50,10 +50,12 @@ class PlaneWatch:
         if not changed:
             return None
         first = changed[0]
-        more = f", and so did {len(changed) - 1} more" if len(changed) > 1 else ""
+        gone = now[first].count(None) > self._before[first].count(None)
+        what, why = ("went away", "moved or deleted") if gone else ("changed", "still being written")
+        more = f" (one of {len(changed)} files that did)" if len(changed) > 1 else ""
         return WellStepError(
-            f"the file changed while the well was processed{more}: it is still being written; run again when the plate "
-            "is complete",
+            f"the file {what} while the well was processed{more}, as one that is {why}; run again when the plate is "
+            "complete",
             plate=self._info.plate,
             key=first.field_key,
             channel=first.channel,

@@ -39,8 +39,8 @@ def process_well(
     """Run the plan over the planes of one well and stage its results.
 
     A data failure is staged as such and does not raise; whatever else goes wrong does. A plane that changes while the
-    well is processed is a data failure too, whatever ``on_unreadable`` says. *illumination* is the folder of the plate's
-    fitted illumination, for plans that correct it.
+    well is processed is a data failure too, whatever ``on_unreadable`` says. *illumination* is the folder of the
+    plate's fitted illumination, for plans that correct it.
     """
     info, planes = read_index(index, [well])
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
