@@ -34,7 +34,7 @@ def test_a_run_that_goes_on_says_what_is_left_to_do(copy):
     run = copy.run(*forced)
     [line] = lines_of(run, "to do; results take")
     assert line.startswith("P1: 1 well to do; results take 0 bytes to ")
-    assert "Job " not in run.text.split(line)[0]
+    assert "running the pipeline" not in run.text.split(line)[0]
     assert lines_of(copy.run(), "to do; results take") == []
 
 
