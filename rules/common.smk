@@ -15,14 +15,16 @@ from snakemake.utils import validate
 from wellfield.config.load import load_config
 from wellfield.config.plates import read_plate_sheet
 from wellfield.errors import WellfieldError
+from wellfield.formats.json import read_json
 from wellfield.microscopes.registry import MICROSCOPES
 from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.compile import choose_sources
+from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import remove_broken_stages
 from wellfield.plate.index import read_index, read_info
-from wellfield.workflow import digests, resources
-from wellfield.workflow.ingest import chosen_wells
+from wellfield.workflow import digests, resources, space
+from wellfield.workflow.ingest import chosen_wells, mapping_number
 from wellfield.workflow.run_end import end_run
 
 try:
@@ -50,7 +52,14 @@ validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.model_dump(
-    exclude={"plates", "results", "layouts", "memory_margin_mb", "scratch"}
+    exclude={
+        "plates",
+        "results",
+        "layouts",
+        "memory_margin_mb",
+        "acquisition_minutes",
+        "scratch",
+    }
 )
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
 # On a node's own disk a well is staged for a job on the same node.
@@ -109,6 +118,20 @@ def raw_digest(wildcards):
         }
     )
     return plate_scan(wildcards.plate).names_digest(suffixes)
+
+
+@cache
+def _mapped_again(plate):
+    last = Path(RESULTS, plate, "ingest_report.json")
+    try:
+        return mapping_number(last, plate_scan(plate).files)
+    except WellfieldError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def mapped_again(wildcards):
+    """Changes once a plate is complete that was mapped while it was still being acquired: its report says so no more."""
+    return _mapped_again(wildcards.plate)
 
 
 @cache
@@ -223,6 +246,49 @@ def materialize_runtime(wildcards, attempt):
 
 def plate_mem_mb(wildcards, attempt):
     return resources.plate_mb(margin_mb=CONFIG.memory_margin_mb, attempt=attempt)
+
+
+def wells_at_once(wildcards):
+    """How many wells a run works on at a time; a job on another machine does not know (0)."""
+    settings = workflow.resource_settings
+    return (settings.nodes or settings.cores or 1) if workflow.is_main_process else 0
+
+
+def needed_wells():
+    """The wells that the run is about to do, by plate; no plate whose plan is yet to be made, which sees to it itself."""
+    jobs = [(job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()]
+    unplanned = {
+        wildcards.plate
+        for name, wildcards in jobs
+        if name in ("ingest_plate", "compile_plan")
+    }
+    found = {}
+    for name, wildcards in jobs:
+        if (
+            name in ("process_well", "materialize_well")
+            and wildcards.plate not in unplanned
+        ):
+            found.setdefault(wildcards.plate, set()).add(wildcards.well)
+    return found
+
+
+def say_space():
+    """Say what space the wells take that the run is about to do; too little of it ends the run."""
+    needs = []
+    try:
+        for plate, chosen in needed_wells().items():
+            folder = Path(RESULTS, plate)
+            index, plan = folder / "index.parquet", folder / "plan.json"
+            info, by_well = _index(index, index.stat().st_mtime_ns)
+            compiled = Plan.from_json(read_json(plan), source=plan)
+            needs.append(
+                space.plate_space(compiled, info, by_well, sorted(chosen), folder)
+            )
+        lines = space.space_lines(needs, RESULTS, wells_at_once=wells_at_once(None))
+    except WellfieldError as error:
+        raise WorkflowError(str(error)) from None
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
 
 
 def plate_map(wildcards):

@@ -1,4 +1,9 @@
-# What a run says when it ends. Snakemake calls hooks in the processes of single jobs too, where end_run does nothing.
+# What a run says before its first job, and when it ends. Snakemake calls hooks in the processes of single jobs too, where
+# end_run does nothing.
+
+
+onstart:
+    say_space()
 
 
 onsuccess:

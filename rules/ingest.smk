@@ -23,6 +23,7 @@ checkpoint ingest_plate:
         microscope=lambda wildcards: PLATES[wildcards.plate].microscope,
         layout=layout_digest,
         raw=raw_digest,
+        mapped_again=mapped_again,
         code=digests.code_digest("ingest"),
     message:
         "{wildcards.plate}: mapping the plate"
@@ -46,6 +47,7 @@ checkpoint compile_plan:
     resources:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
+        wells_at_once=wells_at_once,
     params:
         pipeline=PIPELINE,
         plate=plate_facts,

@@ -10,6 +10,8 @@ rule materialize_well:
         log_of("materialize_well", "{well}"),
     benchmark:
         benchmark_of("materialize_well", "{well}")
+    # Before wells that are not begun: no more are staged than are worked on at a time.
+    priority: 1
     group:
         WELL_GROUP
     conda:

@@ -1,11 +1,25 @@
-"""Compile the configured pipeline for one plate and store the plan with the results."""
+"""Compile the configured pipeline for one plate, see that its results have room, and store the plan with them."""
 
-from wellfield.workflow.jobs import job
+from pathlib import Path
+
+from wellfield.workflow.jobs import job, say
 
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
+    from wellfield.config.load import load_config
+    from wellfield.config.plates import read_plate_sheet
     from wellfield.formats.json import write_json
+    from wellfield.plate.index import read_info
     from wellfield.workflow.compile import compile_plan
+    from wellfield.workflow.ingest import chosen_wells
+    from wellfield.workflow.space import plan_space, space_lines
 
     plan = compile_plan(snakemake.input.index, snakemake.params.pipeline)
+    # From the sheet and not from params: asking for other wells does not compile the plan again.
+    config = load_config(snakemake.config)
+    entry = read_plate_sheet(config.plates, layouts=config.layouts)[snakemake.wildcards.plate]
+    wells = chosen_wells(read_info(snakemake.input.index), entry.wells)
+    need = plan_space(plan, snakemake.input.index, wells, Path(snakemake.output.plan).parent)
+    for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once):
+        say(logger, line)
     write_json(snakemake.output.plan, plan.to_json())
     logger.info("%d steps, plan %s", len(plan.steps), plan.digest())

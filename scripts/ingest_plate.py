@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from wellfield.workflow.jobs import job
+from wellfield.workflow.jobs import job, say
 
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
     from wellfield.config.load import load_config
     from wellfield.config.plates import read_plate_sheet
-    from wellfield.workflow.ingest import ingest_plate
+    from wellfield.workflow.ingest import acquisition_notes, ingest_plate
 
     # From the sheet and not from params: asking for other wells does not map the plate again.
     config = load_config(snakemake.config)
@@ -19,5 +19,9 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         results=Path(snakemake.output.index).parent,
         wells=entry.wells,
         layouts=config.plate_layouts(),
+        acquisition_minutes=config.acquisition_minutes,
+        mapped_again=snakemake.params.mapped_again,
     )
+    for note in acquisition_notes(snakemake.output.report):
+        say(logger, f"warning: {info.plate}: {note}")
     logger.info("%s: %d wells, %d planes", info.plate, len(info.wells), sum(info.planes_per_well.values()))

@@ -85,6 +85,7 @@ class Project:
         self.repository = repository
         (root / "config").mkdir(parents=True)
         self.config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+        self.config["acquisition_minutes"] = 0  # real plates may be as young as the checkout that they came with
         self.plates = []
 
     def add(self, plate, folder, *, microscope="auto", plate_map="", wells=""):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -186,18 +187,47 @@ def test_a_result_that_cannot_be_stored_fails_its_well_and_keeps_the_report(proj
     )
 
 
-def test_a_full_disk_is_said_and_leaves_no_half_written_file(project, small_plate):
-    small = project.root / "results"
-    small.mkdir()
+@contextmanager
+def small_disk(folder, size):
+    """A file system of that size in *folder* while the block runs."""
+    folder.mkdir()
     mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if not mounted or mounted.returncode:
         pytest.skip("needs the right to mount a small tmpfs")
     try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_written_file(project, small_plate):
+    small = project.root / "results"
+    with small_disk(small, "400k"):  # room for what a well takes at least
         run = project.add("P1", small_plate / "Plate_1", wells="B02").run(succeeds=False)
         assert "no space left" in run.text.lower()
         assert not list(small.rglob("*.part"))
         assert not (small / "P1" / "wells" / "B02.json").exists()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_too_little_space_for_a_plate_is_an_error_before_a_well_runs(project, small_plate):
+    project.config["vfs"]["materialization_backend"] = "disk"
+    project.add("P1", small_plate / "Plate_1")
+    with small_disk(project.results(), "850k"):  # 3 wells take 590 kB as TIFF, and 263 kB between the two jobs of one
+        run = refused(project, "P1: 3 wells to do take at least 853 kB in results", "free some space")
+        assert not {rule for rule, _ in run.jobs} & {"process_well", "materialize_well"}
+        project.plates[0][-1] = "B02"
+        assert "P1: 1 well to do; results take 197 to" in project.run("results/P1/plan.json").text
+
+
+def test_a_run_that_goes_on_without_the_space_that_it_needs_stops_before_its_first_job(copy):
+    results, kept = copy.results(), copy.root / "kept"
+    results.rename(kept)
+    with small_disk(results, "64m"):
+        shutil.copytree(kept, results, dirs_exist_ok=True)
+        (results / "ballast").write_bytes(bytes(shutil.disk_usage(results).free - 200_000))
+        run = copy.run("--forcerun", "results/P1/wells/B03.json", succeeds=False)
+        assert "P1: 1 well to do take at least 263 kB in results" in run.text
+        assert "Traceback" not in run.text
+        assert run.jobs == []

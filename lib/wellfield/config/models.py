@@ -269,6 +269,9 @@ class Config(_Model):
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."
     )
+    acquisition_minutes: Annotated[StrictInt, Field(ge=0)] = Field(
+        10, description="A plate with younger files may still be being acquired, which is warned of; 0 for never."
+    )
 
     def plate_layouts(self) -> dict[str, Layout]:
         """Return the layouts that a plate sheet may name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from operator import attrgetter
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 
 from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json import write_json
+from wellfield.microscopes.acquisition import find_acquisition
 from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
@@ -113,11 +115,24 @@ class MicroscopeHandler(ABC):
 
     @without_garbage_collection()
     def initialize_workspace(
-        self, workspace: str | os.PathLike[str], *, plate: str, why: str = "configured"
+        self,
+        workspace: str | os.PathLike[str],
+        *,
+        plate: str,
+        why: str = "configured",
+        acquisition_minutes: float = 0,
+        mapped_again: int = 0,
     ) -> PlateInfo:
         """Map the plate: write ``openhcs_metadata.json``, ``index.parquet`` and ``ingest_report.json`` to *workspace*.
 
         Nothing is copied and nothing is written to the raw folder.
+
+        Parameters
+        ----------
+        acquisition_minutes:
+            The report notes files that are younger, as of a plate that is still being acquired; 0 for none.
+        mapped_again:
+            How often the plate was mapped again because of such a note; kept in the report.
 
         Raises
         ------
@@ -129,7 +144,13 @@ class MicroscopeHandler(ABC):
         contents = self.read_plate()
         info = contents.plate_info(plate=plate, plate_path=os.fspath(self.plate_path), microscope=self._microscope_type)
         self._build_virtual_mapping(folder, contents, info)
-        write_json(folder / "ingest_report.json", ingest_report(contents, info, why=why))
+        report = ingest_report(contents, info, why=why)
+        found = find_acquisition(self.scan.files, minutes=acquisition_minutes, now_ns=time.time_ns())
+        if found is not None:
+            report |= {"acquisition": found._asdict(), "notes": [*report["notes"], *found.notes()]}
+        if mapped_again:
+            report["mapped_again"] = mapped_again
+        write_json(folder / "ingest_report.json", report)
         write_index(folder / "index.parquet", contents.planes, info)
         return info
 

@@ -44,6 +44,15 @@ def with_estimates(
     return estimated, max((step.memory_mb for step in estimated), default=0.0), round(work / 1e6, 3)
 
 
+def pixel_bytes(step: CompiledStep, itemsize: int) -> int:
+    """Return the bytes that a pixel of a step's result takes, where one of the plate takes *itemsize*.
+
+    Intensities are taken for float32, but for a projection of the plate's own planes.
+    """
+    projects = step.input == START and [call.projection for call in step.calls] == [Projection.MAX]
+    return itemsize if projects else _BYTES.get(step.kind, max(4, itemsize))
+
+
 class _Model:
     """Sizes of the images of a pipeline, by name, for one field or one well."""
 
@@ -97,13 +106,7 @@ class _Model:
 
     def _plane(self, step: CompiledStep | None) -> int:
         """Return the bytes of a plane: as the camera took it, or as a step made it."""
-        if step is None or self._only_projects(step):
-            return self._pixels * self._itemsize
-        return self._pixels * _BYTES.get(step.kind, max(4, self._itemsize))
-
-    @staticmethod
-    def _only_projects(step: CompiledStep) -> bool:
-        return step.input == START and [call.projection for call in step.calls] == [Projection.MAX]
+        return self._pixels * (self._itemsize if step is None else pixel_bytes(step, self._itemsize))
 
     def _copies(self, made: CompiledStep, reader: CompiledStep) -> int:
         """Return for how many fields an image is held: all of them once a step works on the whole well."""

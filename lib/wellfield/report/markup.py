@@ -57,11 +57,6 @@ def html_files(names: Sequence[Any], clean: PathCleaner, complete: str) -> Html:
     return Html(shown if len(names) <= 3 else f"<details><summary>show</summary>{shown}</details>")
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number of things: ``1 well``, ``2,000 wells``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def number_text(value: int | None) -> str:
     """Return a whole number, a dash where there is none."""
     return "–" if value is None else f"{value:,}"
@@ -70,11 +65,3 @@ def number_text(value: int | None) -> str:
 def measured(value: float, digits: int) -> str:
     """Return a number with so many significant digits, a dash for nan."""
     return "–" if math.isnan(value) else f"{value:.{digits}g}".replace("-", "−")
-
-
-def size_text(size: int) -> str:
-    """Return a number of bytes with three significant digits."""
-    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
-        if size >= 1000**power:
-            return f"{size / 1000**power:.3g} {unit}"
-    return f"{size} bytes"

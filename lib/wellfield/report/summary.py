@@ -14,11 +14,12 @@ from wellfield.plate.platemap import WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.report.dose_response import DoseResponse
 from wellfield.report.failures import html_failed
-from wellfield.report.markup import counted, html_files, html_table, html_text, measured, number_text, size_text
+from wellfield.report.markup import html_files, html_table, html_text, measured, number_text
 from wellfield.report.page import write_page
 from wellfield.report.paths import PathCleaner
 from wellfield.report.statistics import KINDS
 from wellfield.report.wells import WellSummary, summarise_wells
+from wellfield.words import counted, size_text
 
 if TYPE_CHECKING:
     import pandas as pd

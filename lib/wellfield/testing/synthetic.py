@@ -15,6 +15,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -192,6 +193,7 @@ class ExamplePlate:
     def write(self, folder: str | os.PathLike[str]) -> ExampleFiles:
         """Write the plate and, beside it, ``plate_map.csv`` and ``truth.csv``.
 
+        The plate's files are dated an hour back, as those of a plate whose acquisition is over.
         A complete example of the same arguments is left as it is; one whose writing was interrupted is written again.
 
         Raises
@@ -222,6 +224,7 @@ class ExamplePlate:
             write_harmony(folder, layout, plane)
         else:
             write_imagexpress(folder, layout, plane)
+        _age(found.plate)
         _write_csv(found.plate_map, COLUMNS, map(_plate_map_row, self.wells))
         counts = ((*field, len(self.nuclei(field))) for field in self.field_keys())
         _write_csv(found.truth, ("well", "field", "timepoint", "nuclei"), counts)
@@ -319,6 +322,14 @@ def _read_note(note: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _age(folder: Path) -> None:
+    """Date all files below a folder an hour back."""
+    then = time.time() - 3600
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (then, then))
 
 
 def _replace(path: Path, text: str) -> None:

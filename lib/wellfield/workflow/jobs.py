@@ -85,3 +85,9 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[logging.Lo
     finally:
         root.removeHandler(handler)
         handler.close()
+
+
+def say(logger: logging.Logger, line: str) -> None:
+    """Tell the user something while a job runs: in the log, and on stderr (the screen, unless it runs on a cluster)."""
+    logger.info("%s", line)
+    print(line, file=sys.stderr, flush=True)

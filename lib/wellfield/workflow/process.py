@@ -23,6 +23,7 @@ from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.memory import MemoryStorageBackend
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
+from wellfield.workflow.changes import PlaneWatch
 
 _logger = logging.getLogger(__name__)
 
@@ -38,9 +39,10 @@ def process_well(
 ) -> StagedWell:
     """Run the plan over the planes of one well and stage its results.
 
-    A data failure is staged as such and does not raise; whatever else goes wrong does. *illumination* is the folder of
-    the plate's fitted illumination, for plans that correct it; *scratch* that on the node's own disk which the staged
-    files go to.
+    A data failure is staged as such and does not raise; whatever else goes wrong does. A plane that changes while the
+    well is processed is a data failure too, whatever ``on_unreadable`` says. *illumination* is the folder of the
+    plate's fitted illumination, for plans that correct it; *scratch* that on the node's own disk which the staged files
+    go to.
     """
     info, planes = read_index(index, [well])
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
@@ -64,12 +66,16 @@ def process_well(
 
             fitted = {c: read_illumination(illumination or "", c) for c in plan.illuminated_channels}
             source = replace(source, illumination=fitted)
+        watch = PlaneWatch(plan, info, planes)
         try:
             run_well(plan, source, writer, account)
+            if changed := watch.changed():
+                raise changed
             staged = writer.finish(account)
         except (StepError, UnknownFormatError) as error:  # tables of several fields that make none together
             _logger.exception("well %s failed", well)
-            return writer.finish(account, error)
+            # A half-written file cannot be read either: then this is the reason.
+            return writer.finish(account, watch.changed() or error)
         finally:
             cleanup_all_gpu_frameworks()
     for (origin, target, method), count in sorted(conversions.items()):
