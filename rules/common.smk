@@ -20,7 +20,7 @@ from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.compile import choose_sources
 from wellfield.pipeline.stage import remove_broken_stages
 from wellfield.plate.index import read_index, read_info
-from wellfield.workflow import digests, resources
+from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells
 
 try:
@@ -48,10 +48,15 @@ validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.model_dump(
-    exclude={"plates", "results", "layouts", "memory_margin_mb"}
+    exclude={"plates", "results", "layouts", "memory_margin_mb", "container"}
 )
+PIPELINE_ENVIRONMENT = f"../envs/{environments.pipeline_environment(CONFIG)}.yaml"
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
 ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
+
+
+# Of all rules that follow, with --sdm apptainer.
+container: CONFIG.container
 
 
 wildcard_constraints:

@@ -40,7 +40,7 @@ rule compile_plan:
     benchmark:
         benchmark_of("compile_plan", "{plate}")
     conda:
-        "../envs/base.yaml"
+        PIPELINE_ENVIRONMENT
     threads: 1
     resources:
         mem_mb=plate_mem_mb,

@@ -10,7 +10,7 @@ rule process_well:
     benchmark:
         benchmark_of("process_well", "{well}")
     conda:
-        "../envs/base.yaml"
+        PIPELINE_ENVIRONMENT
     threads: 1
     resources:
         mem_mb=process_mem_mb,

@@ -262,6 +262,9 @@ class Config(_Model):
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."
     )
+    container: Annotated[StrictStr, Field(pattern=r"^\S+$")] | None = Field(
+        None, description="Image that jobs run in with --sdm apptainer: docker://…, or the path of a .sif file."
+    )
 
     def plate_layouts(self) -> dict[str, Layout]:
         """Return the layouts that a plate sheet may name."""
