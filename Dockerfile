@@ -28,8 +28,8 @@ RUN python -m pip install --no-cache-dir "pip==26.3" \
     && python -m pip --python venv/bin/python install --no-cache-dir --no-deps --editable . \
     && ln -s /opt/wellfield/venv/bin/wellfield /usr/local/bin/wellfield
 
-# Caches that any user may write, as the image may be run under another user id.
-ENV XDG_CACHE_HOME=/tmp/cache MPLCONFIGDIR=/tmp/cache/matplotlib
+# The image may be run under any user id: one without a name, which Snakemake asks for, and without a home for caches.
+ENV USER=wellfield XDG_CACHE_HOME=/tmp/cache MPLCONFIGDIR=/tmp/cache/matplotlib
 
 RUN useradd --create-home wellfield
 USER wellfield

@@ -31,7 +31,10 @@ def test_the_image_has_the_python_of_the_environments():
 def test_jobs_do_not_find_the_packages_code_in_the_images_own_python():
     pip = [command for command in commands() if command[:3] == ["python", "-m", "pip"]]
     installed = [command for command in pip if any(re.match(r"\.(\$|$)", part) for part in command)]
-    assert [("--only-deps" in command, "--python" in command) for command in installed] == [(True, False), (False, True)]
+    assert [("--only-deps" in command, "--python" in command) for command in installed] == [
+        (True, False),
+        (False, True),
+    ]
     assert installed[0][-1] == ".${EXTRAS:+[$EXTRAS]}"
     assert {"--no-deps", "--editable"} <= set(installed[1])
 

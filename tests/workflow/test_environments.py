@@ -6,11 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import REPOSITORY
+from tests.workflow.project import MESSAGES, REPOSITORY
 
 # What Snakemake asks of conda. An environment is this Python without its packages.
 STAND_IN = """#!/bin/sh
@@ -41,14 +40,19 @@ def conda(tmp_path, monkeypatch):
 
 
 def environments(project, run):
-    """Rule → name of the environment that its jobs ran in, from what a run printed."""
+    """Rule → name of the environment that its job ran in, from what a run with one job at a time printed."""
     files = {path.read_text(): path.stem for path in (REPOSITORY / "envs").glob("*.yaml")}
-    found = {}
-    for job in re.split(r"^Job \d+: ", run.text, flags=re.MULTILINE)[1:]:
-        rule = re.search(r"^    log: results/P1/logs/(\w+)/", job, re.MULTILINE)
-        folder = re.search(r"^Activating conda environment: (.*)$", job, re.MULTILINE)
-        if rule and folder:
-            found[rule[1]] = files[(project.root / folder[1] / "environment.yaml").read_text()]
+    jobs = re.findall(
+        r"^Job \d+: .*: (.*)$|^Activating conda environment: (.*)$",
+        run.text.split("Select jobs to execute", 1)[1],
+        re.MULTILINE,
+    )
+    found, rule = {}, ""
+    for message, folder in jobs:
+        if message:
+            rule = MESSAGES[message]
+        else:
+            found[rule] = files[(project.root / folder / "environment.yaml").read_text()]
     return found
 
 
@@ -77,8 +81,12 @@ def test_without_conda_neither_environments_nor_a_container_rerun_anything(copy)
 def test_the_workflow_runs_in_environments_that_conda_makes(project, small_plate):
     if shutil.which("conda") is None:
         pytest.skip("no conda on the path")
-    done = subprocess.run(["conda", "search", "--override-channels", "--channel", "conda-forge", "python=3.11"],
-                          check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        ["conda", "search", "--override-channels", "--channel", "conda-forge", "python=3.11"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         pytest.skip(f"conda reaches no conda-forge: {done.stderr.strip()}")
     project.add("P1", small_plate / "Plate_1", wells="B02")
