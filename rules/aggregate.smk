@@ -81,7 +81,7 @@ rule report_plate:
     benchmark:
         benchmark_of("report_plate", "{plate}")
     conda:
-        "../envs/base.yaml"
+        "../envs/report.yaml"
     threads: 1
     resources:
         mem_mb=plate_mem_mb,

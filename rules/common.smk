@@ -23,7 +23,7 @@ from wellfield.pipeline.compile import choose_sources
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import remove_broken_stages
 from wellfield.plate.index import read_index, read_info
-from wellfield.workflow import digests, resources, space
+from wellfield.workflow import digests, environments, resources, space
 from wellfield.workflow.ingest import chosen_wells, mapping_number
 from wellfield.workflow.run_end import end_run
 
@@ -51,16 +51,8 @@ for plate, entry in PLATES.items():
 validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
-PIPELINE = CONFIG.model_dump(
-    exclude={
-        "plates",
-        "results",
-        "layouts",
-        "memory_margin_mb",
-        "acquisition_minutes",
-        "scratch",
-    }
-)
+PIPELINE = CONFIG.deciding_results()
+PIPELINE_ENVIRONMENT = f"../envs/{environments.pipeline_environment(CONFIG)}.yaml"
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
 # On a node's own disk a well is staged for a job on the same node.
 WELL_GROUP = "well" if CONFIG.scratch else None
@@ -71,6 +63,10 @@ RUN = {
     "started": time.time(),
 }
 ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
+
+
+# Of all rules that follow, with --sdm apptainer.
+container: CONFIG.container
 
 
 wildcard_constraints:

@@ -42,7 +42,7 @@ checkpoint compile_plan:
     benchmark:
         benchmark_of("compile_plan", "{plate}")
     conda:
-        "../envs/base.yaml"
+        PIPELINE_ENVIRONMENT
     threads: 1
     resources:
         mem_mb=plate_mem_mb,

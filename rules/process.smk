@@ -12,7 +12,7 @@ rule process_well:
     group:
         WELL_GROUP
     conda:
-        "../envs/base.yaml"
+        PIPELINE_ENVIRONMENT
     threads: 1
     resources:
         mem_mb=process_mem_mb,

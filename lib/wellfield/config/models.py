@@ -220,6 +220,13 @@ class LayoutBlock(_Model):
         return Layout(name, pattern, self.pixel_size_um, self.z_spacing_um, channels, self.defaults.model_dump())
 
 
+# Keys of which an edit reruns nothing; layouts decide how a plate is mapped, which has a digest of its own.
+_NOT_DECIDING = {
+    *("plates", "results", "layouts", "scratch", "container"),
+    *("memory_margin_mb", "acquisition_minutes"),
+}
+
+
 class Config(_Model):
     """Everything that decides what the results are."""
 
@@ -272,6 +279,13 @@ class Config(_Model):
     acquisition_minutes: Annotated[StrictInt, Field(ge=0)] = Field(
         10, description="A plate with younger files may still be being acquired, which is warned of; 0 for never."
     )
+    container: Annotated[StrictStr, Field(pattern=r"^\S+$")] | None = Field(
+        None, description="Image that jobs run in with --sdm apptainer: docker://…, or the path of a .sif file."
+    )
+
+    def deciding_results(self) -> dict[str, Any]:
+        """Return everything that results depend on: nothing that only says where things are or how jobs run."""
+        return self.model_dump(exclude=_NOT_DECIDING)
 
     def plate_layouts(self) -> dict[str, Layout]:
         """Return the layouts that a plate sheet may name."""

@@ -61,10 +61,14 @@ def function_names(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for step in config.steps for name in named(step.func)))
 
 
+def names_own_functions(config: Config) -> bool:
+    """Tell whether the pipeline names functions of the user's own, which may run on any library."""
+    return any(":" in name for name in function_names(config))
+
+
 def gpus(config: Config) -> int:
     """Return how many GPUs a job of the pipeline needs: none if all of its steps are known to run on NumPy."""
-    own = any(":" in name for name in function_names(config))  # may run on any library
-    return int(config.device != "cpu" and bool(libraries(config) or own))
+    return int(config.device != "cpu" and bool(libraries(config) or names_own_functions(config)))
 
 
 def library_mb(names: Iterable[str]) -> int:
