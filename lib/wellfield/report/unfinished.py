@@ -10,9 +10,10 @@ from typing import Any
 
 from wellfield.report.failures import html_failed
 from wellfield.report.logs import html_log
-from wellfield.report.markup import counted, html_table, html_text, number_text
+from wellfield.report.markup import html_table, html_text, number_text
 from wellfield.report.page import write_page
 from wellfield.report.paths import PathCleaner
+from wellfield.words import counted
 
 PAGE_NAME = "unfinished.html"
 

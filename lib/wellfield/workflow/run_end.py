@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wellfield.report.markup import counted
 from wellfield.report.unfinished import PAGE_NAME, PlateState, StoppedJob, write_unfinished
+from wellfield.words import counted
 from wellfield.workflow.aggregate import read_counts
 from wellfield.workflow.logs import failure_logs, job_log
 from wellfield.workflow.plate_state import plate_state, run_jobs
