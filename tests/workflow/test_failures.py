@@ -182,9 +182,7 @@ def test_a_result_that_cannot_be_stored_fails_its_well_and_keeps_the_report(proj
     assert "columns do not make a table" in run.text
     assert json.loads(project.results("P1", "wells", "B02.json").read_text())["status"] == "failed"
     summary = project.results("P1", "report", "summary.html").read_text()
-    assert re.search(
-        r"<code>logs/materialize_well/B02.log</code></summary><pre>[^<]*columns do not make a table", summary
-    )
+    assert re.search(r"<code>logs/process_well/B02.log</code></summary><pre>[^<]*columns do not make a table", summary)
 
 
 @contextmanager
