@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,18 @@ def process_mb(plan: str | os.PathLike[str], *, margin_mb: int, attempt: int = 1
     FileNotFoundError
         The plan is not there yet.
     """
+    return math.ceil((margin_mb + _plan_mb(os.fspath(plan), os.stat(plan).st_mtime_ns)) * attempt)
+
+
+@cache
+def _plan_mb(plan: str, mtime_ns: int) -> float:
+    """Return what a plan estimates and its libraries need: asked for every well, read once for each state of the file."""
     stored = json.loads(Path(plan).read_text(encoding="utf-8"))
     calls = [
         call for step in stored.get("steps", ()) for branch in step.get("branches", ()) for call in branch["calls"]
     ]
     names = {call[kind] for call in calls for kind in ("memory_type", "output_type")}
-    return math.ceil((margin_mb + float(stored.get("memory_mb", 0)) + library_mb(names)) * attempt)
+    return float(stored.get("memory_mb", 0)) + library_mb(names)
 
 
 def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:
