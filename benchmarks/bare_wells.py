@@ -1,4 +1,4 @@
-"""The work of well jobs in one process, without Snakemake: ``python -m benchmarks.bare_wells STAGE PROJECT FOLDER WELLS``.
+"""The work of well jobs in one process: ``python -m benchmarks.bare_wells STAGE PROJECT FOLDER WELLS``.
 
 *STAGE* is ``process`` or ``materialize``; the second takes what the first left in *FOLDER*. Prints JSON: the seconds
 that ``import``, each of the ``wells``, and in all wells together staging and manifest (``parts``) took. The first well

@@ -209,7 +209,7 @@ def dry_runs(sizes: Mapping[int, int], states: Sequence[str]) -> list[Table]:
         "Dry-run, and a cluster job before its script: wall time", runs["wall"], baseline=baseline, at_most=at_most
     )
     wall.notes += [
-        f"Plates of {FIELDS} fields × {CHANNELS} channels; every plane is asked for its size and time, once per dry-run.",
+        f"Plates of {FIELDS} fields × {CHANNELS} channels; every plane is asked for size and time once per dry-run.",
         "`job of`: the Snakemake that a job on a cluster starts (`--mode remote`), until it would start the script.",
     ]
     cpu = compare(

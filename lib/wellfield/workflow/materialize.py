@@ -10,8 +10,10 @@ from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import StagedWell
 from wellfield.plate.index import read_info
+from wellfield.storage.backend import Backend
+from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
-from wellfield.storage.registry import create_storage_registry
+from wellfield.storage.zarr.backend import ZarrStorageBackend
 
 
 def materialize_well(
@@ -24,7 +26,7 @@ def materialize_well(
     thumbnail: str | os.PathLike[str],
 ) -> StagedWell:
     """Write what one well staged, and its manifest; return the staged well."""
-    filemanager = FileManager(create_storage_registry())
+    filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
     staged = StagedWell.read(staging, filemanager)
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
     write_well(

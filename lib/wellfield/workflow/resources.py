@@ -80,7 +80,7 @@ def process_mb(plan: str | os.PathLike[str], *, margin_mb: int, attempt: int = 1
 
 @cache
 def _plan_mb(plan: str, mtime_ns: int) -> float:
-    """Return what a plan estimates and its libraries need: asked for every well, read once for each state of the file."""
+    """Return the MB of a plan's images and libraries. Every well asks for them; a plan is read once as it is."""
     stored = json.loads(Path(plan).read_text(encoding="utf-8"))
     calls = [
         call for step in stored.get("steps", ()) for branch in step.get("branches", ()) for call in branch["calls"]
