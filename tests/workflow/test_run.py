@@ -232,6 +232,14 @@ def test_a_dry_run_of_a_fresh_plate_shows_ingest(small_plate, project):
     assert not project.results("P1").exists()
 
 
+def test_the_snakemake_inside_a_cluster_job_does_not_look_at_the_raw_plate(copy):
+    (copy.root / "raw").rename(copy.root / "elsewhere")
+    job = ["--target-jobs", "process_well:plate=P1,well=B03", "--allowed-rules", "process_well", "--mode", "remote"]
+    run = copy.run(*job, "--force", "--nolock", "--ignore-incomplete", "--dry-run")
+    assert run.jobs == [("process_well", "B03")]
+    assert "does not exist" in copy.run("--dry-run", succeeds=False).text
+
+
 def imports_of(project, code, *arguments):
     """The packages that a process has imported at the end of *code*."""
     code += "\nimport sys; print(sorted({name.split('.')[0] for name in sys.modules}))"
