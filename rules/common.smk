@@ -1,5 +1,6 @@
 """Paths, checked configuration and input functions: the only rule file with definitions."""
 
+import os
 import sys
 import time
 from functools import cache
@@ -15,40 +16,40 @@ from snakemake.utils import validate
 from wellfield.config.load import load_config
 from wellfield.config.plates import read_plate_sheet
 from wellfield.errors import WellfieldError
-from wellfield.formats.json import read_json
 from wellfield.microscopes.registry import MICROSCOPES
 from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.compile import choose_sources
-from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import remove_broken_stages
 from wellfield.plate.index import read_index, read_info
-from wellfield.workflow import digests, environments, resources, space
+from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number
-from wellfield.workflow.run_end import end_run
 
 try:
     CONFIG = load_config(config)
-    # The linter looks at the code: no plate needs to be there.
     PLATES = read_plate_sheet(
-        CONFIG.plates, layouts=CONFIG.layouts, check_files="--lint" not in sys.argv
+        CONFIG.plates,
+        layouts=CONFIG.layouts,
+        # The linter looks at the code: no plate needs to be there. What a job on another machine needs was checked by
+        # the process that sent it.
+        check_files=workflow.is_main_process and "--lint" not in sys.argv,
     )
 except WellfieldError as error:
     raise WorkflowError(str(error)) from None
 
-for plate, entry in PLATES.items():
+for plate, entry in PLATES.items() if workflow.is_main_process else ():
     try:
         refuse_results_in_plate(CONFIG.results, entry.folder)
         # A fresh plate's wells are checked by the job that maps it.
         index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():
             chosen_wells(read_info(index), entry.wells)
-        if workflow.is_main_process:
-            remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
+        remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:
         raise WorkflowError(str(error)) from None
 
-validate(config, "../config/schemas/config.schema.json")
+if workflow.is_main_process:
+    validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.deciding_results()
@@ -62,7 +63,6 @@ RUN = {
     "plates": {plate: entry.wells for plate, entry in PLATES.items()},
     "started": time.time(),
 }
-ILLUMINATED = "correct_illumination" in resources.function_names(CONFIG)
 
 
 # Of all rules that follow, with --sdm apptainer.
@@ -78,8 +78,12 @@ def results(*parts):
     return Path(RESULTS, "{plate}", *parts).as_posix()
 
 
-def results_folder(wildcards):
-    return results().format(plate=wildcards.plate)
+# The fitted illumination, where the pipeline corrects it; a new fit reruns the wells.
+ILLUMINATION = (
+    results("illumination", "illumination.json")
+    if "correct_illumination" in resources.function_names(CONFIG)
+    else []
+)
 
 
 def log_of(rule_name, *wildcards):
@@ -106,6 +110,8 @@ def layout_digest(wildcards):
 
 def raw_digest(wildcards):
     """Changes when files of the raw plate come or go, or when one of its metadata files changes."""
+    if not workflow.is_main_process:
+        return "of the main process"
     suffixes = tuple(
         {
             suffix
@@ -131,27 +137,54 @@ def mapped_again(wildcards):
 
 
 @cache
-def _index(path, mtime):
-    info, planes = read_index(path)
-    by_well = {well: [] for well in info.wells}
-    for plane in planes:
-        by_well[plane.key.well].append(plane)
-    return info, by_well
+def index_path(plate):
+    """The index of a plate; waits for the checkpoint. Once it is there, Snakemake is not asked again for every job."""
+    return str(checkpoints.ingest_plate.get(plate=plate).output.index)
 
 
-def plate_index(wildcards):
-    """The plate's facts and its planes by well; waits for the checkpoint."""
-    path = Path(checkpoints.ingest_plate.get(plate=wildcards.plate).output.index)
+@cache
+def _info(path, mtime_ns):
+    return read_info(path)
+
+
+@cache
+def _planes(path, mtime_ns, wells):
+    by_well = {}
+    for plane in read_index(path, wells)[1]:
+        by_well.setdefault(plane.key.well, []).append(plane)
+    return by_well
+
+
+def _from_index(read, plate, *arguments):
+    """What *read* returns of the plate's index as it is now."""
+    path = index_path(plate)
     try:
-        return _index(path, path.stat().st_mtime_ns)
+        return read(path, os.stat(path).st_mtime_ns, *arguments)
     except WellfieldError as error:
         raise WorkflowError(str(error)) from None
 
 
+def plate_info(wildcards):
+    """What holds for the whole plate."""
+    return _from_index(_info, wildcards.plate)
+
+
+def plate_planes(wildcards):
+    """All planes of a plate by well."""
+    return _from_index(_planes, wildcards.plate, None)
+
+
+def well_planes(wildcards):
+    """The planes of a well. A job on another machine reads no others."""
+    if workflow.is_main_process:
+        return plate_planes(wildcards).get(wildcards.well, [])
+    well = wildcards.well
+    return _from_index(_planes, wildcards.plate, (well,))[well]
+
+
 def wells(wildcards):
     """The wells of a plate that are to be processed."""
-    info, _ = plate_index(wildcards)
-    return chosen_wells(info, PLATES[wildcards.plate].wells)
+    return chosen_wells(plate_info(wildcards), PLATES[wildcards.plate].wells)
 
 
 def well_files(pattern, flag=str):
@@ -168,8 +201,12 @@ def well_files(pattern, flag=str):
 
 def plate_facts(wildcards):
     """What a plan depends on beside the pipeline: channels, sources, calibration."""
-    info, by_well = plate_index(wildcards)
-    keys = [plane.key for planes in by_well.values() for plane in planes]
+    if not workflow.is_main_process:
+        return "of the main process"
+    info = plate_info(wildcards)
+    keys = [
+        plane.key for planes in plate_planes(wildcards).values() for plane in planes
+    ]
     sources = choose_sources(keys, CONFIG.source)
     facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
     facts += [info.shape, info.dtype, info.field_count, info.stage_y_up]
@@ -185,7 +222,7 @@ def microscope_profiles(wildcards):
     """Changes when the microscope's own flat fields do, where they are used."""
     if CONFIG.illumination != "microscope":
         return ""
-    info, _ = plate_index(wildcards)
+    info = plate_info(wildcards)
     return digests.digest_of([info.flatfields, info.shape, list(info.channels)])
 
 
@@ -196,16 +233,13 @@ def _present(plate):
 
 def planes_digest(wildcards):
     """Changes when a plane of the well changes. Jobs on other machines do not look at the whole plate again."""
-    _, by_well = plate_index(wildcards)
     if not workflow.is_main_process:
         return "of the main process"
-    return digests.planes_digest(
-        by_well.get(wildcards.well, []), _present(wildcards.plate)
-    )
+    return digests.planes_digest(well_planes(wildcards), _present(wildcards.plate))
 
 
-def _fields(by_well, well):
-    return len({plane.key.field_key for plane in by_well.get(well, [])})
+def _fields(wildcards):
+    return len({plane.key.field_key for plane in well_planes(wildcards)})
 
 
 def process_mem_mb(wildcards, input, attempt):
@@ -216,11 +250,10 @@ def process_mem_mb(wildcards, input, attempt):
 
 
 def materialize_mem_mb(wildcards, attempt):
-    info, by_well = plate_index(wildcards)
     return resources.storing_mb(
-        info,
+        plate_info(wildcards),
         wildcards.well,
-        _fields(by_well, wildcards.well),
+        _fields(wildcards),
         config=CONFIG,
         margin_mb=CONFIG.memory_margin_mb,
         attempt=attempt,
@@ -228,16 +261,19 @@ def materialize_mem_mb(wildcards, attempt):
 
 
 def process_runtime(wildcards, input, attempt):
-    info, by_well = plate_index(wildcards)
-    fields = _fields(by_well, wildcards.well)
     return resources.process_minutes(
-        input.plan, info, wildcards.well, fields, attempt=attempt
+        input.plan,
+        plate_info(wildcards),
+        wildcards.well,
+        _fields(wildcards),
+        attempt=attempt,
     )
 
 
 def materialize_runtime(wildcards, attempt):
-    info, _ = plate_index(wildcards)
-    return resources.storing_minutes(info, wildcards.well, attempt=attempt)
+    return resources.storing_minutes(
+        plate_info(wildcards), wildcards.well, attempt=attempt
+    )
 
 
 def plate_mem_mb(wildcards, attempt):
@@ -250,51 +286,8 @@ def wells_at_once(wildcards):
     return (settings.nodes or settings.cores or 1) if workflow.is_main_process else 0
 
 
-def needed_wells():
-    """The wells that the run is about to do, by plate; no plate whose plan is yet to be made, which sees to it itself."""
-    jobs = [(job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()]
-    unplanned = {
-        wildcards.plate
-        for name, wildcards in jobs
-        if name in ("ingest_plate", "compile_plan")
-    }
-    found = {}
-    for name, wildcards in jobs:
-        if (
-            name in ("process_well", "materialize_well")
-            and wildcards.plate not in unplanned
-        ):
-            found.setdefault(wildcards.plate, set()).add(wildcards.well)
-    return found
-
-
-def say_space():
-    """Say what space the wells take that the run is about to do; too little of it ends the run."""
-    needs = []
-    try:
-        for plate, chosen in needed_wells().items():
-            folder = Path(RESULTS, plate)
-            index, plan = folder / "index.parquet", folder / "plan.json"
-            info, by_well = _index(index, index.stat().st_mtime_ns)
-            compiled = Plan.from_json(read_json(plan), source=plan)
-            needs.append(
-                space.plate_space(compiled, info, by_well, sorted(chosen), folder)
-            )
-        lines = space.space_lines(needs, RESULTS, wells_at_once=wells_at_once(None))
-    except WellfieldError as error:
-        raise WorkflowError(str(error)) from None
-    for line in lines:
-        print(line, file=sys.stderr, flush=True)
-
-
 def plate_map(wildcards):
     return PLATES[wildcards.plate].plate_map or []
-
-
-def illumination(wildcards):
-    """The fitted illumination, where the pipeline corrects it; a new fit reruns the wells."""
-    fitted = results("illumination", "illumination.json")
-    return fitted.format(plate=wildcards.plate) if ILLUMINATED else []
 
 
 def plate_targets():
@@ -304,5 +297,5 @@ def plate_targets():
     names += ["ingest_report.json", "openhcs_metadata.json", "plan.json"]
     pictures = ["summary.html", "heatmap.png", "montage.png", "dose_response.png"]
     names += [f"report/{name}" for name in [*pictures, "plate_statistics.csv"]]
-    names += ["illumination/illumination.json"] if ILLUMINATED else []
+    names += ["illumination/illumination.json"] if ILLUMINATION else []
     return [results(name).format(plate=plate) for plate in PLATES for name in names]

@@ -1,14 +1,20 @@
 # What a run says before its first job, and when it ends. Snakemake calls hooks in the processes of single jobs too, where
-# end_run does nothing.
+# these functions do nothing.
 
 
 onstart:
-    say_space()
+    from wellfield.workflow.run_start import begin_run
+
+    begin_run(workflow, results=RESULTS, wells_at_once=wells_at_once(None))
 
 
 onsuccess:
+    from wellfield.workflow.run_end import end_run
+
     end_run(workflow, log, succeeded=True, **RUN)
 
 
 onerror:
+    from wellfield.workflow.run_end import end_run
+
     end_run(workflow, log, succeeded=False, **RUN)

@@ -2,7 +2,7 @@ rule process_well:
     input:
         index=ancient(results("index.parquet")),
         plan=results("plan.json"),
-        illumination=illumination,
+        illumination=ILLUMINATION,
     output:
         staged=temp(directory(results(".staging", "{well}"))),
     log:

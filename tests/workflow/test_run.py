@@ -123,17 +123,45 @@ def test_a_dry_run_of_a_fresh_plate_shows_ingest(small_plate, project):
     assert not project.results("P1").exists()
 
 
+def test_the_snakemake_inside_a_cluster_job_does_not_look_at_the_raw_plate(copy):
+    (copy.root / "raw").rename(copy.root / "elsewhere")
+    job = ["--target-jobs", "process_well:plate=P1,well=B03", "--allowed-rules", "process_well", "--mode", "remote"]
+    run = copy.run(*job, "--force", "--nolock", "--ignore-incomplete", "--dry-run")
+    assert run.jobs == [("process_well", "B03")]
+    assert "does not exist" in copy.run("--dry-run", succeeds=False).text
+
+
+def imports_of(project, code, *arguments):
+    """The packages that a process has imported at the end of *code*."""
+    code += "\nimport sys; print(sorted({name.split('.')[0] for name in sys.modules}))"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=project.root, check=True, capture_output=True, text=True)
+    return set(re.findall(r"'([^']+)'", done.stdout))
+
+
+NEVER = {"pandas", "ome_zarr", "matplotlib", "pydantic", "snakemake", "dask", "torch", "jax"}
+
+
 def test_a_well_job_imports_only_what_its_pipeline_uses(finished, tmp_path):
     project, _ = finished
-    code = (
+    index, plan = project.results("P1", "index.parquet"), project.results("P1", "plan.json")
+    staging, results = tmp_path / "staging", tmp_path / "results"
+    imported = imports_of(
+        project,
         "import sys; from wellfield.workflow.process import process_well\n"
         "index, plan, staging = sys.argv[1:]\n"
-        "assert process_well(index, plan, 'B02', staging).status == 'done'\n"
-        "print(sorted({name.split('.')[0] for name in sys.modules}))"
+        "assert process_well(index, plan, 'B02', staging).status == 'done'",
+        *(index, plan, staging),
     )
-    results = project.results("P1")
-    command = [sys.executable, "-c", code, results / "index.parquet", results / "plan.json", tmp_path / "staging"]
-    done = subprocess.run(command, cwd=project.root, check=True, capture_output=True, text=True)
-    imported = set(re.findall(r"'([^']+)'", done.stdout))
     assert {"numpy", "scipy", "skimage", "tifffile"} <= imported
-    assert not imported & {"pandas", "zarr", "ome_zarr", "matplotlib", "pydantic", "snakemake", "dask", "torch", "jax"}
+    assert not imported & {*NEVER, "zarr", "tensorstore"}
+    imported = imports_of(
+        project,
+        "import sys; from wellfield.workflow.materialize import materialize_well\n"
+        "staging, plan, index, results = sys.argv[1:]\n"
+        "out = {'manifest': results + '/B02.json', 'thumbnail': results + '/B02.npy'}\n"
+        "assert materialize_well(staging, plan, index, results, **out).status == 'done'",
+        *(staging, plan, index, results),
+    )
+    assert {"numpy", "zarr", "tensorstore", "pyarrow"} <= imported
+    assert not imported & {*NEVER, "scipy", "skimage", "tifffile"}

@@ -96,7 +96,7 @@ def read_parquet(path: str | os.PathLike[str]) -> Any:
     import pyarrow.parquet as pq
 
     with reading(path, "Parquet file", UnknownFormatError), pa.OSFile(os.fspath(path)) as file:  # never a folder
-        return pq.read_table(file)
+        return pq.ParquetFile(file).read()  # read_table would import pandas
 
 
 def write_parquet(path: str | os.PathLike[str], data: Any) -> None:

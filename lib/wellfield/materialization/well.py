@@ -122,9 +122,10 @@ class _WellWriter:
         from wellfield.storage.zarr.metadata import FieldMetadata
 
         store = self._results / STORE_NAME
-        planes, paths = [], []
+        planes, paths, facts = [], [], []
         for step, image in images:
             stack = self._load(image)
+            facts.append(_facts(step, image, stack))
             folder = store if step.kind == ImageKind.INTENSITY else store / "labels" / step.name
             for plane, key in zip(stack, image.keys(self._staged.well), strict=True):
                 planes.append(plane)
@@ -143,7 +144,6 @@ class _WellWriter:
             zarr_config=self._plan.settings.zarr,
             metadata=metadata,
         )
-        facts = [_facts(step, image, self._load(image)) for step, image in images]
         return [
             folder_entry(self._results, well_folder(self._results / STORE_NAME, self._staged.well), {"images": facts})
         ]

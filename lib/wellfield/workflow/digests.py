@@ -56,14 +56,15 @@ def stage_files(stage: str) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def _imported_files(file: Path) -> set[Path]:
+@cache
+def _imported_files(file: Path) -> frozenset[Path]:
     """Return the files of this package that a file imports, at its top or inside a function."""
     modules = set()
     for module, names in _IMPORT.findall(file.read_text(encoding="utf-8")):
         modules |= {module, *(f"{module}.{name}" for name in re.findall(r"\w+", names))}
     paths = [_PACKAGE.joinpath(*module.split(".")[1:]) for module in modules]
     files = {path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in paths}
-    return {path for path in files if path.is_file()}
+    return frozenset(path for path in files if path.is_file())
 
 
 @cache

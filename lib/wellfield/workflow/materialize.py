@@ -13,8 +13,10 @@ from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import DONE, StagedWell
 from wellfield.plate.index import read_info
+from wellfield.storage.backend import Backend
+from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
-from wellfield.storage.registry import create_storage_registry
+from wellfield.storage.zarr.backend import ZarrStorageBackend
 from wellfield.workflow.check import reason_text
 
 
@@ -34,7 +36,7 @@ def materialize_well(
     DataNotFoundError
         The well was staged in a folder that this machine does not have.
     """
-    filemanager = FileManager(create_storage_registry())
+    filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
     staged = StagedWell.read(staging, filemanager)
     if staged.scratch is not None and staged.status == DONE and not Path(staged.scratch).is_dir():
         raise DataNotFoundError(

@@ -48,6 +48,11 @@ def run_jobs(workflow: Any) -> RunJobs:
     )
 
 
+def needed_jobs(workflow: Any) -> frozenset[Job]:
+    """Return the jobs of plates that a run is about to do."""
+    return _named(workflow.dag.needrun_jobs())
+
+
 def _named(jobs: Iterable[Any]) -> frozenset[Job]:
     named = ((job.rule.name, job.wildcards_dict) for job in jobs)
     return frozenset(Job(rule, found["plate"], found.get("well", "")) for rule, found in named if "plate" in found)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,23 @@ def process_mb(plan: str | os.PathLike[str], *, margin_mb: int, attempt: int = 1
     FileNotFoundError
         The plan is not there yet.
     """
+    return RUNNER_MB + math.ceil((margin_mb + _plan_needs(plan)[0]) * attempt)
+
+
+def _plan_needs(plan: str | os.PathLike[str]) -> tuple[float, float]:
+    """Return the MB of a plan's images and libraries, and the megapixels of work of one field."""
+    return _read_needs(os.fspath(plan), os.stat(plan).st_mtime_ns)
+
+
+@cache
+def _read_needs(plan: str, mtime_ns: int) -> tuple[float, float]:
+    """Read what every well asks for, once for a plan as it is."""
     stored = json.loads(Path(plan).read_text(encoding="utf-8"))
     calls = [
         call for step in stored.get("steps", ()) for branch in step.get("branches", ()) for call in branch["calls"]
     ]
     names = {call[kind] for call in calls for kind in ("memory_type", "output_type")}
-    return RUNNER_MB + math.ceil((margin_mb + float(stored.get("memory_mb", 0)) + library_mb(names)) * attempt)
+    return float(stored.get("memory_mb", 0)) + library_mb(names), float(stored.get("work_megapixels", 0))
 
 
 def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:
@@ -120,7 +132,7 @@ def process_minutes(plan: str | os.PathLike[str], info: PlateInfo, well: str, fi
     FileNotFoundError
         The plan is not there yet.
     """
-    work = float(json.loads(Path(plan).read_text(encoding="utf-8")).get("work_megapixels", 0)) * fields
+    work = _plan_needs(plan)[1] * fields
     return _minutes(SECONDS_READ * _megapixels(info, well) + SECONDS_WORK * work, attempt)
 
 

@@ -119,14 +119,20 @@ def plate_space(
 
 
 def plan_space(
-    plan: Plan, index: str | os.PathLike[str], wells: Sequence[str], results: str | os.PathLike[str]
+    plan: Plan,
+    index: str | os.PathLike[str],
+    wells: Sequence[str],
+    results: str | os.PathLike[str],
+    *,
+    redo: bool = False,
 ) -> PlateSpace:
-    """Return what those of *wells* take that are not done by *plan* yet."""
+    """Return what those of *wells* take that are not done by *plan* yet, or all of them."""
     info, records = read_index(index, wells)
     planes: dict[str, list[PlaneRecord]] = {}
     for record in records:
         planes.setdefault(record.key.well, []).append(record)
-    return plate_space(plan, info, planes, wells_to_do(plan, wells, results), results)
+    chosen = wells if redo else wells_to_do(plan, wells, results)
+    return plate_space(plan, info, planes, chosen, results)
 
 
 def space_lines(

@@ -1,6 +1,7 @@
 """What a job asks the scheduler for."""
 
 import json
+import os
 
 import pytest
 
@@ -31,6 +32,20 @@ def test_memory_is_that_of_images_libraries_and_margin_beside_the_schedulers_own
     own = resources.RUNNER_MB
     assert resources.process_mb(plan, margin_mb=600) == own + 100 + 600 + resources.LIBRARY_MB["torch"]
     assert resources.process_mb(plan, margin_mb=600, attempt=3) == own + 3 * (700 + resources.LIBRARY_MB["torch"])
+
+
+def test_a_plan_that_is_compiled_anew_is_read_anew(plan):
+    before = resources.process_mb(plan, margin_mb=0)
+    plan.write_text(json.dumps({"memory_mb": before + 300}))
+    later = plan.stat().st_mtime_ns + 1
+    os.utime(plan, ns=(later, later))
+    assert resources.process_mb(plan, margin_mb=0) == resources.RUNNER_MB + before + 300
+
+
+def test_a_plan_that_is_not_there_is_named_so_that_snakemake_asks_again_later(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        resources.process_mb(str(tmp_path / "plan.json"), margin_mb=0)
+    assert caught.value.filename == str(tmp_path / "plan.json")
 
 
 def test_time_grows_with_planes_work_fields_and_attempts(plan):

@@ -1,0 +1,122 @@
+"""An empty workflow with the jobs and files of Wellfield's: what Snakemake itself needs for such a plate.
+
+Rules, inputs, outputs, logs and benchmark files are those of ``rules/``; the wells stand in the Snakefile. There is
+nothing else: no checkpoint, no configuration, no functions, no params, no environments, no messages, and every script
+only makes its outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+# What is there once a plate is mapped and its pipeline compiled.
+MAPPED = ("index.parquet", "openhcs_metadata.json", "ingest_report.json", "plan.json")
+
+_PLATE_OUTPUTS = {
+    "aggregate_plate": ("cell_counts.csv", "cell_counts.parquet", "objects.parquet", "plate_tables"),
+    "report_plate": tuple(
+        f"report/{name}"
+        for name in ("heatmap.png", "montage.png", "plate_statistics.csv", "dose_response.png", "summary.html")
+    ),
+    "check_plate": ("check_plate.json",),
+}
+
+_SCRIPT = """\
+from pathlib import Path
+
+for output in map(Path, snakemake.output):
+    if output.suffix:
+        output.touch()
+    else:
+        output.mkdir(exist_ok=True)
+"""
+
+_SNAKEFILE = """\
+WELLS = {wells}
+R = "results/{{plate}}/"
+MANIFESTS = expand(R + "wells/{{well}}.json", well=WELLS, allow_missing=True)
+THUMBNAILS = expand(R + "report/thumbnails/{{well}}.npy", well=WELLS, allow_missing=True)
+
+
+rule all:
+    default_target: True
+    input:
+        "results/P1/check_plate.json",
+        "results/P1/cell_counts.csv",
+        "results/P1/report/summary.html",
+"""
+
+_RULE = """\
+
+rule {name}:
+    input:
+        {inputs}
+    output:
+        {outputs}
+    log:
+        R + "logs/{name}/{{{wildcard}}}.log"
+    benchmark:
+        R + "benchmarks/{name}/{{{wildcard}}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1200,
+        runtime=30,
+    script:
+        "empty.py"
+
+"""
+
+
+def write_empty_workflow(folder: Path, wells: Sequence[str], *, finished: bool = False) -> None:
+    """Write the workflow to an empty folder, with the results of a plate that is mapped, or *finished*."""
+    folder.mkdir(parents=True)
+    index, plan = 'ancient(R + "index.parquet")', 'R + "plan.json"'
+    staged = 'R + ".staging/{well}"'
+    counts = 'R + "cell_counts.csv"'
+    tables = 'R + "cell_counts.parquet", R + "objects.parquet", R + "plate_tables"'
+    rules = [
+        ("ingest_plate", "", _files(MAPPED[:3]), "plate"),
+        ("compile_plan", index, plan, "plate"),
+        ("process_well", f"{index}, {plan}", f"temp(directory({staged}))", "well"),
+        (
+            "materialize_well",
+            f"{staged}, {plan}, {index}",
+            'R + "wells/{well}.json", R + "report/thumbnails/{well}.npy"',
+            "well",
+        ),
+        ("aggregate_plate", f"{index}, {plan}, MANIFESTS", _files(_PLATE_OUTPUTS["aggregate_plate"]), "plate"),
+        (
+            "report_plate",
+            f'{index}, R + "ingest_report.json", {tables}, MANIFESTS, ancient(THUMBNAILS)',
+            _files(_PLATE_OUTPUTS["report_plate"]),
+            "plate",
+        ),
+        ("check_plate", f'{counts}, R + "report/summary.html", MANIFESTS', _files(("check_plate.json",)), "plate"),
+    ]
+    text = _SNAKEFILE.format(wells=list(wells)) + "".join(
+        _RULE.format(name=name, inputs=inputs or "[]", outputs=outputs, wildcard=wildcard)
+        for name, inputs, outputs, wildcard in rules
+    )
+    (folder / "Snakefile").write_text(text, encoding="utf-8")
+    (folder / "empty.py").write_text(_SCRIPT, encoding="utf-8")
+    make_results(folder / "results" / "P1", wells, finished=finished)
+
+
+def make_results(results: Path, wells: Sequence[str], *, finished: bool, mapped: bool = True) -> None:
+    """Make empty files in the place of a plate's results, in the order in which a run makes them."""
+    names = list(MAPPED) if mapped else []
+    if finished:
+        names += [f"wells/{well}.json" for well in wells] + [f"report/thumbnails/{well}.npy" for well in wells]
+        names += [name for outputs in _PLATE_OUTPUTS.values() for name in outputs]
+    for name in names:
+        path = results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.touch()
+        else:
+            path.mkdir()
+
+
+def _files(names: Sequence[str]) -> str:
+    return ", ".join(f'R + "{name}"' if "." in name else f'directory(R + "{name}")' for name in names)

@@ -1,0 +1,52 @@
+"""What a run says before its first job: the space that its wells take."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from wellfield.formats.json import read_json
+from wellfield.pipeline.plan import Plan
+from wellfield.workflow.plate_state import needed_jobs
+from wellfield.workflow.space import plan_space, space_lines
+
+MAPPING = ("ingest_plate", "compile_plan")
+
+
+def begin_run(workflow: Any, *, results: str, wells_at_once: int) -> None:
+    """Print a line for each plate of which wells are about to be done.
+
+    Plates that are yet to be mapped or planned are seen to by their own jobs. Does nothing in the processes that
+    Snakemake starts for single jobs.
+
+    Parameters
+    ----------
+    workflow:
+        Snakemake's workflow.
+    results:
+        Folder of all results, as it is configured.
+    wells_at_once:
+        How many wells the run works on at a time.
+
+    Raises
+    ------
+    DiskSpaceError
+        Less is free than the wells take at least.
+    """
+    if not workflow.is_main_process:
+        return
+    wells: defaultdict[str, set[str]] = defaultdict(set)
+    jobs = needed_jobs(workflow)
+    unplanned = {job.plate for job in jobs if job.rule in MAPPING}
+    for job in jobs:
+        if job.well and job.plate not in unplanned:
+            wells[job.plate].add(job.well)
+    needs = []
+    for plate, chosen in sorted(wells.items()):
+        folder = Path(results, plate)
+        plan = Plan.from_json(read_json(folder / "plan.json"), source=folder / "plan.json")
+        needs.append(plan_space(plan, folder / "index.parquet", sorted(chosen), folder, redo=True))
+    for line in space_lines(needs, results, wells_at_once=wells_at_once):
+        print(line, file=sys.stderr, flush=True)
