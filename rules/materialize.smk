@@ -17,7 +17,7 @@ rule materialize_well:
         mem_mb=materialize_mem_mb,
         runtime=well_runtime,
     params:
-        results=results(),
+        results=results_folder,
         code=digests.code_digest("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"
