@@ -25,7 +25,7 @@ rule aggregate_plate:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        results=results(),
+        results=results_folder,
         wells=wells,
         code=digests.code_digest("aggregate"),
     message:
@@ -87,7 +87,7 @@ rule report_plate:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        results=results(),
+        results=results_folder,
         wells=wells,
         code=digests.code_digest("aggregate"),
     message:
@@ -114,7 +114,7 @@ rule check_plate:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        results=results(),
+        results=results_folder,
         wells=wells,
         code=digests.code_digest("check"),
     message:

@@ -78,6 +78,13 @@ def results(*parts):
     return Path(RESULTS, "{plate}", *parts).as_posix()
 
 
+PLATE_FOLDER = results()
+
+
+def results_folder(wildcards):
+    return PLATE_FOLDER.format(plate=wildcards.plate)
+
+
 # The fitted illumination, where the pipeline corrects it; a new fit reruns the wells.
 ILLUMINATION = (
     results("illumination", "illumination.json")

@@ -21,7 +21,7 @@ rule materialize_well:
         mem_mb=materialize_mem_mb,
         runtime=materialize_runtime,
     params:
-        results=results(),
+        results=results_folder,
         code=digests.code_digest("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"
