@@ -93,7 +93,7 @@ def test_wells_with_a_gpu_each_give_the_results_of_a_local_run(tmp_path, cluster
         [job] = jobs[f"rule_process_well/P1_{well}"]
         described = cluster.command("scontrol", "show", "job", "--details", job)
         assert "TresPerJob=gres:gpu:1" in described
-        assert re.search(r"GRES=gpu:a100:1\(IDX:[01]\)", described)
+        assert "JOB_GRES=gpu:a100:1" in described
         assert re.search(r"GPUs [01]$", project.results("P1", "logs", "process_well", f"{well}.log").read_text(), re.M)
         [other] = jobs[f"rule_materialize_well/P1_{well}"]
         assert "gpu" not in cluster.command("scontrol", "show", "job", "--details", other)
