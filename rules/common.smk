@@ -140,7 +140,9 @@ def _mapped_again(plate):
 
 def mapped_again(wildcards):
     """Changes once a plate is complete that was mapped while it was still being acquired: its report says so no more."""
-    return _mapped_again(wildcards.plate)
+    # Of the jobs on other machines only that which maps the plate looks at it.
+    maps = "ingest_plate" in workflow.dag_settings.allowed_rules
+    return _mapped_again(wildcards.plate) if workflow.is_main_process or maps else None
 
 
 @cache
