@@ -141,8 +141,9 @@ def _mapped_again(plate):
 def mapped_again(wildcards):
     """Changes once a plate is complete that was mapped while it was still being acquired: its report says so no more."""
     # Of the jobs on other machines only that which maps the plate looks at it.
-    maps = "ingest_plate" in workflow.dag_settings.allowed_rules
-    return _mapped_again(wildcards.plate) if workflow.is_main_process or maps else None
+    of_job = workflow.dag_settings.allowed_rules or ()
+    looks = workflow.is_main_process or "ingest_plate" in of_job
+    return _mapped_again(wildcards.plate) if looks else None
 
 
 @cache
