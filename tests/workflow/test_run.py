@@ -116,17 +116,6 @@ def test_a_report_can_be_made_from_the_results(copy):
         assert name in text
 
 
-def test_the_snakemake_inside_a_cluster_job_does_not_look_at_the_raw_plate(copy):
-    copy.run("--forceall", "--notemp")
-    (copy.root / "raw").rename(copy.root / "elsewhere")
-    manifest = copy.results("P1", "wells", "B03.json")
-    manifest.unlink()
-    # What an executor calls on the other machine.
-    of_job = ["--target-jobs", "materialize_well:plate=P1,well=B03", "--allowed-rules", "materialize_well"]
-    copy.run(*of_job, "--mode", "remote", "--force", "--nolock", "--no-hooks", "--ignore-incomplete")
-    assert json.loads(manifest.read_text())["status"] == "done"
-
-
 def test_a_dry_run_of_a_fresh_plate_shows_ingest(small_plate, project):
     project.add("P1", small_plate / "Plate_1")
     run = project.run("--dry-run")
