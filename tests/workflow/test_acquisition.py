@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.workflow.test_run import PLATE_JOBS, WELLS, well_jobs
+from tests.workflow.project import PLATE_JOBS, WELLS, well_jobs
 
 pytestmark = pytest.mark.workflow
 
