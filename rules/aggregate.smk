@@ -22,7 +22,7 @@ rule aggregate_plate:
         "../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=plate_mem_mb,
+        mem_mb=tables_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         results=results_folder,
@@ -84,7 +84,7 @@ rule report_plate:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=plate_mem_mb,
+        mem_mb=tables_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         results=results_folder,
@@ -107,11 +107,13 @@ rule check_plate:
         log_of("check_plate", "{plate}"),
     benchmark:
         benchmark_of("check_plate", "{plate}")
+    # What it finds is the same the next time, whatever the profile says.
+    retries: 0
     conda:
         "../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=plate_mem_mb,
+        mem_mb=tables_mem_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         results=results_folder,

@@ -37,6 +37,9 @@ try:
 except WellfieldError as error:
     raise WorkflowError(str(error)) from None
 
+# Of a run that is under way, or was killed and is not unlocked yet.
+LOCKED = any(Path(".snakemake", "locks").glob("*"))
+
 for plate, entry in PLATES.items() if workflow.is_main_process else ():
     try:
         refuse_results_in_plate(CONFIG.results, entry.folder)
@@ -44,7 +47,8 @@ for plate, entry in PLATES.items() if workflow.is_main_process else ():
         index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():
             chosen_wells(read_info(index), entry.wells)
-        remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
+        if not LOCKED:
+            remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:
         raise WorkflowError(str(error)) from None
 
@@ -189,7 +193,7 @@ def well_planes(wildcards):
     if workflow.is_main_process:
         return plate_planes(wildcards).get(wildcards.well, [])
     well = wildcards.well
-    return _from_index(_planes, wildcards.plate, (well,))[well]
+    return _from_index(_planes, wildcards.plate, (well,)).get(well, [])
 
 
 def wells(wildcards):
@@ -288,6 +292,13 @@ def materialize_runtime(wildcards, attempt):
 
 def plate_mem_mb(wildcards, attempt):
     return resources.plate_mb(margin_mb=CONFIG.memory_margin_mb, attempt=attempt)
+
+
+def tables_mem_mb(wildcards, attempt):
+    planes = sum(plate_info(wildcards).planes_per_well.values())
+    return resources.plate_mb(
+        margin_mb=CONFIG.memory_margin_mb, planes=planes, attempt=attempt
+    )
 
 
 def wells_at_once(wildcards):

@@ -11,7 +11,7 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
 
     # From the sheet and not from params: asking for other wells does not map the plate again.
     config = load_config(snakemake.config)
-    entry = read_plate_sheet(config.plates, layouts=config.layouts)[snakemake.wildcards.plate]
+    entry = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)[snakemake.wildcards.plate]
     info = ingest_plate(
         snakemake.params.folder,
         plate=snakemake.wildcards.plate,

@@ -15,12 +15,15 @@ with (
     asked = snakemake.resources
     logger.info("%d MB and %d GPUs asked for; GPUs %s", asked.mem_mb, asked.get("gpu", 0), ", ".join(gpus) or "none")
     fitted = snakemake.input.get("illumination")
+    scratch = scratch_folder(snakemake.config.get("scratch"), snakemake.output.staged)
+    if scratch is not None:
+        logger.info("staged in %s", scratch)
     staged = process_well(
         snakemake.input.index,
         snakemake.input.plan,
         snakemake.wildcards.well,
         snakemake.output.staged,
         illumination=Path(fitted).parent if fitted else None,
-        scratch=scratch_folder(snakemake.config.get("scratch"), snakemake.output.staged),
+        scratch=scratch,
     )
     logger.info("well %s: %s, %d planes used", staged.well, staged.status, staged.planes.used)

@@ -30,8 +30,11 @@ SITE = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests on one worker, as they share the cluster."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests on one worker, as they share the cluster; leave those that take minutes to the full run."""
+    long = [] if FULL else [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in long]
+    config.hook.pytest_deselected(items=long)
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group("slurm"))
@@ -40,19 +43,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A SLURM of two nodes with two GPUs each, of which nothing is left afterwards."""
+    """A SLURM of two nodes, or three, with two GPUs each, of which nothing is left afterwards."""
     # A shell lets what it runs in the background ignore Ctrl-C, and so would all that is started here.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     if missing := missing_commands():
         pytest.skip(f"{', '.join(missing)} not found; Debian packages: {PACKAGES}")
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
-    cluster = Cluster(folder, nodes=2, cpus=2)
+    cluster = Cluster(folder, nodes=3 if FULL else 2, cpus=2)
     try:
         cluster.start()
         yield cluster
     finally:
         cluster.stop()
         shutil.rmtree(folder)
+        signal.signal(signal.SIGINT, before)
 
 
 class SlurmProject(Project):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -118,16 +119,18 @@ class StagedWell:
 
 
 def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
-    """Remove the staged wells in *folder* that are not whole any more; return their names.
+    """Remove the staged wells in *folder* that no job can go on with; return their names. No run may be under way.
 
-    A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one.
+    A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one. Of a
+    well in scratch the files lie on a node that the next job need not get.
     """
     broken = []
     for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
         if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
             part = part_path(stage)
-            stage.rename(part)
-            shutil.rmtree(part)
+            with suppress(FileNotFoundError):  # a job that outlived its run
+                stage.rename(part)
+                shutil.rmtree(part)
             broken.append(stage.name)
     return broken
 
@@ -135,9 +138,11 @@ def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
 def _is_whole(stage: Path) -> bool:
     try:
         listed = json.loads((stage / STAGED_NAME).read_bytes())
-    except (OSError, ValueError):
+        if listed.get("scratch") is not None:
+            return False
+        return all((stage / entry["path"]).is_file() for entry in [*listed["images"], *listed["outputs"]])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return all((stage / entry["path"]).is_file() for entry in [*listed["images"], *listed["outputs"]])
 
 
 class StageWriter:
@@ -148,7 +153,7 @@ class StageWriter:
     folder:
         The staging folder.
     scratch:
-        Where all files but the list go, if not there; what an earlier job left in it is removed.
+        Where all files but the list go, if not there: a folder of this job's own.
     """
 
     def __init__(
@@ -178,8 +183,6 @@ class StageWriter:
         return self._files / "working"
 
     def __enter__(self) -> Self:
-        if self._scratch is not None and self._scratch.exists():
-            shutil.rmtree(self._scratch)
         return self
 
     def __exit__(self, *_: object) -> None:

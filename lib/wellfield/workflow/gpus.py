@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -16,10 +16,14 @@ DEVICES = Path("/dev")
 
 
 def visible_gpus() -> list[str]:
-    """Return the GPUs that a process may use, as ``CUDA_VISIBLE_DEVICES`` names them: all of the machine by default."""
+    """Return the GPUs that a process may use, as ``CUDA_VISIBLE_DEVICES`` names them: all of the machine by default.
+
+    CUDA itself goes through the names up to the first that is none, such as ``-1`` or SLURM's ``NoDevFiles``.
+    """
     given = os.environ.get(VISIBLE)
     if given is not None:
-        return [name.strip() for name in given.split(",") if name.strip()]
+        names = (name.strip() for name in given.split(","))
+        return list(takewhile(re.compile(r"\d+$|(GPU|MIG)-").match, names))
     found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in DEVICES.iterdir())
     return [str(number) for number in sorted(int(match[1]) for match in found if match)]
 

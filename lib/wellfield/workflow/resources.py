@@ -25,6 +25,9 @@ RUNNER_MB = 400
 SECONDS_READ, SECONDS_WORK = 0.5, 0.5
 START_MINUTES = 5
 
+# What a plane's record and the rows of its field take in the jobs that join a plate's tables: several times their size.
+PLANE_MB = 0.004
+
 # A field's stack while it is written: as it was staged, and its pyramid.
 STORED_COPIES = 4
 MEGABYTE = 1e6
@@ -117,9 +120,9 @@ def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margi
     return RUNNER_MB + math.ceil((margin_mb + images) * attempt)
 
 
-def plate_mb(*, margin_mb: int, attempt: int = 1) -> int:
-    """Return the memory in MB of a job on the whole plate."""
-    return RUNNER_MB + 2 * margin_mb * attempt
+def plate_mb(*, margin_mb: int, planes: int = 0, attempt: int = 1) -> int:
+    """Return the memory in MB of a job on the whole plate, whose index has so many planes, as far as that is known."""
+    return RUNNER_MB + math.ceil((2 * margin_mb + planes * PLANE_MB) * attempt)
 
 
 def process_minutes(plan: str | os.PathLike[str], info: PlateInfo, well: str, fields: int, *, attempt: int = 1) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import re
 from pathlib import Path
+from uuid import uuid4
 
 from wellfield.errors import ConfigError
 
@@ -14,8 +14,8 @@ from wellfield.errors import ConfigError
 def scratch_folder(scratch: str | None, staging: str | os.PathLike[str]) -> Path | None:
     """Return the folder for the files of one well below *scratch*, ``None`` where nothing is configured.
 
-    Variables of the environment (``$TMPDIR``) are those of the job. The folder carries the user's name and a digest of
-    the place of the staging folder, so that runs do not meet on a disk that all of a node's jobs share.
+    Variables of the environment (``$TMPDIR``) are those of the job. Each call names another folder, so that jobs do not
+    meet on a disk that they share: not those of other runs, nor one that outlived its run and does the same well.
 
     Raises
     ------
@@ -29,5 +29,4 @@ def scratch_folder(scratch: str | None, staging: str | os.PathLike[str]) -> Path
         raise ConfigError(f"scratch: {scratch!r} names the variable {unknown[0]}, which is not set in this job")
     if not os.path.isabs(place):
         raise ConfigError(f"scratch: {scratch!r} is no absolute path; name a folder on the nodes' own disks")
-    run = hashlib.sha256(os.fspath(Path(staging).absolute().parent).encode()).hexdigest()[:12]
-    return Path(place, f"wellfield-{getpass.getuser()}-{run}", Path(staging).name)
+    return Path(place, f"wellfield-{getpass.getuser()}-{Path(staging).name}-{uuid4().hex}")

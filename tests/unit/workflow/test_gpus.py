@@ -36,8 +36,11 @@ def test_the_gpus_of_a_machine_are_its_device_files_or_what_the_variable_leaves(
     assert visible_gpus() == ["0", "1"]
     monkeypatch.setenv(VISIBLE, "3, GPU-8f1a")
     assert visible_gpus() == ["3", "GPU-8f1a"]
-    monkeypatch.setenv(VISIBLE, "")
-    assert visible_gpus() == []
+    for nothing in ("", "-1", "NoDevFiles"):
+        monkeypatch.setenv(VISIBLE, nothing)
+        assert visible_gpus() == []
+    monkeypatch.setenv(VISIBLE, "0,-1,2")
+    assert visible_gpus() == ["0"]
 
 
 def test_jobs_at_the_same_time_spread_over_the_gpus_and_share_them_when_all_are_taken(start_job):

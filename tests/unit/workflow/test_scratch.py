@@ -8,7 +8,7 @@ import pytest
 from wellfield.errors import ConfigError, DataNotFoundError
 from wellfield.materialization import CsvOptions, MaterializationSpec
 from wellfield.pipeline.plan import PlaneAxis
-from wellfield.pipeline.stage import StagedWell, StageWriter
+from wellfield.pipeline.stage import StagedWell, StageWriter, remove_broken_stages
 from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.keys import FieldKey, Projection
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
@@ -51,14 +51,16 @@ def test_images_and_tables_lie_in_scratch_and_the_list_beside_the_results(tmp_pa
     assert staged.scratch == str(scratch)
 
 
-def test_what_a_killed_job_left_in_scratch_is_removed(tmp_path, files):
-    scratch = tmp_path / "disk"
-    (scratch / "images").mkdir(parents=True)
-    (scratch / "images" / "old.npy").write_bytes(b"old")
-    with StageWriter(tmp_path / "B03", files, plate="P", well="B03", scratch=scratch) as writer:
-        stage(writer)
-        writer.finish(PlaneAccount())
-    assert "images/old.npy" not in listed(scratch)
+def test_a_new_run_stages_a_well_again_whose_files_lie_on_some_node(tmp_path, files):
+    staging = tmp_path / ".staging"
+    for well, scratch in (("B02", None), ("B03", tmp_path / "disk")):
+        with StageWriter(staging / well, files, plate="P", well=well, scratch=scratch) as writer:
+            stage(writer)
+            writer.finish(PlaneAccount())
+    (staging / "B04").mkdir()
+    (staging / "B04" / "staged.json").write_text("{}")
+    assert remove_broken_stages(staging) == ["B03", "B04"]
+    assert sorted(path.name for path in staging.iterdir()) == ["B02"]
 
 
 def test_a_job_that_fails_leaves_nothing_in_scratch(tmp_path, files):
@@ -82,14 +84,12 @@ def test_a_well_that_another_machine_staged_is_refused_with_what_to_do(tmp_path,
         materialize_well(tmp_path / "B03", "plan", "index", "results", manifest="m", thumbnail="t")
 
 
-def test_runs_and_wells_have_folders_of_their_own(tmp_path, monkeypatch):
+def test_every_job_has_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("NODE_DISK", str(tmp_path))
-    folders = [
-        scratch_folder("$NODE_DISK/x", tmp_path / run / ".staging" / well) for run in "ab" for well in ("B02", "B03")
-    ]
-    assert len(set(folders)) == 4
-    assert all(folder.is_relative_to(tmp_path / "x") for folder in folders)
-    assert [folder.name for folder in folders] == ["B02", "B03", "B02", "B03"]
+    folders = [scratch_folder("$NODE_DISK/x", tmp_path / ".staging" / well) for well in ("B02", "B03", "B03")]
+    assert len(set(folders)) == 3
+    assert all(folder.parent == tmp_path / "x" for folder in folders)
+    assert ["B02" in folder.name for folder in folders] == [True, False, False]
     assert scratch_folder(None, "results/P/.staging/B02") is None
 
 
