@@ -113,7 +113,7 @@ rule check_plate:
         "../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=tables_mem_mb,
+        mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         results=results_folder,

@@ -294,8 +294,10 @@ def plate_mem_mb(wildcards, attempt):
     return resources.plate_mb(margin_mb=CONFIG.memory_margin_mb, attempt=attempt)
 
 
-def tables_mem_mb(wildcards, attempt):
-    planes = sum(plate_info(wildcards).planes_per_well.values())
+def tables_mem_mb(wildcards, input, attempt):
+    """Grows with the plate; known once it is mapped."""
+    info = _info(input.index, os.stat(input.index).st_mtime_ns)
+    planes = sum(info.planes_per_well.values())
     return resources.plate_mb(
         margin_mb=CONFIG.memory_margin_mb, planes=planes, attempt=attempt
     )

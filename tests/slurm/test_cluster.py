@@ -97,7 +97,7 @@ def test_wells_with_a_gpu_each_give_the_results_of_a_local_run(tmp_path, cluster
         assert "JOB_GRES=gpu:a100:1" in described
         assert re.search(r"GPUs [01]$", project.results("P1", "logs", "process_well", f"{well}.log").read_text(), re.M)
         [other] = jobs[f"rule_materialize_well/P1_{well}"]
-        assert "gpu" not in cluster.command("scontrol", "show", "job", "--details", other)
+        assert "gres:gpu" not in cluster.command("scontrol", "show", "job", "--details", other)
     assert compare_results(project.results("P1"), local.results("P1")) == []
     assert check_results(project.results("P1")) == []
     assert project.run().jobs == []
