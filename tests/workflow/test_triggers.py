@@ -150,9 +150,8 @@ def strange_file_reported(project):
 
 
 def folder_renamed(project):
-    (project.root / "raw").rename(project.root / "moved")
-    project.plates[0][1] = "moved/Plate_1"
-    project.plates[0][3] = "moved/plate_map.csv"
+    (project.root / "raw" / "Plate_1").rename(project.root / "raw" / "Plate_2")
+    project.plates[0][1] = "raw/Plate_2"
 
 
 def microscope_named(project):
