@@ -1,4 +1,4 @@
-"""Map one raw plate: metadata, index and ingest report."""
+"""Map one raw plate: metadata, index and ingest report; of a plate that has a plan, see that its results have room."""
 
 from pathlib import Path
 

@@ -149,7 +149,7 @@ def strange_file_reported(project):
     assert "name is not of the vendor" in project.results("P1", "report", "summary.html").read_text()
 
 
-def folder_renamed(project):
+def plate_moved(project):
     (project.root / "raw" / "Plate_1").rename(project.root / "raw" / "Plate_2")
     project.plates[0][1] = "raw/Plate_2"
 
@@ -225,7 +225,8 @@ STEPS = "a parameter of a step; a step added, changed or taken out"
 STORED = "where and how images are stored: `vfs`, `zarr`, `tiff`"
 POLICY = "`on_missing`, `on_unreadable`"
 HOW = "`source`, `memory_type`, `device`"
-SAME_PLATE = "`folder` or `microscope` in `plates.tsv` changed, and the plate is the same by it"
+MOVED = "the folder of a plate moved, files as old as before, and `folder` in `plates.tsv` with it"
+NAMED = "`microscope` in `plates.tsv` changed from `auto` to the one that was found"
 SAME_PLAN = "a setting that leaves the plan as it was, such as `illumination` where no step corrects it"
 MAPPING = "code that maps plates, but for the microscopes (`workflow/ingest.py`, `scripts/ingest_plate.py`)"
 WRITING = "code that writes wells"
@@ -275,8 +276,8 @@ CASES = {
     ),
     "metadata": Case("a metadata file of the plate changed", metadata, real=True),
     "strange file": Case("a strange file added to the plate", strange_file, real=True, after=strange_file_reported),
-    "folder renamed": Case(SAME_PLATE, folder_renamed, real=True),
-    "microscope named": Case(SAME_PLATE, microscope_named, real=True),
+    "plate moved": Case(MOVED, plate_moved, real=True),
+    "microscope named": Case(NAMED, microscope_named, real=True),
     "plate map": Case("the plate map edited", plate_map, real=True, after=compound_renamed),
     "well taken out": Case(
         "a well taken out of `wells` in `plates.tsv`", well_taken_out, real=True, after=nothing_left_of_the_well
