@@ -5,7 +5,12 @@
 onstart:
     from wellfield.workflow.run_start import begin_run
 
-    begin_run(workflow, results=RESULTS, wells_at_once=wells_at_once(None))
+    begin_run(
+        workflow,
+        results=RESULTS,
+        wells_at_once=wells_at_once(None),
+        scratch=bool(CONFIG.scratch),
+    )
 
 
 onsuccess:

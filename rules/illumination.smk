@@ -1,4 +1,5 @@
-# Fitted once: neither other planes nor other code fit it again, only --forcerun fit_illumination or deleting its folder.
+# Fitted once: neither other planes nor other code fit it again, only --forcerun fit_illumination or deleting its folder,
+# and that a plate which was still being acquired has come to rest.
 # What the microscope measured is taken again when the plate says something else.
 rule fit_illumination:
     input:
@@ -19,6 +20,7 @@ rule fit_illumination:
         source=CONFIG.source,
         method=CONFIG.illumination,
         profiles=microscope_profiles,
+        mapped_again=mapped_again,
     message:
         "{wildcards.plate}: fitting the illumination"
     script:

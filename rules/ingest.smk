@@ -18,6 +18,7 @@ checkpoint ingest_plate:
     resources:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
+        wells_at_once=wells_at_once,
     params:
         folder=lambda wildcards: PLATES[wildcards.plate].folder,
         microscope=lambda wildcards: PLATES[wildcards.plate].microscope,

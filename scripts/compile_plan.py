@@ -18,8 +18,9 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     config = load_config(snakemake.config)
     entry = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)[snakemake.wildcards.plate]
     wells = chosen_wells(read_info(snakemake.input.index), entry.wells)
-    need = plan_space(plan, snakemake.input.index, wells, Path(snakemake.output.plan).parent)
-    for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once):
+    folder = Path(snakemake.output.plan).parent
+    need = plan_space(plan, snakemake.input.index, wells, folder, scratch=bool(config.scratch))
+    for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once, at_most=True):
         say(logger, line)
     write_json(snakemake.output.plan, plan.to_json())
     logger.info("%d steps, plan %s", len(plan.steps), plan.digest())

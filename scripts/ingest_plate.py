@@ -1,4 +1,4 @@
-"""Map one raw plate: metadata, index and ingest report."""
+"""Map one raw plate: metadata, index and ingest report; of a plate that has a plan, see that its results have room."""
 
 from pathlib import Path
 
@@ -7,16 +7,18 @@ from wellfield.workflow.jobs import job, say
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
     from wellfield.config.load import load_config
     from wellfield.config.plates import read_plate_sheet
-    from wellfield.workflow.ingest import acquisition_notes, ingest_plate
+    from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate
+    from wellfield.workflow.space import last_plan, plan_space, space_lines
 
     # From the sheet and not from params: asking for other wells does not map the plate again.
     config = load_config(snakemake.config)
     entry = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)[snakemake.wildcards.plate]
+    folder = Path(snakemake.output.index).parent
     info = ingest_plate(
         snakemake.params.folder,
         plate=snakemake.wildcards.plate,
         microscope=snakemake.params.microscope,
-        results=Path(snakemake.output.index).parent,
+        results=folder,
         wells=entry.wells,
         layouts=config.plate_layouts(),
         acquisition_minutes=config.acquisition_minutes,
@@ -24,4 +26,12 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     )
     for note in acquisition_notes(snakemake.output.report):
         say(logger, f"warning: {info.plate}: {note}")
+    # Whether the plan is compiled again is decided after this job; that of a fresh plate, or another one, says its own.
+    if plan := last_plan(folder):
+        wells = chosen_wells(info, entry.wells)
+        need = plan_space(plan, snakemake.output.index, wells, folder, scratch=bool(config.scratch))
+        at_once = snakemake.resources.wells_at_once
+        by_plan = "to do by the last plan"
+        for line in space_lines([need], config.results, wells_at_once=at_once, at_most=True, to_do=by_plan):
+            say(logger, line)
     logger.info("%s: %d wells, %d planes", info.plate, len(info.wells), sum(info.planes_per_well.values()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_UNITS = ("kB", "MB", "GB", "TB")
+
 
 def counted(number: int, noun: str) -> str:
     """Return a number of things: ``1 well``, ``2,000 wells``."""
@@ -9,8 +11,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes with three significant digits."""
-    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
-        if size >= 1000**power:
-            return f"{size / 1000**power:.3g} {unit}"
-    return f"{size} bytes"
+    """Return a number of bytes with three significant digits, never with an exponent: ``999 bytes``, ``1,230 TB``."""
+    if size < 1000:
+        return f"{size} bytes"
+    rounded = round(size, 3 - len(str(size)))
+    power = min((len(str(rounded)) - 1) // 3, len(_UNITS))
+    number = f"{rounded / 1000**power:,.2f}".rstrip("0").rstrip(".")
+    return f"{number} {_UNITS[power - 1]}"

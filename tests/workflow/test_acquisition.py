@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
 
 from tests.workflow.project import PLATE_JOBS, WELLS, well_jobs
+from tests.workflow.promises import promised
 
 pytestmark = pytest.mark.workflow
 
@@ -30,12 +32,48 @@ def test_a_fresh_plate_says_what_it_takes_before_its_first_well(finished):
 
 def test_a_run_that_goes_on_says_what_is_left_to_do(copy):
     forced = ["--forcerun", "results/P1/wells/B03.json"]
+    copy.config["scratch"] = str(copy.root / "scratch")
     assert lines_of(copy.run(*forced, "--dry-run"), "to do; results take") == []
     run = copy.run(*forced)
     [line] = lines_of(run, "to do; results take")
     assert line.startswith("P1: 1 well to do; results take 0 bytes to ")
+    assert "staging" not in line  # which is on the node's own disk
     assert "running the pipeline" not in run.text.split(line)[0]
     assert lines_of(copy.run(), "to do; results take") == []
+
+
+def test_wells_that_arrive_later_are_told_when_the_plate_is_mapped_again(copy):
+    for plane in list((copy.root / "raw").rglob("*_C04_*.TIF")):
+        shutil.copy2(plane, plane.with_name(plane.name.replace("_C04_", "_D04_")))
+    run = copy.run()
+    assert run.jobs == sorted([("ingest_plate", ""), *well_jobs("D04"), *PLATE_JOBS])
+    [line] = lines_of(run, "results take")
+    assert line.startswith("P1: 1 well to do by the last plan; results take 13.1 to ")
+    assert "running the pipeline" not in run.text.split(line)[0]
+
+
+def test_touching_says_nothing_of_space_as_it_takes_none(copy):
+    touched = copy.run("--touch", "--forcerun", "results/P1/wells/B03.json")
+    assert ("process_well", "B03") in touched.jobs
+    assert lines_of(touched, "results take") == []
+
+
+def test_a_plan_for_more_wells_than_have_room_is_a_warning_and_scratch_is_elsewhere(copy):
+    (copy.root / "full.py").write_text(
+        "import shutil\n"
+        "from types import SimpleNamespace\n"
+        "shutil.disk_usage = lambda path: SimpleNamespace(free=300_000)\n"
+        "def same(image):\n"
+        "    return image\n"
+    )
+    copy.config["steps"].append({"name": "same", "func": "full:same", "input": "projected", "materialize": ["tiff"]})
+    copy.config["zarr"]["compressor"] = "none"
+    copy.config["scratch"] = str(copy.root / "scratch")
+    shutil.rmtree(copy.results())
+    run = copy.run("results/P1/plan.json")
+    [line] = lines_of(run, "results take")
+    assert "staging" not in line
+    assert line.endswith("300 kB are free in results; warning: that is too little for all of them")
 
 
 def test_editing_the_minutes_redoes_nothing(copy):
@@ -61,7 +99,8 @@ def test_a_plate_in_acquisition_is_noted_until_it_has_come_to_rest(copy):
     noted = json.loads(report.read_text())
     noted["acquisition"]["minutes"] = 1  # as if more time had passed
     report.write_text(json.dumps(noted))
-    assert copy.run().jobs == [("check_plate", ""), ("ingest_plate", ""), ("report_plate", "")]
+    line = "a plate that was still being acquired, as its report notes, has come to rest"
+    assert copy.run().jobs == promised(line, WELLS)
     assert "acquisition" not in json.loads(report.read_text())
     assert "may still be being acquired" not in summary.read_text()
     assert copy.run().jobs == []

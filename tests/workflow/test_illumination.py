@@ -1,5 +1,7 @@
 """Illumination in the real workflow: fitted once, used by every well, fitted again only on demand."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,16 @@ def test_it_is_fitted_again_on_demand_only(corrected):
     assert "fit_illumination" not in {rule for rule, _ in project.run().jobs}
     jobs = {rule for rule, _ in project.run("--forcerun", "fit_illumination").jobs}
     assert "fit_illumination" in jobs
+
+
+def test_it_is_fitted_again_once_a_plate_has_come_to_rest_on_a_part_of_which_it_was_fitted(corrected):
+    project, _ = corrected
+    report = project.results("P1", "ingest_report.json")
+    noted = json.loads(report.read_text()) | {"acquisition": {"minutes": 1e-9, "files": 12, "young": 1}}
+    report.write_text(json.dumps(noted))  # as if it had been mapped in the meantime
+    line = "the same where a step corrects the illumination"
+    assert project.run().jobs == promised(line, PLATE.wells)
+    assert project.run("--dry-run").jobs == []
 
 
 def test_it_is_fitted_again_when_the_configuration_says_of_what(corrected):

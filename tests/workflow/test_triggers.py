@@ -149,6 +149,15 @@ def strange_file_reported(project):
     assert "name is not of the vendor" in project.results("P1", "report", "summary.html").read_text()
 
 
+def plate_moved(project):
+    (project.root / "raw" / "Plate_1").rename(project.root / "raw" / "Plate_2")
+    project.plates[0][1] = "raw/Plate_2"
+
+
+def microscope_named(project):
+    project.plates[0][2] = "imagexpress"
+
+
 def plate_map(project):
     path = project.root / "raw" / "plate_map.csv"
     path.write_text(path.read_text().replace("compound A", "compound B"))
@@ -215,6 +224,9 @@ def mistake_taken_back(project):
 STEPS = "a parameter of a step; a step added, changed or taken out"
 STORED = "where and how images are stored: `vfs`, `zarr`, `tiff`"
 POLICY = "`on_missing`, `on_unreadable`"
+HOW = "`source`, `memory_type`, `device`"
+MOVED = "the folder of a plate moved, files as old as before, and `folder` in `plates.tsv` with it"
+NAMED = "`microscope` in `plates.tsv` changed from `auto` to the one that was found"
 SAME_PLAN = "a setting that leaves the plan as it was, such as `illumination` where no step corrects it"
 MAPPING = "code that maps plates, but for the microscopes (`workflow/ingest.py`, `scripts/ingest_plate.py`)"
 WRITING = "code that writes wells"
@@ -236,6 +248,9 @@ CASES = {
     "codec of TIFFs": Case(STORED, configured("tiff", "compression", "zstd")),
     "on_missing": Case(POLICY, config(on_missing="skip_field")),
     "on_unreadable": Case(POLICY, config(on_unreadable="blank")),
+    "source": Case(HOW, config(source="planes")),
+    "memory_type": Case(HOW, config(memory_type="torch")),
+    "device": Case(HOW, config(device="gpu_or_cpu")),
     "same plan": Case(SAME_PLAN, config(illumination="microscope"), real=True),
     "words": Case("order and comments in `config.yaml`; a default written out", same_words),
     "resources": Case(RESOURCES, resources),
@@ -261,6 +276,8 @@ CASES = {
     ),
     "metadata": Case("a metadata file of the plate changed", metadata, real=True),
     "strange file": Case("a strange file added to the plate", strange_file, real=True, after=strange_file_reported),
+    "plate moved": Case(MOVED, plate_moved, real=True),
+    "microscope named": Case(NAMED, microscope_named, real=True),
     "plate map": Case("the plate map edited", plate_map, real=True, after=compound_renamed),
     "well taken out": Case(
         "a well taken out of `wells` in `plates.tsv`", well_taken_out, real=True, after=nothing_left_of_the_well
@@ -281,6 +298,7 @@ CASES = {
     "picture deleted": Case(FILE_OF_REPORT, deleted("report/heatmap.png")),
     "index deleted": Case(MAPPED, deleted("index.parquet"), real=True),
     "ingest report deleted": Case(MAPPED, deleted("ingest_report.json"), real=True),
+    "check deleted": Case("`check_plate.json` deleted", deleted("check_plate.json")),
     "plan deleted": Case(PLAN, deleted("plan.json"), real=True),
     "mistake taken back": Case(PLAN, mistake_taken_back, real=True),
     "file of a well": Case(
@@ -296,6 +314,9 @@ CASES = {
 ELSEWHERE = {
     "`illumination`, where a step corrects it": "test_illumination.py",
     "a function of your own, in a file": "test_own_functions.py",
+    "a plate that was still being acquired, as its report notes, has come to rest": "test_acquisition.py",
+    "the same where a step corrects the illumination": "test_illumination.py",
+    "the plate's layout edited": "test_pattern_layout.py",
     "the run killed": "test_kills.py",
 }
 

@@ -1,4 +1,4 @@
-"""Planes that are written while a well is processed: noticed by size and time of their files, before and after."""
+"""Planes that are written while they are read: noticed by size and time of their files, before and after."""
 
 from __future__ import annotations
 
@@ -19,24 +19,32 @@ from wellfield.storage.zarr.plain import ARRAY_FILES, array_format
 PlaneState = tuple[tuple[int, int] | None, ...]
 
 
+def planes_read(plan: Plan, planes: Iterable[PlaneRecord]) -> list[PlaneRecord]:
+    """Return those of *planes* that a plan reads."""
+    read = {channel: plan.sources[channel].projection for channel in plan.start_channels}
+    return [plane for plane in planes if read.get(plane.key.channel) == plane.key.projection]
+
+
 class PlaneWatch:
-    """The planes of one well that a plan reads, as they are when this is made.
+    """Planes that are about to be read, as they are when this is made.
 
     Looked at is the file of a plane; of a plane in a Zarr array the files of its chunks, or the shards that hold them,
     and the array's metadata. Every file is looked at once, and none is opened but that metadata. What a writer does
-    between two jobs of the well is not seen here, but changes the digest of the well's planes, as what is seen does:
-    the next run does the well again.
+    between two jobs of a well is not seen here, but changes the digest of the well's planes, as what is seen does: the
+    next run does the well again.
 
     Parameters
     ----------
     planes:
-        All planes of the well.
+        The planes that are read.
+    during:
+        What they are read for, as it ends "the file changed while …".
     """
 
-    def __init__(self, plan: Plan, info: PlateInfo, planes: Iterable[PlaneRecord]) -> None:
+    def __init__(self, info: PlateInfo, planes: Iterable[PlaneRecord], *, during: str) -> None:
         self._info = info
-        read = {channel: plan.sources[channel].projection for channel in plan.start_channels}
-        self._planes = {p.key: p.path for p in planes if read.get(p.key.channel) == p.key.projection}
+        self._during = during
+        self._planes = {plane.key: plane.path for plane in planes}
         self._before = self._states()
 
     def changed(self) -> WellStepError | None:
@@ -54,8 +62,7 @@ class PlaneWatch:
         what, why = ("went away", "moved or deleted") if gone else ("changed", "still being written")
         more = f" (one of {len(changed)} files that did)" if len(changed) > 1 else ""
         return WellStepError(
-            f"the file {what} while the well was processed{more}, as one that is {why}; run again when the plate is "
-            "complete",
+            f"the file {what} while {self._during}{more}, as one that is {why}; run again when the plate is complete",
             plate=self._info.plate,
             key=first.field_key,
             channel=first.channel,

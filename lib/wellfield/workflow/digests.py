@@ -28,6 +28,10 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),
 }
 
+# Modules that scripts import and that decide nothing of a result, only what is said before it: no stage depends on
+# them, nor on what they import.
+NOT_DECIDING = (_PACKAGE / "workflow" / "space.py",)
+
 State = tuple[int | str, ...]
 
 # Files that make a folder a Zarr array; zarr.json is in groups too, which have no chunks of their own.
@@ -44,13 +48,16 @@ def digest_of(value: Any) -> str:
 
 @cache
 def stage_files(stage: str) -> tuple[Path, ...]:
-    """Return the source files that the results of a stage depend on: everything that its code imports, however deep."""
+    """Return the source files that the results of a stage depend on: all that its code imports, however deep.
+
+    Not followed are those of :data:`NOT_DECIDING`.
+    """
     scripts, packages = STAGES[stage]
     pending = [_SCRIPTS / f"{script}.py" for script in scripts]
     pending += [file for package in packages for file in (_PACKAGE / package).rglob("*.py")]
     found = set(pending)
     while pending:
-        imported = _imported_files(pending.pop()) - found
+        imported = _imported_files(pending.pop()).difference(found, NOT_DECIDING)
         found |= imported
         pending += imported
     return tuple(sorted(found))

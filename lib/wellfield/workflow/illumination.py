@@ -24,6 +24,7 @@ from wellfield.plate.keys import Projection, plane_name
 from wellfield.processing.flatfield import illumination_of_profile
 from wellfield.processing.illumination import Illumination, fit_illumination
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
+from wellfield.workflow.changes import PlaneWatch
 
 ILLUMINATION_SCHEMA_VERSION = 1
 FIT_NAME = "illumination.json"
@@ -46,7 +47,7 @@ def fit_plate(
     With the *method* ``"microscope"`` the profiles that the microscope measured itself are taken instead.
 
     The sample depends on the plate index and a fixed seed alone: planes of all wells and fields have the same chance,
-    of a z stack its middle plane. Planes that cannot be read are left out and named.
+    of a z stack its middle plane. Planes that cannot be read are left out and named, unless they change meanwhile.
 
     Returns
     -------
@@ -56,6 +57,8 @@ def fit_plate(
     ------
     PipelineError
         No channel can be fitted.
+    WellStepError
+        The file of a plane changed while the sample was read.
     """
     info, planes = read_index(index)
     workspace = VirtualWorkspaceBackend(info.plate_path, {virtual_path(plane): plane.path for plane in planes})
@@ -171,7 +174,8 @@ def _read(
     info: PlateInfo,
     skipped: list[dict[str, str]],
 ) -> Iterator[np.ndarray[Any, Any]]:
-    """Yield the planes that can be used; the others are noted with the reason."""
+    """Yield the planes that can be used; the others are noted with the reason. Raise after the last if one changed."""
+    watch = PlaneWatch(info, sample, during="the illumination was fitted")
     for plane in sample:
         try:
             pixels = workspace.load(virtual_path(plane))
@@ -184,3 +188,5 @@ def _read(
             skipped.append({"plane": plane_name(plane.key), "file": plane.path, "reason": str(error)})
             continue
         yield pixels
+    if changed := watch.changed():
+        raise changed

@@ -23,7 +23,7 @@ from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.memory import MemoryStorageBackend
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
-from wellfield.workflow.changes import PlaneWatch
+from wellfield.workflow.changes import PlaneWatch, planes_read
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def process_well(
 
             fitted = {c: read_illumination(illumination or "", c) for c in plan.illuminated_channels}
             source = replace(source, illumination=fitted)
-        watch = PlaneWatch(plan, info, planes)
+        watch = PlaneWatch(info, planes_read(plan, planes), during="the well was processed")
         try:
             run_well(plan, source, writer, account)
             if changed := watch.changed():

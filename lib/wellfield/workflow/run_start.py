@@ -15,11 +15,11 @@ from wellfield.workflow.space import plan_space, space_lines
 MAPPING = ("ingest_plate", "compile_plan")
 
 
-def begin_run(workflow: Any, *, results: str, wells_at_once: int) -> None:
+def begin_run(workflow: Any, *, results: str, wells_at_once: int, scratch: bool) -> None:
     """Print a line for each plate of which wells are about to be done.
 
     Plates that are yet to be mapped or planned are seen to by their own jobs. Does nothing in the processes that
-    Snakemake starts for single jobs.
+    Snakemake starts for single jobs, nor with ``--touch``, which does no well.
 
     Parameters
     ----------
@@ -29,13 +29,15 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int) -> None:
         Folder of all results, as it is configured.
     wells_at_once:
         How many wells the run works on at a time.
+    scratch:
+        Whether wells are staged on the nodes' own disks.
 
     Raises
     ------
     DiskSpaceError
         Less is free than the wells take at least.
     """
-    if not workflow.is_main_process:
+    if workflow.touch or not workflow.is_main_process:
         return
     wells: defaultdict[str, set[str]] = defaultdict(set)
     jobs = needed_jobs(workflow)
@@ -47,6 +49,7 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int) -> None:
     for plate, chosen in sorted(wells.items()):
         folder = Path(results, plate)
         plan = Plan.from_json(read_json(folder / "plan.json"), source=folder / "plan.json")
-        needs.append(plan_space(plan, folder / "index.parquet", sorted(chosen), folder, redo=True))
+        index = folder / "index.parquet"
+        needs.append(plan_space(plan, index, sorted(chosen), folder, scratch=scratch, redo=True))
     for line in space_lines(needs, results, wells_at_once=wells_at_once):
         print(line, file=sys.stderr, flush=True)

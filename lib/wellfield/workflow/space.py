@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import DiskSpaceError, WellfieldError
+from wellfield.formats.json import read_json
 from wellfield.materialization.manifest import read_manifest
 from wellfield.materialization.well import STORE_NAME
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
@@ -66,7 +67,9 @@ class PlateSpace:
     wells:
         How many they are.
     staging:
-        Bytes that the largest of them takes between its two jobs.
+        Bytes that the largest of them takes in the results between its two jobs; 0 where that lies elsewhere.
+    smallest:
+        Bytes that the well takes at least that takes the least, with its staging.
     least, most:
         Bytes by which the results grow: results that are replaced are taken off.
     """
@@ -74,6 +77,7 @@ class PlateSpace:
     plate: str
     wells: int
     staging: int
+    smallest: int
     least: int
     most: int
 
@@ -105,17 +109,20 @@ def plate_space(
     planes: Mapping[str, Sequence[PlaneRecord]],
     wells: Sequence[str],
     results: str | os.PathLike[str],
+    *,
+    scratch: bool = False,
 ) -> PlateSpace:
-    """Return what *wells* take that are to be done; *planes* by well, *results* is the folder of the plate."""
+    """Return what *wells* take that are to be done; *planes* by well, *results* is the folder of the plate.
+
+    With *scratch* they are staged on the nodes' own disks, of which nothing is known.
+    """
     needs = [well_space(plan, info, planes.get(well, ())) for well in wells]
     replaced = [_stored_now(_manifest(results, well)) for well in wells]
-    return PlateSpace(
-        info.plate,
-        len(wells),
-        max((need.staging for need in needs), default=0),
-        sum(max(need.least - old, 0) for need, old in zip(needs, replaced, strict=True)),
-        sum(max(need.most - old, 0) for need, old in zip(needs, replaced, strict=True)),
-    )
+    staging = [0 if scratch else need.staging for need in needs]
+    least = [max(need.least - old, 0) for need, old in zip(needs, replaced, strict=True)]
+    most = [max(need.most - old, 0) for need, old in zip(needs, replaced, strict=True)]
+    smallest = min(map(sum, zip(staging, least, strict=True)), default=0)
+    return PlateSpace(info.plate, len(wells), max(staging, default=0), smallest, sum(least), sum(most))
 
 
 def plan_space(
@@ -124,19 +131,35 @@ def plan_space(
     wells: Sequence[str],
     results: str | os.PathLike[str],
     *,
+    scratch: bool = False,
     redo: bool = False,
 ) -> PlateSpace:
-    """Return what those of *wells* take that are not done by *plan* yet, or all of them."""
+    """Return what those of *wells* take that are not done by *plan* yet, or all of them, as :func:`plate_space`."""
     info, records = read_index(index, wells)
     planes: dict[str, list[PlaneRecord]] = {}
     for record in records:
         planes.setdefault(record.key.well, []).append(record)
     chosen = wells if redo else wells_to_do(plan, wells, results)
-    return plate_space(plan, info, planes, chosen, results)
+    return plate_space(plan, info, planes, chosen, results, scratch=scratch)
+
+
+def last_plan(results: str | os.PathLike[str]) -> Plan | None:
+    """Return the plan that lies in the results of a plate; ``None`` if none does that this version can read."""
+    path = Path(results, "plan.json")
+    try:
+        return Plan.from_json(read_json(path), source=path) if path.exists() else None
+    except WellfieldError:
+        return None
 
 
 def space_lines(
-    plates: Iterable[PlateSpace], results: str | os.PathLike[str], *, wells_at_once: int = 0, free: int | None = None
+    plates: Iterable[PlateSpace],
+    results: str | os.PathLike[str],
+    *,
+    wells_at_once: int = 0,
+    at_most: bool = False,
+    to_do: str = "to do",
+    free: int | None = None,
 ) -> list[str]:
     """Return a line for each plate with wells to do: what they take and what is free, and whether that may be short.
 
@@ -147,14 +170,19 @@ def space_lines(
     results:
         Folder where they lie, with their staging.
     wells_at_once:
-        How many wells are worked on at a time, 0 where that is not known.
+        How many wells are worked on at a time, if there are that many; 0 where that is not known.
+    at_most:
+        Whether the run may be about some of the wells only. Then too little space for all of them is no error.
+    to_do:
+        What is said of the wells after their number.
     free:
         Free bytes there; by default what the file system says, which knows of no quota.
 
     Raises
     ------
     DiskSpaceError
-        The least that the results and the staging of one well take is more than is free.
+        The least that the results and the staging of one well take is more than is free; with *at_most*, not even one
+        well has room.
     """
     found = [plate for plate in plates if plate.wells]
     if not found:
@@ -162,24 +190,34 @@ def space_lines(
     free = shutil.disk_usage(results).free if free is None else free
     where = os.fspath(results)
     one = max(plate.staging for plate in found)
-    least = one + sum(plate.least for plate in found)
-    if least > free:
-        names, wells = ", ".join(plate.plate for plate in found), sum(plate.wells for plate in found)
-        raise DiskSpaceError(
-            f"{names}: {counted(wells, 'well')} to do take at least {size_text(least)} in {where}, with compressed "
-            f"images taken for a tenth of their size, and {size_text(free)} are free there; free some space, set "
-            "'results' to a folder on a larger disk, or name fewer wells in the plate sheet"
+    wells = sum(plate.wells for plate in found)
+    needed = min(plate.smallest for plate in found) if at_most else one + sum(plate.least for plate in found)
+    if needed > free:
+        names = ", ".join(plate.plate for plate in found)
+        what = (
+            f"the smallest of {counted(wells, 'well')} to do takes"
+            if at_most
+            else f"{counted(wells, 'well')} to do take"
         )
-    lines, most = [], 0
+        fewer = "" if at_most else ", or name fewer wells in the plate sheet"
+        raise DiskSpaceError(
+            f"{names}: {what} at least {size_text(needed)} in {where}, with compressed images taken for a tenth of "
+            f"their size, and {size_text(free)} are free there; free some space or set 'results' to a folder on a "
+            f"larger disk{fewer}"
+        )
+    lines, least, most = [], one, min(wells_at_once or 1, wells) * one
     for plate in found:
-        at_once = min(wells_at_once or 1, plate.wells)
+        least += plate.least
         most += plate.most
-        extent = _extent(size_text(plate.least), size_text(plate.most))
-        staging = f"{size_text(at_once * plate.staging)} {'at a time' if wells_at_once else 'for each well at work'}"
-        line = f"{plate.plate}: {counted(plate.wells, 'well')} to do; results take {extent}, staging {staging}; "
-        line += f"{size_text(free)} are free in {where}"
-        if most + max(wells_at_once, 1) * one > free:
-            line += "; warning: that may be too little"
+        line = f"{plate.plate}: {counted(plate.wells, 'well')} {to_do}; results take "
+        line += _extent(size_text(plate.least), size_text(plate.most))
+        if plate.staging:
+            at_once = min(wells_at_once or 1, plate.wells)
+            line += f", staging {size_text(at_once * plate.staging)} "
+            line += "at a time" if wells_at_once else "for each well at work"
+        line += f"; {size_text(free)} are free in {where}"
+        if most > free:
+            line += f"; warning: that {'is too little for all of them' if least > free else 'may be too little'}"
         lines.append(line)
     return lines
 

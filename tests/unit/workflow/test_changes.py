@@ -10,7 +10,7 @@ from tests.unit.workflow.test_process import STEPS
 from wellfield.formats.json import write_json
 from wellfield.plate.index import read_index
 from wellfield.testing.synthetic import ExamplePlate
-from wellfield.workflow.changes import PlaneWatch
+from wellfield.workflow.changes import PlaneWatch, planes_read
 from wellfield.workflow.compile import compile_plan
 from wellfield.workflow.ingest import ingest_plate
 from wellfield.workflow.process import process_well
@@ -102,7 +102,7 @@ def test_of_a_plane_in_an_array_the_files_of_its_own_chunks_count(tmp_path, shar
     plan = compile_plan(index, {"steps": steps})
     chunks = sorted(path for path in (store / "0" / "c").rglob("*") if path.is_file())
     assert len(chunks) == (2 if sharded else 8)
-    watch = PlaneWatch(plan, info, planes)
+    watch = PlaneWatch(info, planes_read(plan, planes), during="the well was processed")
     later(chunks[-1])  # of channel 2
     assert watch.changed() is None
     later(chunks[0])

@@ -10,7 +10,14 @@ import wellfield
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey
-from wellfield.workflow.digests import STAGES, function_digest, planes_digest, present_state, stage_files
+from wellfield.workflow.digests import (
+    NOT_DECIDING,
+    STAGES,
+    function_digest,
+    planes_digest,
+    present_state,
+    stage_files,
+)
 
 PACKAGE = Path(wellfield.__file__).parent
 
@@ -30,9 +37,11 @@ def source_of(module):
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
-def test_every_module_that_a_stage_imports_is_in_its_digest(stage):
+def test_every_module_that_a_stage_imports_is_in_its_digest_but_for_those_that_decide_nothing(stage):
     files = set(stage_files(stage))
-    assert {source for file in files for module in imported(file) for source in source_of(module)} <= files
+    needed = {source for file in files for module in imported(file) for source in source_of(module)}
+    assert needed - files <= set(NOT_DECIDING)
+    assert files.isdisjoint(NOT_DECIDING)
 
 
 def test_modules_that_are_imported_by_name_are_in_the_digests():
@@ -51,6 +60,14 @@ def test_a_stage_does_not_depend_on_code_that_it_does_not_use():
     assert "heatmap.py" not in names["process"]
     assert "segmentation.py" not in names["ingest"]
     assert "imagexpress.py" not in names["materialize"]
+
+
+def test_how_wells_are_written_is_no_part_of_how_they_are_processed_though_the_space_is_told_by_it():
+    assert all(file.is_file() for file in NOT_DECIDING)
+    names = {stage: {file.name for file in stage_files(stage)} for stage in STAGES}
+    assert names["process"].isdisjoint({"pyramid.py", "manifest.py", "space.py"})
+    assert names["ingest"].isdisjoint({"pyramid.py", "manifest.py", "space.py", "plan.py"})
+    assert {"pyramid.py", "manifest.py"} <= names["materialize"]
 
 
 def test_running_a_pipeline_depends_on_the_handlers_which_read_stage_positions():

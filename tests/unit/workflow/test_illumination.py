@@ -1,13 +1,18 @@
 """The illumination of a plate: a fixed sample, read through the workspace, and what is written of it."""
 
+import os
+
 import numpy as np
 import pytest
 
 from wellfield.errors import DataNotFoundError, PipelineError, SchemaVersionError
 from wellfield.formats.json import read_json, write_json
+from wellfield.pipeline.well import WellStepError
 from wellfield.plate.index import read_index
 from wellfield.processing.flatfield import illumination_of_profile
+from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
 from wellfield.testing.synthetic import ExamplePlate
+from wellfield.workflow import illumination as module
 from wellfield.workflow.illumination import fit_plate, read_illumination
 from wellfield.workflow.ingest import ingest_plate
 
@@ -58,6 +63,28 @@ def test_planes_that_cannot_be_read_are_named_and_left_out(index, raw, tmp_path)
         (raw / broken.path).write_bytes(content)
     assert [skipped["file"] for skipped in entry["skipped"]] == [broken.path]
     assert read_illumination(tmp_path / "fit", 1).planes == 11
+
+
+@pytest.mark.parametrize("before", [1.0, 0.5])
+def test_a_plane_that_is_written_while_the_sample_is_read_is_an_error_that_names_it(index, raw, tmp_path, before):
+    _, planes = read_index(index)
+    written = raw / next(plane.path for plane in planes if plane.key.z == 2 and plane.key.channel == 1)
+    content, status = written.read_bytes(), written.stat()
+    written.write_bytes(content[: int(before * len(content))])
+
+    class Disturbed(VirtualWorkspaceBackend):
+        def load(self, file_path, **kwargs):
+            pixels = super().load(file_path, **kwargs)
+            written.write_bytes(content)
+            os.utime(written, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+            return pixels
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "VirtualWorkspaceBackend", Disturbed)
+        with pytest.raises(WellStepError, match="changed while the illumination was fitted") as caught:
+            fit_plate(index, tmp_path / "fit", source="planes")
+    assert caught.value.details["file"] == written.relative_to(raw).as_posix()
+    assert not list(tmp_path.glob("*fit*"))
 
 
 def test_a_plate_of_few_planes_is_refused_and_nothing_is_written(index, tmp_path):

@@ -1,6 +1,8 @@
 """What results and staging take: estimates against what is written, and what is said of the space that is free."""
 
 import shutil
+import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +15,15 @@ from wellfield.workflow.compile import compile_plan
 from wellfield.workflow.ingest import ingest_plate
 from wellfield.workflow.materialize import materialize_well
 from wellfield.workflow.process import process_well
-from wellfield.workflow.space import PlateSpace, plan_space, plate_space, space_lines, well_space, wells_to_do
+from wellfield.workflow.space import (
+    PlateSpace,
+    last_plan,
+    plan_space,
+    plate_space,
+    space_lines,
+    well_space,
+    wells_to_do,
+)
 
 GB = 10**9
 
@@ -105,8 +115,11 @@ def test_only_wells_that_are_not_done_by_the_plan_count_and_what_they_replace_is
     assert again.least == max(fresh.least - stored, 0)
 
 
+NEEDS = {"smallest": 3 * GB // 25, "least": 12 * GB, "most": 41 * GB}
+
+
 def plate(name="Screen1", **values):
-    return PlateSpace(**{"plate": name, "wells": 384, "staging": GB // 10, "least": 12 * GB, "most": 41 * GB} | values)
+    return PlateSpace(**{"plate": name, "wells": 384, "staging": GB // 10, **NEEDS} | values)
 
 
 def test_one_line_says_what_is_taken_and_what_is_free():
@@ -122,6 +135,24 @@ def test_one_line_says_what_is_taken_and_what_is_free():
 def test_no_more_wells_are_staged_than_are_to_be_done():
     [line] = space_lines([plate(wells=2)], "results", wells_at_once=8, free=250 * GB)
     assert "staging 200 MB at a time" in line
+
+
+def test_a_run_of_any_number_of_jobs_stages_no_more_wells_than_are_to_be_done():
+    everything = sys.maxsize
+    [line] = space_lines([plate()], "results", wells_at_once=everything, free=41 * GB + 384 * GB // 10)
+    assert "staging 38.4 GB at a time" in line
+    assert "warning" not in line
+
+
+def test_what_is_staged_on_the_nodes_own_disks_is_not_counted(ingested, tmp_path):
+    index = ingested / "index.parquet"
+    plan = compile_plan(index, {"steps": STEPS})
+    here, there = (plan_space(plan, index, ["B02"], tmp_path, scratch=scratch) for scratch in (False, True))
+    assert there == replace(here, staging=0, smallest=here.least)
+    assert here.smallest == here.least + here.staging > here.least
+    [line] = space_lines([there], "results", wells_at_once=8, free=there.most)
+    assert "staging" not in line
+    assert "warning" not in line
 
 
 def test_a_plate_without_wells_to_do_has_no_line():
@@ -141,6 +172,37 @@ def test_less_than_the_most_is_warned_of_and_less_than_the_least_is_an_error():
     text = str(caught.value)
     for part in ("Screen1: 384 wells to do", "at least 12.1 GB in results", "12.1 GB are free", "free some space"):
         assert part in text
+
+
+def test_where_fewer_wells_may_be_asked_for_too_little_for_all_is_a_warning_as_long_as_one_fits():
+    smallest = 3 * GB // 25
+    [line] = space_lines([plate()], "results", at_most=True, free=smallest)
+    assert line.endswith("; warning: that is too little for all of them")
+    [line] = space_lines([plate()], "results", at_most=True, free=12 * GB + GB // 10)
+    assert line.endswith("; warning: that may be too little")
+    with pytest.raises(
+        DiskSpaceError, match="Screen1: the smallest of 384 wells to do takes at least 120 MB in results"
+    ):
+        space_lines([plate()], "results", at_most=True, free=smallest - 1)
+
+
+def test_the_smallest_well_is_the_one_that_takes_the_least(ingested, tmp_path):
+    index = ingested / "index.parquet"
+    plan = compile_plan(index, {"steps": STEPS, "tiff": {"compression": "none"}})
+    info, planes = read_index(index)
+    both = plate_space(plan, info, {"B02": planes, "B03": planes[: len(planes) // 2]}, ["B02", "B03"], tmp_path)
+    alone = plate_space(plan, info, {"B03": planes[: len(planes) // 2]}, ["B03"], tmp_path)
+    assert both.smallest == alone.smallest == alone.staging + alone.least
+    assert both.least > alone.least > 0
+
+
+def test_a_plan_that_cannot_be_read_is_none(ingested, tmp_path):
+    assert last_plan(tmp_path) is None
+    plan = compile_plan(ingested / "index.parquet", {"steps": STEPS})
+    write_json(tmp_path / "plan.json", plan.to_json())
+    assert last_plan(tmp_path) == plan
+    write_json(tmp_path / "plan.json", plan.to_json() | {"schema_version": 0})
+    assert last_plan(tmp_path) is None
 
 
 def test_the_plates_of_a_run_share_the_space():
