@@ -15,8 +15,6 @@ from wellfield.report.page import write_page
 from wellfield.report.paths import PathCleaner
 from wellfield.words import counted
 
-PAGE_NAME = "unfinished.html"
-
 
 @dataclass(frozen=True)
 class StoppedJob:

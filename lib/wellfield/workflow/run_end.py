@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wellfield.report.unfinished import PAGE_NAME, PlateState, StoppedJob, write_unfinished
+from wellfield.report.names import UNFINISHED_NAME
+from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.words import counted
 from wellfield.workflow.aggregate import read_counts
 from wellfield.workflow.logs import failure_logs, job_log
@@ -80,7 +81,7 @@ def _end(
         try:
             state = plate_state(folder, plate, plates[plate], jobs, snakemake_log=text, started=started)
             if state is None:
-                (folder / "report" / PAGE_NAME).unlink(missing_ok=True)
+                (folder / "report" / UNFINISHED_NAME).unlink(missing_ok=True)
                 lines.append(f"{plate}: not mapped; see {job_log(folder, 'ingest_plate', plate)}")
                 continue
             page = renew_page(folder, state, advice(state), succeeded=succeeded)
@@ -97,7 +98,7 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
     A run that did what it was asked to, but not the whole plate, writes no page where there was none.
     """
     folder = Path(results)
-    page = folder / "report" / PAGE_NAME
+    page = folder / "report" / UNFINISHED_NAME
     if state.finished:
         page.unlink(missing_ok=True)
         return page.with_name("summary.html")
