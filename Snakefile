@@ -13,7 +13,6 @@ include: "rules/illumination.smk"
 include: "rules/process.smk"
 include: "rules/materialize.smk"
 include: "rules/aggregate.smk"
-include: "rules/hooks.smk"
 
 
 report: "report/workflow.rst"

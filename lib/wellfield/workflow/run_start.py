@@ -9,7 +9,7 @@ from typing import Any
 
 from wellfield.formats.json import read_json
 from wellfield.pipeline.plan import Plan
-from wellfield.workflow.plate_state import needed_jobs
+from wellfield.workflow.plate_state import is_run, needed_jobs
 from wellfield.workflow.space import plan_space, space_lines
 
 MAPPING = ("ingest_plate", "compile_plan")
@@ -19,7 +19,7 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int) -> None:
     """Print a line for each plate of which wells are about to be done.
 
     Plates that are yet to be mapped or planned are seen to by their own jobs. Does nothing in the processes that
-    Snakemake starts for single jobs.
+    Snakemake starts for single jobs, and with ``--touch``.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int) -> None:
     DiskSpaceError
         Less is free than the wells take at least.
     """
-    if not workflow.is_main_process:
+    if not is_run(workflow):
         return
     wells: defaultdict[str, set[str]] = defaultdict(set)
     jobs = needed_jobs(workflow)

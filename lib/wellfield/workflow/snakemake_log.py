@@ -13,11 +13,11 @@ The message is the executor's. On the machine itself it is ``None``, and above t
 
     Command 'set -euo pipefail;  python /home/me/.snakemake/scripts/tmpxv4c2pn2.process_well.py' died with <Signals.…>.
 
-Several jobs can end at once: then the lines of one stand between those of another. The name of the script is that of the
-rule.
+Several jobs can end at once: then the lines of one stand between those of another. The name of the script is that of
+the rule.
 
-Of jobs in a group the blocks are indented by four more spaces, without what the executor said, which is lost. Above them
-stands one of the group, which alone names the log of the batch system::
+Of jobs in a group the blocks are indented by four more spaces, without what the executor said, which is lost. Above
+them stands one of the group, which alone names the log of the batch system::
 
         message: Error in group 3f9c
         log: /home/me/8.log (check log file(s) for error details)
@@ -42,7 +42,11 @@ _BLOCK = re.compile(
     re.MULTILINE,
 )
 _GROUP = re.compile(
-    r"^    message: Error in group .*\n(?P<listed>    log: .*\n)?    jobs:\n(?P<members>(?: {8}.*(?:\n|\Z))+)", re.MULTILINE
+    r"^    message: Error in group .*\n"
+    r"(?P<listed>    log: .*\n)?"
+    r"    jobs:\n"
+    r"(?P<members>(?: {8}.*(?:\n|\Z))+)",
+    re.MULTILINE,
 )
 _ENDING = re.compile(
     r"^Command '.*\.(?P<rule>\w+)\.py\b.*' "
