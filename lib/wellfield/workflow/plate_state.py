@@ -106,8 +106,14 @@ def plate_state(
         error = errors.get(log.as_posix())
         if error is None:
             return StoppedJob(job.well, job.rule, (log,))
-        logs = (log, *map(Path, error.other_logs))
-        return StoppedJob(job.well, job.rule, logs, error.said, error.interrupted, error.killed)
+        others = tuple(map(Path, error.other_logs))
+        said, killed = error.said, error.killed
+        # A batch system's log is that of the Snakemake that ran there, which knows how the process ended.
+        for other in others:
+            inner = read_job_errors(_text(other), [log.as_posix()]).get(log.as_posix())
+            if inner is not None and inner.said:
+                said, killed = f"{said}; there it {inner.said}", inner.killed
+        return StoppedJob(job.well, job.rule, (log, *others), said, error.interrupted, killed)
 
     for well in state.wells:
         of_well = [Job(rule, plate, well) for rule in WELL_RULES]
@@ -138,6 +144,14 @@ def plate_state(
 
 def _log(results: Path, job: Job) -> Path:
     return job_log(results, job.rule, job.well or job.plate)
+
+
+def _text(path: Path) -> str:
+    """Return what a log says, nothing if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _written(path: Path) -> float:

@@ -138,10 +138,10 @@ def _job_error(
 ) -> JobError:
     message = " ".join((block["message"] or "").replace(_BOILERPLATE, "").split())
     said = [message] if message not in ("", "None") else []
-    said += [ending.said] if ending.said else []
     said += [f"job {match[1]} of the batch system"] if (match := _EXTERNAL.search(block["rest"])) else []
     said += ["the batch system's log says why its group of jobs failed"] if of_group else []
-    of_batch_system = bool(match or of_group)
+    of_batch_system = bool(said)
+    said += [ending.said] if ending.said else []
     return JobError(
         block["rule"],
         own,

@@ -299,6 +299,20 @@ def test_more_memory_is_advised_where_a_job_was_killed_alone(run, capsys):
     assert "mem_mb=" not in text
 
 
+@pytest.mark.parametrize(("status", "killed"), [(1, False), (137, True)])
+def test_how_a_job_of_a_cluster_ended_is_read_in_the_log_of_the_batch_system(run, status, killed, capsys):
+    slurm = run.write("8.log", ended(run, "B02", f"returned non-zero exit status {status}"))
+    log = run.folder / "logs" / "process_well" / "B02.log"
+    failed = f"Error in rule process_well:\n    message: SLURM status is: 'FAILED'.\n    jobid: 3\n    log: {log}, "
+    run.log.write_text(failed + f"{slurm}\n")
+    run.end()
+    assert ("Too little memory?" in capsys.readouterr().err) is killed
+    assert "there it ended " in run.page.read_text()
+    slurm.unlink()  # as where it lies on another machine
+    run.end()
+    assert "Too little memory?" in capsys.readouterr().err
+
+
 def test_a_job_that_another_of_the_same_name_finished_did_not_die(run, capsys):
     run.done(*WELLS)
     finish(run)
