@@ -110,8 +110,8 @@ def plate_state(
         said, killed = error.said, error.killed
         # A batch system's log is that of the Snakemake that ran there, which knows how the process ended.
         for other in others:
-            inner = read_job_errors(_text(other), [log.as_posix()]).get(log.as_posix())
-            if inner is not None and inner.said:
+            inner = read_job_errors(_text(other), [log.as_posix()], nested=True).get(log.as_posix())
+            if inner is not None:
                 said, killed = f"{said}; there it {inner.said}", inner.killed
         return StoppedJob(job.well, job.rule, (log, *others), said, error.interrupted, killed)
 

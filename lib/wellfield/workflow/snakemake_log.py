@@ -104,11 +104,12 @@ class _Ending:
         return f"ended with exit status {self.status}" if self.status else ""
 
 
-def read_job_errors(text: str, logs: Iterable[str]) -> dict[str, JobError]:
+def read_job_errors(text: str, logs: Iterable[str], *, nested: bool = False) -> dict[str, JobError]:
     """Return the last error of each of the jobs whose rules' logs are *logs*, by that log.
 
     The names are looked for, not taken apart: those of plates may contain commas. How a process ended is left out where
-    it may have been another job's.
+    it may have been another job's. In a batch system's log one Snakemake runs *nested* in another, which repeats the
+    error without what was said of it: there the last that says something counts.
     """
     wanted = set(logs)
     found = {}
@@ -129,7 +130,9 @@ def read_job_errors(text: str, logs: Iterable[str]) -> dict[str, JobError]:
             own = next((log for log in _beginnings(listed) if log in wanted), None)
             if own is not None:
                 others = tuple(name for name in listed[len(own) :].split(", ") if name)
-                found[own] = _job_error(match, own, others, of_groups.pop(own, ()), ending)
+                error = _job_error(match, own, others, of_groups.pop(own, ()), ending)
+                if error.said or not nested:
+                    found[own] = error
     return found
 
 

@@ -131,6 +131,12 @@ def test_what_was_killed_is_told_from_what_stopped_at_an_error_of_its_own(ending
     assert (error.said, error.killed) == (said, killed)
 
 
+def test_in_a_batch_systems_log_the_outer_snakemake_does_not_hide_what_the_inner_said():
+    text = KILLED + "srun: error: n1: task 0: Exited with exit code 1\n" + formatted(None)
+    assert "SIGKILL" in read_job_errors(text, [LOG], nested=True)[LOG].said
+    assert read_job_errors(formatted(None), [LOG], nested=True) == {}
+
+
 def test_what_a_batch_system_reports_may_have_had_too_little():
     assert read_job_errors(of_slurm("TIMEOUT"), [LOG])[LOG].killed
 
