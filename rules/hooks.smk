@@ -23,3 +23,12 @@ onerror:
     from wellfield.workflow.run_end import end_run
 
     end_run(workflow, log, succeeded=False, **RUN)
+
+
+# Where nothing at all is to be done Snakemake calls no hook. By then it may have left this working directory.
+if workflow.is_main_process:
+    import atexit
+
+    from wellfield.workflow.run_end import remove_stale_pages
+
+    atexit.register(remove_stale_pages, workflow, Path(RESULTS).absolute())

@@ -1,8 +1,6 @@
 """Write the files of one staged well and its manifest."""
 
-import sys
-
-from wellfield.workflow.jobs import job
+from wellfield.workflow.jobs import job, say
 
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
     from wellfield.workflow.materialize import materialize_well, progress_line
@@ -16,4 +14,4 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         thumbnail=snakemake.output.thumbnail,
     )
     logger.info("well %s: %s", staged.well, staged.status)
-    print(progress_line(staged), file=sys.stderr)
+    say(logger, progress_line(staged))

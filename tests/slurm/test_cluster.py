@@ -68,6 +68,15 @@ def waits(image):
     return image
 """
 
+# Is killed, as by a system without memory.
+DIES = """
+import os
+import signal
+
+def waits(image):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 def until(condition, seconds=240.0):
     """Wait until something is so."""
@@ -231,3 +240,15 @@ def test_with_scratch_a_well_is_one_job_and_leaves_nothing_on_the_node(tmp_path,
     assert used == set(of_wells)
     assert not list(scratch.rglob("wellfield-*"))
     assert compare_results(project.results("P1"), local.results("P1")) == []
+
+
+def test_with_scratch_the_page_shows_the_log_of_the_slurm_job_that_died(tmp_path, project):
+    add_step(project, DIES)
+    (tmp_path / "disk").mkdir()
+    scratch = ["--config", "scratch=$TMPDIR", "--default-resources", f"tmpdir='{tmp_path / 'disk'}'"]
+    run = project.run(TARGET, "--retries", "0", *scratch, succeeds=False)
+    assert f"1 died ({WELL} process_well)" in run.text
+    page = project.results("P1", "report", "unfinished.html").read_text()
+    assert "the batch system&#x27;s log says why its group of jobs failed" in page
+    assert "; there it ended by SIGKILL" in page
+    assert re.search(r"slurm_logs/[^<]*\.log</code></summary><pre>", page)

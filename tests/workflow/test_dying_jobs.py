@@ -62,11 +62,16 @@ def test_a_killed_job_leaves_the_other_wells_a_page_and_a_run_that_goes_on(proje
         re.MULTILINE,
     )
     assert "Type the same command again" in run.text
-    assert sorted(re.findall(r"^P1 (\w\d\d): done, 8 planes, [\d.]+ s$", run.text, re.MULTILINE)) == ["B02", "C04"]
+    assert "raise memory_margin_mb" in run.text
+    assert sorted(re.findall(r"^P1 (\w\d\d): done, 8 planes$", run.text, re.MULTILINE)) == ["B02", "C04"]
+    log = project.results("P1", "logs", "materialize_well", "B02.log").read_text()
+    assert "INFO wellfield: P1 B02: done, 8 planes\n" in log
     assert "Traceback" not in run.text
     text = page.read_text()
     assert "<td>B03</td><td>process_well</td><td>ended by SIGKILL" in text
-    assert re.search(r"logs/process_well/B03.log</code></summary><pre>.*MB asked for</pre>", text)
+    assert re.search(
+        r"logs/process_well/B03.log</code></summary><pre>.* MB and 0 GPUs asked for; GPUs none</pre>", text
+    )
     for well in ("B02", "C04"):
         assert re.search(rf'<td>{well}</td><td class="number">[1-9]', text)
     flag.unlink()
@@ -77,6 +82,22 @@ def test_a_killed_job_leaves_the_other_wells_a_page_and_a_run_that_goes_on(proje
     undisturbed = with_function(Project(tmp_path / "undisturbed"), small_plate, "fragile")
     undisturbed.run()
     assert compare_results(project.results("P1"), undisturbed.results("P1")) == []
+
+
+def test_a_well_of_a_finished_plate_that_is_redone_and_dies_leaves_no_page_for_ever(project, small_plate):
+    with_function(project, small_plate, "fragile").run()
+    flag = project.root / "kill"
+    flag.touch()
+    one = "results/P1/wells/B03.json"
+    run = project.run(one, "--forcerun", one, succeeds=False)
+    assert "2 of 3 wells done, 0 failed, 1 died (B03 process_well)" in run.text
+    page = project.results("P1", "report", "unfinished.html")
+    assert page.exists()
+    project.run("--dry-run")
+    assert page.exists()
+    # Nothing is to be done: what the well had is still there, and the plate's tables and report are of that.
+    assert project.run().jobs == []
+    assert not page.exists()
 
 
 def test_ctrl_c_ends_a_run_without_a_traceback_or_a_lock_and_the_same_command_goes_on(project, small_plate):

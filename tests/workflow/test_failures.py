@@ -207,6 +207,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_written_file(project, small_plat
         assert "no space left" in run.text.lower()
         assert not list(small.rglob("*.part"))
         assert not (small / "P1" / "wells" / "B02.json").exists()
+        assert "\nP1: 0 of 1 well done, 0 failed, 1 died (B02 " in run.text
 
 
 def test_too_little_space_for_a_plate_is_an_error_before_a_well_runs(project, small_plate):
@@ -214,6 +215,8 @@ def test_too_little_space_for_a_plate_is_an_error_before_a_well_runs(project, sm
     project.add("P1", small_plate / "Plate_1")
     with small_disk(project.results(), "850k"):  # 3 wells take 590 kB as TIFF, and 263 kB between the two jobs of one
         run = refused(project, "P1: 3 wells to do take at least 853 kB in results", "free some space")
+        assert "\nSee why compile_plan stopped: results/P1/logs/compile_plan/P1.log\n" in run.text
+        assert "Too little memory" not in run.text
         assert not {rule for rule, _ in run.jobs} & {"process_well", "materialize_well"}
         project.plates[0][-1] = "B02"
         assert "P1: 1 well to do; results take 197 to" in project.run("results/P1/plan.json").text

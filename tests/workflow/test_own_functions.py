@@ -12,6 +12,7 @@ from roifile import ImagejRoi
 from wellfield.formats.json import read_json
 from wellfield.formats.roi import read_rois, write_rois
 from wellfield.formats.tiff import read_tiff
+from wellfield.workflow.resources import RUNNER_MB
 from wellfield.workflow.validate import compare_results
 
 from .project import WELLS, Project
@@ -138,8 +139,8 @@ def test_a_job_asks_for_the_memory_that_its_plan_estimates(own):
     project, _ = own
     plan = read_json(project.results("P1", "plan.json"))
     log = project.results("P1", "logs", "process_well", "B02.log").read_text()
-    asked = int(re.search(r"(\d+) MB asked for", log)[1])
-    assert asked == int(np.ceil(plan["memory_mb"] + project.config["memory_margin_mb"]))
+    asked = int(re.search(r"(\d+) MB and 0 GPUs asked for", log)[1])
+    assert asked == int(np.ceil(plan["memory_mb"] + project.config["memory_margin_mb"] + RUNNER_MB))
 
 
 def test_results_that_differ_in_a_region_or_a_table_of_the_plate_are_told_apart(own, tmp_path):

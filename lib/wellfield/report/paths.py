@@ -1,4 +1,4 @@
-"""Absolute paths in messages say where a run took place; results must not (same input, same bytes)."""
+"""Absolute paths in messages say where a run took place; a page of results must not."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def write_summary(
 ) -> None:
     """Write the page of a plate as one small HTML file.
 
-    Nothing on it depends on when, where or how often it is written: absolute paths in messages lose their folders.
+    Absolute paths in messages lose their folders. With every well done, nothing on the page depends on when, where or
+    how often it is written; the last lines of a failed well's log say what its job was given, which may differ.
 
     Parameters
     ----------

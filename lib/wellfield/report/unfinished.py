@@ -15,8 +15,6 @@ from wellfield.report.page import write_page
 from wellfield.report.paths import PathCleaner
 from wellfield.words import counted
 
-PAGE_NAME = "unfinished.html"
-
 
 @dataclass(frozen=True)
 class StoppedJob:
@@ -32,6 +30,8 @@ class StoppedJob:
         What Snakemake's log says of its end; may be empty.
     interrupted:
         Ctrl-C ended it.
+    killed:
+        A signal or a batch system ended it: it may have had too little memory or time.
     """
 
     well: str
@@ -39,6 +39,7 @@ class StoppedJob:
     logs: tuple[Path, ...]
     said: str = ""
     interrupted: bool = False
+    killed: bool = False
 
 
 @dataclass
@@ -56,7 +57,7 @@ class PlateState:
     not_begun:
         The other wells.
     finished:
-        Tables and report are those of the wells as they are now.
+        Nothing is left to do but to check the plate: tables and report are those of the wells as they are now.
     planes, processed:
         Planes that this run used, and the wells they are of.
     """

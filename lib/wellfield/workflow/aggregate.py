@@ -18,7 +18,7 @@ from wellfield.pipeline.stage import DONE
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
 from wellfield.plate.platemap import WellTreatment, read_plate_map
-from wellfield.report.unfinished import PAGE_NAME
+from wellfield.report.names import UNFINISHED_NAME
 from wellfield.workflow.logs import WELL_RULES
 from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_tables, table_files
 
@@ -201,7 +201,7 @@ def prune(results: Path, wells: set[str]) -> None:
 
     The page of a plate that is not finished goes too.
     """
-    (results / "report" / PAGE_NAME).unlink(missing_ok=True)
+    (results / "report" / UNFINISHED_NAME).unlink(missing_ok=True)
     kinds = [("wells", ".json"), ("report/thumbnails", ".npy"), (".staging", ""), *((kind, "") for kind in FOLDERS)]
     for rule in WELL_RULES:
         kinds += [(f"logs/{rule}", ".log"), (f"benchmarks/{rule}", ".tsv")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import PlateFailedError
 from wellfield.pipeline.stage import DONE
 from wellfield.workflow.aggregate import read_manifests
+from wellfield.workflow.reasons import reason_text
 
 
 def check_plate(results: str | os.PathLike[str], wells: Sequence[str]) -> dict[str, Any]:
@@ -37,9 +38,3 @@ def check_plate(results: str | os.PathLike[str], wells: Sequence[str]) -> dict[s
         **{f"planes_{kind}": sum(len(entry[kind]) for entry in planes) for kind in ("missing", "skipped", "blanked")},
         "fields_skipped": sum(len(entry["skipped_fields"]) for entry in planes),
     }
-
-
-def reason_text(error: Mapping[str, Any]) -> str:
-    """Return where and why a well failed, from its manifest."""
-    where = [f"{name} {error[name]}" for name in ("field", "timepoint", "channel", "step", "file") if error.get(name)]
-    return f"{', '.join(where)}: {error['message']}" if where else str(error["message"])

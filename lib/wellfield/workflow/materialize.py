@@ -17,7 +17,7 @@ from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.workflow.check import reason_text
+from wellfield.workflow.reasons import reason_text
 
 
 def materialize_well(

@@ -29,11 +29,20 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class RunJobs:
-    """The jobs of a run: those that are finished, those that are not, and of the latter those that failed."""
+    """The jobs of a run: those that are finished, those that are not, and of the latter those that failed.
+
+    *whole* are the plates of which Snakemake looked at everything, and not only at single wells.
+    """
 
     finished: frozenset[Job] = frozenset()
     pending: frozenset[Job] = frozenset()
     died: frozenset[Job] = frozenset()
+    whole: frozenset[str] = frozenset()
+
+
+def is_run(workflow: Any) -> bool:
+    """Tell whether this process does the jobs of a run: not one of them alone, and not ``--touch``."""
+    return bool(workflow.is_main_process and not workflow.touch)
 
 
 def run_jobs(workflow: Any) -> RunJobs:
@@ -41,10 +50,13 @@ def run_jobs(workflow: Any) -> RunJobs:
     dag = workflow.dag
     needed = list(dag.needrun_jobs(exclude_finished=False))
     failed = [part for job in workflow.scheduler.failed for part in (job.jobs if job.is_group() else [job])]
+    finished = _named(job for job in needed if dag.finished(job))
     return RunJobs(
-        _named(job for job in needed if dag.finished(job)),
+        finished,
         _named(job for job in needed if not dag.finished(job)),
-        _named(job for job in failed if not dag.finished(job)),
+        # By their names: Snakemake makes its jobs anew after a checkpoint, and keeps the old ones that failed.
+        _named(failed) - finished,
+        frozenset(job.plate for job in _named(dag.jobs) if job.rule == CHECK),
     )
 
 
@@ -94,7 +106,14 @@ def plate_state(
         error = errors.get(log.as_posix())
         if error is None:
             return StoppedJob(job.well, job.rule, (log,))
-        return StoppedJob(job.well, job.rule, (log, *map(Path, error.other_logs)), error.said, error.interrupted)
+        others = tuple(map(Path, error.other_logs))
+        said, killed = error.said, error.killed
+        # A batch system's log is that of the Snakemake that ran there, which knows how the process ended.
+        for other in others:
+            inner = read_job_errors(_text(other), [log.as_posix()], nested=True).get(log.as_posix())
+            if inner is not None:
+                said, killed = f"{said}; there it {inner.said}", inner.killed
+        return StoppedJob(job.well, job.rule, (log, *others), said, error.interrupted, killed)
 
     for well in state.wells:
         of_well = [Job(rule, plate, well) for rule in WELL_RULES]
@@ -118,12 +137,21 @@ def plate_state(
     read = [m for well, m in (state.done | state.failed).items() if Job(WELL_RULES[-1], plate, well) in jobs.finished]
     state.processed, state.planes = len(read), sum(manifest["planes"]["used"] for manifest in read)
     waiting = any(job.plate == plate and job.rule != CHECK for job in jobs.pending)
-    state.finished = not waiting and _is_reported(folder, state.wells)
+    # Not by the times of files: a well that is redone with an equal result is newer than the report, which is right.
+    state.finished = plate in jobs.whole and not waiting and _is_reported(folder, state.wells)
     return state
 
 
 def _log(results: Path, job: Job) -> Path:
     return job_log(results, job.rule, job.well or job.plate)
+
+
+def _text(path: Path) -> str:
+    """Return what a log says, nothing if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _written(path: Path) -> float:
@@ -132,7 +160,6 @@ def _written(path: Path) -> float:
 
 
 def _is_reported(results: Path, wells: Sequence[str]) -> bool:
-    """Tell whether the report is that of the wells as they are now."""
+    """Tell whether the report is there, and the manifest of every well."""
     manifests = [results / "wells" / f"{well}.json" for well in wells]
-    report = _written(results / "report" / "summary.html")
-    return all(path.exists() for path in manifests) and report >= max(map(_written, manifests), default=0.0)
+    return all(path.exists() for path in [*manifests, results / "report" / "summary.html"])

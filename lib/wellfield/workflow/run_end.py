@@ -10,19 +10,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wellfield.report.unfinished import PAGE_NAME, PlateState, StoppedJob, write_unfinished
+from wellfield.report.names import UNFINISHED_NAME
+from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.words import counted
 from wellfield.workflow.aggregate import read_counts
+from wellfield.workflow.ingest import acquisition_notes
 from wellfield.workflow.logs import failure_logs, job_log
-from wellfield.workflow.plate_state import plate_state, run_jobs
+from wellfield.workflow.plate_state import Job, is_run, plate_state, run_jobs
 
 # Longer lists are cut on the terminal; the page has all.
 NAMED = 5
 
 AGAIN = "Type the same command again: wells that are done are kept."
+WHY = "See why {job} stopped: {log}"
 MORE = (
-    "Too little memory? Run fewer jobs at once (a smaller --cores); on a cluster give each more "
-    "(--retries 2, or --set-resources {rule}:mem_mb=16000). Too little time there? --set-resources {rule}:runtime=240"
+    "Too little memory? Run fewer jobs at once (a smaller --cores), or raise memory_margin_mb in the configuration, "
+    "which runs nothing again that is done. Too little time on a cluster? Raise runtime in its profile (set-resources)."
 )
 
 
@@ -38,7 +41,7 @@ def end_run(
     """Say on stderr how far each plate is that a run worked on; write the page of those that it did not finish.
 
     Never raises: what goes wrong here is said in a line and hides no error of the run. Does nothing in the processes
-    that Snakemake starts for single jobs.
+    that Snakemake starts for single jobs, and with ``--touch``.
 
     Parameters
     ----------
@@ -55,11 +58,24 @@ def end_run(
     """
     with suppress(OSError, ValueError):  # nobody reads stderr any more
         try:
-            if workflow.is_main_process:
+            if is_run(workflow):
                 lines = _end(workflow, logs, results=results, plates=plates, started=started, succeeded=succeeded)
                 print("\n".join(lines), file=sys.stderr, flush=True)
         except Exception as error:
             print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
+
+
+def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
+    """Remove the page of each plate at which there was nothing to do: it is finished.
+
+    To be called when the process ends, as Snakemake calls no hook where nothing is to be done at all. A page stays then
+    that tells of a well which was to be redone, and died, where the plate had been finished before. Never raises.
+    """
+    with suppress(Exception):
+        if getattr(workflow, "scheduler", None) and is_run(workflow) and not workflow.dryrun:
+            jobs = run_jobs(workflow)
+            for plate in jobs.whole - {job.plate for job in jobs.finished | jobs.pending}:
+                Path(results, plate, "report", UNFINISHED_NAME).unlink(missing_ok=True)
 
 
 def _end(
@@ -77,18 +93,39 @@ def _end(
     worked_on = {job.plate for job in jobs.finished | jobs.pending}
     for plate in (plate for plate in plates if plate in worked_on):
         folder = Path(results, plate)
+        mapped = Job("ingest_plate", plate) in jobs.finished
         try:
+            # A job of another machine said it where nobody looks.
+            if mapped and not workflow.local_exec:
+                lines += [f"warning: {plate}: {note}" for note in acquisition_notes(folder / "ingest_report.json")]
             state = plate_state(folder, plate, plates[plate], jobs, snakemake_log=text, started=started)
             if state is None:
-                (folder / "report" / PAGE_NAME).unlink(missing_ok=True)
-                lines.append(f"{plate}: not mapped; see {job_log(folder, 'ingest_plate', plate)}")
+                lines.append(_not_mapped(folder, plate))
                 continue
-            page = renew_page(folder, state, advice(state), succeeded=succeeded)
-            lines.append(f"{summary_line(state, time.time() - started)}; see {page}")
-            advised += [] if succeeded else advice(state)
+            lines.append(summary_line(state, time.time() - started))
+            lines[-1] += _see(folder, state, succeeded=succeeded)
+            advised += [] if succeeded else advice(folder, state)
         except Exception as error:  # another plate's summary does not depend on this one's files
             lines.append(f"{plate}: no summary: {error}")
     return lines + list(dict.fromkeys(advised))
+
+
+def _not_mapped(folder: Path, plate: str) -> str:
+    """Return the line of a plate of which nothing is known; its page goes, unless a mapping is still there."""
+    again = ""
+    if (folder / "index.parquet").exists():
+        again = " again"
+    else:
+        (folder / "report" / UNFINISHED_NAME).unlink(missing_ok=True)
+    return f"{plate}: not mapped{again}; see {job_log(folder, 'ingest_plate', plate)}"
+
+
+def _see(folder: Path, state: PlateState, *, succeeded: bool) -> str:
+    """Write the page of a plate and return where to look, or why there is no page, as where the disk is full."""
+    try:
+        return f"; see {renew_page(folder, state, advice(folder, state), succeeded=succeeded)}"
+    except Exception as error:
+        return f"; no page: {error}"
 
 
 def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequence[str], *, succeeded: bool) -> Path:
@@ -97,7 +134,7 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
     A run that did what it was asked to, but not the whole plate, writes no page where there was none.
     """
     folder = Path(results)
-    page = folder / "report" / PAGE_NAME
+    page = folder / "report" / UNFINISHED_NAME
     if state.finished:
         page.unlink(missing_ok=True)
         return page.with_name("summary.html")
@@ -126,11 +163,14 @@ def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
     return counts
 
 
-def advice(state: PlateState) -> list[str]:
+def advice(results: str | os.PathLike[str], state: PlateState) -> list[str]:
     """Return what to do next about a plate; nothing if it is finished."""
     if state.finished:
         return []
-    return [AGAIN, *(MORE.format(rule=job.rule) for job in state.died[:1])]
+    errors = [job for job in state.died if not job.killed][:1]
+    killed = [MORE] if any(job.killed for job in state.died) else []
+    why = [WHY.format(job=_job_name(job), log=job_log(results, job.rule, job.well or state.plate)) for job in errors]
+    return [AGAIN, *why, *killed]
 
 
 def summary_line(state: PlateState, seconds: float) -> str:
@@ -164,7 +204,7 @@ def _job_name(job: StoppedJob) -> str:
 
 def duration(seconds: float) -> str:
     """Return a time in words: ``2.1 s``, ``1 min 57 s``, ``3 h 20 min``."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -9,7 +9,7 @@ from typing import Any
 
 from wellfield.formats.json import read_json
 from wellfield.pipeline.plan import Plan
-from wellfield.workflow.plate_state import needed_jobs
+from wellfield.workflow.plate_state import is_run, needed_jobs
 from wellfield.workflow.space import plan_space, space_lines
 
 MAPPING = ("ingest_plate", "compile_plan")
@@ -37,7 +37,7 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int, scratch: bool)
     DiskSpaceError
         Less is free than the wells take at least.
     """
-    if workflow.touch or not workflow.is_main_process:
+    if not is_run(workflow):
         return
     wells: defaultdict[str, set[str]] = defaultdict(set)
     jobs = needed_jobs(workflow)

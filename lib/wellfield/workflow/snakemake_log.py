@@ -1,6 +1,6 @@
 """What Snakemake's own log says of the jobs that failed.
 
-Snakemake writes a block like this for each of them (indented by four more spaces in a group of jobs)::
+Snakemake writes a block like this for each of them::
 
     Error in rule process_well:
         message: SLURM-job '8' failed, SLURM status is: 'TIMEOUT'. …
@@ -9,12 +9,28 @@ Snakemake writes a block like this for each of them (indented by four more space
         log: results/P1/logs/process_well/B03.log, /home/me/8.log (check log file(s) for error details)
         external_jobid: 8
 
-The message is the executor's. On the machine itself it is ``None``, and above the block stands how the process ended.
+The message is the executor's. On the machine itself it is ``None``, and above the block stands how the process ended::
+
+    Command 'set -euo pipefail;  python /home/me/.snakemake/scripts/tmpxv4c2pn2.process_well.py' died with <Signals.…>.
+
+Several jobs can end at once: then the lines of one stand between those of another. The name of the script is that of
+the rule.
+
+Of jobs in a group the blocks are indented by four more spaces, without what the executor said, which is lost. Above
+them stands one of the group, which alone names the log of the batch system::
+
+        message: Error in group 3f9c
+        log: /home/me/8.log (check log file(s) for error details)
+        jobs:
+            rule process_well:
+                jobid: 14
+                log: results/P1/logs/process_well/B03.log (check log file(s) for error details)
 """
 
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,14 +41,24 @@ _BLOCK = re.compile(
     r"(?P<rest>(?:(?P=indent)    .*(?:\n|\Z))*)",
     re.MULTILINE,
 )
+_GROUP = re.compile(
+    r"^    message: Error in group .*\n"
+    r"(?P<listed>    log: .*\n)?"
+    r"    jobs:\n"
+    r"(?P<members>(?: {8}.*(?:\n|\Z))+)",
+    re.MULTILINE,
+)
+_ENDING = re.compile(
+    r"^Command '.*\.(?P<rule>\w+)\.py\b.*' "
+    r"(?:died with <Signals\.(?P<signal>\w+): \d+>|returned non-zero exit status (?P<status>\d+))\.$",
+    re.MULTILINE,
+)
 _LOG = re.compile(r"^ *log: (.*?)(?: \(check log file\(s\) for error details\))?$", re.MULTILINE)
 _EXTERNAL = re.compile(r"^ *external_jobid: (.*)$", re.MULTILINE)
-_SIGNAL = re.compile(r"^Command '.*' died with <Signals\.(\w+): \d+>\.\n(?: *\[.*\]\n)?\Z", re.MULTILINE)
-# What scripts end with after Ctrl-C, see wellfield.workflow.jobs.
-_INTERRUPTED = re.compile(r"^Command '.*' returned non-zero exit status 130\.\n(?: *\[.*\]\n)?\Z", re.MULTILINE)
 _MEANING = {"SIGKILL": ", as by a system that has no memory left"}
-# How far above a block the line is looked for.
-_ABOVE = 4000
+# Shells and containers pass on a signal as this and its number, and so do our scripts after Ctrl-C
+# (wellfield.workflow.jobs).
+_SIGNALLED = 128
 
 # The executor plugins add this to every message.
 _BOILERPLATE = "For further error details see the cluster/cloud log and the log files of the involved rule(s)."
@@ -52,6 +78,8 @@ class JobError:
         What the executor, or the operating system, said; may be empty.
     interrupted:
         The job was ended by Ctrl-C.
+    killed:
+        A signal ended it, or a batch system reported it: it may have had too little memory or time.
     """
 
     rule: str
@@ -59,30 +87,97 @@ class JobError:
     other_logs: tuple[str, ...] = ()
     said: str = ""
     interrupted: bool = False
+    killed: bool = False
 
 
-def read_job_errors(text: str, logs: Iterable[str]) -> dict[str, JobError]:
+@dataclass(frozen=True)
+class _Ending:
+    """How a process ended: by a signal, or with an exit status of its own."""
+
+    signal: str = ""
+    status: int = 0
+
+    @property
+    def said(self) -> str:
+        if self.signal:
+            return f"ended by {self.signal}{_MEANING.get(self.signal, '')}"
+        return f"ended with exit status {self.status}" if self.status else ""
+
+
+def read_job_errors(text: str, logs: Iterable[str], *, nested: bool = False) -> dict[str, JobError]:
     """Return the last error of each of the jobs whose rules' logs are *logs*, by that log.
 
-    The names are looked for, not taken apart: those of plates may contain commas.
+    The names are looked for, not taken apart: those of plates may contain commas. How a process ended is left out where
+    it may have been another job's. In a batch system's log one Snakemake runs *nested* in another, which repeats the
+    error without what was said of it: there the last that says something counts.
     """
     wanted = set(logs)
     found = {}
-    for block in _BLOCK.finditer(text):
-        listed = match[1] if (match := _LOG.search(block["rest"])) else ""
-        own = next((log for log in _beginnings(listed) if log in wanted), None)
-        if own is None:
-            continue
-        above = text[max(0, block.start() - _ABOVE) : block.start()]
-        ended = match[1] if (match := _SIGNAL.search(above)) else ""
-        message = " ".join((block["message"] or "").replace(_BOILERPLATE, "").split())
-        said = [message] if message not in ("", "None") else []
-        said += [f"ended by {ended}{_MEANING.get(ended, '')}"] if ended else []
-        said += [f"job {match[1]} of the batch system"] if (match := _EXTERNAL.search(block["rest"])) else []
-        others = tuple(name for name in listed[len(own) :].split(", ") if name)
-        interrupted = ended == "SIGINT" or bool(_INTERRUPTED.search(above))
-        found[own] = JobError(block["rule"], own, others, "; ".join(said), interrupted)
+    # Endings of each rule that no block has followed yet, and the logs of groups by the log of a member.
+    endings: dict[str, list[_Ending]] = {}
+    of_groups: dict[str, tuple[str, ...]] = {}
+    matches = [match for pattern in (_ENDING, _GROUP, _BLOCK) for match in pattern.finditer(text)]
+    for match in sorted(matches, key=re.Match.start):
+        if match.re is _ENDING:
+            endings.setdefault(match["rule"], []).append(_ending(match))
+        elif match.re is _GROUP:
+            others = tuple(_listed(match["listed"] or "").split(", ")) if match["listed"] else ()
+            for listed in _LOG.findall(match["members"]):
+                of_groups[listed] = others
+        else:
+            ending = _take(endings, match["rule"])
+            listed = _listed(match["rest"])
+            own = next((log for log in _beginnings(listed) if log in wanted), None)
+            if own is not None:
+                others = tuple(name for name in listed[len(own) :].split(", ") if name)
+                error = _job_error(match, own, others, of_groups.pop(own, ()), ending)
+                if error.said or not nested:
+                    found[own] = error
     return found
+
+
+def _job_error(
+    block: re.Match[str], own: str, others: tuple[str, ...], of_group: tuple[str, ...], ending: _Ending
+) -> JobError:
+    message = " ".join((block["message"] or "").replace(_BOILERPLATE, "").split())
+    said = [message] if message not in ("", "None") else []
+    said += [f"job {match[1]} of the batch system"] if (match := _EXTERNAL.search(block["rest"])) else []
+    said += ["the batch system's log says why its group of jobs failed"] if of_group else []
+    of_batch_system = bool(said)
+    said += [ending.said] if ending.said else []
+    return JobError(
+        block["rule"],
+        own,
+        others + of_group,
+        "; ".join(said),
+        interrupted=ending.signal == "SIGINT",
+        killed=of_batch_system or bool(ending.signal),
+    )
+
+
+def _ending(match: re.Match[str]) -> _Ending:
+    if match["signal"]:
+        return _Ending(match["signal"])
+    status = int(match["status"])
+    try:
+        return _Ending(signal.Signals(status - _SIGNALLED).name)
+    except ValueError:  # an exit status of its own
+        return _Ending(status=status)
+
+
+def _take(endings: dict[str, list[_Ending]], rule: str) -> _Ending:
+    """Return how the job of a rule ended whose block is next, and forget it; an unknown end if it is not sure which."""
+    waiting = endings.pop(rule, [])
+    if not waiting:
+        return _Ending()
+    ending = waiting[0] if len(set(waiting)) == 1 else _Ending()
+    endings[rule] = [ending] * (len(waiting) - 1)
+    return ending
+
+
+def _listed(lines: str) -> str:
+    """Return the names of logs in the lines of a block."""
+    return match[1] if (match := _LOG.search(lines)) else ""
 
 
 def _beginnings(listed: str) -> Iterable[str]:

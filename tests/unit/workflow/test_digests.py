@@ -60,6 +60,8 @@ def test_a_stage_does_not_depend_on_code_that_it_does_not_use():
     assert "heatmap.py" not in names["process"]
     assert "segmentation.py" not in names["ingest"]
     assert "imagexpress.py" not in names["materialize"]
+    # A well is written whatever becomes of the plate's tables, report and check.
+    assert not {"check.py", "page.py", "unfinished.py", "failures.py", "aggregate.py"} & names["materialize"]
 
 
 def test_how_wells_are_written_is_no_part_of_how_they_are_processed_though_the_space_is_told_by_it():

@@ -10,7 +10,8 @@ import pytest
 from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.workflow.aggregate import prune
-from wellfield.workflow.run_end import duration, end_run
+from wellfield.workflow.run_end import duration, end_run, remove_stale_pages
+from wellfield.workflow.run_start import begin_run
 
 STARTED = 1_000_000.0
 WELLS = ("B02", "B03", "B04", "C02", "C03", "C04")
@@ -39,6 +40,8 @@ class Run:
         planes = [PlaneRecord(PlaneKey(well, 1, 1, 1, 1), f"{well}.tif", 1, 1) for well in WELLS]
         write_index(self.folder / "index.parquet", planes, info)
         self.finished, self.pending, self.failed = [], [], []
+        # What Snakemake looked at beside them; a run of single wells looks at no check.
+        self.others = [snakemake_job("check_plate")]
 
     def write(self, path, text, *, age=0.0):
         """Write a file of this run, or of one so many seconds before it."""
@@ -59,16 +62,21 @@ class Run:
             if not age:
                 self.finished += [snakemake_job("process_well", well), snakemake_job("materialize_well", well)]
 
-    def end(self, *, succeeded=False, main=True):
+    def workflow(self, *, main=True, touch=False, local=True):
+        needed = [*self.finished, *self.pending]
         dag = SimpleNamespace(
-            needrun_jobs=lambda exclude_finished: [*self.finished, *self.pending],
+            needrun_jobs=lambda exclude_finished=True: needed,
             finished=lambda job: any(job is other for other in self.finished),
+            jobs=[*needed, *self.others],
         )
-        workflow = SimpleNamespace(
-            is_main_process=main, dag=dag, scheduler=SimpleNamespace(failed=set() if not self.failed else self.failed)
+        scheduler = SimpleNamespace(failed=set() if not self.failed else self.failed)
+        return SimpleNamespace(
+            is_main_process=main, touch=touch, local_exec=local, dryrun=False, dag=dag, scheduler=scheduler
         )
+
+    def end(self, *, succeeded=False, **settings):
         run = {"results": os.fspath(self.results), "plates": {"P1": None}, "started": STARTED}
-        end_run(workflow, [os.fspath(self.log)], succeeded=succeeded, **run)
+        end_run(self.workflow(**settings), [os.fspath(self.log)], succeeded=succeeded, **run)
 
 
 @pytest.fixture
@@ -105,7 +113,6 @@ def test_every_well_is_in_the_class_that_fits(run, capsys):
         "1 plane skipped; this run: 100 planes of 2 wells in "
     )
     assert f"; see {run.page}\nType the same command again" in text
-    assert "--set-resources process_well:mem_mb" in text
     page = run.page.read_text()
     assert "<tr><td>B04</td><td>process_well</td><td>SLURM status is: &#x27;TIMEOUT&#x27;.</td></tr>" in page
     assert "INFO asked for memory" in page
@@ -181,6 +188,7 @@ def test_a_check_that_fails_because_wells_failed_is_no_death_and_needs_no_page(r
 
 
 def test_a_run_of_single_wells_writes_no_page_but_renews_one_that_is_there(run):
+    run.others = []
     run.done("B02")
     run.end(succeeded=True)
     assert not run.page.exists()
@@ -191,16 +199,153 @@ def test_a_run_of_single_wells_writes_no_page_but_renews_one_that_is_there(run):
 
 def test_a_plate_that_was_not_mapped_has_no_page(run, capsys):
     run.page.write_text("old")
+    (run.folder / "index.parquet").unlink()
     run.pending.append(snakemake_job("ingest_plate"))
     run.end()
     assert capsys.readouterr().err.startswith("P1: not mapped; see ")
     assert not run.page.exists()
 
 
-def test_the_processes_of_single_jobs_say_nothing(run, capsys):
+def test_a_plate_that_was_not_mapped_again_keeps_its_page(run, capsys):
+    run.page.write_text("B02 died")
+    run.pending.append(snakemake_job("ingest_plate"))
+    run.end()
+    assert capsys.readouterr().err.startswith("P1: not mapped again; see ")
+    assert run.page.read_text() == "B02 died"
+
+
+@pytest.mark.parametrize("settings", [{"main": False}, {"touch": True}], ids=["a single job", "--touch"])
+def test_what_is_no_run_says_and_changes_nothing(run, settings, capsys):
+    run.page.write_text("old")
     run.done(*WELLS)
-    run.end(succeeded=True, main=False)
+    finish(run)
+    run.end(succeeded=True, **settings)
+    begin_run(run.workflow(**settings), results=os.fspath(run.results), wells_at_once=2)
+    run.finished = []
+    remove_stale_pages(run.workflow(**settings), run.results)
     assert capsys.readouterr().err == ""
+    assert run.page.read_text() == "old"
+
+
+def test_the_page_goes_when_nothing_is_to_be_done(run):
+    run.page.write_text("B02, which was to be redone, died")
+    pend(run, "B02")
+    remove_stale_pages(run.workflow(), run.results)
+    assert run.page.exists()
+    run.pending, run.others = [], []
+    remove_stale_pages(run.workflow(), run.results)
+    assert run.page.exists(), "Snakemake did not look at the plate"
+    run.others = [snakemake_job("check_plate")]
+    dry = run.workflow()
+    dry.dryrun = True
+    remove_stale_pages(dry, run.results)
+    assert run.page.exists()
+    remove_stale_pages(run.workflow(), run.results)
+    assert not run.page.exists()
+
+
+@pytest.mark.parametrize("workflow", [SimpleNamespace(), SimpleNamespace(scheduler=None), SimpleNamespace(scheduler=1)])
+def test_a_process_that_ends_before_it_knows_its_jobs_removes_nothing(run, workflow):
+    run.page.write_text("old")
+    remove_stale_pages(workflow, run.results)
+    assert run.page.exists()
+
+
+def test_a_well_that_was_redone_with_an_equal_result_leaves_its_plate_finished(run, capsys):
+    run.done(*WELLS)
+    run.write("report/summary.html", "", age=100)
+    run.end(succeeded=True)
+    assert not run.page.exists()
+    assert capsys.readouterr().err.endswith("summary.html\n")
+
+
+def test_a_run_of_single_wells_does_not_say_that_the_report_is_that_of_the_wells(run):
+    run.page.write_text("old")
+    run.others = []
+    run.done(*WELLS)
+    finish(run)
+    run.end(succeeded=True)
+    assert "6 of 6 wells done" in run.page.read_text()
+
+
+@pytest.mark.parametrize("missing", ["report/summary.html", "wells/B03.json"])
+def test_a_plate_of_which_something_is_missing_is_not_finished(run, missing):
+    run.done(*WELLS)
+    finish(run)
+    (run.folder / missing).unlink()
+    run.end()
+    assert run.page.exists()
+
+
+def ended(run, well, how):
+    """Let a job die, of which Snakemake's log says how."""
+    run.failed += pend(run, well)[:1]
+    log = run.write(f"logs/process_well/{well}.log", "x")
+    return f"Command 'python x.process_well.py' {how}.\nError in rule process_well:\n    jobid: 3\n    log: {log}\n"
+
+
+def test_more_memory_is_advised_where_a_job_was_killed_alone(run, capsys):
+    run.log.write_text(ended(run, "B02", "returned non-zero exit status 1"))
+    run.end()
+    text = capsys.readouterr().err
+    assert f"\nSee why B02 process_well stopped: {run.folder}/logs/process_well/B02.log\n" in text
+    assert "Too little memory" not in text
+    assert "<td>ended with exit status 1</td>" in run.page.read_text()
+    run.log.write_text(run.log.read_text() + ended(run, "B03", "returned non-zero exit status 137"))
+    run.end()
+    text = capsys.readouterr().err
+    assert "B02.log" in text
+    assert "raise memory_margin_mb in the configuration" in text
+    assert "mem_mb=" not in text
+
+
+@pytest.mark.parametrize(("status", "killed"), [(1, False), (137, True)])
+def test_how_a_job_of_a_cluster_ended_is_read_in_the_log_of_the_batch_system(run, status, killed, capsys):
+    inner = ended(run, "B02", f"returned non-zero exit status {status}")
+    slurm = run.write("8.log", inner + inner.partition("\n")[2])  # the outer Snakemake's block says nothing
+    log = run.folder / "logs" / "process_well" / "B02.log"
+    failed = f"Error in rule process_well:\n    message: SLURM status is: 'FAILED'.\n    jobid: 3\n    log: {log}, "
+    run.log.write_text(failed + f"{slurm}\n")
+    run.end()
+    assert ("Too little memory?" in capsys.readouterr().err) is killed
+    assert "there it ended " in run.page.read_text()
+    slurm.unlink()  # as where it lies on another machine
+    run.end()
+    assert "Too little memory?" in capsys.readouterr().err
+
+
+def test_a_job_that_another_of_the_same_name_finished_did_not_die(run, capsys):
+    run.done(*WELLS)
+    finish(run)
+    run.failed += [snakemake_job("report_plate")]
+    run.finished += [snakemake_job("report_plate")]
+    run.end()
+    assert "died" not in capsys.readouterr().err
+
+
+def test_where_no_page_can_be_written_the_line_is_there_and_says_why(run, capsys):
+    run.done("B02", "B03")
+    pend(run, "B04")
+    run.page.mkdir()
+    run.end()
+    text = capsys.readouterr().err
+    assert text.startswith("P1: 2 of 6 wells done, ")
+    assert "; no page: " in text
+    assert "Type the same command again" in text
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize("local", [True, False])
+def test_what_the_mapping_said_on_a_cluster_is_said_at_the_end(run, mapped, local, capsys):
+    young = {"minutes": 10, "files": 9, "young": 3, "youngest": "a.tif"}
+    run.write("ingest_report.json", json.dumps({"acquisition": young}))
+    run.done("B02")
+    if mapped:
+        run.finished.append(snakemake_job("ingest_plate"))
+    run.end(succeeded=True, local=local)
+    text = capsys.readouterr().err
+    assert text.startswith("warning: P1: 3 of ") is (mapped and not local)
+    assert "\nP1: 1 of 6" in f"\n{text}"
 
 
 def damage_manifest(run):
@@ -211,11 +356,7 @@ def damage_index(run):
     (run.folder / "index.parquet").write_text("nothing")
 
 
-def occupy_page(run):
-    run.page.mkdir()
-
-
-@pytest.mark.parametrize("damage", [damage_manifest, damage_index, occupy_page])
+@pytest.mark.parametrize("damage", [damage_manifest, damage_index])
 def test_whatever_is_damaged_the_hook_says_so_in_a_line_and_raises_nothing(run, damage, capsys):
     run.done("B02", "B03")
     damage(run)
@@ -230,6 +371,8 @@ def test_a_workflow_of_another_kind_is_no_error(tmp_path, capsys):
     assert capsys.readouterr().err.count("no summary of the run: AttributeError") == 2
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(2.14, "2.1 s"), (117, "1 min 57 s"), (12_000, "3 h 20 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.14, "2.1 s"), (59.97, "1 min 0 s"), (117, "1 min 57 s"), (12_000, "3 h 20 min")]
+)
 def test_durations_are_in_words(seconds, text):
     assert duration(seconds) == text

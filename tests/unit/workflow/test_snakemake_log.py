@@ -1,8 +1,10 @@
 """What Snakemake's log says of jobs that failed; its text is that of real runs, or of Snakemake's own formatter."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
+from snakemake.jobs import GroupJob
 from snakemake.logging import DefaultFormatter
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -58,7 +60,7 @@ def of_slurm(status, **changes):
 
 def test_a_killed_job_of_the_machine_itself_is_named_with_its_signal():
     said = "ended by SIGKILL, as by a system that has no memory left"
-    assert read_job_errors(KILLED, [LOG]) == {LOG: JobError("process_well", LOG, (), said)}
+    assert read_job_errors(KILLED, [LOG]) == {LOG: JobError("process_well", LOG, (), said, killed=True)}
 
 
 def test_what_the_executor_of_a_cluster_said_is_found_with_its_job_and_its_log():
@@ -107,6 +109,103 @@ def test_what_ctrl_c_ended_is_told_from_what_failed(ending, interrupted):
 
 def test_the_end_of_another_job_is_not_taken_for_that_of_this_one():
     assert read_job_errors(KILLED + formatted(None), [LOG])[LOG].said == ""
+
+
+def without_block(ending="died with <Signals.SIGKILL: 9>"):
+    """The lines above a block, which say how the process ended."""
+    return KILLED.partition("[Thu Nov 26 02:24:28")[0].replace("died with <Signals.SIGKILL: 9>", ending)
+
+
+@pytest.mark.parametrize(
+    ("ending", "said", "killed"),
+    [
+        ("died with <Signals.SIGXCPU: 24>", "ended by SIGXCPU", True),
+        ("returned non-zero exit status 137", "ended by SIGKILL, as by a system that has no memory left", True),
+        ("returned non-zero exit status 143", "ended by SIGTERM", True),
+        ("returned non-zero exit status 1", "ended with exit status 1", False),
+        ("returned non-zero exit status 255", "ended with exit status 255", False),
+    ],
+)
+def test_what_was_killed_is_told_from_what_stopped_at_an_error_of_its_own(ending, said, killed):
+    error = read_job_errors(KILLED.replace("died with <Signals.SIGKILL: 9>", ending), [LOG])[LOG]
+    assert (error.said, error.killed) == (said, killed)
+
+
+def test_in_a_batch_systems_log_the_outer_snakemake_does_not_hide_what_the_inner_said():
+    text = KILLED + "srun: error: n1: task 0: Exited with exit code 1\n" + formatted(None)
+    assert "SIGKILL" in read_job_errors(text, [LOG], nested=True)[LOG].said
+    assert read_job_errors(formatted(None), [LOG], nested=True) == {}
+
+
+def test_what_a_batch_system_reports_may_have_had_too_little():
+    assert read_job_errors(of_slurm("TIMEOUT"), [LOG])[LOG].killed
+
+
+def test_the_end_of_a_job_of_another_rule_is_not_taken_for_that_of_this_one():
+    other = "results/P1/logs/materialize_well/C04.log"
+    both = without_block() + formatted(None, log=other, rule="materialize_well") + formatted(None)
+    found = read_job_errors(both, [LOG, other])
+    assert "SIGKILL" in found[LOG].said
+    assert found[other].said == ""
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [("died with <Signals.SIGKILL: 9>", "ended by SIGKILL"), ("returned non-zero exit status 1", "")],
+    ids=["in the same way", "in another way"],
+)
+def test_of_jobs_of_one_rule_that_end_at_once_it_is_said_only_how_all_of_them_did(second, said):
+    other = LOG.replace("B03", "C04")
+    text = without_block() + without_block(second) + formatted(None, log=other) + formatted(None)
+    found = read_job_errors(text, [LOG, other])
+    assert all(found[log].said.startswith(said) and bool(found[log].said) == bool(said) for log in (LOG, other))
+
+
+SLURM_LOG = "/home/me/.snakemake/slurm_logs/group_well/8.log"
+
+
+def group_error(slurm_log, *wells):
+    """What Snakemake writes of a group of jobs that failed on a cluster: what its executor said is lost."""
+    logger = logging.getLogger("snakemake.logging")
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(DefaultFormatter().format(record))
+
+    def job(rule, well):
+        values = {"rule_name": rule, "rule_msg": None, "jobid": 14, "input": [], "output": ["x"], "conda_env": None}
+        values |= {"log": [f"results/P1/logs/{rule}/{well}.log"], "shellcmd": None, "event": LogEvent.JOB_ERROR}
+
+        def log_error(**changes):
+            logger.error("Error in rule %s", rule, extra={**values, "aux": {}, **changes})
+
+        return SimpleNamespace(
+            rule=SimpleNamespace(name=rule), log_error=log_error, get_log_error_info=lambda **_: values
+        )
+
+    jobs = [job(rule, well) for well in wells for rule in ("process_well", "materialize_well")]
+    logger.addHandler(handler)
+    try:
+        GroupJob.log_error(
+            SimpleNamespace(groupid="3f9c", jobs=jobs), "SLURM status is: 'TIMEOUT'", [slurm_log], external_jobid="8"
+        )
+    finally:
+        logger.removeHandler(handler)
+    return "\n".join(lines) + "\n"
+
+
+def test_of_jobs_in_a_group_the_log_of_the_batch_system_is_found():
+    other = LOG.replace("B03", "C04")
+    text = group_error(SLURM_LOG, "B03") + "[now]\n" + group_error("/home/me/9.log", "C04")
+    said = "the batch system's log says why its group of jobs failed"
+    assert read_job_errors(text, [LOG, other]) == {
+        LOG: JobError("process_well", LOG, (SLURM_LOG,), said, killed=True),
+        other: JobError("process_well", other, ("/home/me/9.log",), said, killed=True),
+    }
+
+
+def test_of_several_attempts_at_a_group_the_last_counts():
+    text = group_error(SLURM_LOG, "B03") + group_error("/home/me/9.log", "B03")
+    assert read_job_errors(text, [LOG])[LOG].other_logs == ("/home/me/9.log",)
 
 
 @pytest.mark.parametrize("text", ["", "nothing of the kind", KILLED[:-400], "Error in rule process_well:\n", "\x00"])

@@ -1,0 +1,12 @@
+"""Why a well failed, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def reason_text(error: Mapping[str, Any]) -> str:
+    """Return where and why a well failed, from its manifest."""
+    where = [f"{name} {error[name]}" for name in ("field", "timepoint", "channel", "step", "file") if error.get(name)]
+    return f"{', '.join(where)}: {error['message']}" if where else str(error["message"])
