@@ -154,7 +154,7 @@ def test_a_corrupt_plane_fails_its_well_alone_and_mending_it_redoes_only_that(pr
     whole = plane.read_bytes()
     plane.write_bytes(whole[: len(whole) // 2])
     broken = project.run(succeeds=False)
-    assert f"1 of {len(WELLS)} wells failed" in broken.text
+    assert f"P1: {len(WELLS) - 1} of {len(WELLS)} wells done, 1 failed ({WELL})" in broken.text
     # Retries do not repeat a failure that would be the same again.
     assert [len(jobs) for jobs in submitted(broken).values()] == [1] * 5
     states = {well: json.loads(project.results("P1", "wells", f"{well}.json").read_text())["status"] for well in WELLS}
