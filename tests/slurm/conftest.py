@@ -31,13 +31,12 @@ SITE = [
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests on one worker, as they share the cluster; leave those that take minutes to the full run."""
+    """Leave the tests that take minutes to the full run."""
     long = [] if FULL else [item for item in items if item.get_closest_marker("long")]
     items[:] = [item for item in items if item not in long]
     config.hook.pytest_deselected(items=long)
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group("slurm"))
             item.add_marker(pytest.mark.slurm)
 
 

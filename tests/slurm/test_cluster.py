@@ -230,9 +230,9 @@ def test_with_scratch_a_well_is_one_job_and_leaves_nothing_on_the_node(tmp_path,
     project = SlurmProject(tmp_path / "project", cluster)
     project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv")
     scratch = tmp_path / "disk"
-    run = project.run("--config", f"scratch={scratch}/$SLURM_JOB_ID")
+    run = project.run("--config", f"scratch={scratch}/env:SLURM_JOB_ID")
     jobs = submitted(run)
-    assert not [name for name in jobs if "process_well" in name or "materialize_well" in name]
+    assert not [name for name in jobs if name.startswith(("rule_process_well", "rule_materialize_well"))]
     of_wells = [job for name, ids in jobs.items() if name.startswith("group_well") for job in ids]
     assert len(of_wells) == len(WELLS), jobs
     logs = [path.read_text() for path in project.results("P1", "logs", "process_well").iterdir()]
@@ -245,7 +245,7 @@ def test_with_scratch_a_well_is_one_job_and_leaves_nothing_on_the_node(tmp_path,
 def test_with_scratch_the_page_shows_the_log_of_the_slurm_job_that_died(tmp_path, project):
     add_step(project, DIES)
     (tmp_path / "disk").mkdir()
-    scratch = ["--config", "scratch=$TMPDIR", "--default-resources", f"tmpdir='{tmp_path / 'disk'}'"]
+    scratch = ["--config", "scratch=env:TMPDIR", "--default-resources", f"tmpdir='{tmp_path / 'disk'}'"]
     run = project.run(TARGET, "--retries", "0", *scratch, succeeds=False)
     assert f"1 died ({WELL} process_well)" in run.text
     page = project.results("P1", "report", "unfinished.html").read_text()

@@ -271,7 +271,7 @@ class Config(_Model):
     scratch: StrictStr | None = Field(
         None,
         description="Folder on the nodes' own disks for what a well hands from one job to the next, which then run "
-        "together; variables such as $TMPDIR are those of the job. Beside the results by default.",
+        "together; env:TMPDIR is what that variable is in the job. Beside the results by default.",
     )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."

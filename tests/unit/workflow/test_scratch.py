@@ -86,7 +86,7 @@ def test_a_well_that_another_machine_staged_is_refused_with_what_to_do(tmp_path,
 
 def test_every_job_has_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("NODE_DISK", str(tmp_path))
-    folders = [scratch_folder("$NODE_DISK/x", tmp_path / ".staging" / well) for well in ("B02", "B03", "B03")]
+    folders = [scratch_folder("env:NODE_DISK/x", tmp_path / ".staging" / well) for well in ("B02", "B03", "B03")]
     assert len(set(folders)) == 3
     assert all(folder.parent == tmp_path / "x" for folder in folders)
     assert ["B02" in folder.name for folder in folders] == [True, False, False]
@@ -94,7 +94,8 @@ def test_every_job_has_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("scratch", "message"), [("$NO_SUCH_VARIABLE/x", "not set in this job"), ("disk", "no absolute path")]
+    ("scratch", "message"),
+    [("env:NO_SUCH_VARIABLE/x", "NO_SUCH_VARIABLE, which is not set"), ("disk", "no absolute path")],
 )
 def test_a_place_that_cannot_be_is_refused(scratch, message):
     with pytest.raises(ConfigError, match=message):
