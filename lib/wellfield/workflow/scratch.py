@@ -17,8 +17,9 @@ _VARIABLE = re.compile(r"env:(\w+)")
 def scratch_folder(scratch: str | None, staging: str | os.PathLike[str]) -> Path | None:
     """Return the folder for the files of one well below *scratch*, ``None`` where nothing is configured.
 
-    ``env:TMPDIR`` stands for what the variable ``TMPDIR`` is in the job. Each call names another folder, so that jobs do
-    not meet on a disk that they share: not those of other runs, nor one that outlived its run and does the same well.
+    ``env:TMPDIR`` stands for what the variable ``TMPDIR`` is in the job. Each call names another folder, so that jobs
+    do not meet on a disk that they share: not those of other runs, nor one that outlived its run and does the same
+    well.
 
     Raises
     ------
