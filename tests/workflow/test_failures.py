@@ -210,16 +210,23 @@ def test_a_full_disk_is_said_and_leaves_no_half_written_file(project, small_plat
         assert "\nP1: 0 of 1 well done, 0 failed, 1 died (B02 " in run.text
 
 
-def test_too_little_space_for_a_plate_is_an_error_before_a_well_runs(project, small_plate):
+def test_too_little_space_for_any_well_is_an_error_before_one_runs(project, small_plate):
     project.config["vfs"]["materialization_backend"] = "disk"
     project.add("P1", small_plate / "Plate_1")
-    with small_disk(project.results(), "850k"):  # 3 wells take 590 kB as TIFF, and 263 kB between the two jobs of one
-        run = refused(project, "P1: 3 wells to do take at least 853 kB in results", "free some space")
+    with small_disk(project.results(), "400k"):  # a well takes 197 kB as TIFF, and 263 kB between its two jobs
+        run = refused(project, "P1: the smallest of 3 wells to do takes at least 460 kB in results", "free some space")
         assert "\nSee why compile_plan stopped: results/P1/logs/compile_plan/P1.log\n" in run.text
         assert "Too little memory" not in run.text
         assert not {rule for rule, _ in run.jobs} & {"process_well", "materialize_well"}
-        project.plates[0][-1] = "B02"
-        assert "P1: 1 well to do; results take 197 to" in project.run("results/P1/plan.json").text
+
+
+def test_too_little_space_for_all_wells_of_a_plate_is_a_warning(project, small_plate):
+    project.config["vfs"]["materialization_backend"] = "disk"
+    project.add("P1", small_plate / "Plate_1")
+    with small_disk(project.results(), "850k"):
+        run = project.run("results/P1/plan.json")
+        assert "P1: 3 wells to do; results take 590" in run.text
+        assert "warning: that is too little for all of them" in run.text
 
 
 def test_a_run_that_goes_on_without_the_space_that_it_needs_stops_before_its_first_job(copy):

@@ -135,6 +135,20 @@ def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
     return broken
 
 
+def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:
+    """Remove the staged wells in *folder* whose manifest is newer; return their names.
+
+    A run that is killed between a manifest and the end of its job leaves them, and no later job asks for them.
+    """
+    done = []
+    for listed in sorted(Path(folder).glob(f"*/{STAGED_NAME}")):
+        manifest = Path(manifests, f"{listed.parent.name}.json")
+        if manifest.exists() and manifest.stat().st_mtime_ns >= listed.stat().st_mtime_ns:
+            shutil.rmtree(listed.parent)
+            done.append(listed.parent.name)
+    return done
+
+
 def _is_whole(stage: Path) -> bool:
     try:
         listed = json.loads((stage / STAGED_NAME).read_bytes())

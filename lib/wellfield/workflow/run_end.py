@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wellfield.pipeline.stage import remove_done_stages
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.words import counted
@@ -105,6 +106,8 @@ def _end(
             lines.append(summary_line(state, time.time() - started))
             lines[-1] += _see(folder, state, succeeded=succeeded)
             advised += [] if succeeded else advice(folder, state)
+            if succeeded and not workflow.storage_settings.notemp:
+                remove_done_stages(folder / ".staging", folder / "wells")
         except Exception as error:  # another plate's summary does not depend on this one's files
             lines.append(f"{plate}: no summary: {error}")
     return lines + list(dict.fromkeys(advised))

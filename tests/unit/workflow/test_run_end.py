@@ -62,7 +62,7 @@ class Run:
             if not age:
                 self.finished += [snakemake_job("process_well", well), snakemake_job("materialize_well", well)]
 
-    def workflow(self, *, main=True, touch=False, local=True):
+    def workflow(self, *, main=True, touch=False, local=True, notemp=False):
         needed = [*self.finished, *self.pending]
         dag = SimpleNamespace(
             needrun_jobs=lambda exclude_finished=True: needed,
@@ -71,7 +71,13 @@ class Run:
         )
         scheduler = SimpleNamespace(failed=set() if not self.failed else self.failed)
         return SimpleNamespace(
-            is_main_process=main, touch=touch, local_exec=local, dryrun=False, dag=dag, scheduler=scheduler
+            is_main_process=main,
+            touch=touch,
+            local_exec=local,
+            dryrun=False,
+            dag=dag,
+            scheduler=scheduler,
+            storage_settings=SimpleNamespace(notemp=notemp),
         )
 
     def end(self, *, succeeded=False, **settings):
@@ -220,7 +226,7 @@ def test_what_is_no_run_says_and_changes_nothing(run, settings, capsys):
     run.done(*WELLS)
     finish(run)
     run.end(succeeded=True, **settings)
-    begin_run(run.workflow(**settings), results=os.fspath(run.results), wells_at_once=2)
+    begin_run(run.workflow(**settings), results=os.fspath(run.results), wells_at_once=2, scratch=False)
     run.finished = []
     remove_stale_pages(run.workflow(**settings), run.results)
     assert capsys.readouterr().err == ""
@@ -376,3 +382,14 @@ def test_a_workflow_of_another_kind_is_no_error(tmp_path, capsys):
 )
 def test_durations_are_in_words(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("notemp", [False, True])
+def test_what_a_killed_run_staged_and_wrote_is_removed_unless_it_is_to_be_kept(run, notemp):
+    run.done(*WELLS)
+    run.finished.append(snakemake_job("check_plate"))
+    for well, age in (("B02", 5.0), (WELLS[-1], -5.0)):  # before its manifest, and after it
+        run.write(f".staging/{well}/staged.json", "{}", age=age)
+    run.end(succeeded=True, notemp=notemp)
+    left = sorted(path.name for path in (run.folder / ".staging").iterdir())
+    assert left == (["B02", WELLS[-1]] if notemp else [WELLS[-1]])
