@@ -20,7 +20,7 @@ from wellfield.testing.synthetic import ExamplePlate
 
 # `make slurm-test` runs everything at full size, other runs a small part of it.
 FULL = bool(os.environ.get("WELLFIELD_SLURM"))
-WELLS = tuple(f"{row}{column:02d}" for row in "BCD" for column in range(2, 10 if FULL else 3))
+WELLS = tuple(f"{row}{column:02d}" for row in "BCD" for column in range(2, 10)) if FULL else ("B02", "C02")
 PLATE = ExamplePlate(wells=WELLS, fields=2, channels=2, z=2, size=128)
 
 # What the cluster here differs in from most: no accounting, and wells that take seconds.
@@ -59,7 +59,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 class SlurmProject(Project):
-    """A working directory whose jobs run on a cluster, by the command as typed in the repository."""
+    """A working directory whose jobs run on a cluster, by the command as typed in the repository but for its waiting."""
 
     def __init__(self, root: Path, cluster: Cluster) -> None:
         super().__init__(root)
@@ -67,8 +67,8 @@ class SlurmProject(Project):
 
     def command(self, *arguments: str) -> list[str]:
         self.write()
-        snakemake = Path(sys.executable).with_name("snakemake")
-        return [str(snakemake), "--profile", "slurm", "--directory", str(self.root), "--nocolor", *SITE, *arguments]
+        snakemake = [sys.executable, str(Path(__file__).with_name("impatient_snakemake.py"))]
+        return [*snakemake, "--profile", "slurm", "--directory", str(self.root), "--nocolor", *SITE, *arguments]
 
     def start(self, *arguments: str, output: Path) -> subprocess.Popen[bytes]:
         """Start a run that prints into a file."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.conftest import WELLS, SlurmProject, submitted
+from tests.slurm.conftest import FULL, WELLS, SlurmProject, submitted
 from tests.workflow.project import REPOSITORY
 from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.validate import check_results, compare_results
@@ -22,6 +22,9 @@ from wellfield.workflow.validate import check_results, compare_results
 WELL = "C02"
 TARGET = f"results/P1/wells/{WELL}.json"
 PLATE_JOBS = [("aggregate_plate", ""), ("check_plate", ""), ("report_plate", "")]
+
+# What the tests redo that harm a run: everything, or one well of the finished plate.
+REDONE = () if FULL else (TARGET,)
 
 # A step that changes nothing, in a file beside the configuration.
 STEP = {"name": "waited", "func": "waits.py:waits", "input": "start", "channels": [1]}
@@ -95,7 +98,7 @@ def add_step(project, code):
 
 def test_wells_with_a_gpu_each_give_the_results_of_a_local_run(tmp_path, cluster, local, raw):
     project = SlurmProject(tmp_path / "project", cluster)
-    project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv")
+    project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv").run_here("results/P1/plan.json")
     run = project.run("--set-resources", "process_well:gpu=1")
     jobs = submitted(run)
     assert len([name for name in jobs if name.startswith("rule_process_well/")]) == len(WELLS)
@@ -168,21 +171,21 @@ def test_a_corrupt_plane_fails_its_well_alone_and_mending_it_redoes_only_that(pr
 
 def test_a_run_whose_controller_is_killed_goes_on_after_unlock(tmp_path, project, local):
     add_step(project, WAITS)
-    process = project.start(output=tmp_path / "output")
+    process = project.start(*REDONE, output=tmp_path / "output")
     until((project.root / "waiting").exists)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     (project.root / "go").touch()
     until(lambda: not project.cluster.queue())  # what was submitted runs on
-    assert "locked" in project.run(succeeds=False).text
+    assert "locked" in project.run(*REDONE, succeeds=False).text
     project.run_here("--unlock")
-    project.run()
+    assert ("materialize_well", WELL) in project.run(*REDONE).jobs
     assert compare_results(project.results("P1"), local.results("P1")) == []
 
 
 def test_a_well_whose_job_is_killed_is_submitted_again(tmp_path, project, local):
     add_step(project, WAITS)
-    process = project.start(output=tmp_path / "output")
+    process = project.start(*REDONE, output=tmp_path / "output")
     until((project.root / "waiting").exists)
     scripts = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _runs(path, project.root, "process_well.py")]
     os.kill(int(scripts[0].parent.name), signal.SIGKILL)
@@ -202,7 +205,7 @@ def _runs(cmdline: Path, root: Path, script: str) -> bool:
 
 def test_a_run_survives_the_crash_of_a_node(tmp_path, project, local):
     add_step(project, WAITS)
-    process = project.start(output=tmp_path / "output")
+    process = project.start(*REDONE, output=tmp_path / "output")
     until((project.root / "waiting").exists)
     [node] = [node for node in project.cluster.nodes if project.cluster.jobs_on(node)][:1]
     project.cluster.kill_node(node)
@@ -216,21 +219,20 @@ def test_a_run_survives_the_crash_of_a_node(tmp_path, project, local):
 
 def test_after_an_interrupt_no_job_and_no_lock_is_left(tmp_path, project, local):
     add_step(project, WAITS)
-    process = project.start(output=tmp_path / "output")
+    process = project.start(*REDONE, output=tmp_path / "output")
     until((project.root / "waiting").exists)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=120) != 0
     until(lambda: not project.cluster.queue(), 30)
     (project.root / "go").touch()
-    project.run()  # without --unlock
+    assert ("materialize_well", WELL) in project.run(*REDONE).jobs  # without --unlock
     assert compare_results(project.results("P1"), local.results("P1")) == []
 
 
-def test_with_scratch_a_well_is_one_job_and_leaves_nothing_on_the_node(tmp_path, cluster, local, raw):
-    project = SlurmProject(tmp_path / "project", cluster)
-    project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv")
+def test_with_scratch_a_well_is_one_job_and_leaves_nothing_on_the_node(tmp_path, project, local):
     scratch = tmp_path / "disk"
-    run = project.run("--config", f"scratch={scratch}/env:SLURM_JOB_ID")
+    wells = [f"results/P1/wells/{well}.json" for well in WELLS]
+    run = project.run(*wells, "--forcerun", "process_well", "--config", f"scratch={scratch}/env:SLURM_JOB_ID")
     jobs = submitted(run)
     assert not [name for name in jobs if name.startswith(("rule_process_well", "rule_materialize_well"))]
     of_wells = [job for name, ids in jobs.items() if name.startswith("group_well") for job in ids]
