@@ -59,7 +59,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 class SlurmProject(Project):
-    """A working directory whose jobs run on a cluster, by the command as typed in the repository but for its waiting."""
+    """A working directory whose jobs run on a cluster, by the command as typed but for its waiting."""
 
     def __init__(self, root: Path, cluster: Cluster) -> None:
         super().__init__(root)
