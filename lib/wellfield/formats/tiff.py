@@ -315,9 +315,14 @@ def _check_promise(file: Any, series: Any) -> None:
     expansion = _EXPANSION.get(int(page.compression), _OTHER_EXPANSION)
     if promised > file.filehandle.size * expansion:
         raise ValueError(f"its header promises {promised} bytes of pixels")
-    # tifffile gives black for what is not there.
-    if series.dataoffset is None and any(page is None or 0 in page.databytecounts for page in series.pages):
-        raise ValueError("a part of its pixels is missing")
+    if series.dataoffset is not None:
+        return
+    for page in series.pages:
+        # tifffile gives black for what is not there, and makes room for what the header says is there.
+        if page is None or 0 in page.databytecounts:
+            raise ValueError("a part of its pixels is missing")
+        if max(page.databytecounts, default=0) > file.filehandle.size:
+            raise ValueError(f"its header promises {max(page.databytecounts)} bytes of one piece")
 
 
 def _house_order(axes: str, shape: Sequence[int]) -> list[int]:

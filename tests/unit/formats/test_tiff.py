@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -316,6 +316,7 @@ def test_a_plane_that_the_metadata_does_not_hold_is_no_black(tmp_path: Path) -> 
 @pytest.mark.parametrize("compression", CODECS)
 @settings(deadline=None)
 @given(position=st.integers(0, 3_000), value=st.integers(0, 255))
+@example(position=120, value=16)  # the size of a piece in eight bytes, of which four are something else
 def test_a_wrong_byte_never_takes_much_memory(
     tmp_path_factory: pytest.TempPathFactory, compression: str | None, name: str, position: int, value: int
 ) -> None:
