@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [NAME …]``: run the benchmarks and print their tables."""
+"""``python -m benchmarks [--quick] [NAME …]``: run the benchmarks and print their tables, at last that of all targets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shlex
 import sys
 
 from benchmarks.harness import HERE, write_report
+from benchmarks.summary import markdown, publish, summarise
 
 
 def names() -> list[str]:
@@ -21,15 +22,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; all by default")
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats, to see that all still run")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
+    parser.add_argument(
+        "--publish", action="store_true", help="renew docs/benchmarks.* and the README's table after it"
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(names()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     command = shlex.join(["python", "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
     missed = []
-    for name in options.names or names():
+    chosen = options.names or names()
+    for name in chosen:
         tables = importlib.import_module(f"benchmarks.bench_{name}").run(quick=options.quick)
         print(write_report(name, tables, command=command).read_text(encoding="utf-8"), flush=True)
         missed += [f"{name}: {table.title}: {row.name}" for table in tables for row in table.rows if row.met is False]
+    print(markdown(summarise(chosen)))
+    if options.publish:
+        publish(names())
     for line in missed:
         print(f"missed: {line}")
     return 1 if missed and options.check else 0

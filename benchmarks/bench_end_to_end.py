@@ -1,0 +1,231 @@
+"""A plate from its TIFFs to an OME-Zarr and tables: Wellfield, OpenHCS, and a script without a framework (SPEC X6).
+
+All run the functions of ``benchmarks/peers/counting.py`` on the same plate and the same cores, and must find the same
+number of nuclei in each well. What is timed is the whole command with its start-up; memory is that of all its processes
+together. ``the functions alone`` do nothing but compute, on planes that are in memory: what nobody can beat.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from benchmarks.against_peers import environment
+from benchmarks.data import cores
+from benchmarks.harness import HERE, WORK, Case, Statistics, Table, compare, measure
+from benchmarks.process_tree import Ran, run_tree, wait_until_quiet
+from wellfield.plate.wells import well_name
+from wellfield.testing.synthetic import ExamplePlate
+
+ROOT = HERE.parent
+FOLDER = WORK / "end-to-end"
+PEERS = HERE / "peers"
+AT_MOST = 1.2
+WELLFIELD, SCRIPT, ALONE = "Wellfield", "script by hand", "the functions alone"
+
+CONFIGURATION = {
+    "schema_version": 1,
+    "plates": "config/plates.tsv",
+    "results": "results",
+    "acquisition_minutes": 0,
+    "source": "planes",
+    "steps": [
+        {"name": "projected", "func": f"{HERE}/counting_steps.py:project", "materialize": True},
+        {
+            "name": "nuclei",
+            "func": f"{HERE}/counting_steps.py:segment",
+            "channels": [1],
+            "returns": "labels",
+            "materialize": True,
+        },
+        {
+            "name": "measured",
+            "func": f"{HERE}/counting_steps.py:measure",
+            "input": "projected",
+            "inputs": {"labels": "nuclei"},
+            "stack": "channel",
+        },
+    ],
+    "vfs": {"materialization_backend": "zarr"},
+}
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A plate of the ImageXpress with realistic nuclei, written once."""
+
+    wells: int
+    fields: int = 9
+    z: int = 3
+    side: int = 2048
+
+    @property
+    def planes(self) -> int:
+        """Number of planes."""
+        return self.wells * self.fields * 2 * self.z
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixels."""
+        return self.planes * self.side**2 * 2
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wells} wells × {self.fields} fields × 2 channels × {self.z} z × {self.side}² uint16, "
+            f"{self.nbytes / 1e9:.2g} GB"
+        )
+
+    def folder(self) -> Path:
+        """Return the raw plate. Its HTD says the size of a pixel, without which OpenHCS opens none."""
+        folder = FOLDER / f"raw-{self.wells}x{self.fields}x{self.z}x{self.side}"
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            names = tuple(well_name(number // 12, number % 12) for number in range(self.wells))
+            ExamplePlate(wells=names, fields=self.fields, channels=2, z=self.z, size=self.side).write(folder)
+            for htd in folder.rglob("*.HTD"):
+                with htd.open("ab") as file:
+                    file.write(b'"PixelSizeUM", 0.65\r\n')
+            (folder / "ready").touch()
+        return next(path for path in folder.iterdir() if path.is_dir())
+
+
+@dataclass
+class Race:
+    """Runs the competitors on one plate, and sees that all count the same."""
+
+    plate: Plate
+    cores: int
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def wellfield(self) -> Ran:
+        """Run the workflow from nothing to its report."""
+        project = _fresh("wellfield")
+        (project / "config").mkdir()
+        (project / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIGURATION, sort_keys=False))
+        (project / "config" / "plates.tsv").write_text(f"plate\tfolder\nP1\t{self.plate.folder()}\n")
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
+        command += [str(project), "--cores", str(self.cores), "--nocolor"]
+        ran = self._run(WELLFIELD, command, project)
+        tables = (project / "results" / "P1" / "tables").glob("*/objects.csv")
+        self._count(WELLFIELD, {path.parent.name: _lines(path) - 1 for path in tables})
+        return ran
+
+    def by_hand(self) -> Ran:
+        """Run the script."""
+        output = _fresh("by-hand")
+        command = [sys.executable, str(PEERS / "handwritten_wells.py"), str(self.plate.folder()), str(output)]
+        return self._counted(SCRIPT, [*command, str(self.cores)], output)
+
+    def openhcs(self) -> Ran:
+        """Run OpenHCS in its own environment, on a plate that it has not seen."""
+        output = _fresh("openhcs")
+        raw = output / self.plate.folder().name
+        shutil.copytree(self.plate.folder(), raw, copy_function=os.link)  # it writes into the plate's folder
+        command = [str(OPENHCS.python()), str(PEERS / "openhcs_wells.py"), str(raw), str(output / "out")]
+        return self._counted(OPENHCS_NAME, [*command, str(self.cores)], output, OPENHCS_CPU_ONLY="1")
+
+    def alone(self) -> float:
+        """Return the seconds that the functions alone take."""
+        command = [sys.executable, str(PEERS / "functions_alone.py"), str(self.plate.folder()), str(self.cores)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment())
+        answer = json.loads(done.stdout.splitlines()[-1])
+        self._count(ALONE, answer["counts"])
+        return float(answer["seconds"])
+
+    def _counted(self, name: str, command: list[str], folder: Path, **variables: str) -> Ran:
+        ran = self._run(name, command, folder, **variables)
+        self._count(name, json.loads(ran.text.strip().splitlines()[-1]))
+        return ran
+
+    def _run(self, name: str, command: list[str], folder: Path, **variables: str) -> Ran:
+        wait_until_quiet()
+        environment = {**_environment(), **variables}
+        return run_tree(
+            command, cores=self.cores, folder=folder, environment=environment, output=folder / "printed.txt"
+        )
+
+    def _count(self, name: str, counts: Mapping[str, int]) -> None:
+        self.counts[name] = dict(sorted(counts.items()))
+        first = next(iter(self.counts))
+        if self.counts[name] != self.counts[first] or not all(counts.values()):
+            raise RuntimeError(f"{name} counts {self.counts[name]}; {first} counts {self.counts[first]}")
+
+
+OPENHCS = environment("openhcs")
+OPENHCS_NAME = "OpenHCS 0.8.6"
+
+
+def _fresh(name: str) -> Path:
+    folder = FOLDER / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def _environment() -> dict[str, str]:
+    """One thread a process for what computes, as processes take the cores; the same for all."""
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return single | {"PYTHONPATH": os.pathsep.join([str(ROOT / "lib"), str(PEERS)])}
+
+
+def race(plate: Plate, on_cores: int, repeats: int) -> list[Table]:
+    """Let all run on one plate in turn."""
+    competing = Race(plate, on_cores)
+    seen: dict[str, list[Ran]] = {WELLFIELD: [], SCRIPT: [], OPENHCS_NAME: []}
+    runs: Mapping[str, Callable[[], Ran]] = {
+        WELLFIELD: competing.wellfield,
+        SCRIPT: competing.by_hand,
+        OPENHCS_NAME: competing.openhcs,
+    }
+
+    def taken(name: str) -> Callable[[None], float]:
+        def once(_: None) -> float:
+            seen[name].append(runs[name]())
+            return seen[name][-1].wall
+
+        return once
+
+    plate.folder()
+    cases = [Case(name, taken(name)) for name in runs]
+    wall = measure([*cases, Case(ALONE, lambda _: competing.alone())], repeats, warm_up=0)
+
+    def units(name: str, found: Statistics) -> Mapping[str, str]:
+        of_process = {"CPU": f"{Statistics.of([ran.cpu for ran in seen[name]]).median:.1f} s"} if name in seen else {}
+        return {"planes/s": f"{plate.planes / found.median:.1f}", **of_process}
+
+    title = f"From TIFF to OME-Zarr and tables on {on_cores} core{'s' * (on_cores > 1)}: {plate}"
+    times = compare(
+        title,
+        wall,
+        baseline={WELLFIELD: SCRIPT, OPENHCS_NAME: WELLFIELD, SCRIPT: ALONE},
+        at_most={WELLFIELD: AT_MOST},
+        units=units,
+    )
+    times.notes.append(f"All find the same {sum(competing.counts[WELLFIELD].values()):,} nuclei.")
+    memory = compare(
+        f"The same: peak of the memory of all processes, {on_cores} core{'s' * (on_cores > 1)}",
+        {name: Statistics.of([ran.memory for ran in found]) for name, found in seen.items()},
+        baseline={WELLFIELD: OPENHCS_NAME, SCRIPT: WELLFIELD},
+        at_most={WELLFIELD: 1},
+        unit="B",
+    )
+    return [times, memory]
+
+
+def run(*, quick: bool = False) -> list[Table]:
+    """Let all run on one core and on all."""
+    plate, repeats = (Plate(2, fields=2, side=512), 1) if quick else (Plate(4), 3)
+    return [table for number in sorted({1, cores()}) for table in race(plate, number, repeats)]

@@ -1,0 +1,105 @@
+"""How time and memory grow with wells, cores and the size of a plane, and what a plate will cost.
+
+The pipeline is that of :mod:`benchmarks.bench_end_to_end`. A model of three costs is fitted to all runs, by least
+squares of the relative errors: what every run takes, what a well takes, and what a plane takes by its pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.bench_end_to_end import Plate, Race
+from benchmarks.data import cores
+from benchmarks.harness import Case, Statistics, Table, compare, measure, size
+from benchmarks.process_tree import Ran
+
+MEGAPIXEL = 1e6
+
+
+@dataclass(frozen=True)
+class Point:
+    """One plate on so many cores."""
+
+    plate: Plate
+    cores: int
+
+    def __str__(self) -> str:
+        plate = self.plate
+        return f"{plate.wells} × {plate.fields * 2 * plate.z} planes of {plate.side}², {self.cores} cores"
+
+    @property
+    def load(self) -> tuple[float, float, float]:
+        """Runs, wells and megapixels that one core has to do."""
+        return 1.0, self.plate.wells / self.cores, self.plate.planes * self.plate.side**2 / MEGAPIXEL / self.cores
+
+
+@dataclass(frozen=True)
+class Model:
+    """Seconds of a run, of a well and of a megapixel, and the largest relative error over what it was fitted to."""
+
+    fixed: float
+    per_well: float
+    per_megapixel: float
+    error: float
+
+    @classmethod
+    def fit(cls, seconds: Mapping[Point, float]) -> Model:
+        """Fit the model; every run counts by its relative error."""
+        loads = np.array([point.load for point in seconds])
+        taken = np.array(list(seconds.values()))
+        costs, *_ = np.linalg.lstsq(loads / taken[:, None], np.ones(len(taken)))
+        error = float(np.abs(loads @ costs / taken - 1).max())
+        return cls(*map(float, costs), error)
+
+    def __str__(self) -> str:
+        plane = self.per_megapixel * 2048**2 / MEGAPIXEL
+        return (
+            f"Fitted: {self.fixed:.1f} s a run, and on each core {self.per_well:.2f} s a well and "
+            f"{plane * 1e3:.0f} ms a plane of 2048² ({self.per_megapixel * 1e3:.1f} ms a megapixel); off by at most "
+            f"{self.error:.0%}."
+        )
+
+
+def run_points(title: str, points: list[Point], repeats: int) -> tuple[Table, dict[Point, float]]:
+    """Run Wellfield on all points; return planes per second and memory of each, and the median times."""
+    seen: dict[str, list[Ran]] = {str(point): [] for point in points}
+
+    def taken(point: Point) -> float:
+        seen[str(point)].append(Race(point.plate, point.cores).wellfield())
+        return seen[str(point)][-1].wall
+
+    for point in points:
+        point.plate.folder()
+    found = measure([Case(str(point), lambda _, p=point: taken(p)) for point in points], repeats, warm_up=0)  # type: ignore[misc]
+    planes = {str(point): point.plate.planes for point in points}
+
+    def units(name: str, statistics: Statistics) -> Mapping[str, str]:
+        memory = Statistics.of([ran.memory for ran in seen[name]]).median
+        return {"planes/s": f"{planes[name] / statistics.median:.1f}", "memory": size(memory)}
+
+    table = compare(title, found, baseline={}, units=units)
+    return table, {point: found[str(point)].median for point in points}
+
+
+def run(*, quick: bool = False) -> list[Table]:
+    """Grow one thing at a time, and fit the model to everything."""
+    repeats = 1 if quick else 2
+    everything = cores()
+    wells = (1, 4) if quick else (1, 4, 16, 48, 96)
+    sides = (256, 512) if quick else (256, 512, 1024, 2048)
+    small, wide = (lambda n: Plate(n, fields=2, z=1, side=256)), (lambda s: Plate(4, fields=2, z=3, side=s))
+    groups = {
+        "More wells": [Point(small(number), everything) for number in wells],
+        "More cores": [Point(wide(sides[-1]), number) for number in sorted({1, everything})],
+        "Larger planes": [Point(wide(side), everything) for side in sides],
+    }
+    tables, seconds = [], {}
+    for title, points in groups.items():
+        table, found = run_points(f"{title}: the whole workflow", points, repeats)
+        tables.append(table)
+        seconds |= found
+    tables[-1].notes.append(str(Model.fit(seconds)))
+    return tables

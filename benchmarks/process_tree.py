@@ -1,0 +1,117 @@
+"""Runs a command with all that it starts: wall time, processor time, and the memory that they hold together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+SAMPLED_EVERY = 0.1  # seconds
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ran.
+
+    Parameters
+    ----------
+    wall, cpu:
+        Seconds; of the processors, all processes together.
+    memory:
+        Peak of the resident memory of all processes together, in bytes, what they share counted once (PSS).
+    text:
+        What was printed.
+    """
+
+    wall: float
+    cpu: float
+    memory: float
+    text: str
+
+
+def run_tree(
+    command: Sequence[str], *, cores: int, folder: Path, environment: Mapping[str, str] | None = None, output: Path
+) -> Ran:
+    """Run a command in *folder* on so many cores; what it prints goes to the file *output*.
+
+    Raises
+    ------
+    RuntimeError
+        It failed.
+    """
+    allowed = sorted(os.sched_getaffinity(0))[:cores]
+    with output.open("w+", encoding="utf-8") as file:
+        clock = os.times()
+        process = subprocess.Popen(
+            [sys.executable, "-c", _ON_CORES, ",".join(map(str, allowed)), *command],
+            cwd=folder,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+        watch = _Watch(process.pid)
+        watch.start()
+        process.wait()
+        ended = os.times()
+        watch.stop()
+        file.seek(0)
+        text = file.read()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{text[-4000:]}")
+    cpu = (ended.children_user + ended.children_system) - (clock.children_user + clock.children_system)
+    return Ran(ended.elapsed - clock.elapsed, cpu, watch.peak, text)
+
+
+# Before the command itself, so that everything it starts keeps to the same cores.
+_ON_CORES = (
+    "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(','))); os.execvp(sys.argv[2], sys.argv[2:])"
+)
+
+
+class _Watch(threading.Thread):
+    """Adds up the memory of a process and its descendants, again and again."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self._pid = pid
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(SAMPLED_EVERY):
+            self.peak = max(self.peak, sum(map(_pss, descendants(self._pid))))
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._ended.set()
+        self.join()
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process and all that it started, and those in turn, as far as they still run."""
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, task.read_text().split())
+    return found
+
+
+def _pss(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def wait_until_quiet() -> None:
+    """Wait until files that were written are on the disk, so that no one's writing slows the next."""
+    os.sync()
+    time.sleep(0.5)

@@ -1,0 +1,129 @@
+"""Where the time of one well job goes: ``python -m benchmarks.profiled_well STAGE PROJECT FOLDER WELL``.
+
+*STAGE* is ``process`` or ``materialize``; the second takes what the first left in *FOLDER*. Prints JSON: seconds by
+part, which add up to all that the script does after Python's start, and the peak of the resident memory. What runs
+inside of a part and is a part of its own counts for itself alone: an image that is read while a function runs is read.
+Only the main thread is looked at; where it waits for others, the time is that of what it waits for.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import resource
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_IMPORTS = "imports"
+
+
+class Profile:
+    """Time by part; parts inside of parts are taken out of the outer one."""
+
+    def __init__(self, rest: str) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._open = [rest]
+        self._since = time.perf_counter()
+        self._main = threading.get_ident()
+
+    def _turn(self, change: Callable[[], Any]) -> None:
+        now = time.perf_counter()
+        self.seconds[self._open[-1]] += now - self._since
+        self._since = now
+        change()
+
+    def close(self) -> dict[str, float]:
+        """Return the seconds of each part."""
+        self._turn(lambda: None)
+        return dict(self.seconds)
+
+    def wrapped(self, function: Callable[..., Any], part: str | Callable[..., str]) -> Callable[..., Any]:
+        """Return the function, counting its calls as a part, whose name may follow from the arguments."""
+
+        @functools.wraps(function)
+        def counted(*arguments: Any, **named: Any) -> Any:
+            if threading.get_ident() != self._main:
+                return function(*arguments, **named)
+            name = part if isinstance(part, str) else part(*arguments)
+            self._turn(lambda: self._open.append(name))
+            try:
+                return function(*arguments, **named)
+            finally:
+                self._turn(self._open.pop)
+
+        return counted
+
+    def count(self, place: str, part: str | Callable[..., str]) -> None:
+        """Count ``module:function`` or ``module:class.method``."""
+        module, _, path = place.partition(":")
+        owner = importlib.import_module(module)
+        *outer, name = path.split(".")
+        for step in outer:
+            owner = getattr(owner, step)
+        setattr(owner, name, self.wrapped(getattr(owner, name), part))
+
+    def count_imports(self) -> None:
+        """Count every import, whenever it happens."""
+        bootstrap = sys.modules["importlib._bootstrap"]
+        bootstrap._find_and_load = self.wrapped(bootstrap._find_and_load, _IMPORTS)  # type: ignore[attr-defined]
+
+
+PARTS: dict[str, dict[str, str | Callable[..., str]]] = {
+    "process": {
+        "wellfield.workflow.process:read_index": "index and plan",
+        "wellfield.workflow.process:read_json": "index and plan",
+        "wellfield.workflow.process:PlaneWatch": "ask for sizes and times",
+        "wellfield.workflow.process:planes_read": "ask for sizes and times",
+        "wellfield.workflow.changes:PlaneWatch.changed": "ask for sizes and times",
+        "wellfield.pipeline.source:PlaneSource.load": "read TIFF",
+        "wellfield.pipeline.source:stack_slices": "stack planes",
+        "wellfield.pipeline.call:_run": lambda call, *_: f"function {str(call.func).rpartition(':')[2]}",
+        "wellfield.pipeline.stage:StageWriter.image": "stage",
+        "wellfield.pipeline.stage:StageWriter.output": "stage",
+        "wellfield.pipeline.stage:StageWriter.finish": "stage",
+    },
+    "materialize": {
+        "wellfield.workflow.materialize:read_json": "index and plan",
+        "wellfield.workflow.materialize:read_info": "index and plan",
+        "wellfield.materialization.well:_WellWriter._load": "read staged",
+        "wellfield.storage.zarr.writer:create_array": "Zarr metadata",
+        "zarr:open_group": "Zarr metadata",
+        "zarr:Group.create_group": "Zarr metadata",
+        "zarr:Group.update_attributes": "Zarr metadata",
+        "wellfield.storage.zarr.writer:_WellWriter._write_pyramid": "pyramids",
+        "wellfield.storage.zarr.pixels:PixelWriter.begin": "compress and write",
+        "wellfield.storage.zarr.writer:_WellWriter._finish": "compress and write",
+        "wellfield.storage.zarr.writer:_WellWriter._ids": "check ids of labels",
+        "wellfield.storage.zarr.writer:WindowEstimator.add": "display window",
+        "wellfield.storage.zarr.writer:WindowEstimator.windows": "display window",
+        "wellfield.materialization.well:_WellWriter._write_outputs": "tables",
+        "wellfield.materialization.well:_WellWriter.write_thumbnail": "thumbnail",
+        "wellfield.materialization.well:folder_entry": "manifest",
+        "wellfield.materialization.well:file_entry": "manifest",
+        "wellfield.materialization.well:write_manifest": "manifest",
+    },
+}
+
+
+def main(stage: str, project: str, folder: str, well: str) -> dict[str, Any]:
+    """Carry out one stage of a well."""
+    from benchmarks import bare_wells
+
+    profile = Profile("everything else")
+    profile.count_imports()
+    run = getattr(bare_wells, stage)(Path(project), Path(folder))
+    for place, part in PARTS[stage].items():
+        profile.count(place, part)
+    run(well)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"parts": profile.close(), "peak": peak}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))
