@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [NAME …]``: run the benchmarks and print their tables, at last that of all targets."""
+"""``python -m benchmarks [--quick] [NAME …]``: run the benchmarks, print their tables and that of all targets."""
 
 from __future__ import annotations
 

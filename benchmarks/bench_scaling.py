@@ -52,7 +52,8 @@ class Model:
         taken = np.array(list(seconds.values()))
         costs, *_ = np.linalg.lstsq(loads / taken[:, None], np.ones(len(taken)))
         error = float(np.abs(loads @ costs / taken - 1).max())
-        return cls(*map(float, costs), error)
+        fixed, per_well, per_megapixel = map(float, costs)
+        return cls(fixed, per_well, per_megapixel, error)
 
     def __str__(self) -> str:
         plane = self.per_megapixel * 2048**2 / MEGAPIXEL
@@ -90,13 +91,14 @@ def run(*, quick: bool = False) -> list[Table]:
     everything = cores()
     wells = (1, 4) if quick else (1, 4, 16, 48, 96)
     sides = (256, 512) if quick else (256, 512, 1024, 2048)
-    small, wide = (lambda n: Plate(n, fields=2, z=1, side=256)), (lambda s: Plate(4, fields=2, z=3, side=s))
+    wide = [Plate(4, fields=2, z=3, side=side) for side in sides]
     groups = {
-        "More wells": [Point(small(number), everything) for number in wells],
-        "More cores": [Point(wide(sides[-1]), number) for number in sorted({1, everything})],
-        "Larger planes": [Point(wide(side), everything) for side in sides],
+        "More wells": [Point(Plate(number, fields=2, z=1, side=256), everything) for number in wells],
+        "More cores": [Point(wide[-1], number) for number in sorted({1, everything})],
+        "Larger planes": [Point(plate, everything) for plate in wide],
     }
-    tables, seconds = [], {}
+    tables: list[Table] = []
+    seconds: dict[Point, float] = {}
     for title, points in groups.items():
         table, found = run_points(f"{title}: the whole workflow", points, repeats)
         tables.append(table)
