@@ -17,8 +17,6 @@ from wellfield.storage.conformance.operations import (
     read_trace,
 )
 
-pytestmark = pytest.mark.xdist_group("operations")
-
 BASELINE = Path(__file__).parent / "operations.json"
 RENEW = "python -m wellfield.storage.conformance.operations tests/conformance/operations.json"
 

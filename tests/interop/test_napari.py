@@ -11,9 +11,6 @@ import pytest
 from tests.interop.plates import CHANNEL_NAMES, DTYPES, LEVELS, VERSIONS, Array, PlateOf, WrittenPlate, digest
 from wellfield.storage import ZarrChunkStrategy
 
-# One worker makes the environment and starts napari-ome-zarr once for all plates.
-pytestmark = pytest.mark.xdist_group("napari")
-
 FIELD = ZarrChunkStrategy.FIELD
 PLATES = [
     (strategy, version, dtype)

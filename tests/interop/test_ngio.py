@@ -10,9 +10,6 @@ import pytest
 from tests.interop.plates import CHANNEL_NAMES, DTYPES, LEVELS, VERSIONS, Array, PlateOf, WrittenPlate, digest
 from wellfield.storage import ZarrChunkStrategy
 
-# One worker makes the environment and starts ngio once for all plates.
-pytestmark = pytest.mark.xdist_group("ngio")
-
 FIELD_PLATES = [(ZarrChunkStrategy.FIELD, version, dtype) for version in VERSIONS for dtype in DTYPES]
 OTHER_PLATES = [
     (strategy, version, "uint16")

@@ -22,9 +22,6 @@ from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage import ZarrChunkStrategy
 from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
-# One worker makes the environment and starts OpenHCS once for all plates.
-pytestmark = pytest.mark.xdist_group("openhcs")
-
 PLATE = ImageXpressPlate(
     name="raw",
     size=(8, 6),

@@ -149,6 +149,7 @@ def test_a_well_that_exceeds_its_time_is_submitted_again_with_more(project):
     assert json.loads((project.root / TARGET).read_text())["status"] == "done"
 
 
+@pytest.mark.long  # two whole runs; without SLURM it is tested in tests/workflow
 def test_a_corrupt_plane_fails_its_well_alone_and_mending_it_redoes_only_that(project, raw):
     shutil.copytree(raw, project.root / "raw")
     project.plates[0][1] = "raw/Plate_1"

@@ -155,7 +155,6 @@ def test_where_the_cpu_will_do_a_gpu_that_is_not_there_changes_nothing(plate, tm
     ]
 
 
-@pytest.mark.xdist_group("libraries")
 def test_opencl_and_tensorflow_work_in_one_pipeline_of_the_real_workflow(project, small_plate, capsys):
     need("pyclesperanto", "tensorflow", "torch")
     project.config["steps"][0]["memory_type"] = "tensorflow"

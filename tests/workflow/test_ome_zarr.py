@@ -14,7 +14,7 @@ from tests.unit.microscopes.ngff_plates import Image, write_plate
 from tests.workflow.project import PLATE_JOBS, Project, well_jobs
 from wellfield.plate.index import read_index
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("ome-zarr")]
+pytestmark = pytest.mark.workflow
 
 SAMPLES = ("single-plane-hcs", "hcs", "bf2raw", "2d")
 

@@ -81,7 +81,6 @@ def test_the_microscopes_own_flat_fields_are_taken_out_where_the_configuration_s
 
 
 @pytest.mark.realdata
-@pytest.mark.xdist_group("real plate")
 def test_the_real_phenix_plate_shows_its_three_nuclei(tmp_path, real_plates):
     project = Project(tmp_path / "project").add("P", real_plates / "opera_phenix" / "phenix_V5_1field_6ch")
     project.config["steps"][1]["channels"] = ["HOECHST 33342"]
@@ -90,7 +89,6 @@ def test_the_real_phenix_plate_shows_its_three_nuclei(tmp_path, real_plates):
 
 
 @pytest.mark.realdata
-@pytest.mark.xdist_group("real plate")
 def test_the_real_operetta_plate_runs(tmp_path, real_plates):
     project = Project(tmp_path / "project").add("P", real_plates / "opera_phenix" / "operetta_V5_1well_2fields")
     project.run()

@@ -14,7 +14,7 @@ from tests.workflow.project import Project
 from wellfield.cli import main
 from wellfield.plate.index import read_index
 
-pytestmark = [pytest.mark.workflow, pytest.mark.realdata, pytest.mark.xdist_group("real plate")]
+pytestmark = [pytest.mark.workflow, pytest.mark.realdata]
 
 PIXEL_SIZE_UM = 1.3672
 

@@ -13,7 +13,7 @@ from tests.workflow.project import Project
 from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.workflow.validate import check_results
 
-pytestmark = [pytest.mark.workflow, pytest.mark.realdata, pytest.mark.xdist_group("real plate")]
+pytestmark = [pytest.mark.workflow, pytest.mark.realdata]
 
 STEPS = [
     {"name": "projected", "func": "max_projection", "channels": [1]},
