@@ -19,9 +19,9 @@ from wellfield.errors import WellfieldError
 from wellfield.microscopes.registry import MICROSCOPES
 from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
-from wellfield.pipeline.compile import choose_sources
+from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.stage import remove_broken_stages
-from wellfield.plate.index import read_index, read_info
+from wellfield.plate.index import read_info, read_paths
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number
 
@@ -163,10 +163,7 @@ def _info(path, mtime_ns):
 
 @cache
 def _planes(path, mtime_ns, wells):
-    by_well = {}
-    for plane in read_index(path, wells)[1]:
-        by_well.setdefault(plane.key.well, []).append(plane)
-    return by_well
+    return read_paths(path, wells)
 
 
 def _from_index(read, plate, *arguments):
@@ -184,12 +181,12 @@ def plate_info(wildcards):
 
 
 def plate_planes(wildcards):
-    """All planes of a plate by well."""
+    """The keys and paths of all planes of a plate by well."""
     return _from_index(_planes, wildcards.plate, None)
 
 
 def well_planes(wildcards):
-    """The planes of a well. A job on another machine reads no others."""
+    """The keys and paths of a well's planes. A job on another machine reads no others."""
     if workflow.is_main_process:
         return plate_planes(wildcards).get(wildcards.well, [])
     well = wildcards.well
@@ -218,9 +215,7 @@ def plate_facts(wildcards):
     if not workflow.is_main_process:
         return "of the main process"
     info = plate_info(wildcards)
-    keys = [
-        plane.key for planes in plate_planes(wildcards).values() for plane in planes
-    ]
+    keys = [key for planes in plate_planes(wildcards).values() for key, _ in planes]
     sources = choose_sources(keys, CONFIG.source)
     facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
     facts += [info.shape, info.dtype, info.field_count, info.stage_y_up]
@@ -253,7 +248,7 @@ def planes_digest(wildcards):
 
 
 def _fields(wildcards):
-    return len({plane.key.field_key for plane in well_planes(wildcards)})
+    return len({(key.field, key.timepoint) for key, _ in well_planes(wildcards)})
 
 
 def process_mem_mb(wildcards, input, attempt):

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,12 +56,17 @@ class Scan:
         """
         digest = hashlib.sha256()
         oldest: dict[str, int] = {}
-        for file in self.files:
-            digest.update(file.path.encode(errors="surrogateescape") + b"\0")
-            if file.name.lower().endswith(suffixes):
-                digest.update(f"{file.size} {file.mtime_ns}\0".encode())
-            else:
-                oldest[file.folder] = min(file.mtime_ns, oldest.get(file.folder, file.mtime_ns))
+        for folder, files in groupby(self.files, operator.attrgetter("folder")):
+            images, described, names = [], [], [f"/{folder}"]  # as no file's name begins
+            for file in files:
+                names.append(file.name)
+                if file.name.lower().endswith(suffixes):
+                    described.append(f"{file.name}\0{file.size} {file.mtime_ns}")
+                else:
+                    images.append(file.mtime_ns)
+            digest.update("\0".join([*names, *described, ""]).encode(errors="surrogateescape"))
+            if images:
+                oldest[folder] = min(images)
         digest.update(repr(sorted(oldest.items())).encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,44 +12,12 @@ from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.compile_step import StepCompiler
 from wellfield.pipeline.estimate import with_estimates
 from wellfield.pipeline.libraries import describe_conversions
-from wellfield.pipeline.plan import CompiledStep, Plan, SourceLayers
+from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import GlobalPipelineConfig, PipelineConfig, resolve_settings
+from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import START, FunctionStep
-from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.plate.keys import Projection
 from wellfield.processing.registry import ImageKind
-
-
-def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLayers]:
-    """Return, for each channel of a plate, the planes that a pipeline starts from.
-
-    Parameters
-    ----------
-    keys:
-        All planes of the plate, so that every well gets the same choice.
-    source:
-        ``"planes"``, ``"projection"`` or ``"planes_or_projection"`` (a projection where a channel has no planes).
-
-    Channels without planes of the wanted sort are left out.
-    """
-    depth: dict[int, set[int]] = {}
-    projections: dict[int, set[Projection]] = {}
-    times: dict[tuple[int, Projection], set[int]] = {}
-    for key in keys:
-        times.setdefault((key.channel, key.projection), set()).add(key.timepoint)
-        if key.projection == Projection.NONE:
-            depth.setdefault(key.channel, set()).add(key.z)
-        else:
-            projections.setdefault(key.channel, set()).add(key.projection)
-    chosen: dict[int, SourceLayers] = {}
-    for channel in sorted({*depth, *projections}):
-        if source != "projection" and channel in depth:
-            z, best = tuple(sorted(depth[channel])), Projection.NONE
-        elif source != "planes" and channel in projections:
-            z, best = (), next(p for p in Projection if p in projections[channel])
-        else:
-            continue
-        chosen[channel] = SourceLayers(z, best, tuple(sorted(times[channel, best])))
-    return chosen
 
 
 def compile_pipeline(
@@ -72,7 +40,7 @@ def compile_pipeline(
     Parameters
     ----------
     channels, sources:
-        Channel number → name, and → the planes that it starts from (:func:`choose_sources`).
+        Channel number → name, and → the planes that it starts from (:mod:`wellfield.pipeline.sources`).
     config, global_config:
         Settings of this pipeline (also by dotted name), and of all pipelines.
     label_channels:

@@ -23,11 +23,11 @@ from wellfield.pipeline.plan import (
     Branch,
     CompiledCall,
     CompiledStep,
-    SourceLayers,
     SpecialOutput,
     special_outputs_of,
 )
 from wellfield.pipeline.settings import Settings
+from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import PREVIOUS, START, FunctionCall, FunctionStep, StackAxis
 from wellfield.plate.keys import Projection
 from wellfield.processing.registry import FunctionInfo, ImageKind, is_registered

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from wellfield.pipeline.plan import CompiledStep, SourceLayers
+from wellfield.pipeline.plan import CompiledStep
+from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.keys import Projection
 from wellfield.processing.registry import ImageKind

@@ -18,6 +18,7 @@ from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.functions import plain_function, resolve_function
 from wellfield.pipeline.settings import Settings
+from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import Projection
@@ -28,18 +29,6 @@ PLAN_SCHEMA_VERSION = 3
 
 # Key of an array among the arguments of a stored call.
 _ARRAY = "array"
-
-
-@dataclass(frozen=True)
-class SourceLayers:
-    """Which planes of a channel the pipeline starts from: z planes, or one projection (*z* is empty then).
-
-    *timepoints* are those that the plate has of the channel; without any, the channel is expected at every time.
-    """
-
-    z: tuple[int, ...]
-    projection: Projection = Projection.NONE
-    timepoints: tuple[int, ...] = ()
 
 
 class PlaneAxis(NamedTuple):

@@ -13,8 +13,9 @@ from wellfield.memory import detect_memory_type, unstack_slices
 from wellfield.memory.checks import check_stack
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.execute import run_well
-from wellfield.pipeline.plan import CompiledStep, PlaneAxis, SourceLayers
+from wellfield.pipeline.plan import CompiledStep, PlaneAxis
 from wellfield.pipeline.settings import PipelineConfig
+from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import FunctionStep
 from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.keys import FieldKey, PlaneKey, plane_name

@@ -9,8 +9,9 @@ from typing import Any
 from wellfield.config.load import load_config
 from wellfield.config.models import Config
 from wellfield.errors import ConfigError
-from wellfield.pipeline.compile import choose_sources, compile_pipeline
+from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan import Plan
+from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.step import FunctionStep
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import read_index

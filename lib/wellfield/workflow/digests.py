@@ -7,14 +7,14 @@ import importlib.util
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.plate.addresses import parse_array_plane
-from wellfield.plate.index import PlaneRecord
+from wellfield.plate.keys import PlaneKey
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SCRIPTS = _PACKAGE.parent.parent / "scripts"
@@ -131,14 +131,14 @@ def _array_above(folder: str, known: dict[str, str | None]) -> str | None:
     return known[folder]
 
 
-def planes_digest(planes: Sequence[PlaneRecord], now: Mapping[str, State]) -> str:
-    """Return a digest over keys, paths and present size and time of a well's planes.
+def planes_digest(planes: Iterable[tuple[PlaneKey, str]], now: Mapping[str, State]) -> str:
+    """Return a digest over keys, paths and present size and time of a well's planes, given as pairs of key and path.
 
     *now* is what :func:`present_state` gives: for a plane in an array the state of the array counts; what is gone
     counts as such.
     """
     listed = []
-    for plane in planes:
-        address = parse_array_plane(plane.path)
-        listed.append([*plane.key, plane.path, *now.get(address.array if address else plane.path, (-1, -1))])
+    for key, path in planes:
+        address = parse_array_plane(path)
+        listed.append([*key, path, *now.get(address.array if address else path, (-1, -1))])
     return digest_of(listed)

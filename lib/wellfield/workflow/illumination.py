@@ -18,7 +18,7 @@ from wellfield.formats.json import read_json, write_json
 from wellfield.formats.npy import read_npy, write_npy
 from wellfield.formats.plane import check_plane
 from wellfield.microscopes.paths import virtual_path
-from wellfield.pipeline.compile import choose_sources
+from wellfield.pipeline.sources import choose_sources
 from wellfield.plate.index import PlaneRecord, PlateInfo, check_schema_version, read_index
 from wellfield.plate.keys import Projection, plane_name
 from wellfield.processing.flatfield import illumination_of_profile

@@ -14,7 +14,6 @@ from wellfield.pipeline.stage import remove_done_stages
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.words import counted
-from wellfield.workflow.aggregate import read_counts
 from wellfield.workflow.ingest import acquisition_notes
 from wellfield.workflow.logs import failure_logs, job_log
 from wellfield.workflow.plate_state import Job, is_run, plate_state, run_jobs
@@ -157,6 +156,8 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
     """Return the objects of each class in each well that is done."""
+    from wellfield.workflow.aggregate import read_counts
+
     found = read_counts(results, state.done)
     found = found.dropna(subset=["Count"]) if len(found) else found
     counts: dict[str, dict[str, int]] = {}

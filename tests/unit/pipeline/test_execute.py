@@ -6,8 +6,9 @@ import pytest
 from wellfield.errors import ArrayShapeError, PipelineError, StepError, UnknownFormatError
 from wellfield.materialization import CsvOptions, JsonOptions, MaterializationSpec
 from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
-from wellfield.pipeline.compile import choose_sources, compile_pipeline
+from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.execute import run_well
+from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.stage import StageWriter
 from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.keys import PlaneKey, plane_name

@@ -15,7 +15,8 @@ from wellfield.memory.buffers import aligned_empty
 from wellfield.pipeline import FunctionStep, run_pipeline, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.libraries import convert_image, host_values
-from wellfield.pipeline.plan import Plan, SourceLayers
+from wellfield.pipeline.plan import Plan
+from wellfield.pipeline.sources import SourceLayers
 from wellfield.processing.registry import ImageKind
 
 IMAGE = np.random.default_rng(1).integers(0, 4000, (3, 40, 50), "u2")

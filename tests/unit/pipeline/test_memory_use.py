@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from wellfield.pipeline import FunctionStep
-from wellfield.pipeline.compile import choose_sources, compile_pipeline
+from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.execute import run_well
+from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.stage import StageWriter
 from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.keys import PlaneKey, plane_name

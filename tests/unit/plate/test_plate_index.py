@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from wellfield.errors import DataNotFoundError, MissingPlaneError, SchemaVersionError, StorageError
 from wellfield.plate import index
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_info, write_index
+from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_info, read_paths, write_index
 from wellfield.plate.keys import PlaneKey, Projection
 
 INFO = PlateInfo(
@@ -86,6 +86,17 @@ def test_any_planes_round_trip(tmp_path_factory: pytest.TempPathFactory, planes:
     planes = sorted(planes, key=lambda plane: plane.key.well)
     write_index(path, planes, dataclasses.replace(INFO, wells=tuple(wells)))
     assert as_text(read_index(path)[1]) == as_text(planes)
+
+
+def test_keys_and_paths_are_those_of_the_whole_records(path: Path) -> None:
+    info, planes = read_index(path)
+    expected = {well: [(p.key, p.path) for p in planes if p.key.well == well] for well in info.wells}
+    found = read_paths(path)
+    assert found == expected
+    assert all(type(key) is PlaneKey and type(key.projection) is Projection for key, _ in found[info.wells[0]])
+    assert read_paths(path, [info.wells[-1]]) == {info.wells[-1]: expected[info.wells[-1]]}
+    with pytest.raises(MissingPlaneError, match="P24"):
+        read_paths(path, ["P24"])
 
 
 def test_each_well_has_its_own_row_group(path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 import wellfield
 from wellfield.microscopes.scan import ScannedFile
-from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey
 from wellfield.workflow.digests import (
     NOT_DECIDING,
@@ -76,7 +75,7 @@ def test_running_a_pipeline_depends_on_the_handlers_which_read_stage_positions()
     assert {"imagexpress.py", "metaseries.py"} <= {file.name for file in stage_files("process")}
 
 
-PLANE = PlaneRecord(PlaneKey("A01", 1, 1, 1, 1), "a.tif", 10, 100)
+PLANE = (PlaneKey("A01", 1, 1, 1, 1), "a.tif")
 
 
 def test_the_digest_of_a_well_follows_size_time_and_presence_of_its_files():
@@ -104,9 +103,7 @@ def test_the_state_of_a_plane_in_an_array_is_that_of_the_arrays_files():
     assert before["x.tif"] == (3, 4)
     files[2] = files[2]._replace(mtime_ns=201)
     after = present_state(files)
-    planes = {
-        w: [PlaneRecord(PlaneKey(f"{w}01", 1, c + 1, 1, 1), f"p/{w}/0#[{c}]", 7, 200) for c in (0, 1)] for w in "AB"
-    }
+    planes = {w: [(PlaneKey(f"{w}01", 1, c + 1, 1, 1), f"p/{w}/0#[{c}]") for c in (0, 1)] for w in "AB"}
     assert planes_digest(planes["A"], before) != planes_digest(planes["A"], after)
     assert planes_digest(planes["B"], before) == planes_digest(planes["B"], after)
     older = present_state([files[0], files[1], files[2]._replace(mtime_ns=150), *files[3:]])  # as a restore leaves it

@@ -9,7 +9,7 @@ from wellfield.formats.table import write_csv, write_parquet
 from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.pipeline import FunctionStep, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
-from wellfield.pipeline.plan import SourceLayers
+from wellfield.pipeline.sources import SourceLayers
 from wellfield.plate.platemap import WellTreatment
 from wellfield.workflow.tables import join_tables, table_files
 

@@ -1,0 +1,54 @@
+"""What a pipeline starts from: for each channel the z planes of a field, or one projection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wellfield.plate.keys import PlaneKey, Projection
+
+
+@dataclass(frozen=True)
+class SourceLayers:
+    """Which planes of a channel the pipeline starts from: z planes, or one projection (*z* is empty then).
+
+    *timepoints* are those that the plate has of the channel; without any, the channel is expected at every time.
+    """
+
+    z: tuple[int, ...]
+    projection: Projection = Projection.NONE
+    timepoints: tuple[int, ...] = ()
+
+
+def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLayers]:
+    """Return, for each channel of a plate, the planes that a pipeline starts from.
+
+    Parameters
+    ----------
+    keys:
+        All planes of the plate, so that every well gets the same choice.
+    source:
+        ``"planes"``, ``"projection"`` or ``"planes_or_projection"`` (a projection where a channel has no planes).
+
+    Channels without planes of the wanted sort are left out.
+    """
+    depth: dict[int, set[int]] = {}
+    projections: dict[int, set[Projection]] = {}
+    times: dict[tuple[int, Projection], set[int]] = {}
+    # Of 100,000 planes in all wells and fields few differ in this.
+    for channel, z, timepoint, projection in {(k.channel, k.z, k.timepoint, k.projection) for k in keys}:
+        times.setdefault((channel, projection), set()).add(timepoint)
+        if projection == Projection.NONE:
+            depth.setdefault(channel, set()).add(z)
+        else:
+            projections.setdefault(channel, set()).add(projection)
+    chosen: dict[int, SourceLayers] = {}
+    for channel in sorted({*depth, *projections}):
+        if source != "projection" and channel in depth:
+            layers, best = tuple(sorted(depth[channel])), Projection.NONE
+        elif source != "planes" and channel in projections:
+            layers, best = (), next(p for p in Projection if p in projections[channel])
+        else:
+            continue
+        chosen[channel] = SourceLayers(layers, best, tuple(sorted(times[channel, best])))
+    return chosen

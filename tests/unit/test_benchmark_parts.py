@@ -1,0 +1,196 @@
+"""What the benchmarks are made of: the model of costs, parts of a job, processes with all they start, the summary."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def module() -> Iterator[Callable[[str], ModuleType]]:
+    sys.path.insert(0, str(ROOT))
+    yield lambda name: importlib.import_module(f"benchmarks.{name}")
+    sys.path.remove(str(ROOT))
+
+
+# --- model of costs ----------------------------------------------------------------------------------------------
+
+
+def test_the_model_finds_the_costs_that_times_were_made_of(module: Callable[[str], ModuleType]) -> None:
+    scaling, plates = module("bench_scaling"), module("bench_end_to_end")
+    points = [
+        scaling.Point(plates.Plate(wells, fields=2, z=1, side=side), number)
+        for wells in (1, 4, 16)
+        for side in (256, 1024)
+        for number in (1, 2)
+    ]
+    seconds = {}
+    for point in points:
+        runs, wells, megapixels = point.load
+        assert (runs, wells) == (1, point.plate.wells / point.cores)
+        seconds[point] = 7 * runs + 1.5 * wells + 0.02 * megapixels
+    model = scaling.Model.fit(seconds)
+    assert (model.fixed, model.per_well, model.per_megapixel) == pytest.approx((7, 1.5, 0.02))
+    assert model.error == pytest.approx(0, abs=1e-9)
+    assert "7.0 s a run" in str(model)
+    assert "1.50 s a well" in str(model)
+    assert "84 ms a plane of 2048²" in str(model)
+
+
+def test_the_model_says_how_far_it_is_off(module: Callable[[str], ModuleType]) -> None:
+    scaling, plates = module("bench_scaling"), module("bench_end_to_end")
+    points = [scaling.Point(plates.Plate(wells, fields=2, z=1, side=256), 1) for wells in (1, 2, 4, 8, 16, 32)]
+    seconds = {point: 5.0 + point.plate.wells for point in points}
+    seconds[points[3]] *= 2
+    assert scaling.Model.fit(seconds).error > 0.2
+
+
+# --- parts of a job ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    def passes(seconds: float) -> None:
+        now[0] += seconds
+
+    return passes
+
+
+def test_a_part_inside_of_a_part_counts_for_itself_alone(
+    module: Callable[[str], ModuleType], clock: Callable[[float], None]
+) -> None:
+    profile = module("profiled_well").Profile("rest")
+    inner = profile.wrapped(lambda: clock(2), "inner")
+
+    def work() -> None:
+        clock(3)
+        inner()
+        clock(4)
+
+    clock(1)
+    profile.wrapped(work, "outer")()
+    inner()
+    clock(5)
+    assert profile.close() == {"rest": 6, "outer": 7, "inner": 4}
+
+
+def test_a_part_may_be_named_by_its_arguments_and_ends_with_an_error(
+    module: Callable[[str], ModuleType], clock: Callable[[float], None]
+) -> None:
+    profile = module("profiled_well").Profile("rest")
+
+    def fails(name: str) -> None:
+        clock(2)
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="x"):
+        profile.wrapped(fails, lambda name: f"part {name}")("x")
+    clock(1)
+    assert profile.close() == {"part x": 2, "rest": 1}
+
+
+def test_only_the_main_thread_is_counted(module: Callable[[str], ModuleType], clock: Callable[[float], None]) -> None:
+    profile = module("profiled_well").Profile("rest")
+    thread = threading.Thread(target=profile.wrapped(lambda: clock(2), "elsewhere"))
+    thread.start()
+    thread.join()
+    assert profile.close() == {"rest": 2}
+
+
+def test_every_place_that_is_counted_exists(module: Callable[[str], ModuleType]) -> None:
+    for parts in module("profiled_well").PARTS.values():
+        for place in parts:
+            name, _, path = place.partition(":")
+            found: Any = importlib.import_module(name)
+            for step in path.split("."):
+                found = getattr(found, step)
+            assert callable(found)
+
+
+# --- processes ---------------------------------------------------------------------------------------------------
+
+_CHILD = "import time; held = bytearray(50_000_000); held[::4096] = b'x' * len(held[::4096]); time.sleep(1)"
+_PARENT = (
+    f"import subprocess, sys; [c.wait() for c in [subprocess.Popen([sys.executable, '-c', {_CHILD!r}]) for _ in '12']]"
+)
+
+
+def test_memory_and_cores_are_those_of_all_processes_that_a_command_starts(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    run_tree = module("process_tree").run_tree
+    code = f"import os; print(len(os.sched_getaffinity(0))); {_PARENT}"
+    ran = run_tree([sys.executable, "-c", code], cores=1, folder=tmp_path, output=tmp_path / "printed.txt")
+    assert ran.text.strip() == "1"
+    assert 100e6 < ran.memory < 200e6
+    assert ran.wall >= 1
+    assert ran.cpu > 0
+
+
+def test_a_command_that_fails_shows_what_it_printed(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no such plate"):
+        module("process_tree").run_tree(
+            [sys.executable, "-c", "import sys; sys.exit('no such plate')"],
+            cores=1,
+            folder=tmp_path,
+            output=tmp_path / "printed.txt",
+        )
+
+
+# --- summary -----------------------------------------------------------------------------------------------------
+
+
+def report(module: Callable[[str], ModuleType], *ratios: float) -> dict[str, Any]:
+    harness = module("harness")
+    found = {"floor": harness.Statistics.of([1.0])}
+    found |= {f"case {number}": harness.Statistics.of([ratio]) for number, ratio in enumerate(ratios)}
+    targets = {f"case {number}": 2.0 for number in range(len(ratios))}
+    table = harness.compare("Something", found, baseline="floor", at_most=targets)
+    return {
+        "tables": [
+            json.loads(
+                json.dumps(
+                    {**vars(table), "rows": [vars(row) | {"statistics": None} for row in table.rows]}, default=str
+                )
+            )
+        ]
+    }
+
+
+def test_the_summary_has_the_worst_row_and_how_many_are_met(module: Callable[[str], ModuleType]) -> None:
+    summary = module("summary")
+    [line] = summary.targets("workflow", report(module, 1.5, 2.5, 0.5))
+    assert (line["requirement"], line["met"], line["of"], line["worst"], line["ratio"]) == ("X7", 2, 3, "case 1", 2.5)
+    text = summary.markdown({"machine": "two cores", "targets": [line]})
+    assert "| X7 | Something | 2 of 3 | case 1, compared with floor | 2.50 | ≤ 2 × **missed** |" in text
+    [met] = summary.targets("workflow", report(module, 1.5))
+    assert "missed" not in summary.markdown({"machine": "two cores", "targets": [met]})
+
+
+def test_tables_without_targets_are_left_out(module: Callable[[str], ModuleType]) -> None:
+    assert list(module("summary").targets("well", report(module))) == []
+
+
+def test_the_readme_has_the_table_of_the_published_data(module: Callable[[str], ModuleType]) -> None:
+    summary = module("summary")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    published = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
+    assert summary.included(readme, published) == readme
+
+
+def test_a_readme_without_its_marks_is_an_error(module: Callable[[str], ModuleType]) -> None:
+    with pytest.raises(ValueError, match="make bench"):
+        module("summary").included("nothing", {"machine": "", "targets": []})
