@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shlex
 import sys
 
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := set(options.names) - set(names()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     command = shlex.join(["python", "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
+    # Every process would compile all that it imports, as none does where Python may keep what it compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     missed = []
     chosen = options.names or names()
     for name in chosen:
