@@ -137,8 +137,10 @@ def planes_digest(planes: Iterable[tuple[PlaneKey, str]], now: Mapping[str, Stat
     *now* is what :func:`present_state` gives: for a plane in an array the state of the array counts; what is gone
     counts as such.
     """
-    listed = []
-    for key, path in planes:
+    digest = hashlib.sha256()
+    for (well, field, channel, z, timepoint, projection), path in planes:
         address = parse_array_plane(path)
-        listed.append([*key, path, *now.get(address.array if address else path, (-1, -1))])
-    return digest_of(listed)
+        state = now.get(address.array if address else path, (-1, -1))
+        line = f"{well} {field} {channel} {z} {timepoint} {projection} {state} {path}\0"  # a path has no NUL
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
