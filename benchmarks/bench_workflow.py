@@ -130,7 +130,9 @@ def make_project(name: str, wells: int, *, plates: int = 1) -> Project:
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "config").mkdir(parents=True)
-    shutil.copy(ROOT / "config" / "config.yaml", folder / "config")
+    shipped = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
+    # A plate that was written just now would be mapped again as soon as it has come to rest, amid the repeats.
+    (folder / "config" / "config.yaml").write_text(f"{shipped}acquisition_minutes: 0\n", encoding="utf-8")
     lines = ["plate\tfolder", *(f"P{number + 1}\t{make_plate(wells)}" for number in range(plates))]
     (folder / "config" / "plates.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return Project(folder, ROOT / "Snakefile")
@@ -209,7 +211,7 @@ def dry_runs(sizes: Mapping[int, int], states: Sequence[str]) -> list[Table]:
         "Dry-run, and a cluster job before its script: wall time", runs["wall"], baseline=baseline, at_most=at_most
     )
     wall.notes += [
-        f"Plates of {FIELDS} fields × {CHANNELS} channels; every plane is asked for size and time once per dry-run.",
+        f"{FIELDS} fields × {CHANNELS} channels × 3 z a well; every plane is asked for size and time once per dry-run.",
         "`job of`: the Snakemake that a job on a cluster starts (`--mode remote`), until it would start the script.",
     ]
     cpu = compare(
