@@ -10,18 +10,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from benchmarks.against_peers import environment
 from benchmarks.data import cores
-from benchmarks.harness import HERE, WORK, Case, Statistics, Table, compare, measure
-from benchmarks.process_tree import Ran, run_tree, wait_until_quiet
+from benchmarks.harness import HERE, WORK, Statistics, Table, compare
+from benchmarks.process_tree import Ran, alternate, run_tree
 from wellfield.plate.wells import well_name
 from wellfield.testing.synthetic import ExamplePlate
 
@@ -66,7 +65,8 @@ def wellfield_with(store: str) -> str:
 
 def openhcs_with(store: str) -> str:
     """Return what the tables call OpenHCS."""
-    return f"OpenHCS 0.8.6, {store}"
+    version = next(name for name in OPENHCS.requirements if name.startswith("openhcs==")).partition("==")[2]
+    return f"OpenHCS {version}, {store}"
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,13 @@ class Race:
         workers = 1 if store == "zarr" else self.cores
         return self._counted(openhcs_with(store), [*command, str(workers), store], output)
 
-    def alone(self) -> float:
-        """Return the seconds that the functions alone take."""
+    def alone(self) -> Ran:
+        """Run the functions alone; the wall time is theirs, without reading the planes."""
         command = [sys.executable, str(PEERS / "functions_alone.py"), str(self.plate.folder()), str(self.cores)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment())
-        answer = json.loads(done.stdout.splitlines()[-1])
+        ran = self._run(command, _fresh("alone"))
+        answer = json.loads(ran.text.splitlines()[-1])
         self._count(ALONE, answer["counts"])
-        return float(answer["seconds"])
+        return replace(ran, wall=float(answer["seconds"]))
 
     def _counted(self, name: str, command: list[str], folder: Path) -> Ran:
         ran = self._run(command, folder)
@@ -162,9 +162,8 @@ class Race:
         return ran
 
     def _run(self, command: list[str], folder: Path) -> Ran:
-        wait_until_quiet()
-        output = folder / "printed.txt"
-        return run_tree(command, cores=self.cores, folder=folder, environment=_environment(), output=output)
+        """Run a command with a thread a process for what computes, as processes take the cores; the same for all."""
+        return run_tree(command, cores=self.cores, folder=folder, output=folder / "printed.txt", threads=1)
 
     def _count(self, name: str, counts: Mapping[str, int]) -> None:
         self.counts[name] = dict(sorted(counts.items()))
@@ -185,38 +184,22 @@ def _lines(path: Path) -> int:
         return sum(1 for _ in file)
 
 
-def _environment() -> dict[str, str]:
-    """One thread a process for what computes, as processes take the cores; the same for all."""
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return single | {"PYTHONPATH": os.pathsep.join([str(ROOT / "lib"), str(PEERS)])}
-
-
 def race(plate: Plate, on_cores: int, repeats: int) -> list[Table]:
     """Let all run on one plate in turn."""
     competing = Race(plate, on_cores)
     runs: dict[str, Callable[[], Ran]] = {SCRIPT: competing.by_hand}
     runs |= {wellfield_with(store): lambda store=store: competing.wellfield(store) for store in STORES}  # type: ignore[misc]
     runs |= {openhcs_with(store): lambda store=store: competing.openhcs(store) for store in STORES}  # type: ignore[misc]
-    seen: dict[str, list[Ran]] = {name: [] for name in runs}
-
-    def taken(name: str) -> Callable[[None], float]:
-        def once(_: None) -> float:
-            seen[name].append(runs[name]())
-            return seen[name][-1].wall
-
-        return once
-
     plate.folder()
-    cases = [Case(name, taken(name)) for name in runs]
-    wall = measure([*cases, Case(ALONE, lambda _: competing.alone())], repeats, warm_up=0)
+    found = alternate(runs | {ALONE: competing.alone}, repeats)
+    wall = found["wall"]
 
-    def units(name: str, found: Statistics) -> Mapping[str, str]:
-        of_process = {"CPU": f"{Statistics.of([ran.cpu for ran in seen[name]]).median:.1f} s"} if name in seen else {}
-        return {"planes/s": f"{plate.planes / found.median:.1f}", **of_process}
+    def units(name: str, of_case: Statistics) -> Mapping[str, str]:
+        of_processes = {"CPU": f"{found['cpu'][name].median:.1f} s"} if name in runs else {}
+        return {"planes/s": f"{plate.planes / of_case.median:.1f}", **of_processes}
 
     on = f"{on_cores} core{'s' * (on_cores > 1)}"
     zarr, rivals = wellfield_with("zarr"), {wellfield_with(store): openhcs_with(store) for store in STORES}
-    memory = {name: Statistics.of([ran.memory for ran in found]) for name, found in seen.items()}
     tables = [
         compare(
             f"From TIFF to images and tables on {on}: {plate}",
@@ -233,7 +216,7 @@ def race(plate: Plate, on_cores: int, repeats: int) -> list[Table]:
         ),
         compare(
             f"The same on {on}: peak of the memory of all processes",
-            memory,
+            {name: found["memory"][name] for name in runs},
             baseline=rivals | {SCRIPT: zarr},
             at_most=dict.fromkeys(rivals, 1.0),
             unit="B",

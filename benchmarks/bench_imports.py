@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 
-from benchmarks.harness import HERE, Case, Statistics, Table, compare, measure
+from benchmarks.harness import Case, Statistics, Table, compare, measure
+from benchmarks.process_tree import environment
 
 # What no job may import that does not use it.
 HEAVY = (
@@ -27,12 +27,8 @@ IMPORTED = {
 def modules(statement: str) -> list[str]:
     """Return what a statement imports."""
     code = f"import sys; before = {{*sys.modules}}; {statement}; print(*sorted({{*sys.modules}} - before))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environment())
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
     return done.stdout.split()
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(HERE.parent / "lib")}
 
 
 def run(*, quick: bool = False) -> list[Table]:
@@ -43,7 +39,7 @@ def run(*, quick: bool = False) -> list[Table]:
         raise RuntimeError(f"import wellfield imports {', '.join(heavy['wellfield'])}")
 
     def start(statement: str) -> None:
-        subprocess.run([sys.executable, "-c", statement], check=True, env=_environment())
+        subprocess.run([sys.executable, "-c", statement], check=True, env=environment())
 
     cases = [Case(name, lambda _, s=statement: start(s)) for name, statement in IMPORTED.items()]  # type: ignore[misc]
     found = measure(cases, 3 if quick else 15)

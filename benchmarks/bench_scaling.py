@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.bench_end_to_end import Plate, Race
 from benchmarks.data import cores
-from benchmarks.harness import Case, Statistics, Table, compare, measure, size
-from benchmarks.process_tree import Ran
+from benchmarks.harness import Statistics, Table, compare, size
+from benchmarks.process_tree import alternate
 
 MEGAPIXEL = 1e6
 
@@ -66,23 +66,17 @@ class Model:
 
 def run_points(title: str, points: list[Point], repeats: int) -> tuple[Table, dict[Point, float]]:
     """Run Wellfield on all points; return planes per second and memory of each, and the median times."""
-    seen: dict[str, list[Ran]] = {str(point): [] for point in points}
-
-    def taken(point: Point) -> float:
-        seen[str(point)].append(Race(point.plate, point.cores).wellfield())
-        return seen[str(point)][-1].wall
-
     for point in points:
         point.plate.folder()
-    found = measure([Case(str(point), lambda _, p=point: taken(p)) for point in points], repeats, warm_up=0)  # type: ignore[misc]
+    found = alternate({str(point): Race(point.plate, point.cores).wellfield for point in points}, repeats)
     planes = {str(point): point.plate.planes for point in points}
 
     def units(name: str, statistics: Statistics) -> Mapping[str, str]:
-        memory = Statistics.of([ran.memory for ran in seen[name]]).median
+        memory = found["memory"][name].median
         return {"planes/s": f"{planes[name] / statistics.median:.1f}", "memory": size(memory)}
 
-    table = compare(title, found, baseline={}, units=units)
-    return table, {point: found[str(point)].median for point in points}
+    table = compare(title, found["wall"], baseline={}, units=units)
+    return table, {point: found["wall"][str(point)].median for point in points}
 
 
 def run(*, quick: bool = False) -> list[Table]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from benchmarks.bench_end_to_end import FOLDER, ROOT, Plate
 from benchmarks.data import cores, footprint
 from benchmarks.harness import OUT, Case, Statistics, Table, compare, measure, size
+from benchmarks.process_tree import environment
 
 WELL = "A01"
 STAGES = ("process", "materialize")
@@ -30,13 +30,8 @@ def make_project(plate: Path) -> Path:
     (project / "config" / "plates.tsv").write_text(f"plate\tfolder\nP1\t{plate}\n", encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(project)]
     command += ["--cores", str(cores()), "results/P1/plan.json", "--config", "acquisition_minutes=0"]
-    subprocess.run(command, check=True, capture_output=True, env=_environment())
+    subprocess.run(command, check=True, capture_output=True, env=environment(threads=1))
     return project
-
-
-def _environment() -> dict[str, str]:
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "WELLFIELD_THREADS"), "1")
-    return {**os.environ, **single, "PYTHONPATH": os.pathsep.join([str(ROOT / "lib"), str(ROOT)])}
 
 
 def profile(project: Path, repeats: int) -> dict[str, dict[str, Statistics]]:
@@ -53,7 +48,9 @@ def profile(project: Path, repeats: int) -> dict[str, dict[str, Statistics]]:
                 str(project / "out"),
                 WELL,
             ]
-            done = subprocess.run(command, capture_output=True, text=True, env=_environment(), cwd=ROOT, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=environment(threads=1), cwd=ROOT, check=False
+            )
             if done.returncode:
                 raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
             answer = json.loads(done.stdout.splitlines()[-1])

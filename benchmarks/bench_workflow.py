@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,14 +22,15 @@ import numpy as np
 
 from benchmarks.data import cores
 from benchmarks.empty_workflow import make_results, write_empty_workflow
-from benchmarks.harness import HERE, WORK, Case, Statistics, Table, compare, measure
+from benchmarks.harness import HERE, WORK, Statistics, Table, compare
+from benchmarks.process_tree import Ran, alternate, environment, run_tree
 from wellfield.plate.wells import well_name
 from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
 ROOT = HERE.parent
 FOLDER = WORK / "workflow"
 COLUMNS = {6: 3, 12: 4, 24: 6, 48: 8, 384: 24, 1536: 48}
-FIELDS, CHANNELS, SIDE = 9, 2, 32
+FIELDS, CHANNELS, Z, SIDE = 9, 2, 3, 32
 STATES = ("to do", "finished")
 AT_MOST = 1.25
 KINDS = {"process_well": "process", "materialize_well": "materialize"}
@@ -39,16 +39,6 @@ KINDS = {"process_well": "process", "materialize_well": "materialize"}
 _SNAKEMAKE = (
     "from snakemake.executors import touch; touch.Executor.SLEEPING_TIME = 0; from snakemake.cli import main; main()"
 )
-
-
-@dataclass(frozen=True)
-class Ran:
-    """One process: wall time and processor time in seconds, peak of its resident memory in bytes, what it printed."""
-
-    wall: float
-    cpu: float
-    memory: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -77,23 +67,7 @@ class Project:
         ]
         command += ["--profile", str(ROOT / "profiles" / "default"), "--cores", str(count or cores()), "--nocolor"]
         output = self.folder.parent / f"{self.folder.name}.txt"
-        with output.open("w+", encoding="utf-8") as file:
-            clock = os.times()
-            process = subprocess.Popen(
-                [*command, *arguments], cwd=self.folder, stdout=file, stderr=subprocess.STDOUT, env=_environment()
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = os.times().elapsed - clock.elapsed
-            process.returncode = os.waitstatus_to_exitcode(status)
-            file.seek(0)
-            text = file.read()
-        if process.returncode:
-            raise RuntimeError(f"snakemake {' '.join(arguments)} in {self.folder} failed:\n{text[-4000:]}")
-        return Ran(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024.0, text)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "lib"), str(ROOT)])}
+        return run_tree([*command, *arguments], cores=cores(), folder=self.folder, output=output)
 
 
 def well_names(wells: int) -> tuple[str, ...]:
@@ -112,6 +86,7 @@ def make_plate(wells: int) -> Path:
             wells=well_names(wells),
             site_mask=("xxx",) * 3,
             waves=(Wave(name="DAPI"), Wave(name="FITC")),
+            z_steps=Z,
             size=(SIDE, SIDE),
             plate_rows=32,
             plate_columns=48,
@@ -173,25 +148,6 @@ def job_counts(text: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
 
 
-def alternate(cases: Mapping[str, Callable[[], Ran]], repeats: int) -> dict[str, dict[str, Statistics]]:
-    """Run cases in turn; return wall time, processor time and memory of each."""
-    seen: dict[str, list[Ran]] = {name: [] for name in cases}
-
-    def taken(name: str) -> Callable[[None], float]:
-        def run(_: None) -> float:
-            seen[name].append(cases[name]())
-            return seen[name][-1].wall
-
-        return run
-
-    wall = measure([Case(name, taken(name)) for name in cases], repeats, warm_up=0)
-    return {
-        "wall": wall,
-        "cpu": {name: Statistics.of([ran.cpu for ran in runs]) for name, runs in seen.items()},
-        "memory": {name: Statistics.of([ran.memory for ran in runs]) for name, runs in seen.items()},
-    }
-
-
 def dry_runs(sizes: Mapping[int, int], states: Sequence[str]) -> list[Table]:
     """Measure dry-runs of plates in all states, and what a job on a cluster does before its script."""
     runs: dict[str, dict[str, Statistics]] = {"wall": {}, "cpu": {}, "memory": {}}
@@ -211,13 +167,13 @@ def dry_runs(sizes: Mapping[int, int], states: Sequence[str]) -> list[Table]:
         "Dry-run, and a cluster job before its script: wall time", runs["wall"], baseline=baseline, at_most=at_most
     )
     wall.notes += [
-        f"{FIELDS} fields × {CHANNELS} channels × 3 z a well; every plane is asked for size and time once per dry-run.",
+        f"{FIELDS} fields × {CHANNELS} channels × {Z} z a well; a dry-run asks for size and time of each plane once.",
         "`job of`: the Snakemake that a job on a cluster starts (`--mode remote`), until it would start the script.",
     ]
     cpu = compare(
         "The same: processor time, which other load on the machine changes less", runs["cpu"], baseline=baseline
     )
-    memory = compare("The same: peak of the resident memory", runs["memory"], baseline=baseline, unit="B")
+    memory = compare("The same: peak of the memory", runs["memory"], baseline=baseline, unit="B")
     return [wall, cpu, memory]
 
 
@@ -296,8 +252,7 @@ def whole_run(wells: int, bare_wells: int, empty_wells: int) -> Table:
 def bare_stage(stage: str, project: Path, out: Path, wells: Sequence[str]) -> dict[str, object]:
     """Do the work of a stage without Snakemake, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.bare_wells", stage, str(project), str(out), *wells]
-    environment = {**_environment(), "WELLFIELD_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=project, env=environment(threads=1), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout)  # type: ignore[no-any-return]

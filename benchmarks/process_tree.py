@@ -1,4 +1,4 @@
-"""Runs a command with all that it starts: wall time, processor time, and the memory that they hold together."""
+"""Runs commands, each with all that it starts: wall time, processor time, and the memory that they hold together."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness import HERE, Case, Statistics, measure
+
 SAMPLED_EVERY = 0.1  # seconds
+
+
+def environment(*, threads: int | None = None) -> dict[str, str]:
+    """Return the variables of a process that finds Wellfield and the benchmarks, with so many threads where it says."""
+    paths = [str(HERE.parent / "lib"), str(HERE.parent), str(HERE / "peers")]
+    names = ("WELLFIELD_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS") if threads else ()
+    return {**os.environ, **dict.fromkeys(names, str(threads)), "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,10 @@ class Ran:
     text: str
 
 
-def run_tree(
-    command: Sequence[str], *, cores: int, folder: Path, environment: Mapping[str, str] | None = None, output: Path
-) -> Ran:
+def run_tree(command: Sequence[str], *, cores: int, folder: Path, output: Path, threads: int | None = None) -> Ran:
     """Run a command in *folder* on so many cores; what it prints goes to the file *output*.
+
+    Files that were written before are on the disk by then, so that nobody's writing slows the next.
 
     Raises
     ------
@@ -46,6 +54,7 @@ def run_tree(
         It failed.
     """
     allowed = sorted(os.sched_getaffinity(0))[:cores]
+    os.sync()
     with output.open("w+", encoding="utf-8") as file:
         clock = os.times()
         process = subprocess.Popen(
@@ -53,7 +62,7 @@ def run_tree(
             cwd=folder,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            env=environment(threads=threads),
         )
         watch = _Watch(process.pid)
         watch.start()
@@ -111,7 +120,20 @@ def _pss(pid: int) -> int:
     return 0
 
 
-def wait_until_quiet() -> None:
-    """Wait until files that were written are on the disk, so that no one's writing slows the next."""
-    os.sync()
-    time.sleep(0.5)
+def alternate(cases: Mapping[str, Callable[[], Ran]], repeats: int) -> dict[str, dict[str, Statistics]]:
+    """Run cases in turn; return ``wall`` time, ``cpu`` time and ``memory`` of each."""
+    seen: dict[str, list[Ran]] = {name: [] for name in cases}
+
+    def taken(name: str) -> Callable[[None], float]:
+        def run(_: None) -> float:
+            seen[name].append(cases[name]())
+            return seen[name][-1].wall
+
+        return run
+
+    wall = measure([Case(name, taken(name)) for name in cases], repeats, warm_up=0)
+    return {
+        "wall": wall,
+        "cpu": {name: Statistics.of([ran.cpu for ran in runs]) for name, runs in seen.items()},
+        "memory": {name: Statistics.of([ran.memory for ran in runs]) for name, runs in seen.items()},
+    }

@@ -69,11 +69,15 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 def summarise(names: Iterable[str]) -> dict[str, Any]:
     """Return the machine and all targets of the reports of some benchmarks."""
-    reports = {name: json.loads((OUT / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    reports = {name: _report(name) for name in names}
     return {
         "machine": machine_line(next(iter(reports.values()))["machine"]),
         "targets": [line for name, report in reports.items() for line in targets(name, report)],
     }
+
+
+def _report(name: str) -> dict[str, Any]:
+    return json.loads((OUT / f"{name}.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 def publish(names: Iterable[str], folder: Path = ROOT) -> None:
@@ -84,18 +88,21 @@ def publish(names: Iterable[str], folder: Path = ROOT) -> None:
     FileNotFoundError
         One has not been run.
     ValueError
-        The README has lost its marks.
+        One was run with ``--quick``, or the README has lost its marks; nothing is written then.
     """
     names = list(names)
     summary = summarise(names)
+    if quick := [name for name in names if "--quick" in _report(name)["command"]]:
+        raise ValueError(f"small sizes are not published; run {', '.join(quick)} without --quick first")
+    readme = folder / "README.md"
+    text = included(readme.read_text(encoding="utf-8"), summary)
     (folder / "docs" / "benchmarks.json").write_text(
         json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     everything = [(OUT / f"{name}.md").read_text(encoding="utf-8") for name in names]
     head = "# All tables of `make bench`\n\nWhat counts are the ratios within one run.\n\n"
     (folder / "docs" / "benchmarks.md").write_text(head + "\n".join(everything), encoding="utf-8")
-    readme = folder / "README.md"
-    readme.write_text(included(readme.read_text(encoding="utf-8"), summary), encoding="utf-8")
+    readme.write_text(text, encoding="utf-8")
 
 
 def included(readme: str, summary: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ Prints as JSON the seconds that they took on all processes, and the number of ob
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -32,7 +31,6 @@ def count(number: int) -> tuple[str, int]:
 
 def main(plate: str, processes: str) -> dict[str, Any]:
     """Read the plate, then compute."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(processes)])
     for well, fields in find_planes(Path(plate)).items():
         for channels in fields.values():
             _fields.append((well, [np.stack([tifffile.imread(path) for path in paths]) for paths in channels.values()]))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.conftest import FULL, WELLS, SlurmProject, submitted
+from tests.slurm.conftest import WELLS, SlurmProject, submitted
 from tests.workflow.project import REPOSITORY
 from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.validate import check_results, compare_results
@@ -23,8 +23,8 @@ WELL = "C02"
 TARGET = f"results/P1/wells/{WELL}.json"
 PLATE_JOBS = [("aggregate_plate", ""), ("check_plate", ""), ("report_plate", "")]
 
-# What the tests redo that harm a run: some wells of the finished plate, or one.
-REDONE = [f"results/P1/wells/{well}.json" for well in (WELL, *(WELLS[:5] if FULL else ()))]
+# What the tests redo that harm a run: some wells of the finished plate.
+REDONE = [f"results/P1/wells/{well}.json" for well in dict.fromkeys((WELL, *WELLS[:5]))]
 
 # A step that changes nothing, in a file beside the configuration.
 STEP = {"name": "waited", "func": "waits.py:waits", "input": "start", "channels": [1]}
@@ -149,7 +149,6 @@ def test_a_well_that_exceeds_its_time_is_submitted_again_with_more(project):
     assert json.loads((project.root / TARGET).read_text())["status"] == "done"
 
 
-@pytest.mark.long  # two whole runs; without SLURM it is tested in tests/workflow
 def test_a_corrupt_plane_fails_its_well_alone_and_mending_it_redoes_only_that(project, raw):
     shutil.copytree(raw, project.root / "raw")
     project.plates[0][1] = "raw/Plate_1"

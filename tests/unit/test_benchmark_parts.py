@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -194,6 +195,34 @@ def test_the_readme_gets_the_table_between_its_marks_and_nothing_else_changes(
     assert once.startswith(f"before\n{summary.BEGIN}\n| |")
     assert once.endswith(f"Measured on two cores.\n{summary.END}\nafter")
     assert "old" not in once
+
+
+def test_nothing_is_published_of_small_sizes_or_into_a_readme_without_its_marks(
+    module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = module("summary")
+    monkeypatch.setattr(summary, "OUT", tmp_path / "out")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "README.md").write_text("no marks", encoding="utf-8")
+    machine = module("harness").machine()
+
+    def ran(command: str) -> None:
+        content = {"machine": machine, "command": command, **report(module, 1.5)}
+        (tmp_path / "out" / "rois.json").write_text(json.dumps(content), encoding="utf-8")
+        (tmp_path / "out" / "rois.md").write_text("## rois\n", encoding="utf-8")
+
+    ran("python -m benchmarks --quick rois")
+    with pytest.raises(ValueError, match="run rois without --quick"):
+        summary.publish(["rois"], tmp_path)
+    ran("python -m benchmarks rois")
+    with pytest.raises(ValueError, match=r"README\.md has no"):
+        summary.publish(["rois"], tmp_path)
+    assert list((tmp_path / "docs").iterdir()) == []
+    shutil.copy(ROOT / "README.md", tmp_path)
+    summary.publish(["rois"], tmp_path)
+    assert "| Something | 1 of 1 | case 0, compared with floor | 1.50 |" in (tmp_path / "README.md").read_text("utf-8")
+    assert {path.name for path in (tmp_path / "docs").iterdir()} == {"benchmarks.json", "benchmarks.md"}
 
 
 def test_a_readme_without_its_marks_is_an_error(module: Callable[[str], ModuleType]) -> None:

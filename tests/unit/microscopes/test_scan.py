@@ -190,7 +190,10 @@ def test_the_digest_sees_names_and_metadata_and_a_new_export_but_not_a_mended_im
     third = digest()
     assert third != second
     (tmp_path / "c.tif").rename(tmp_path / "d.tif")
-    assert digest() not in (first, second, third)
+    fourth = digest()
+    assert fourth not in (first, second, third)
+    (tmp_path / "d.tif").rename(tmp_path / "b" / "d.tif")
+    assert digest() not in (first, second, third, fourth)
 
 
 def test_the_garbage_collector_runs_again_afterwards(tmp_path: Path) -> None:
