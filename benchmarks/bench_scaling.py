@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 
 from benchmarks.bench_end_to_end import Plate, Race
 from benchmarks.data import cores
@@ -28,7 +29,8 @@ class Point:
 
     def __str__(self) -> str:
         plate = self.plate
-        return f"{plate.wells} × {plate.fields * 2 * plate.z} planes of {plate.side}², {self.cores} cores"
+        on = f"{self.cores} core{'s' * (self.cores > 1)}"
+        return f"{plate.wells} × {plate.fields * 2 * plate.z} planes of {plate.side}², {on}"
 
     @property
     def load(self) -> tuple[float, float, float]:
@@ -47,10 +49,10 @@ class Model:
 
     @classmethod
     def fit(cls, seconds: Mapping[Point, float]) -> Model:
-        """Fit the model; every run counts by its relative error."""
+        """Fit the model; every run counts by its relative error, and nothing costs less than nothing."""
         loads = np.array([point.load for point in seconds])
         taken = np.array(list(seconds.values()))
-        costs, *_ = np.linalg.lstsq(loads / taken[:, None], np.ones(len(taken)))
+        costs, _ = nnls(loads / taken[:, None], np.ones(len(taken)))
         error = float(np.abs(loads @ costs / taken - 1).max())
         fixed, per_well, per_megapixel = map(float, costs)
         return cls(fixed, per_well, per_megapixel, error)
@@ -62,21 +64,6 @@ class Model:
             f"{plane * 1e3:.0f} ms a plane of 2048² ({self.per_megapixel * 1e3:.1f} ms a megapixel); off by at most "
             f"{self.error:.0%}."
         )
-
-
-def run_points(title: str, points: list[Point], repeats: int) -> tuple[Table, dict[Point, float]]:
-    """Run Wellfield on all points; return planes per second and memory of each, and the median times."""
-    for point in points:
-        point.plate.folder()
-    found = alternate({str(point): Race(point.plate, point.cores).wellfield for point in points}, repeats)
-    planes = {str(point): point.plate.planes for point in points}
-
-    def units(name: str, statistics: Statistics) -> Mapping[str, str]:
-        memory = found["memory"][name].median
-        return {"planes/s": f"{planes[name] / statistics.median:.1f}", "memory": size(memory)}
-
-    table = compare(title, found["wall"], baseline={}, units=units)
-    return table, {point: found["wall"][str(point)].median for point in points}
 
 
 def run(*, quick: bool = False) -> list[Table]:
@@ -91,11 +78,24 @@ def run(*, quick: bool = False) -> list[Table]:
         "More cores": [Point(wide[-1], number) for number in sorted({1, everything})],
         "Larger planes": [Point(plate, everything) for plate in wide],
     }
-    tables: list[Table] = []
-    seconds: dict[Point, float] = {}
-    for title, points in groups.items():
-        table, found = run_points(f"{title}: the whole workflow", points, repeats)
-        tables.append(table)
-        seconds |= found
-    tables[-1].notes.append(str(Model.fit(seconds)))
+    points = {str(point): point for group in groups.values() for point in group}
+    for point in points.values():
+        point.plate.folder()
+    found = alternate({name: Race(point.plate, point.cores).wellfield for name, point in points.items()}, repeats)
+
+    def units(name: str, taken: Statistics) -> Mapping[str, str]:
+        speed = points[name].plate.planes / taken.median
+        return {"planes/s": f"{speed:.1f}", "memory": size(found["memory"][name].median)}
+
+    tables = [
+        compare(
+            f"{title}: the whole workflow",
+            {str(point): found["wall"][str(point)] for point in group},
+            baseline={},
+            units=units,
+        )
+        for title, group in groups.items()
+    ]
+    model = Model.fit({point: found["wall"][name].median for name, point in points.items()})
+    tables[-1].notes.append(str(model))
     return tables

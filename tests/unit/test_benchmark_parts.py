@@ -56,6 +56,16 @@ def test_the_model_says_how_far_it_is_off(module: Callable[[str], ModuleType]) -
     assert scaling.Model.fit(seconds).error > 0.2
 
 
+def test_no_cost_is_negative_however_noisy_the_times_are(module: Callable[[str], ModuleType]) -> None:
+    scaling, plates = module("bench_scaling"), module("bench_end_to_end")
+    times = {256: 38.0, 512: 32.0}  # larger planes happened to be quicker
+    points = {scaling.Point(plates.Plate(4, fields=2, z=3, side=side), 2): taken for side, taken in times.items()}
+    points[scaling.Point(plates.Plate(1, fields=2, z=1, side=256), 2)] = 27.5
+    model = scaling.Model.fit(points)
+    assert min(model.fixed, model.per_well, model.per_megapixel) >= 0
+    assert model.fixed > 0
+
+
 # --- parts of a job ----------------------------------------------------------------------------------------------
 
 
@@ -139,6 +149,14 @@ def test_memory_and_cores_are_those_of_all_processes_that_a_command_starts(
     assert 100e6 < ran.memory < 200e6
     assert ran.wall >= 1
     assert ran.cpu > 0
+
+
+def test_what_processes_share_is_counted_once(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    code = "held = b'x' * 60_000_000; import os, time; os.fork(); os.fork(); time.sleep(1)"
+    ran = module("process_tree").run_tree(
+        [sys.executable, "-c", code], cores=1, folder=tmp_path, output=tmp_path / "printed.txt"
+    )
+    assert 60e6 < ran.memory < 110e6  # four processes
 
 
 def test_a_command_that_fails_shows_what_it_printed(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
