@@ -1,5 +1,6 @@
 """Paths, checked configuration and input functions: the only rule file with definitions."""
 
+import gc
 import os
 import sys
 import time
@@ -11,7 +12,6 @@ sys.path.insert(0, str(Path(workflow.basedir, "lib")))
 sys.path.append(str(Path.cwd()))
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 from wellfield.config.load import load_config
 from wellfield.config.plates import read_plate_sheet
@@ -20,10 +20,13 @@ from wellfield.microscopes.registry import MICROSCOPES
 from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.sources import choose_sources
-from wellfield.pipeline.stage import remove_broken_stages
+from wellfield.pipeline.staged import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number
+
+# What was imported is here to stay: the collector need not look through it each time.
+gc.freeze()
 
 try:
     CONFIG = load_config(config)
@@ -51,9 +54,6 @@ for plate, entry in PLATES.items() if workflow.is_main_process else ():
             remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:
         raise WorkflowError(str(error)) from None
-
-if workflow.is_main_process:
-    validate(config, "../config/schemas/config.schema.json")
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.deciding_results()

@@ -29,6 +29,6 @@ onerror:
 if workflow.is_main_process:
     import atexit
 
-    from wellfield.workflow.run_end import remove_stale_pages
+    from wellfield.workflow.run_jobs import remove_stale_pages
 
     atexit.register(remove_stale_pages, workflow, Path(RESULTS).absolute())

@@ -15,7 +15,7 @@ from wellfield.materialization.spec import ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
-from wellfield.pipeline.stage import DONE, FAILED, StagedImage, StagedWell
+from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedWell
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, plane_name
 from wellfield.processing.registry import ImageKind

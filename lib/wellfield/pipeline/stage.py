@@ -1,21 +1,15 @@
-"""The staged well: what a pipeline hands over to materialization, on disk between two jobs.
-
-Images are ``.npy`` (memory-mapped by the next stage), tables Parquet, the rest JSON; ``staged.json`` lists them. The
-folder gets its name when it is complete. On a node's own disk (scratch) lie the files; the list stays with the results.
-"""
+"""Staging a well: the results of its pipeline, written for the job that makes files of them."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from wellfield.errors import MaterializationError, StepError, UnknownFormatError
-from wellfield.formats.atomic import is_part, part_path, replace_directory
+from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.spec import (
     CsvOptions,
     JsonOptions,
@@ -28,135 +22,20 @@ from wellfield.materialization.values import as_image, as_json, as_table, as_tex
 from wellfield.memory import MemoryType
 from wellfield.pipeline.libraries import convert_image
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
+from wellfield.pipeline.staged import (
+    DONE,
+    FAILED,
+    STAGE_SCHEMA_VERSION,
+    STAGED_NAME,
+    StagedImage,
+    StagedOutput,
+    StagedWell,
+    place_name,
+)
 from wellfield.pipeline.well import PlaneAccount
-from wellfield.plate.index import check_schema_version
-from wellfield.plate.keys import WHOLE_WELL, FieldKey, PlaneKey, Projection, field_name
+from wellfield.plate.keys import WHOLE_WELL, FieldKey
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
-
-STAGE_SCHEMA_VERSION = 2
-STAGED_NAME = "staged.json"
-
-# Status of a well.
-DONE, FAILED = "done", "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class StagedImage:
-    """One staged stack ``[Z, Y, X]``: the result of a step for one channel of one field."""
-
-    step: str
-    field: int
-    timepoint: int
-    channel: int
-    z: tuple[int, ...]
-    projection: Projection
-    path: str
-
-    def keys(self, well: str) -> list[PlaneKey]:
-        """Return the key of each plane of the stack."""
-        return [PlaneKey(well, self.field, self.channel, z, self.timepoint, self.projection) for z in self.z]
-
-
-@dataclass(frozen=True, slots=True)
-class StagedOutput:
-    """What one writer option of a special output gets.
-
-    A table of the whole well as Parquet, JSON values keyed by field, or an array or text of one *field* (0 the whole
-    well), *timepoint* and, where there is one for each, *channel*.
-    """
-
-    name: str
-    option: int
-    path: str
-    field: int | None = None
-    timepoint: int | None = None
-    channel: int | None = None
-
-    @property
-    def place_name(self) -> str:
-        """How files of the field are named: ``s001_t001``, ``s001_w1_t001``."""
-        return _place_name(self.field or WHOLE_WELL, self.timepoint or 1, self.channel)
-
-
-def _place_name(field: int, timepoint: int, channel: int | None) -> str:
-    of_channel = "" if channel is None else f"_w{channel}"
-    return f"{field_name(field)}{of_channel}_t{timepoint:03d}"
-
-
-@dataclass
-class StagedWell:
-    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*."""
-
-    plate: str
-    well: str
-    status: str
-    error: dict[str, Any] | None
-    planes: PlaneAccount
-    images: list[StagedImage] = field(default_factory=list)
-    outputs: list[StagedOutput] = field(default_factory=list)
-    scratch: str | None = None
-
-    @classmethod
-    def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
-        """Read the list of a staging folder.
-
-        Raises
-        ------
-        SchemaVersionError
-            Another version staged the well.
-        """
-        path = Path(folder) / STAGED_NAME
-        data = filemanager.load(path, Backend.DISK)
-        check_schema_version(data.pop("schema_version", None), STAGE_SCHEMA_VERSION, source=str(path))
-        data["planes"] = PlaneAccount(**data["planes"])
-        data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
-        data["images"] = [
-            StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
-            for entry in data["images"]
-        ]
-        return cls(**data)
-
-
-def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
-    """Remove the staged wells in *folder* that no job can go on with; return their names. No run may be under way.
-
-    A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one. Of a
-    well in scratch the files lie on a node that the next job need not get.
-    """
-    broken = []
-    for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
-        if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
-            part = part_path(stage)
-            with suppress(FileNotFoundError):  # a job that outlived its run
-                stage.rename(part)
-                shutil.rmtree(part)
-            broken.append(stage.name)
-    return broken
-
-
-def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:
-    """Remove the staged wells in *folder* whose manifest is newer; return their names.
-
-    A run that is killed between a manifest and the end of its job leaves them, and no later job asks for them.
-    """
-    done = []
-    for listed in sorted(Path(folder).glob(f"*/{STAGED_NAME}")):
-        manifest = Path(manifests, f"{listed.parent.name}.json")
-        if manifest.exists() and manifest.stat().st_mtime_ns >= listed.stat().st_mtime_ns:
-            shutil.rmtree(listed.parent)
-            done.append(listed.parent.name)
-    return done
-
-
-def _is_whole(stage: Path) -> bool:
-    try:
-        listed = json.loads((stage / STAGED_NAME).read_bytes())
-        if listed.get("scratch") is not None:
-            return False
-        return all((stage / entry["path"]).is_file() for entry in [*listed["images"], *listed["outputs"]])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
 
 
 class StageWriter:
@@ -337,4 +216,4 @@ class _Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        return _place_name(self.key.field, self.key.timepoint, self.channel)
+        return place_name(self.key.field, self.key.timepoint, self.channel)

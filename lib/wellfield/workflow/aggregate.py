@@ -14,7 +14,7 @@ from wellfield.formats.json import read_json
 from wellfield.materialization.manifest import read_manifest
 from wellfield.materialization.well import FOLDERS, STORE_NAME
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.stage import DONE
+from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
 from wellfield.plate.platemap import WellTreatment, read_plate_map

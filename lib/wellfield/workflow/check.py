@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import PlateFailedError
-from wellfield.pipeline.stage import DONE
+from wellfield.pipeline.staged import DONE
 from wellfield.workflow.aggregate import read_manifests
 from wellfield.workflow.reasons import reason_text
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.materialization.well import STEP_NAME
-from wellfield.pipeline.stage import FAILED
+from wellfield.pipeline.staged import FAILED
 
 # The rules of a well, in their order.
 WELL_RULES = ("process_well", "materialize_well")

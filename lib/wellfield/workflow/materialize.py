@@ -11,7 +11,7 @@ from wellfield.errors import DataNotFoundError
 from wellfield.formats.json import read_json
 from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.stage import DONE, StagedWell
+from wellfield.pipeline.staged import DONE, StagedWell
 from wellfield.plate.index import read_info
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend

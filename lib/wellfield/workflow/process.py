@@ -15,7 +15,8 @@ from wellfield.microscopes.paths import virtual_path
 from wellfield.microscopes.positions import field_positions
 from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.stage import StagedWell, StageWriter
+from wellfield.pipeline.stage import StageWriter
+from wellfield.pipeline.staged import StagedWell
 from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.storage.backend import Backend

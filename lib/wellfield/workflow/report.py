@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
-from wellfield.pipeline.stage import DONE
+from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
 from wellfield.workflow.aggregate import read_manifests, read_treatments
 from wellfield.workflow.logs import failure_logs

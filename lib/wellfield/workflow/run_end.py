@@ -10,13 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wellfield.pipeline.stage import remove_done_stages
+from wellfield.pipeline.staged import remove_done_stages
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.words import counted
 from wellfield.workflow.ingest import acquisition_notes
 from wellfield.workflow.logs import failure_logs, job_log
-from wellfield.workflow.plate_state import Job, is_run, plate_state, run_jobs
+from wellfield.workflow.plate_state import plate_state
+from wellfield.workflow.run_jobs import Job, is_run, run_jobs
 
 # Longer lists are cut on the terminal; the page has all.
 NAMED = 5
@@ -63,19 +64,6 @@ def end_run(
                 print("\n".join(lines), file=sys.stderr, flush=True)
         except Exception as error:
             print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
-
-
-def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
-    """Remove the page of each plate at which there was nothing to do: it is finished.
-
-    To be called when the process ends, as Snakemake calls no hook where nothing is to be done at all. A page stays then
-    that tells of a well which was to be redone, and died, where the plate had been finished before. Never raises.
-    """
-    with suppress(Exception):
-        if getattr(workflow, "scheduler", None) and is_run(workflow) and not workflow.dryrun:
-            jobs = run_jobs(workflow)
-            for plate in jobs.whole - {job.plate for job in jobs.finished | jobs.pending}:
-                Path(results, plate, "report", UNFINISHED_NAME).unlink(missing_ok=True)
 
 
 def _end(

@@ -9,7 +9,7 @@ from typing import Any
 
 from wellfield.formats.json import read_json
 from wellfield.pipeline.plan import Plan
-from wellfield.workflow.plate_state import is_run, needed_jobs
+from wellfield.workflow.run_jobs import is_run, needed_jobs
 from wellfield.workflow.space import plan_space, space_lines
 
 MAPPING = ("ingest_plate", "compile_plan")

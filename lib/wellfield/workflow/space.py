@@ -24,7 +24,7 @@ from wellfield.materialization.well import STORE_NAME
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
-from wellfield.pipeline.stage import DONE
+from wellfield.pipeline.staged import DONE
 from wellfield.pipeline.step import START
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.plate.keys import WHOLE_WELL, Projection

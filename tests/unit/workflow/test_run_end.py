@@ -10,7 +10,8 @@ import pytest
 from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.workflow.aggregate import prune
-from wellfield.workflow.run_end import duration, end_run, remove_stale_pages
+from wellfield.workflow.run_end import duration, end_run
+from wellfield.workflow.run_jobs import remove_stale_pages
 from wellfield.workflow.run_start import begin_run
 
 STARTED = 1_000_000.0

@@ -8,7 +8,8 @@ import pytest
 from wellfield.errors import ConfigError, DataNotFoundError
 from wellfield.materialization import CsvOptions, MaterializationSpec
 from wellfield.pipeline.plan import PlaneAxis
-from wellfield.pipeline.stage import StagedWell, StageWriter, remove_broken_stages
+from wellfield.pipeline.stage import StageWriter
+from wellfield.pipeline.staged import StagedWell, remove_broken_stages
 from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.keys import FieldKey, Projection
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
