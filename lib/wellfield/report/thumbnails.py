@@ -62,7 +62,7 @@ def well_thumbnail(
     thumbnail = np.full((2, rows * height, columns * width), np.nan, dtype=np.float32)
     for number, image in images.items():
         row, column = divmod(number - 1, columns)
-        mean = block_sum(image, factor) / block_sum(np.ones(image.shape, dtype=np.uint8), factor)
+        mean = block_sum(image, factor) / _block_sizes(image.shape, factor)
         y, x = row * height, column * width
         place = np.s_[y : y + mean.shape[0], x : x + mean.shape[1]]
         thumbnail[0][place] = mean
@@ -93,11 +93,20 @@ def outlines(labels: Array) -> Array:
 
 def block_sum(image: Array, factor: int) -> Array:
     """Return the float64 sums over blocks of *factor* × *factor* pixels; blocks at the far edges may be smaller."""
-    if factor == 1:
-        return image.astype(np.float64)
-    by_row = np.add.reduceat(image, np.arange(0, image.shape[0], factor), axis=0, dtype=np.float64)
-    sums: Array = np.add.reduceat(by_row, np.arange(0, image.shape[1], factor), axis=1)
+    starts, columns = (np.arange(0, size, factor) for size in image.shape)
+    by_row = np.empty((len(starts), image.shape[1]), dtype=np.float64)
+    # Row on row, as they lie in memory: a tenth of the time of reduceat.
+    for start, row in zip(starts, by_row, strict=True):
+        np.add.reduce(image[start : start + factor], axis=0, dtype=np.float64, out=row)
+    sums: Array = np.add.reduceat(by_row, columns, axis=1)
     return sums
+
+
+def _block_sizes(shape: tuple[int, ...], factor: int) -> Array:
+    """Return how many pixels each block has."""
+    height, width = (np.minimum(factor, size - np.arange(0, size, factor)) for size in shape)
+    sizes: Array = np.outer(height, width)
+    return sizes
 
 
 def _coverage(labels: Any, shape: tuple[int, ...], factor: int, number: int) -> Array:
