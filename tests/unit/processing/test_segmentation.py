@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
+from wellfield.processing import segmentation
 from wellfield.processing.filters import gaussian_filter
 from wellfield.processing.registry import ImageKind, get_function
 from wellfield.processing.segmentation import binary_opening, label, split_touching, threshold_otsu
@@ -351,6 +353,19 @@ def test_more_regions_than_16_bits_hold_are_numbered():
     mask = np.zeros((1, 600, 600), bool)
     mask[:, ::2, ::2] = True
     assert label(mask).max() == 90_000
+
+
+@pytest.mark.parametrize("box_pixels", [-(10**6), 10**6])  # region by region, and the whole plane
+@given(
+    mask=hnp.arrays(np.bool_, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 3).map(bool))
+)
+def test_the_distance_map_of_regions_is_that_of_the_plane(mask, box_pixels):
+    assume(not mask.all())
+    components = segmentation._components(mask, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "_BOX_PIXELS", box_pixels)
+        found = segmentation._distance(mask, components)
+    np.testing.assert_array_equal(found, ndimage.distance_transform_edt(mask))
 
 
 # --- split_touching ----------------------------------------------------------------------------------------------
