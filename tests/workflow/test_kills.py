@@ -97,3 +97,10 @@ def test_a_staged_well_that_a_killed_run_had_half_removed_is_staged_again(copy, 
     (copy.results("P1", ".staging", "B03") / lost).unlink()
     copy.results("P1", "wells", "B03.json").unlink()
     assert copy.run("results/P1/wells/B03.json").jobs == well_jobs("B03")
+
+
+def test_the_next_report_removes_what_a_killed_one_left(copy):
+    left = copy.results("P1", "report", ".dose_response.png.0123456789ab.part")
+    left.write_bytes(b"half of a picture")
+    copy.run("--forcerun", "report_plate")
+    assert not left.exists()

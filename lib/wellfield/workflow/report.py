@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfield.formats.atomic import atomic_path
+from wellfield.formats.atomic import atomic_path, remove_parts
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
 from wellfield.pipeline.staged import DONE
@@ -32,7 +32,10 @@ def report_plate(
     dose_response: str,
     summary: str,
 ) -> None:
-    """Write heatmap, montage, statistics, dose–response and summary of a plate."""
+    """Write heatmap, montage, statistics, dose–response and summary of a plate.
+
+    What a killed job left in their folder goes first; nobody else writes there now.
+    """
     import pandas as pd
 
     from wellfield.report.dose_plot import plot_dose_responses
@@ -43,6 +46,7 @@ def report_plate(
     from wellfield.report.summary import write_summary
 
     folder = Path(results)
+    remove_parts(folder / "report")
     info = read_info(index)
     manifests = read_manifests(folder / "wells", wells)
     treatments = read_treatments(plate_map)
