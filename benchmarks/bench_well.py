@@ -13,10 +13,14 @@ from benchmarks.bench_end_to_end import FOLDER, ROOT, Plate
 from benchmarks.data import cores, footprint
 from benchmarks.harness import OUT, Case, Statistics, Table, compare, measure, size
 from benchmarks.process_tree import environment
+from benchmarks.profiled_well import REST
 
 WELL = "A01"
 STAGES = ("process", "materialize")
 START = "start of Python, Snakemake's preamble"
+
+# Parts of less than this of the longer job are drawn as one.
+SEEN = 0.01
 
 # What a script does that Snakemake starts, before its own first line.
 _PREAMBLE = "from snakemake import script"
@@ -66,23 +70,29 @@ def preamble(repeats: int) -> Statistics:
 
 
 def draw(parts: Mapping[str, Mapping[str, Statistics]], path: Path) -> None:
-    """Draw a stacked bar for each job: seconds, from the largest part to the smallest."""
+    """Draw a stacked bar for each job on one scale: seconds, from the largest part to the smallest that is seen."""
     import matplotlib
 
     matplotlib.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import colormaps, pyplot
 
-    figure, axes = pyplot.subplots(len(parts), 1, figsize=(9, 2.4 * len(parts)), layout="constrained")
-    for axis, (stage, found) in zip(axes, parts.items(), strict=True):
-        left = 0.0
-        for part, statistics in sorted(found.items(), key=lambda item: -item[1].median):
-            axis.barh(0, statistics.median, left=left, label=f"{part}: {statistics.median:.2f} s", edgecolor="white")
-            left += statistics.median
-        axis.set(title=f"{stage}_well: {left:.1f} s", yticks=[], xlabel="seconds", xlim=(0, left))
-        axis.legend(fontsize=7, ncols=2, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    medians = {stage: {part: found.median for part, found in of_stage.items()} for stage, of_stage in parts.items()}
+    longest = max(sum(found.values()) for found in medians.values())
+    figure, axes = pyplot.subplots(len(parts), 1, figsize=(9, 2.2 * len(parts)), layout="constrained", sharex=True)
+    for axis, (stage, found) in zip(axes, medians.items(), strict=True):
+        total, left = sum(found.values()), 0.0
+        large = [part for part, seconds in found.items() if seconds >= SEEN * longest and part != REST]
+        shown = {part: found[part] for part in sorted(large, key=found.__getitem__, reverse=True)}
+        shown[REST] = total - sum(shown.values())
+        for (part, seconds), color in zip(shown.items(), colormaps["tab20"].colors, strict=False):  # type: ignore[attr-defined]
+            axis.barh(0, seconds, left=left, label=f"{part}: {seconds:.2f} s", color=color, edgecolor="white")
+            left += seconds
+        axis.set(title=f"{stage}_well: {total:.1f} s", yticks=[], xlim=(0, longest))
+        axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         axis.spines[["top", "right", "left"]].set_visible(False)
+    axes[-1].set_xlabel("seconds of one core")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 

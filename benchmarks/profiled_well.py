@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 _IMPORTS = "imports"
+REST = "everything else"
 
 
 class Profile:
@@ -115,7 +116,7 @@ def main(stage: str, project: str, folder: str, well: str) -> dict[str, Any]:
     """Carry out one stage of a well."""
     from benchmarks import bare_wells
 
-    profile = Profile("everything else")
+    profile = Profile(REST)
     profile.count_imports()
     run = getattr(bare_wells, stage)(Path(project), Path(folder))
     for place, part in PARTS[stage].items():

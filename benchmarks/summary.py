@@ -1,12 +1,14 @@
 """All targets in one table: what the README shows of the last ``make bench``.
 
 ``docs/benchmarks.json`` is that table as data and ``docs/benchmarks.md`` holds every table of the run; the README has
-the part between two marks. All three are written together, so that no claim outlives the run that it came from.
+the part between two marks; ``docs/well.png`` is the picture of a well job. All are written together, so that no claim
+outlives the run that it came from.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,8 @@ def publish(names: Iterable[str], folder: Path = ROOT) -> None:
     everything = [(OUT / f"{name}.md").read_text(encoding="utf-8") for name in names]
     head = "# All tables of `make bench`\n\nWhat counts are the ratios within one run.\n\n"
     (folder / "docs" / "benchmarks.md").write_text(head + "\n".join(everything), encoding="utf-8")
+    if "well" in names:
+        shutil.copyfile(OUT / "well.png", folder / "docs" / "well.png")
     readme.write_text(text, encoding="utf-8")
 
 

@@ -51,7 +51,7 @@ def _check_func(value: Any) -> Any:
     calls = [call for chain in chains for call in (chain if isinstance(chain, list) else [chain])]
     for call in calls:
         is_call = isinstance(call, dict) and set(call) <= {"func", "params"} and isinstance(call.get("func"), str)
-        if not (isinstance(call, str) or (is_call and isinstance(call.get("params") or {}, dict))):
+        if not (isinstance(call, str) or (is_call and isinstance(call.get("params"), dict | None))):
             raise ValueError(
                 "Input should be a function, {func: name, params: {…}}, a list of these, or channel: function"
             )

@@ -12,16 +12,14 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wellfield.formats.atomic import is_part, part_path
 from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
 from wellfield.storage.backend import Backend
-
-if TYPE_CHECKING:
-    from wellfield.storage.filemanager import FileManager
+from wellfield.storage.filemanager import FileManager
 
 STAGE_SCHEMA_VERSION = 2
 STAGED_NAME = "staged.json"

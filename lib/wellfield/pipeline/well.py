@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from wellfield.errors import StepError
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, PlaneKey
+from wellfield.storage.filemanager import FileManager
 
 if TYPE_CHECKING:
     from wellfield.pipeline.plan import CompiledStep
-    from wellfield.storage.filemanager import FileManager
 
 NOWHERE = (float("nan"), float("nan"))
 

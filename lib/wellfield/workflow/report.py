@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfield.formats.atomic import atomic_path, remove_parts
+from wellfield.formats.atomic import atomic_path, is_part
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
 from wellfield.pipeline.staged import DONE
@@ -34,7 +34,7 @@ def report_plate(
 ) -> None:
     """Write heatmap, montage, statistics, dose–response and summary of a plate.
 
-    What a killed job left in their folder goes first; nobody else writes there now.
+    What a killed job left in their folder goes first; nobody else writes directly in there.
     """
     import pandas as pd
 
@@ -46,7 +46,8 @@ def report_plate(
     from wellfield.report.summary import write_summary
 
     folder = Path(results)
-    remove_parts(folder / "report")
+    for left in [path for path in (folder / "report").iterdir() if is_part(path.name)]:
+        left.unlink(missing_ok=True)
     info = read_info(index)
     manifests = read_manifests(folder / "wells", wells)
     treatments = read_treatments(plate_map)

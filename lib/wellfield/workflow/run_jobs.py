@@ -1,4 +1,7 @@
-"""The jobs of a run, as Snakemake has them; imported by every run, dry ones too, and so with little behind it."""
+"""The jobs of a run, as Snakemake has them, and what follows from there being none.
+
+Every run imports this, dry ones too, and so it has little behind it.
+"""
 
 from __future__ import annotations
 

@@ -132,6 +132,11 @@ def test_a_missing_key_is_named():
     assert "steps[1].func: this key is missing" in explain(steps=[{"name": "a"}])
 
 
+@pytest.mark.parametrize("params", [0, "", [], {"radius"}])
+def test_parameters_of_a_function_of_a_chain_are_keys_and_values(params):
+    assert "steps[1].func: Input should be a function" in explain(steps=[{"func": [{"func": "a", "params": params}]}])
+
+
 def test_numbers_are_not_taken_for_text_nor_text_for_numbers():
     assert "results" in explain(results=5)
     assert "memory_margin_mb" in explain(memory_margin_mb="600")
