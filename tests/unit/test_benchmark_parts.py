@@ -203,6 +203,12 @@ def test_tables_without_targets_are_left_out(module: Callable[[str], ModuleType]
     assert list(module("summary").targets("well", report(module))) == []
 
 
+def test_the_readme_has_the_table_of_the_published_data(module: Callable[[str], ModuleType]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    published = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
+    assert module("summary").included(readme, published) == readme
+
+
 def test_the_readme_gets_the_table_between_its_marks_and_nothing_else_changes(
     module: Callable[[str], ModuleType],
 ) -> None:
