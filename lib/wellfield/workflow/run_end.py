@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -62,6 +63,7 @@ def end_run(
             if is_run(workflow):
                 lines = _end(workflow, logs, results=results, plates=plates, started=started, succeeded=succeeded)
                 print("\n".join(lines), file=sys.stderr, flush=True)
+                stop_timers()
         except Exception as error:
             print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
 
@@ -98,6 +100,18 @@ def _end(
         except Exception as error:  # another plate's summary does not depend on this one's files
             lines.append(f"{plate}: no summary: {error}")
     return lines + list(dict.fromkeys(advised))
+
+
+def stop_timers() -> None:
+    """End the timers by which Snakemake would look for jobs to start once more, a second after it started the last.
+
+    There are none any more, and a process waits for its timers before it ends.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            module = getattr(thread.function, "__module__", None) or ""
+            if module.startswith("snakemake.scheduling"):
+                thread.cancel()
 
 
 def _not_mapped(folder: Path, plate: str) -> str:

@@ -489,5 +489,25 @@ def test_importing_the_backend_imports_no_zarr_library() -> None:
     assert not {"zarr", "tensorstore", "ome_zarr", "numcodecs", "dask"} & set(output)
 
 
+@pytest.mark.parametrize("strategy", ["FIELD", "WELL", "FILE"])
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_writing_a_well_imports_no_zarr_python(store: Path, strategy: str, version: str) -> None:
+    code = f"""
+import sys
+import numpy as np
+from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
+from wellfield.storage.zarr.backend import ZarrStorageBackend
+
+config = ZarrConfig(chunk_strategy=ZarrChunkStrategy.{strategy}, ngff_version="{version}")
+path = "{store}/A01_s001_w1_z001_t001.tif"
+ZarrStorageBackend().save_batch([np.ones((8, 8), np.uint16)], [path], chunk_name="A01", zarr_config=config)
+assert ZarrStorageBackend().load(path).sum() == 64
+print(*sys.modules)
+"""
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "tensorstore" in output
+    assert not {"zarr", "numcodecs", "dask"} & set(output)
+
+
 def test_the_registry_knows_the_backend() -> None:
     assert STORAGE_BACKENDS["zarr"] is ZarrStorageBackend

@@ -2,10 +2,12 @@
 
 import json
 import os
+import threading
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
 from wellfield.plate.keys import PlaneKey
@@ -376,6 +378,24 @@ def test_a_workflow_of_another_kind_is_no_error(tmp_path, capsys):
     end_run(SimpleNamespace(), [], results="results", plates={}, started=0.0, succeeded=False)
     end_run(SimpleNamespace(is_main_process=True), [], results="results", plates={}, started=0.0, succeeded=False)
     assert capsys.readouterr().err.count("no summary of the run: AttributeError") == 2
+
+
+def test_the_process_does_not_wait_for_the_next_look_at_the_jobs(run):
+    others = threading.Timer(60, print)
+    before = set(threading.enumerate())
+    JobScheduler._schedule_reevalutation(SimpleNamespace(_open_jobs=threading.Semaphore(0)), 60)
+    (timer,) = set(threading.enumerate()) - before
+    others.start()
+    try:
+        run.done(*WELLS)
+        finish(run)
+        run.end(succeeded=True)
+        timer.join(timeout=10)
+        assert not timer.is_alive()
+        assert not others.finished.is_set()
+    finally:
+        others.cancel()
+        timer.cancel()
 
 
 @pytest.mark.parametrize(

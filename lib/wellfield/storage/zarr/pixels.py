@@ -1,6 +1,6 @@
-"""Pixels in and out of Zarr arrays, by TensorStore: the fastest of the engines that ``make bench`` compares.
+"""Zarr arrays and the pixels in them, by TensorStore: the fastest of the engines that ``make bench`` compares.
 
-Structure and metadata are zarr-python's; this is the only module that a change of the engine would touch.
+This is the only module that a change of the engine would touch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from operator import itemgetter
@@ -24,17 +24,20 @@ from wellfield.storage.zarr.shards import ShardFile
 
 if TYPE_CHECKING:
     import tensorstore
-    import zarr
 
 T = TypeVar("T")
 
 ZARR_FORMATS = {"0.5": 3, "0.4": 2}
+DRIVERS = {3: "zarr3", 2: "zarr"}
 THREADS_VARIABLE = "WELLFIELD_THREADS"
 CHUNK_SIDE = 1024
 SCRATCH = ".scratch"
 
 _READ_TOGETHER = 8
 LARGEST_CHUNK = 2**31 - 1 - 16  # bytes that Blosc takes
+_BITSHUFFLE = 2  # in the numbering of Blosc
+_INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+_FILL_VALUES = {"b": False, "c": [0.0, 0.0]}  # by the kind of a dtype; 0 of all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +77,65 @@ def chunk_side(size: int) -> int:
     return -(-size // max(1, round(size / CHUNK_SIDE))) or 1
 
 
-def create_array(group: zarr.Group, path: str, spec: ArraySpec, config: ZarrConfig) -> PixelWriter:
-    """Create an array in *group*, on the Zarr version of the group, and return what writes its planes."""
-    zarr_format = group.metadata.zarr_format
-    options: dict[str, Any] = {
-        "dtype": spec.dtype,
-        "chunks": spec.chunks,
-        "compressors": _compressor(spec.dtype, config, zarr_format),
-        "fill_value": False if spec.dtype.kind == "b" else 0,
-        "attributes": dict(spec.attributes),
-    }
-    root = Path(str(group.store.root), group.path)  # type: ignore[attr-defined]
+def create_array(folder: Path, spec: ArraySpec, config: ZarrConfig, zarr_format: int) -> PixelWriter:
+    """Create the array *folder*, which is not there yet, and return what writes its planes."""
+    _create(folder, spec, config, zarr_format)
     if not spec.shards:
-        if zarr_format == 2:
-            options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
-        else:
-            options["dimension_names"] = list(spec.axes) or None
-        group.create_array(path, shape=spec.shape, **options)
-        return PixelWriter(root / path, zarr_format, whole=spec.chunks == spec.shape)
-    shards = tuple(count * chunk for count, chunk in zip(spec.shard_grid, spec.chunks, strict=True))
-    group.create_array(path, shape=spec.shape, shards=shards, dimension_names=list(spec.axes) or None, **options)
+        return PixelWriter(folder, zarr_format, whole=spec.chunks == spec.shape)
     if spec.outer:
-        return PixelWriter(root / path, zarr_format, whole=True)
-    scratch = f"{SCRATCH}/{path}"
-    group.create_array(scratch, shape=spec.shape, **options)
-    return ShardWriter(root / path, root / scratch, spec)
+        return PixelWriter(folder, zarr_format, whole=True)
+    scratch = folder.with_name(SCRATCH) / folder.name
+    _create(scratch, replace(spec, shards=False), config, zarr_format)
+    return ShardWriter(folder, scratch, spec)
+
+
+def _create(folder: Path, spec: ArraySpec, config: ZarrConfig, zarr_format: int) -> None:
+    import tensorstore
+
+    metadata = _metadata_v3(spec, config) if zarr_format == 3 else _metadata_v2(spec, config)
+    opened = {"driver": DRIVERS[zarr_format], "kvstore": _kvstore(folder), "metadata": metadata, "create": True}
+    try:
+        tensorstore.open(opened, context=_context(threads())).result()
+    except ValueError as error:  # by which TensorStore reports what the file system said
+        raise _os_error(error) from error
+
+
+def _metadata_v3(spec: ArraySpec, config: ZarrConfig) -> dict[str, Any]:
+    """Return the metadata of an array as https://zarr-specs.readthedocs.io/en/latest/v3/core/ has it."""
+    stored, codecs = spec.chunks, [{"name": "bytes", "configuration": {"endian": "little"}}]
+    if config.compressor != ZarrCompressor.NONE:
+        blosc = {**_blosc(config), "shuffle": "bitshuffle", "typesize": spec.dtype.itemsize}
+        codecs.append({"name": "blosc", "configuration": blosc})
+    if spec.shards:
+        stored = tuple(count * chunk for count, chunk in zip(spec.shard_grid, spec.chunks, strict=True))
+        configuration = {"chunk_shape": list(spec.chunks), "codecs": codecs, "index_codecs": _INDEX_CODECS}
+        codecs = [{"name": "sharding_indexed", "configuration": configuration}]
+    return {
+        "shape": list(spec.shape),
+        "data_type": spec.dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(stored)}},
+        "codecs": codecs,
+        "fill_value": _FILL_VALUES.get(spec.dtype.kind, 0),
+        "attributes": dict(spec.attributes),
+        **({"dimension_names": list(spec.axes)} if spec.axes else {}),
+    }
+
+
+def _metadata_v2(spec: ArraySpec, config: ZarrConfig) -> dict[str, Any]:
+    """Return the metadata of an array as https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html has it."""
+    blosc = {"id": "blosc", **_blosc(config), "shuffle": _BITSHUFFLE}
+    return {
+        "shape": list(spec.shape),
+        "chunks": list(spec.chunks),
+        "dtype": spec.dtype.newbyteorder("<").str,
+        "compressor": None if config.compressor == ZarrCompressor.NONE else blosc,
+        "fill_value": _FILL_VALUES.get(spec.dtype.kind, 0),
+        "dimension_separator": "/",
+    }
+
+
+def _blosc(config: ZarrConfig) -> dict[str, Any]:
+    return {"cname": str(config.compressor), "clevel": config.compression_level, "blocksize": 0}
 
 
 class PixelWriter:
@@ -221,12 +258,16 @@ def open_array(folder: Path, zarr_format: int, *, write: bool = False, sparse: b
     import tensorstore
 
     spec = {
-        "driver": "zarr" if zarr_format == 2 else "zarr3",
-        "kvstore": {"driver": "file", "path": f"{folder}/"},
+        "driver": DRIVERS[zarr_format],
+        "kvstore": _kvstore(folder),
         "store_data_equal_to_fill_value": True,
         "fill_missing_data_reads": write or sparse,
     }
     return tensorstore.open(spec, read=not write, write=write, open=True, context=_context(threads())).result()
+
+
+def _kvstore(folder: Path) -> dict[str, str]:
+    return {"driver": "file", "path": f"{folder}/"}
 
 
 class UnreadablePlaneError(Exception):
@@ -292,23 +333,6 @@ def _context(threads: int) -> tensorstore.Context:
             "file_io_concurrency": {"limit": max(4, threads)},
             "file_io_sync": False,
         }
-    )
-
-
-def _compressor(dtype: np.dtype[Any], config: ZarrConfig, zarr_format: int) -> Any:
-    if config.compressor == ZarrCompressor.NONE:
-        return None
-    if zarr_format == 2:
-        from numcodecs import Blosc
-
-        return Blosc(str(config.compressor), clevel=config.compression_level, shuffle=Blosc.BITSHUFFLE)
-    from zarr.codecs import BloscCodec
-
-    return BloscCodec(
-        cname=str(config.compressor),  # type: ignore[arg-type]
-        clevel=config.compression_level,
-        shuffle="bitshuffle",
-        typesize=dtype.itemsize,
     )
 
 

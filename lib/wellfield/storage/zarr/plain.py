@@ -50,19 +50,16 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
     UnknownFormatError
         Zarr holds no values of such a dtype.
     """
-    import zarr
-
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
         raise UnknownFormatError(f"{path}: Zarr arrays hold numbers of up to 64 bits, not {array.dtype}")
     staged = part_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        group = zarr.open_group(staged, mode="w-", zarr_format=3)
         dtype = array.dtype.newbyteorder("=")
         chunks = _chunks(array.shape, dtype.itemsize)
         sharded = 0 not in array.shape and chunks != array.shape
         spec = ArraySpec(array.shape, dtype, (), chunks, shards=sharded, attributes={ATTRIBUTE: {"complete": True}})
-        writer = create_array(group, "array", spec, config)
+        writer = create_array(staged / "array", spec, config, 3)
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
         replace_directory(staged / "array", path)

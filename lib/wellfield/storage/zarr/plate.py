@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.files import file_errors
 from wellfield.storage.zarr.folders import is_empty, remove
+from wellfield.storage.zarr.groups import GROUP_FILES, group_files
 from wellfield.storage.zarr.layout import (
     ATTRIBUTE,
     ATTRIBUTE_VERSION,
@@ -26,10 +27,6 @@ from wellfield.storage.zarr.layout import (
 from wellfield.storage.zarr.metadata import ACQUISITION
 from wellfield.storage.zarr.pixels import ZARR_FORMATS
 from wellfield.storage.zarr.record import WellRecord, check_store, read_record
-
-# The files that hold the metadata of a group, by the version of Zarr.
-# The attributes come first: a group of ours has them at every moment.
-_GROUP_FILES = {3: ("zarr.json",), 2: (".zattrs", ".zgroup")}
 
 
 def create_plate(
@@ -138,23 +135,21 @@ def _image_count(record: WellRecord) -> int:
 def _write_plate(root: Path, paths: list[str], name: str, images: int, version: str) -> None:
     zarr_format = ZARR_FORMATS[version]
     for letters in sorted({path.split("/")[0] for path in paths}):
-        _write_group(root / letters, zarr_format)
-
-    def describe(group: Any) -> None:
-        if paths:
-            _describe_plate(group, name, paths, images, version)
-        group.update_attributes({ATTRIBUTE: {"version": ATTRIBUTE_VERSION}})
-
-    _write_group(root, zarr_format, describe)
+        _write_group(root / letters, zarr_format, {})
+    described = _plate_attributes(name, paths, images, version) if paths else {}
+    _write_group(root, zarr_format, {**described, ATTRIBUTE: {"version": ATTRIBUTE_VERSION}})
 
 
-def _describe_plate(group: Any, name: str, paths: list[str], images: int, version: str) -> None:
+def _plate_attributes(name: str, paths: list[str], images: int, version: str) -> dict[str, Any]:
+    import zarr
+
     with warnings.catch_warnings():
         # Importing it evaluates defaults that it has itself deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         from ome_zarr.format import format_from_version
         from ome_zarr.writer import write_plate_metadata
 
+    group = zarr.group(zarr.storage.MemoryStore(), zarr_format=ZARR_FORMATS[version])  # type: ignore[arg-type]
     rows, columns = (list(dict.fromkeys(path.split("/")[axis] for path in paths)) for axis in (0, 1))
     write_plate_metadata(
         group,
@@ -166,20 +161,14 @@ def _describe_plate(group: Any, name: str, paths: list[str], images: int, versio
         field_count=images,
         name=name,
     )
+    return dict(group.attrs)
 
 
-def _write_group(folder: Path, zarr_format: int, describe: Callable[[Any], None] | None = None) -> None:
+def _write_group(folder: Path, zarr_format: int, attributes: Mapping[str, Any]) -> None:
     """Write a group's metadata where it differs; take away that of another version of Zarr."""
-    import zarr
-
-    files: dict[str, Any] = {}
-    group = zarr.open_group(zarr.storage.MemoryStore(files), mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
-    if describe is not None:
-        describe(group)
-    for name in _GROUP_FILES[zarr_format]:
-        content = files[name].to_bytes() if name in files else b"{}"
+    for name, content in group_files(zarr_format, attributes).items():
         path = folder / name
         if not path.is_file() or path.read_bytes() != content:
             write_bytes(path, content)
-    for name in _GROUP_FILES[5 - zarr_format]:
+    for name in GROUP_FILES[5 - zarr_format]:
         (folder / name).unlink(missing_ok=True)

@@ -6,11 +6,11 @@ import errno
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrCon
 from wellfield.storage.zarr import metadata as ngff
 from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
 from wellfield.storage.zarr.display import WindowEstimator
+from wellfield.storage.zarr.groups import write_group
 from wellfield.storage.zarr.layout import ATTRIBUTE, LABELS, describe, well_folder
 from wellfield.storage.zarr.pixels import (
     LARGEST_CHUNK,
@@ -46,9 +47,6 @@ from wellfield.storage.zarr.pixels import (
 from wellfield.storage.zarr.plain import array_format
 from wellfield.storage.zarr.pyramid import level_shapes, mean_levels, nearest
 from wellfield.storage.zarr.record import WellRecord, check_store, read_record
-
-if TYPE_CHECKING:
-    import zarr
 
 Plane = npt.NDArray[Any]
 
@@ -144,18 +142,16 @@ class _WellWriter:
         self._in_flight: deque[Writing] = deque()
 
     def write(self) -> None:
-        import zarr
-
         by_field = self._config.chunk_strategy == ZarrChunkStrategy.FIELD
         images = list(self._batch.images.fields if by_field else self._batch.images.grid.timepoints)
         attributes = ngff.well_attributes(self._version, images) | {ATTRIBUTE: self._record.to_attributes()}
-        well = zarr.open_group(self._folder, mode="w-", zarr_format=self._format, attributes=attributes)
+        self._group(self._folder, attributes)
         try:
             for number in images:
                 if by_field:
-                    self._write_field(well.create_group(str(number)), number)
+                    self._write_field(self._folder / str(number), number)
                 else:
-                    self._write_timepoint(well.create_group(str(number)), number)
+                    self._write_timepoint(self._folder / str(number), number)
             self._finish(0)
             for scratch in self._folder.glob(f"*/{SCRATCH}"):
                 shutil.rmtree(scratch)
@@ -165,8 +161,11 @@ class _WellWriter:
                     writing.finish()
 
     @property
-    def _format(self) -> Any:
+    def _format(self) -> int:
         return self._record.zarr_format
+
+    def _group(self, folder: Path, attributes: Mapping[str, Any]) -> None:
+        write_group(folder, self._format, attributes)
 
     def _begin(self, array: PixelWriter, planes: Iterable[tuple[tuple[int, ...], Plane]]) -> None:
         self._in_flight.append(array.begin(planes))
@@ -178,7 +177,7 @@ class _WellWriter:
 
     # --- WELL and FILE -------------------------------------------------------------------------------------------
 
-    def _write_timepoint(self, group: zarr.Group, timepoint: int) -> None:
+    def _write_timepoint(self, folder: Path, timepoint: int) -> None:
         series = self._batch.images
         fields = list(series.fields)
         shape = (len(fields), *series.grid.shape[1:], *series.shape)
@@ -187,7 +186,7 @@ class _WellWriter:
         # Zarr v2 has no shards: the one object of a well is then one chunk.
         chunks = shape if whole and self._format == 2 else plane_chunks
         spec = ArraySpec(shape, series.dtype, ngff.WELL_AXES, chunks, shards=whole and self._format == 3)
-        array = create_array(group, "0", spec, self._config)
+        array = create_array(folder / "0", spec, self._config, self._format)
 
         planes: list[tuple[tuple[int, ...], Plane]] = []
         filenames: dict[str, list[int]] = {}
@@ -206,24 +205,24 @@ class _WellWriter:
         attributes = ngff.image_attributes(
             self._version, name, ngff.WELL_AXES, series.grid, 1, metadata=self._metadata, windows=shown
         )
-        group.update_attributes({**attributes, ATTRIBUTE: {"filenames": dict(natsorted(filenames.items()))}})
+        self._group(folder, {**attributes, ATTRIBUTE: {"filenames": dict(natsorted(filenames.items()))}})
 
     def _name(self, key: PlaneKey) -> str:
         return self._batch.names[key.z - 1] if self._batch.names else plane_name(key)
 
     # --- FIELD ---------------------------------------------------------------------------------------------------
 
-    def _write_field(self, group: zarr.Group, field: int) -> None:
-        self._write_image(group, field)
+    def _write_field(self, folder: Path, field: int) -> None:
+        self._write_image(folder, field)
         names = [name for name, series in self._batch.labels.items() if field in series.fields]
         if names:
-            labels = group.create_group(LABELS, attributes=ngff.labels_attributes(self._version, names))
+            self._group(folder / LABELS, ngff.labels_attributes(self._version, names))
             for name in names:
-                self._write_label(labels.create_group(name), field, name)
+                self._write_label(folder / LABELS / name, field, name)
 
-    def _write_image(self, group: zarr.Group, field: int) -> None:
+    def _write_image(self, folder: Path, field: int) -> None:
         series = self._batch.images
-        levels = self._levels(group, series, ngff.IMAGE_AXES, series.grid.shape, series.dtype)
+        levels = self._levels(folder, series, ngff.IMAGE_AXES, series.grid.shape, series.dtype)
         timepoints, _, depth = series.grid.shape
         windows = WindowEstimator(timepoints * depth, series.shape)
         for t, planes in _by_timepoint(series, field).items():
@@ -235,27 +234,26 @@ class _WellWriter:
             self._write_pyramid(levels, given, lambda plane: mean_levels(plane, len(levels) - 1))
         shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
         name = f"{self._batch.well}/{field}"
-        group.update_attributes(
-            ngff.image_attributes(
-                self._version, name, ngff.IMAGE_AXES, series.grid, len(levels), metadata=self._metadata, windows=shown
-            )
+        attributes = ngff.image_attributes(
+            self._version, name, ngff.IMAGE_AXES, series.grid, len(levels), metadata=self._metadata, windows=shown
         )
+        self._group(folder, attributes)
 
-    def _write_label(self, group: zarr.Group, field: int, name: str) -> None:
+    def _write_label(self, folder: Path, field: int, name: str) -> None:
         series = self._batch.labels[name]
         timepoints, _, depth = series.grid.shape
         dtype = np.dtype(np.uint32)
-        levels = self._levels(group, series, ngff.LABEL_AXES, (timepoints, depth), dtype)
+        levels = self._levels(folder, series, ngff.LABEL_AXES, (timepoints, depth), dtype)
         for t, planes in _by_timepoint(series, field).items():
             ids: dict[tuple[int, ...], Plane] = {
                 (t, z): self._ids(name, field, plane) for (_, z), plane in planes.items()
             }
             self._write_pyramid(levels, ids, lambda plane: [nearest(plane, level) for level in range(1, len(levels))])
-        group.update_attributes(ngff.label_attributes(self._version, name, series.grid, len(levels), self._metadata))
+        self._group(folder, ngff.label_attributes(self._version, name, series.grid, len(levels), self._metadata))
 
     def _levels(
         self,
-        group: zarr.Group,
+        folder: Path,
         series: PlaneSeries,
         axes: tuple[str, ...],
         outer: tuple[int, ...],
@@ -266,7 +264,7 @@ class _WellWriter:
         for level, shape in enumerate(level_shapes(series.shape)):
             chunks = (*(1 for _ in outer), *map(chunk_side, shape))
             spec = ArraySpec((*outer, *shape), dtype, axes, chunks, shards=self._format == 3, outer=1)
-            arrays.append(create_array(group, str(level), spec, self._config))
+            arrays.append(create_array(folder / str(level), spec, self._config, self._format))
         return arrays
 
     def _write_pyramid(
