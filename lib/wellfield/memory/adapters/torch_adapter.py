@@ -183,5 +183,5 @@ def _names() -> dict[Any, str]:
 
 
 def _plain(data: Any) -> Any:
-    plain = data.detach()
+    plain = data.detach() if data.requires_grad else data
     return plain.resolve_conj().resolve_neg() if plain.is_complex() or plain.is_neg() else plain
