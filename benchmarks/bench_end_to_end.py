@@ -227,9 +227,9 @@ def race(plate: Plate, on_cores: int, repeats: int) -> list[Table]:
 
 
 def run(*, quick: bool = False) -> list[Table]:
-    """Let all run on one core, and on all with a plate of twice the wells."""
+    """Let all run on one core, and on all with four wells a core."""
     small = Plate(2, fields=2, side=512)
-    plates = {1: Plate(4), cores(): Plate(4 * cores())}
+    plates = {1: Plate(8), cores(): Plate(max(8, 4 * cores()))}
     return [
         table
         for number, plate in plates.items()
