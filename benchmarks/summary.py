@@ -70,11 +70,12 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def summarise(names: Iterable[str]) -> dict[str, Any]:
-    """Return the machine and all targets of the reports of some benchmarks."""
+    """Return the machine and all targets of the reports of some benchmarks, by their requirements."""
     reports = {name: _report(name) for name in names}
+    found = [line for name, report in reports.items() for line in targets(name, report)]
     return {
         "machine": machine_line(next(iter(reports.values()))["machine"]),
-        "targets": [line for name, report in reports.items() for line in targets(name, report)],
+        "targets": sorted(found, key=lambda line: (not line["requirement"], line["requirement"])),
     }
 
 

@@ -203,6 +203,19 @@ def test_tables_without_targets_are_left_out(module: Callable[[str], ModuleType]
     assert list(module("summary").targets("well", report(module))) == []
 
 
+def test_targets_stand_in_the_order_of_their_requirements(
+    module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = module("summary")
+    monkeypatch.setattr(summary, "OUT", tmp_path)
+    names = ["end_to_end", "ingest", "measurement", "storage"]
+    for name in names:
+        content = {"machine": module("harness").machine(), "command": "", **report(module, 1.5)}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    listed = [line["benchmark"] for line in summary.summarise(names)["targets"]]
+    assert listed == ["ingest", "storage", "end_to_end", "measurement"]
+
+
 def test_the_readme_has_the_table_of_the_published_data(module: Callable[[str], ModuleType]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     published = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
