@@ -94,7 +94,7 @@ PARTS: dict[str, dict[str, str | Callable[..., str]]] = {
         "wellfield.workflow.materialize:read_info": "index and plan",
         "wellfield.materialization.well:_WellWriter._load": "read staged",
         "wellfield.storage.zarr.writer:create_array": "Zarr metadata",
-        "wellfield.storage.zarr.writer:write_group": "Zarr metadata",
+        "wellfield.storage.zarr.writer:write_node": "Zarr metadata",
         "wellfield.storage.zarr.writer:_WellWriter._write_pyramid": "pyramids",
         "wellfield.storage.zarr.pixels:PixelWriter.begin": "compress and write",
         "wellfield.storage.zarr.writer:_WellWriter._finish": "compress and write",

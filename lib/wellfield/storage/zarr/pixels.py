@@ -1,4 +1,4 @@
-"""Zarr arrays and the pixels in them, by TensorStore: the fastest of the engines that ``make bench`` compares.
+"""Pixels in and out of Zarr arrays, by TensorStore: the fastest of the engines that ``make bench`` compares.
 
 This is the only module that a change of the engine would touch.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from operator import itemgetter
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from wellfield.storage.backend import ZarrCompressor, ZarrConfig
+from wellfield.storage.backend import ZarrConfig
+from wellfield.storage.zarr.nodes import ArraySpec, array_files, write_node
 from wellfield.storage.zarr.shards import ShardFile
 
 if TYPE_CHECKING:
@@ -28,48 +29,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ZARR_FORMATS = {"0.5": 3, "0.4": 2}
-DRIVERS = {3: "zarr3", 2: "zarr"}
 THREADS_VARIABLE = "WELLFIELD_THREADS"
 CHUNK_SIDE = 1024
 SCRATCH = ".scratch"
 
 _READ_TOGETHER = 8
 LARGEST_CHUNK = 2**31 - 1 - 16  # bytes that Blosc takes
-_BITSHUFFLE = 2  # in the numbering of Blosc
-_INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
-_FILL_VALUES = {"b": False, "c": [0.0, 0.0]}  # by the kind of a dtype; 0 of all others
-
-
-@dataclass(frozen=True, slots=True)
-class ArraySpec:
-    """An array to create.
-
-    Parameters
-    ----------
-    shape, axes:
-        Lengths and names of its axes, of which the last two are y and x.
-    chunks:
-        Shape of what is compressed, and read, as a whole.
-    shards:
-        Whether chunks share objects (Zarr v3), one for each index of the first *outer* axes.
-
-    The engine is quickest if it makes a shard in memory, as it does for those of one field and timepoint. The one shard
-    of a whole array may be too large for that, and is put together from files.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    axes: tuple[str, ...]
-    chunks: tuple[int, ...]
-    shards: bool = False
-    outer: int = 0
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def shard_grid(self) -> tuple[int, ...]:
-        """How many chunks a shard has along each axis."""
-        inner = zip(self.shape[self.outer :], self.chunks[self.outer :], strict=True)
-        return (*(1 for _ in range(self.outer)), *(-(-size // chunk) for size, chunk in inner))
 
 
 def chunk_side(size: int) -> int:
@@ -79,63 +44,14 @@ def chunk_side(size: int) -> int:
 
 def create_array(folder: Path, spec: ArraySpec, config: ZarrConfig, zarr_format: int) -> PixelWriter:
     """Create the array *folder*, which is not there yet, and return what writes its planes."""
-    _create(folder, spec, config, zarr_format)
+    write_node(folder, array_files(zarr_format, spec, config))
     if not spec.shards:
         return PixelWriter(folder, zarr_format, whole=spec.chunks == spec.shape)
     if spec.outer:
         return PixelWriter(folder, zarr_format, whole=True)
     scratch = folder.with_name(SCRATCH) / folder.name
-    _create(scratch, replace(spec, shards=False), config, zarr_format)
+    write_node(scratch, array_files(zarr_format, replace(spec, shards=False), config))
     return ShardWriter(folder, scratch, spec)
-
-
-def _create(folder: Path, spec: ArraySpec, config: ZarrConfig, zarr_format: int) -> None:
-    import tensorstore
-
-    metadata = _metadata_v3(spec, config) if zarr_format == 3 else _metadata_v2(spec, config)
-    opened = {"driver": DRIVERS[zarr_format], "kvstore": _kvstore(folder), "metadata": metadata, "create": True}
-    try:
-        tensorstore.open(opened, context=_context(threads())).result()
-    except ValueError as error:  # by which TensorStore reports what the file system said
-        raise _os_error(error) from error
-
-
-def _metadata_v3(spec: ArraySpec, config: ZarrConfig) -> dict[str, Any]:
-    """Return the metadata of an array as https://zarr-specs.readthedocs.io/en/latest/v3/core/ has it."""
-    stored, codecs = spec.chunks, [{"name": "bytes", "configuration": {"endian": "little"}}]
-    if config.compressor != ZarrCompressor.NONE:
-        blosc = {**_blosc(config), "shuffle": "bitshuffle", "typesize": spec.dtype.itemsize}
-        codecs.append({"name": "blosc", "configuration": blosc})
-    if spec.shards:
-        stored = tuple(count * chunk for count, chunk in zip(spec.shard_grid, spec.chunks, strict=True))
-        configuration = {"chunk_shape": list(spec.chunks), "codecs": codecs, "index_codecs": _INDEX_CODECS}
-        codecs = [{"name": "sharding_indexed", "configuration": configuration}]
-    return {
-        "shape": list(spec.shape),
-        "data_type": spec.dtype.name,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(stored)}},
-        "codecs": codecs,
-        "fill_value": _FILL_VALUES.get(spec.dtype.kind, 0),
-        "attributes": dict(spec.attributes),
-        **({"dimension_names": list(spec.axes)} if spec.axes else {}),
-    }
-
-
-def _metadata_v2(spec: ArraySpec, config: ZarrConfig) -> dict[str, Any]:
-    """Return the metadata of an array as https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html has it."""
-    blosc = {"id": "blosc", **_blosc(config), "shuffle": _BITSHUFFLE}
-    return {
-        "shape": list(spec.shape),
-        "chunks": list(spec.chunks),
-        "dtype": spec.dtype.newbyteorder("<").str,
-        "compressor": None if config.compressor == ZarrCompressor.NONE else blosc,
-        "fill_value": _FILL_VALUES.get(spec.dtype.kind, 0),
-        "dimension_separator": "/",
-    }
-
-
-def _blosc(config: ZarrConfig) -> dict[str, Any]:
-    return {"cname": str(config.compressor), "clevel": config.compression_level, "blocksize": 0}
 
 
 class PixelWriter:
@@ -258,16 +174,12 @@ def open_array(folder: Path, zarr_format: int, *, write: bool = False, sparse: b
     import tensorstore
 
     spec = {
-        "driver": DRIVERS[zarr_format],
-        "kvstore": _kvstore(folder),
+        "driver": "zarr" if zarr_format == 2 else "zarr3",
+        "kvstore": {"driver": "file", "path": f"{folder}/"},
         "store_data_equal_to_fill_value": True,
         "fill_missing_data_reads": write or sparse,
     }
     return tensorstore.open(spec, read=not write, write=write, open=True, context=_context(threads())).result()
-
-
-def _kvstore(folder: Path) -> dict[str, str]:
-    return {"driver": "file", "path": f"{folder}/"}
 
 
 class UnreadablePlaneError(Exception):

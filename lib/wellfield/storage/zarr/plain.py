@@ -15,13 +15,8 @@ from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.storage.backend import ZarrConfig
 from wellfield.storage.replaced import consistent
 from wellfield.storage.zarr.layout import ATTRIBUTE
-from wellfield.storage.zarr.pixels import (
-    ArraySpec,
-    UnreadablePlaneError,
-    create_array,
-    open_array,
-    read_planes,
-)
+from wellfield.storage.zarr.nodes import ArraySpec
+from wellfield.storage.zarr.pixels import UnreadablePlaneError, create_array, open_array, read_planes
 
 _CHUNK_BYTES = 2**23
 ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))

@@ -15,7 +15,6 @@ from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.files import file_errors
 from wellfield.storage.zarr.folders import is_empty, remove
-from wellfield.storage.zarr.groups import GROUP_FILES, group_files
 from wellfield.storage.zarr.layout import (
     ATTRIBUTE,
     ATTRIBUTE_VERSION,
@@ -25,6 +24,7 @@ from wellfield.storage.zarr.layout import (
     well_path,
 )
 from wellfield.storage.zarr.metadata import ACQUISITION
+from wellfield.storage.zarr.nodes import GROUP_FILES, group_files
 from wellfield.storage.zarr.pixels import ZARR_FORMATS
 from wellfield.storage.zarr.record import WellRecord, check_store, read_record
 

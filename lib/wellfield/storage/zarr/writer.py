@@ -31,13 +31,12 @@ from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrCon
 from wellfield.storage.zarr import metadata as ngff
 from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
 from wellfield.storage.zarr.display import WindowEstimator
-from wellfield.storage.zarr.groups import write_group
 from wellfield.storage.zarr.layout import ATTRIBUTE, LABELS, describe, well_folder
+from wellfield.storage.zarr.nodes import ArraySpec, group_files, write_node
 from wellfield.storage.zarr.pixels import (
     LARGEST_CHUNK,
     SCRATCH,
     ZARR_FORMATS,
-    ArraySpec,
     PixelWriter,
     Writing,
     chunk_side,
@@ -165,7 +164,7 @@ class _WellWriter:
         return self._record.zarr_format
 
     def _group(self, folder: Path, attributes: Mapping[str, Any]) -> None:
-        write_group(folder, self._format, attributes)
+        write_node(folder, group_files(self._format, attributes))
 
     def _begin(self, array: PixelWriter, planes: Iterable[tuple[tuple[int, ...], Plane]]) -> None:
         self._in_flight.append(array.begin(planes))
