@@ -1,8 +1,9 @@
 """A plate from its TIFFs to images and tables: Wellfield, OpenHCS, and a script without a framework (SPEC X6).
 
-All run the functions of ``benchmarks/peers/counting.py`` on the same plate and the same cores, and must find the same
-number of nuclei in each well. What is timed is the whole command with its start-up; memory is that of all its processes
-together. ``the functions alone`` do nothing but compute, on planes that are in memory: what nobody can beat.
+All run the functions of ``benchmarks/peers/counting.py`` on the same plate and cores, must find the same number of
+nuclei in each well, and must have written every image, with the same pixels; nobody waits until these are on the
+disk. What is timed is the whole command with its start-up; memory is that of all its processes together. ``the
+functions alone`` do nothing but compute, on planes that are in memory: what nobody can beat.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import yaml
 from benchmarks.against_peers import environment
 from benchmarks.data import cores
 from benchmarks.harness import HERE, WORK, Statistics, Table, compare
+from benchmarks.outputs import Outputs, in_tiffs, in_zarr
 from benchmarks.process_tree import Ran, alternate, run_tree
 from wellfield.plate.wells import well_name
 from wellfield.testing.synthetic import ExamplePlate
@@ -115,6 +117,7 @@ class Race:
     plate: Plate
     cores: int
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    outputs: dict[str, Outputs] = field(default_factory=dict)
 
     def wellfield(self, store: str = "zarr") -> Ran:
         """Run the workflow from nothing to its report; images go to an OME-Zarr plate or to TIFFs (``disk``)."""
@@ -126,15 +129,23 @@ class Race:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
         command += [str(project), "--cores", str(self.cores), "--nocolor"]
         ran = self._run(command, project)
-        tables = (project / "results" / "P1" / "tables").glob("*/objects.csv")
+        results = project / "results" / "P1"
+        tables = (results / "tables").glob("*/objects.csv")
         self._count(wellfield_with(store), {path.parent.name: _lines(path) - 1 for path in tables})
+        in_store = store == "zarr"
+        self._check(
+            wellfield_with(store),
+            in_zarr(results / "plate.zarr") if in_store else in_tiffs(results / "images", "projected", "nuclei"),
+        )
         return ran
 
     def by_hand(self) -> Ran:
         """Run the script."""
         output = _fresh("by-hand")
         command = [sys.executable, str(PEERS / "handwritten_wells.py"), str(self.plate.folder()), str(output)]
-        return self._counted(SCRIPT, [*command, str(self.cores)], output)
+        ran = self._counted(SCRIPT, [*command, str(self.cores)], output)
+        self._check(SCRIPT, in_zarr(output / "plate.zarr"))
+        return ran
 
     def openhcs(self, store: str) -> Ran:
         """Run OpenHCS in its own environment, on a plate that it has not seen."""
@@ -142,7 +153,10 @@ class Race:
         raw = output / self.plate.folder().name
         shutil.copytree(self.plate.folder(), raw, copy_function=os.link)  # it writes into the plate's folder
         command = [str(OPENHCS.python()), str(PEERS / "openhcs_wells.py"), str(raw), str(output / "out")]
-        return self._counted(openhcs_with(store), [*command, str(self.cores), store], output)
+        ran = self._counted(openhcs_with(store), [*command, str(self.cores), store], output)
+        if store == "disk":  # its Zarr stores have a layout of their own
+            self._check(openhcs_with(store), in_tiffs(output / "out", "projections", "labels"))
+        return ran
 
     def alone(self) -> Ran:
         """Run the functions alone; the wall time is theirs, without reading the planes."""
@@ -161,10 +175,14 @@ class Race:
         """Run a command with a thread a process for what computes, as processes take the cores; the same for all."""
         return run_tree(command, cores=self.cores, folder=folder, output=folder / "printed.txt", threads=1)
 
+    def _check(self, name: str, found: Outputs) -> None:
+        self.outputs.setdefault(name, found)
+        found.check(name, self.plate.wells * self.plate.fields, 2, next(iter(self.outputs.values())))
+
     def _count(self, name: str, counts: Mapping[str, int]) -> None:
         self.counts[name] = dict(sorted(counts.items()))
         first = next(iter(self.counts))
-        if self.counts[name] != self.counts[first] or not all(counts.values()):
+        if self.counts[name] != self.counts[first] or len(counts) != self.plate.wells or not all(counts.values()):
             raise RuntimeError(f"{name} counts {self.counts[name]}; {first} counts {self.counts[first]}")
 
 

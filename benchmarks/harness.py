@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,9 @@ from typing import Any
 HERE = Path(__file__).parent
 OUT = HERE / "out"
 WORK = HERE / "work"
+
+# What of the repository a number depends on.
+MEASURED = ("lib", "rules", "scripts", "Snakefile", "benchmarks")
 
 LIBRARIES = (
     "wellfield",
@@ -224,7 +228,7 @@ def compare(
 
 
 def machine() -> dict[str, Any]:
-    """Return what the numbers depend on: processor, cores, memory, system and versions; nothing that names the host."""
+    """Return what the numbers depend on: machine, system, versions and code; nothing that names the host."""
     cpu = platform.machine()
     memory = None
     if Path("/proc/cpuinfo").exists():
@@ -244,7 +248,21 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "libraries": versions,
+        "code": code_version(),
     }
+
+
+def code_version() -> str:
+    """Return the last commit that changed what is measured, and whether it has been changed since."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments, "--", *MEASURED]
+        return subprocess.run(command, cwd=HERE.parent, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        return git("log", "-1", "--format=%h") + (" with changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return "unknown"
 
 
 def machine_line(found: Mapping[str, Any]) -> str:
@@ -252,7 +270,7 @@ def machine_line(found: Mapping[str, Any]) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in found["libraries"].items())
     return (
         f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['system']}, "
-        f"Python {found['python']}, {libraries}"
+        f"Python {found['python']}, {libraries}; code of commit {found['code']}"
     )
 
 

@@ -91,12 +91,18 @@ def publish(names: Iterable[str], folder: Path = ROOT) -> None:
     FileNotFoundError
         One has not been run.
     ValueError
-        One was run with ``--quick``, or the README has lost its marks; nothing is written then.
+        One was run with ``--quick``, they are of different machines, libraries or code, or the README has lost its
+        marks; nothing is written then.
     """
     names = list(names)
     summary = summarise(names)
-    if quick := [name for name in names if "--quick" in _report(name)["command"]]:
+    reports = {name: _report(name) for name in names}
+    if quick := [name for name, report in reports.items() if "--quick" in report["command"]]:
         raise ValueError(f"small sizes are not published; run {', '.join(quick)} without --quick first")
+    ran_on = {machine_line(report["machine"]): name for name, report in reports.items()}
+    if len(ran_on) > 1:
+        listed = "\n".join(f"  {name}: {line}" for line, name in ran_on.items())
+        raise ValueError(f"run all benchmarks with the same code on one machine; these differ:\n{listed}")
     readme = folder / "README.md"
     text = included(readme.read_text(encoding="utf-8"), summary)
     (folder / "docs" / "benchmarks.json").write_text(

@@ -21,6 +21,7 @@ from zarr.codecs import BloscCodec
 
 WELL = np.load(sys.argv[1])
 FOLDER = Path(sys.argv[2])
+CONTEXT = tensorstore.Context({"file_io_sync": False})  # as the others: nobody waits for the disk
 SIDE = min(1024, *WELL.shape[-2:])
 PIPELINES = {
     "zarr-python": "zarr.core.codec_pipeline.BatchedCodecPipeline",
@@ -56,7 +57,8 @@ def create(store: Path, layout: str) -> list[Path]:
 def open_array(engine: str, path: Path) -> Any:
     """Open an array with an engine."""
     if engine == "tensorstore":
-        return tensorstore.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}).result()
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}
+        return tensorstore.open(spec, context=CONTEXT).result()
     with zarr.config.set({"codec_pipeline.path": PIPELINES[engine]}):
         return zarr.open_array(path, mode="r+")
 

@@ -24,6 +24,8 @@ import tifffile
 
 PLANE = re.compile(r"ZStep_(?P<z>\d+)/.*_(?P<well>[A-P]\d\d)_s(?P<field>\d+)_w(?P<channel>\d+)\.TIF$")
 CHUNK, SMALLEST = 1024, 256
+# As Wellfield and OpenHCS: it does not wait until a file is on the disk.
+CONTEXT = tensorstore.Context({"file_io_sync": False})
 CODECS = [
     {"name": "bytes", "configuration": {"endian": "little"}},
     {"name": "blosc", "configuration": {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "blocksize": 0}},
@@ -83,8 +85,8 @@ def write_image(folder: Path, pixels: np.ndarray, attributes: dict[str, Any] | N
             "codecs": [sharding],
         }
         kvstore = {"driver": "file", "path": str(folder / str(level))}
-        opened = tensorstore.open({"driver": "zarr3", "kvstore": kvstore, "metadata": metadata}, create=True).result()
-        opened.write(array).result()
+        spec = {"driver": "zarr3", "kvstore": kvstore, "metadata": metadata}
+        tensorstore.open(spec, create=True, context=CONTEXT).result().write(array).result()
 
 
 def process_well(well: str, fields: dict[int, dict[int, list[Path]]], output: Path) -> pd.DataFrame:

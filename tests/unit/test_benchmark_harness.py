@@ -179,7 +179,7 @@ def test_a_report_holds_table_machine_and_command(
     assert "| ours | 2 s | 0 µs | 2 s | 2 µs | 2.00 |  |" in text
     assert data["command"] == "python -m benchmarks example"
     assert data["tables"][0]["rows"][1]["statistics"]["median"] == 2.0
-    assert set(data["machine"]) == {"cpu", "cores", "memory_gib", "system", "python", "libraries"}
+    assert set(data["machine"]) == {"cpu", "cores", "memory_gib", "system", "python", "libraries", "code"}
     assert data["machine"]["libraries"]["numpy"] in text
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
+import zarr
 
 ROOT = Path(__file__).parents[2]
 
@@ -260,6 +263,68 @@ def test_nothing_is_published_of_small_sizes_or_into_a_readme_without_its_marks(
     summary.publish(["rois"], tmp_path)
     assert "| Something | 1 of 1 | case 0, compared with floor | 1.50 |" in (tmp_path / "README.md").read_text("utf-8")
     assert {path.name for path in (tmp_path / "docs").iterdir()} == {"benchmarks.json", "benchmarks.md"}
+
+
+def test_reports_of_different_code_or_machines_are_not_published_together(
+    module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary, machine = module("summary"), module("harness").machine()
+    monkeypatch.setattr(summary, "OUT", tmp_path / "out")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "out").mkdir()
+    shutil.copy(ROOT / "README.md", tmp_path)
+
+    def ran(name: str, **changed: str) -> None:
+        content = {"machine": machine | changed, "command": "python -m benchmarks", **report(module, 1.5)}
+        (tmp_path / "out" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        (tmp_path / "out" / f"{name}.md").write_text(f"## {name}\n", encoding="utf-8")
+
+    ran("rois")
+    for changed in ({"code": "0000000"}, {"cpu": "another"}):
+        ran("imports", **changed)
+        with pytest.raises(ValueError, match="with the same code on one machine"):
+            summary.publish(["imports", "rois"], tmp_path)
+        assert list((tmp_path / "docs").iterdir()) == []
+    ran("imports")
+    summary.publish(["imports", "rois"], tmp_path)
+    assert (tmp_path / "docs" / "benchmarks.json").exists()
+
+
+# --- outputs of an end-to-end race -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plate(module: Callable[[str], ModuleType], tmp_path: Path) -> Path:
+    """Return a plate with one field: two projections and labels, as TIFFs and in Zarr."""
+    for name, value in (("projections/A01_w1", 3), ("projections/A01_w2", 4), ("labels/A01_w1", 5)):
+        path = tmp_path / f"{name}.TIF"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, np.full((8, 9), value, np.uint16))
+    image = zarr.create_array(tmp_path / "p.zarr/A/01/1/0", shape=(1, 2, 1, 8, 9), dtype="u2")
+    image[:] = np.array([3, 4]).reshape(1, 2, 1, 1, 1)
+    zarr.create_array(tmp_path / "p.zarr/A/01/1/labels/nuclei/0", shape=(1, 1, 8, 9), dtype="u4")[:] = 5
+    return tmp_path
+
+
+def test_outputs_are_equal_in_zarr_and_tiff(module: Callable[[str], ModuleType], plate: Path) -> None:
+    outputs = module("outputs")
+    in_tiffs = outputs.in_tiffs(plate, "projections", "labels")
+    outputs.in_zarr(plate / "p.zarr").check("zarr", 1, 2, in_tiffs)
+
+
+@pytest.mark.parametrize("harm", ["an image is missing", "labels are missing", "other pixels", "nothing in them"])
+def test_a_competitor_that_does_less_is_refused(module: Callable[[str], ModuleType], plate: Path, harm: str) -> None:
+    outputs = module("outputs")
+    first = outputs.in_zarr(plate / "p.zarr")
+    if harm == "an image is missing":
+        (plate / "projections/A01_w2.TIF").unlink()
+    elif harm == "labels are missing":
+        shutil.rmtree(plate / "labels")
+    else:
+        tifffile.imwrite(plate / "projections/A01_w1.TIF", np.full((8, 9), int(harm == "other pixels"), np.uint16))
+    found = outputs.in_tiffs(plate, "projections", "labels")
+    with pytest.raises(RuntimeError, match="the peer wrote"):
+        found.check("the peer", 1, 2, found if harm == "nothing in them" else first)
 
 
 def test_a_readme_without_its_marks_is_an_error(module: Callable[[str], ModuleType]) -> None:
