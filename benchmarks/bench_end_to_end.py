@@ -40,6 +40,7 @@ CONFIGURATION = {
     "results": "results",
     "acquisition_minutes": 0,
     "source": "planes",
+    "zarr": {"chunk_strategy": "field"},  # with pyramids, as the script writes them; disk has none
     "steps": [
         {"name": "projected", "func": f"{HERE}/counting_steps.py:project", "materialize": True},
         {

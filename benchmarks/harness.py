@@ -133,6 +133,12 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Table:
+        """Return the table that a report holds."""
+        rows = [Row(**{**row, "statistics": Statistics(**row["statistics"])}) for row in data["rows"]]
+        return cls(**{**data, "rows": rows})
+
     def markdown(self) -> str:
         """Return the table as Markdown."""
         units = list(dict.fromkeys(unit for row in self.rows for unit in row.units))

@@ -1,8 +1,8 @@
 """All targets in one table: what the README shows of the last ``make bench``.
 
 ``docs/benchmarks.json`` is that table as data and ``docs/benchmarks.md`` holds every table of the run; the README has
-the part between two marks; ``docs/well.png`` is the picture of a well job. All are written together, so that no claim
-outlives the run that it came from.
+the part between two marks, with a few tables as they are; ``docs/well.png`` is the picture of a well job. All are
+written together, so that no claim outlives the run that it came from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import HERE, OUT, machine_line
+from benchmarks.harness import HERE, OUT, Table, machine_line
 
 ROOT = HERE.parent
 BEGIN, END = "<!-- make bench -->", "<!-- end of make bench -->"
@@ -27,6 +27,9 @@ REQUIREMENTS = {
     "end_to_end": "X6",
     "workflow": "X7",
 }
+
+# Tables that the README has as they are, by the beginning of their titles.
+SHOWN = {"end_to_end": "From TIFF", "storage": "Layouts"}
 
 
 def targets(name: str, report: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -55,7 +58,7 @@ def limit(target: str) -> float:
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """Return the table of all targets."""
+    """Return the table of all targets, and the tables that are shown."""
     lines = [
         "| | measured | targets met | of these the nearest to its limit, or furthest beyond | ratio | target |",
         "|---|---|---|---|---|---|",
@@ -66,7 +69,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
             f"| {line['requirement']} | {line['measured']} | {line['met']} of {line['of']} | {line['worst']}, compared "
             f"with {line['against']} | {line['ratio']:.2f} | {line['target']}{missed} |"
         )
-    return "\n".join([*lines, "", f"Measured on {summary['machine']}."])
+    return "\n".join([*lines, "", f"Measured on {summary['machine']}.", *(f"\n#{text}" for text in summary["shown"])])
 
 
 def summarise(names: Iterable[str]) -> dict[str, Any]:
@@ -76,6 +79,12 @@ def summarise(names: Iterable[str]) -> dict[str, Any]:
     return {
         "machine": machine_line(next(iter(reports.values()))["machine"]),
         "targets": sorted(found, key=lambda line: (not line["requirement"], line["requirement"])),
+        "shown": [
+            Table.from_json(table).markdown().strip()
+            for name, beginning in SHOWN.items()
+            for table in (reports[name]["tables"] if name in reports else ())
+            if table["title"].startswith(beginning)
+        ],
     }
 
 

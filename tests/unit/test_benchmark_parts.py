@@ -196,10 +196,11 @@ def test_the_summary_has_the_worst_row_and_how_many_are_met(module: Callable[[st
     summary = module("summary")
     [line] = summary.targets("workflow", report(module, 1.5, 2.5, 0.5))
     assert (line["requirement"], line["met"], line["of"], line["worst"], line["ratio"]) == ("X7", 2, 3, "case 1", 2.5)
-    text = summary.markdown({"machine": "two cores", "targets": [line]})
+    text = summary.markdown({"machine": "two cores", "targets": [line], "shown": []})
     assert "| X7 | Something | 2 of 3 | case 1, compared with floor | 2.50 | ≤ 2 × **missed** |" in text
+    assert summary.markdown({"machine": "two", "targets": [], "shown": ["### A\n\n| a |"]}).endswith("#### A\n\n| a |")
     [met] = summary.targets("workflow", report(module, 1.5))
-    assert "missed" not in summary.markdown({"machine": "two cores", "targets": [met]})
+    assert "missed" not in summary.markdown({"machine": "two cores", "targets": [met], "shown": []})
 
 
 def test_tables_without_targets_are_left_out(module: Callable[[str], ModuleType]) -> None:
@@ -230,7 +231,7 @@ def test_the_readme_gets_the_table_between_its_marks_and_nothing_else_changes(
 ) -> None:
     summary = module("summary")
     once = summary.included(
-        f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter", {"machine": "two cores", "targets": []}
+        f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter", {"machine": "two cores", "targets": [], "shown": []}
     )
     assert once.startswith(f"before\n{summary.BEGIN}\n| |")
     assert once.endswith(f"Measured on two cores.\n{summary.END}\nafter")
@@ -329,4 +330,4 @@ def test_a_competitor_that_does_less_is_refused(module: Callable[[str], ModuleTy
 
 def test_a_readme_without_its_marks_is_an_error(module: Callable[[str], ModuleType]) -> None:
     with pytest.raises(ValueError, match="make bench"):
-        module("summary").included("nothing", {"machine": "", "targets": []})
+        module("summary").included("nothing", {"machine": "", "targets": [], "shown": []})
