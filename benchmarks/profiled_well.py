@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import resource
 import sys
 import threading
 import time
@@ -120,8 +119,11 @@ def main(stage: str, project: str, folder: str, well: str) -> dict[str, Any]:
     for place, part in PARTS[stage].items():
         profile.count(place, part)
     run(well)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"parts": profile.close(), "peak": peak}
+    parts = profile.close()
+    from benchmarks.memory import resident
+
+    # Not by getrusage, which begins with the peak of the process that started this one.
+    return {"parts": parts, "peak": resident("VmHWM")}
 
 
 if __name__ == "__main__":
