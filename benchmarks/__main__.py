@@ -9,7 +9,7 @@ import shlex
 import sys
 
 from benchmarks.harness import HERE, write_report
-from benchmarks.summary import markdown, publish, summarise
+from benchmarks.summary import markdown, publish, read_reports, summarise
 
 
 def names() -> list[str]:
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         tables = importlib.import_module(f"benchmarks.bench_{name}").run(quick=options.quick)
         print(write_report(name, tables, command=command).read_text(encoding="utf-8"), flush=True)
         missed += [f"{name}: {table.title}: {row.name}" for table in tables for row in table.rows if row.met is False]
-    print(markdown(summarise(chosen)))
+    print(markdown(summarise(read_reports(chosen))))
     if options.publish:
         publish(names())
     for line in missed:

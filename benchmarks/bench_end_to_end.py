@@ -1,9 +1,10 @@
 """A plate from its TIFFs to images and tables: Wellfield, OpenHCS, and a script without a framework (SPEC X6).
 
 All run the functions of ``benchmarks/peers/counting.py`` on the same plate and cores, must find the same number of
-nuclei in each well, and must have written every image, with the same pixels; nobody waits until these are on the
-disk. What is timed is the whole command with its start-up; memory is that of all its processes together. ``the
-functions alone`` do nothing but compute, on planes that are in memory: what nobody can beat.
+nuclei in each well, and must have written all images, of which one field's pixels are compared (OpenHCS's Zarr stores,
+which have a layout of their own, are not looked at); nobody waits until they are on the disk. What is timed is the
+whole command with its start-up; memory is that of all its processes together. ``the functions alone`` do nothing but
+compute, on planes that are in memory: what nobody can beat.
 """
 
 from __future__ import annotations
@@ -246,7 +247,7 @@ def race(plate: Plate, on_cores: int, repeats: int) -> list[Table]:
 
 
 def run(*, quick: bool = False) -> list[Table]:
-    """Let all run on one core, and on all with four wells a core."""
+    """Let all run on eight wells on one core, and on all cores with four wells a core, eight at least."""
     small = Plate(2, fields=2, side=512)
     plates = {1: Plate(8), cores(): Plate(max(8, 4 * cores()))}
     return [

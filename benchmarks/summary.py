@@ -58,7 +58,7 @@ def limit(target: str) -> float:
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """Return the table of all targets, and the tables that are shown."""
+    """Return the table of all targets."""
     lines = [
         "| | measured | targets met | of these the nearest to its limit, or furthest beyond | ratio | target |",
         "|---|---|---|---|---|---|",
@@ -69,12 +69,22 @@ def markdown(summary: Mapping[str, Any]) -> str:
             f"| {line['requirement']} | {line['measured']} | {line['met']} of {line['of']} | {line['worst']}, compared "
             f"with {line['against']} | {line['ratio']:.2f} | {line['target']}{missed} |"
         )
-    return "\n".join([*lines, "", f"Measured on {summary['machine']}.", *(f"\n#{text}" for text in summary["shown"])])
+    return "\n".join([*lines, "", f"Measured on {summary['machine']}."])
 
 
-def summarise(names: Iterable[str]) -> dict[str, Any]:
-    """Return the machine and all targets of the reports of some benchmarks, by their requirements."""
-    reports = {name: _report(name) for name in names}
+def read_reports(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the last report of each benchmark.
+
+    Raises
+    ------
+    FileNotFoundError
+        One has not been run.
+    """
+    return {name: json.loads((OUT / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+
+
+def summarise(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the machine, all targets of some benchmarks by their requirements, and the tables that are shown."""
     found = [line for name, report in reports.items() for line in targets(name, report)]
     return {
         "machine": machine_line(next(iter(reports.values()))["machine"]),
@@ -88,10 +98,6 @@ def summarise(names: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _report(name: str) -> dict[str, Any]:
-    return json.loads((OUT / f"{name}.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-
 def publish(names: Iterable[str], folder: Path = ROOT) -> None:
     """Write the reports of all benchmarks, run one after the other or together, into ``docs`` and the README.
 
@@ -103,9 +109,8 @@ def publish(names: Iterable[str], folder: Path = ROOT) -> None:
         One was run with ``--quick``, they are of different machines, libraries or code, or the README has lost its
         marks; nothing is written then.
     """
-    names = list(names)
-    summary = summarise(names)
-    reports = {name: _report(name) for name in names}
+    reports = read_reports(names)
+    summary = summarise(reports)
     if quick := [name for name, report in reports.items() if "--quick" in report["command"]]:
         raise ValueError(f"small sizes are not published; run {', '.join(quick)} without --quick first")
     ran_on = {machine_line(report["machine"]): name for name, report in reports.items()}
@@ -117,18 +122,19 @@ def publish(names: Iterable[str], folder: Path = ROOT) -> None:
     (folder / "docs" / "benchmarks.json").write_text(
         json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    everything = [(OUT / f"{name}.md").read_text(encoding="utf-8") for name in names]
+    everything = [(OUT / f"{name}.md").read_text(encoding="utf-8") for name in reports]
     head = "# All tables of `make bench`\n\nWhat counts are the ratios within one run.\n\n"
     (folder / "docs" / "benchmarks.md").write_text(head + "\n".join(everything), encoding="utf-8")
-    if "well" in names:
+    if "well" in reports:
         shutil.copyfile(OUT / "well.png", folder / "docs" / "well.png")
     readme.write_text(text, encoding="utf-8")
 
 
 def included(readme: str, summary: Mapping[str, Any]) -> str:
-    """Return the README with the table between its marks."""
+    """Return the README with the table of all targets, and the tables that are shown, between its marks."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"README.md has no {BEGIN} … {END}")
-    return f"{before}{begin}\n{markdown(summary)}\n{end}{after}"
+    tables = "\n\n".join([markdown(summary), *(f"#{text}" for text in summary["shown"])])
+    return f"{before}{begin}\n{tables}\n{end}{after}"

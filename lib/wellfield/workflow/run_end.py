@@ -63,7 +63,7 @@ def end_run(
             if is_run(workflow):
                 lines = _end(workflow, logs, results=results, plates=plates, started=started, succeeded=succeeded)
                 print("\n".join(lines), file=sys.stderr, flush=True)
-                stop_timers()
+                _stop_timers()
         except Exception as error:
             print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
 
@@ -102,7 +102,7 @@ def _end(
     return lines + list(dict.fromkeys(advised))
 
 
-def stop_timers() -> None:
+def _stop_timers() -> None:
     """End the timers by which Snakemake would look for jobs to start once more, a second after it started the last.
 
     There are none any more, and a process waits for its timers before it ends.
