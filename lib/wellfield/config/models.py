@@ -18,6 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from wellfield.config.paths import typed_path
 from wellfield.plate.layout import Layout, pattern_problems
 
 CONFIG_SCHEMA_VERSION = 1
@@ -25,6 +26,7 @@ CONFIG_SCHEMA_VERSION = 1
 Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
 Value = Scalar | list[Any] | dict[str, Any]
+TypedPath = Annotated[StrictStr, AfterValidator(typed_path)]
 
 
 _CALL_SCHEMA: dict[str, Any] = {
@@ -231,8 +233,8 @@ class Config(_Model):
     """Everything that decides what the results are."""
 
     schema_version: Literal[1] = Field(1, description="Version of this file's layout.")
-    plates: StrictStr = Field("config/plates.tsv", description="The plate sheet.")
-    results: Annotated[StrictStr, Field(pattern=r"^[^{}]+$")] = Field(
+    plates: TypedPath = Field("config/plates.tsv", description="The plate sheet.")
+    results: Annotated[StrictStr, Field(pattern=r"^[^{}]+$"), AfterValidator(typed_path)] = Field(
         "results", description="Folder of the results; never inside a plate folder."
     )
     layouts: dict[LayoutName, LayoutBlock] = Field(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from wellfield.config.paths import typed_path
 from wellfield.errors import ConfigError, WellNameError
+from wellfield.formats.strict_table import read_strict_table
 from wellfield.plate.platemap import read_plate_map
 from wellfield.plate.wells import canonical_well
 
@@ -18,6 +20,15 @@ OPTIONAL = ("microscope", "plate_map", "wells")
 
 # A plate's name is a folder name and a wildcard of the workflow: no separator, nothing hidden.
 _PLATE_NAME = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f\s.][^/\\\x00-\x1f]*")
+
+# The name of a plate is that of its logs too, with .log behind it; a file system takes 255 bytes.
+LONGEST_NAME = 200
+
+# Snakemake stops at a wildcard that ends in so many equal parts.
+REPEATS = 20
+_PERIODIC = re.compile(rf"(.+)\1{{{REPEATS - 1}}}$")
+
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,7 @@ class PlateEntry:
     plate:
         Name of the plate; its results lie in a folder of this name.
     folder:
-        Raw plate folder as the sheet spells it.
+        Raw plate folder as the sheet spells it, ``~`` replaced by the home directory.
     microscope:
         Name of a handler or layout, or ``auto``.
     plate_map:
@@ -59,33 +70,23 @@ def read_plate_sheet(
         Lists every line that cannot be used, with its number.
     """
     source = os.fspath(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in file if line.strip() and not line.lstrip().startswith("#")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"plate sheet {source} cannot be read: {error}") from error
-    reader = csv.DictReader(lines, delimiter="\t")
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
-    problems = [f"no column {name!r}" for name in REQUIRED if name not in columns]
-    problems += [f"unknown column {name!r}" for name in columns if name not in (*REQUIRED, *OPTIONAL)]
-    if problems:
-        expected = f"{', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}, separated by tabs"
-        raise ConfigError(f"plate sheet {source}: {', '.join(problems)}; expected the columns {expected}")
+    rows = read_strict_table(
+        path, what="plate sheet", delimiter="\t", required=REQUIRED, optional=OPTIONAL, comments=True
+    )
     plates: dict[str, PlateEntry] = {}
-    for number, row in enumerate(reader, start=1):
+    lines: dict[str, int] = {}
+    problems = []
+    for line, row in rows:
         try:
-            if None in row:
-                raise ConfigError(f"more cells than columns: {row[None]}; wells are separated by commas")
-            entry = _read_row(
-                {name: (row.get(name) or "").strip() for name in columns}, layouts, check_files=check_files
-            )
+            entry = _read_row(row, layouts, check_files=check_files)
         except (ConfigError, WellNameError) as error:
-            problems.append(f"plate {number} ({(row.get('plate') or '').strip() or 'without name'}): {error}")
+            problems.append(f"line {line} ({_short(row['plate']) or 'without name'}): {error}")
             continue
-        if entry.plate in plates:
-            problems.append(f"plate {number} ({entry.plate}): this name is listed twice")
-        plates[entry.plate] = entry
+        same = next((name for name in plates if _folder_key(name) == _folder_key(entry.plate)), None)
+        if same is not None:
+            how = "" if same == entry.plate else f", as {same!r}, which is the same folder on some disks"
+            problems.append(f"line {line} ({entry.plate}): this name is listed twice{how}; see line {lines[same]}")
+        plates[entry.plate], lines[entry.plate] = entry, line
     if not plates and not problems:
         problems.append("it lists no plate")
     if problems:
@@ -93,22 +94,51 @@ def read_plate_sheet(
     return plates
 
 
+def _folder_key(plate: str) -> str:
+    """Return what two names have in common that are one folder on macOS or Windows: case and composed letters aside."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plate).casefold())
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+
+
 def _read_row(row: dict[str, str], layouts: Collection[str], *, check_files: bool) -> PlateEntry:
     from wellfield.microscopes.registry import AUTO, microscope_names
 
-    name, folder = row["plate"], row["folder"]
-    if not _PLATE_NAME.fullmatch(name) or name.startswith(".") or set(name) & set("{}"):
-        raise ConfigError(f"{name!r} is no usable name; expected one without / \\ {{ }} that does not start with a dot")
-    if not folder:
+    name = row["plate"]
+    if problem := _name_problem(name):
+        raise ConfigError(problem)
+    if not row["folder"]:
         raise ConfigError("its folder is missing")
+    folder = _typed(row["folder"])
     if check_files and not Path(folder).is_dir():
         what = "is a file, not a folder" if Path(folder).exists() else "does not exist"
         raise ConfigError(f"its folder {folder} {what}; check the path, or whether its disk is mounted")
-    microscope = row.get("microscope") or AUTO
+    microscope = row["microscope"] or AUTO
     if microscope not in (names := microscope_names(layouts)):
         raise ConfigError(f"unknown microscope {microscope!r}; known: {', '.join(names)}")
-    plate_map = row.get("plate_map") or None
+    plate_map = _typed(row["plate_map"]) if row["plate_map"] else None
     if plate_map is not None and check_files:
         read_plate_map(plate_map)
-    wells = tuple(canonical_well(well) for well in re.split(r"[,;\s]+", row.get("wells", "")) if well)
+    wells = tuple(canonical_well(well) for well in re.split(r"[,;\s]+", row["wells"]) if well)
     return PlateEntry(name, folder, microscope, plate_map, wells or None)
+
+
+def _name_problem(name: str) -> str:
+    """Return why a plate cannot have this name; an empty text if it can."""
+    if not _PLATE_NAME.fullmatch(name) or name.startswith(".") or set(name) & set('{}"'):
+        expected = 'expected one without / \\ { } " that does not start with a dot'
+        return f"{_short(name)!r} cannot be used as a name; {expected}"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"its name has {len(name.encode()):,} bytes; expected {LONGEST_NAME} at most, as it names files"
+    if _PERIODIC.search(name):
+        return f"{_short(name)!r} ends in {REPEATS} or more equal parts, which Snakemake takes for an endless loop"
+    return ""
+
+
+def _typed(text: str) -> str:
+    try:
+        return typed_path(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.io import PeriodicityDetector
 
 from wellfield.config.load import load_config, read_config
+from wellfield.config.paths import typed_path
 from wellfield.config.plates import read_plate_sheet
 from wellfield.config.schema import SCHEMAS, schema_text
 from wellfield.errors import ConfigError
@@ -177,31 +179,92 @@ def test_a_plate_sheet_gives_plates_with_canonical_wells(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (("a/b", "{tmp}"), "no usable name"),
-        ((".hidden", "{tmp}"), "no usable name"),
-        (("P{1}", "{tmp}"), "no usable name"),
-        (("P", "{tmp}", "auto", "", "B02", "B03"), "more cells than columns"),
+        (("a/b", "{tmp}"), "cannot be used as a name"),
+        ((".hidden", "{tmp}"), "cannot be used as a name"),
+        (("P{1}", "{tmp}"), "cannot be used as a name"),
+        (("P" * 201, "{tmp}"), "its name has 201 bytes; expected 200 at most"),
+        (("Plate" + 20 * "A", "{tmp}"), "ends in 20 or more equal parts"),
+        (("x" + 20 * "ab", "{tmp}"), "ends in 20 or more equal parts"),
         (("P", ""), "its folder is missing"),
         (("P", "{tmp}/nowhere"), "does not exist"),
         (("P", "{tmp}/plates.tsv"), "is a file, not a folder"),
         (("P", "{tmp}", "leica"), "unknown microscope 'leica'; known: auto, imagexpress"),
         (("P", "{tmp}", "auto", "nowhere.csv"), "plate map nowhere.csv cannot be read"),
         (("P", "{tmp}", "auto", "", "B02,Q99"), "column 99 of 'Q99'"),
+        (("P", "~nobody_of_this_name/plate"), "no home directory of the user 'nobody_of_this_name'"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named_with_its_reason(tmp_path, line, message):
     path = sheet(tmp_path, HEADER, [part.replace("{tmp}", str(tmp_path)) for part in line])
-    with pytest.raises(ConfigError, match="plate 1") as caught:
+    with pytest.raises(ConfigError, match="line 2") as caught:
         read_plate_sheet(path)
     assert message in str(caught.value)
 
 
 def test_a_plate_listed_twice_and_an_unknown_column_are_refused(tmp_path):
     twice = sheet(tmp_path, HEADER, ("P", str(tmp_path)), ("P", str(tmp_path)))
-    with pytest.raises(ConfigError, match=r"plate 2 \(P\): this name is listed twice"):
+    with pytest.raises(ConfigError, match=r"line 3 \(P\): this name is listed twice; see line 2"):
         read_plate_sheet(twice)
     with pytest.raises(ConfigError, match="unknown column 'well'"):
         read_plate_sheet(sheet(tmp_path, (*HEADER, "well"), ("P", str(tmp_path))))
+
+
+@pytest.mark.parametrize(("one", "two"), [("P", "p"), ("\u00e9", "e\u0301"), ("STRASSE", "stra\u00dfe")])
+def test_names_that_are_one_folder_on_some_disks_are_refused(tmp_path, one, two):
+    path = sheet(tmp_path, HEADER, (one, str(tmp_path)), (two, str(tmp_path)))
+    with pytest.raises(ConfigError, match="the same folder on some disks; see line 2"):
+        read_plate_sheet(path)
+
+
+@pytest.mark.parametrize("name", ["A" * 19, "P" * 5 + "1" * 19, "A" * 25 + "1", "Plate µ 1", "ab" * 19])
+def test_names_that_are_long_or_repetitive_but_usable_are_taken(tmp_path, name):
+    assert list(read_plate_sheet(sheet(tmp_path, HEADER, (name, str(tmp_path))))) == [name]
+    assert not PeriodicityDetector().is_periodic(name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([("plate", "folder", "folder"), ("P", "{tmp}", "{tmp}")], "column 'folder' is there twice"),
+        ([HEADER, ('"P" 1', "{tmp}")], "quote"),
+        ([HEADER, ('a"b', "{tmp}")], 'without / \\ { } "'),
+        ([HEADER, ("P", "{tmp}", "auto", "", "B02", "B03")], "more cells than columns"),
+        ([HEADER, ("P\u200b", "{tmp}")], "a character that cannot be seen"),
+    ],
+)
+def test_what_a_sheet_could_mean_in_two_ways_is_refused(tmp_path, lines, message):
+    path = sheet(tmp_path, *([cell.replace("{tmp}", str(tmp_path)) for cell in line] for line in lines))
+    with pytest.raises(ConfigError) as caught:
+        read_plate_sheet(path)
+    assert message in str(caught.value)
+
+
+def test_a_folder_in_the_home_directory_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "raw").mkdir()
+    assert read_plate_sheet(sheet(tmp_path, HEADER, ("P", "~/raw/")))["P"].folder == f"{tmp_path}/raw"
+
+
+@pytest.mark.parametrize(
+    ("typed", "used"),
+    [
+        ("results", "results"),
+        ("./results/", "results"),
+        ("a//b/./c/", "a/b/c"),
+        ("../out", "../out"),
+        ("link/../out", "link/../out"),
+        ("/data//out/", "/data/out"),
+        (".", "."),
+        ("/", "/"),
+        ("~/out", "/home/me/out"),
+        ("a~b", "a~b"),
+    ],
+)
+def test_paths_are_used_as_they_were_meant(typed, used, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert typed_path(typed) == used
+    config = load_config({"results": typed, "plates": typed, "steps": [{"func": "label"}]})
+    assert (config.results, config.plates) == (used, used)
 
 
 def test_a_sheet_without_plates_is_refused(tmp_path):

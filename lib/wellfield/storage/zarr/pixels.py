@@ -175,11 +175,16 @@ def open_array(folder: Path, zarr_format: int, *, write: bool = False, sparse: b
 
     spec = {
         "driver": "zarr" if zarr_format == 2 else "zarr3",
-        "kvstore": {"driver": "file", "path": f"{folder}/"},
+        "kvstore": {"driver": "file", "path": f"{_accepted_path(folder)}/"},
         "store_data_equal_to_fill_value": True,
         "fill_missing_data_reads": write or sparse,
     }
     return tensorstore.open(spec, read=not write, write=write, open=True, context=_context(threads())).result()
+
+
+def _accepted_path(folder: Path) -> str:
+    """Return the path of a folder as TensorStore takes it, which refuses ``..``."""
+    return os.path.realpath(folder) if ".." in folder.parts else os.fspath(folder)
 
 
 class UnreadablePlaneError(Exception):

@@ -1,0 +1,28 @@
+"""Paths as people type them."""
+
+from __future__ import annotations
+
+import os
+
+
+def typed_path(text: str) -> str:
+    """Return a path that a person typed, as the workflow uses it.
+
+    ``~/plates`` becomes the folder in the home directory; ``./a//b/`` becomes ``a/b``. A relative path stays relative
+    to the working directory, so that a project can be moved and ``results/P1/wells/B03.json`` is a target as typed.
+    ``..`` stays too: behind a link it is not the folder that the text seems to name.
+
+    Raises
+    ------
+    ValueError
+        The text is empty, or names the home directory of an unknown user.
+    """
+    if not text.strip():
+        raise ValueError("expected a path, found nothing")
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise ValueError(
+            f"there is no home directory of the user {text.split('/', maxsplit=1)[0].removeprefix('~')!r}; write ./ first"
+        )
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts) or "."
