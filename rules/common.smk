@@ -13,7 +13,7 @@ sys.path.append(str(Path.cwd()))
 
 from snakemake.exceptions import WorkflowError
 
-from wellfield.config.load import load_config
+from wellfield.config.load import load_config, taken_for_configuration
 from wellfield.config.plates import read_plate_sheet
 from wellfield.errors import WellfieldError
 from wellfield.microscopes.registry import MICROSCOPES
@@ -24,6 +24,21 @@ from wellfield.pipeline.staged import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number
+
+
+def stop(error):
+    """End this process: nothing has been run yet. Snakemake says no error with --quiet all, and adds lines to others."""
+    hints = taken_for_configuration(workflow.overwrite_configfiles)
+    print(f"error: {error}", *hints, "Nothing was run.", sep="\n", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def give_up(error):
+    """Fail while jobs are being chosen, which Snakemake says itself unless it is to be quiet."""
+    if "all" in map(str, workflow.output_settings.quiet or ()):
+        print(f"error: {error}", file=sys.stderr)
+    raise WorkflowError(str(error)) from None
+
 
 # What was imported is here to stay, and so are the jobs of a plate and its planes: the collector of cyclic garbage went
 # through all of them again and again, for a fifth of the time.
@@ -39,8 +54,9 @@ try:
         # the process that sent it.
         check_files=workflow.is_main_process and "--lint" not in sys.argv,
     )
+    SHEET = Path(CONFIG.plates).read_bytes()
 except WellfieldError as error:
-    raise WorkflowError(str(error)) from None
+    stop(error)
 
 # Of a run that is under way, or was killed and is not unlocked yet.
 LOCKED = any(Path(".snakemake", "locks").glob("*"))
@@ -55,7 +71,7 @@ for plate, entry in PLATES.items() if workflow.is_main_process else ():
         if not LOCKED:
             remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:
-        raise WorkflowError(str(error)) from None
+        stop(error)
 
 RESULTS = CONFIG.results
 PIPELINE = CONFIG.deciding_results()
@@ -68,6 +84,8 @@ RUN = {
     "results": RESULTS,
     "plates": {plate: entry.wells for plate, entry in PLATES.items()},
     "started": time.time(),
+    "before": {},
+    "sheet": None,
 }
 
 
@@ -112,7 +130,7 @@ def plate_scan(plate):
     try:
         return scan_plate(PLATES[plate].folder)
     except WellfieldError as error:
-        raise WorkflowError(str(error)) from None
+        give_up(error)
 
 
 def layout_digest(wildcards):
@@ -141,7 +159,7 @@ def _mapped_again(plate):
     try:
         return mapping_number(last, plate_scan(plate).files)
     except WellfieldError as error:
-        raise WorkflowError(str(error)) from None
+        give_up(error)
 
 
 def mapped_again(wildcards):
@@ -174,7 +192,7 @@ def _from_index(read, plate, *arguments):
     try:
         return read(path, os.stat(path).st_mtime_ns, *arguments)
     except WellfieldError as error:
-        raise WorkflowError(str(error)) from None
+        give_up(error)
 
 
 def plate_info(wildcards):

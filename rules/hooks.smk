@@ -3,11 +3,14 @@
 
 
 onstart:
+    from wellfield.workflow.run_sheet import keep_sheet
     from wellfield.workflow.run_start import begin_run
 
-    begin_run(
+    RUN["sheet"] = keep_sheet(workflow, config, SHEET)
+    RUN["before"] = begin_run(
         workflow,
         results=RESULTS,
+        plates=PLATES,
         wells_at_once=wells_at_once(None),
         scratch=bool(CONFIG.scratch),
     )

@@ -124,7 +124,7 @@ def _plan(options: argparse.Namespace) -> int:
     from wellfield.workflow.compile import compile_plan
 
     config = read_config(options.config)
-    plates = read_plate_sheet(config.plates, layouts=config.layouts)
+    plates = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)
     indices = {plate: Path(config.results, plate, "index.parquet") for plate in plates}
     shown = False
     for plate, index in indices.items():

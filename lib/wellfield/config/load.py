@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from wellfield.config.models import Config, StepConfig
 from wellfield.errors import ConfigError
+
+# What the Snakefile names as its configuration, in the working directory.
+WORKFLOW_CONFIG = "config/config.yaml"
 
 
 def load_config(data: Mapping[str, Any], *, source: str = "config") -> Config:
@@ -29,7 +32,18 @@ def load_config(data: Mapping[str, Any], *, source: str = "config") -> Config:
 
 
 def read_config(path: str | os.PathLike[str]) -> Config:
-    """Return the checked configuration of a YAML file."""
+    """Return the checked configuration of a YAML file, as ``snakemake --configfile`` sees it.
+
+    The file may hold the keys that differ alone: it is merged with ``config/config.yaml`` of the working directory.
+    """
+    data: dict[str, Any] = {}
+    if os.path.exists(WORKFLOW_CONFIG) and not os.path.samefile(WORKFLOW_CONFIG, path):
+        data = _read_yaml(WORKFLOW_CONFIG)
+    merge_config(data, _read_yaml(path))
+    return load_config(data, source=os.fspath(path))
+
+
+def _read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     import yaml
 
     try:
@@ -38,7 +52,28 @@ def read_config(path: str | os.PathLike[str]) -> Config:
         raise ConfigError(f"{os.fspath(path)} cannot be read: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{os.fspath(path)}: expected keys and values, found {type(data).__name__}")
-    return load_config(data, source=os.fspath(path))
+    return data
+
+
+def merge_config(config: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Put *changes* into *config* as Snakemake does with ``--configfile``: blocks key by key, anything else whole."""
+    for key, value in changes.items():
+        inner = config.get(key)
+        if isinstance(value, Mapping):
+            config[key] = inner if isinstance(inner, dict) else {}
+            merge_config(config[key], value)
+        else:
+            config[key] = value
+
+
+def taken_for_configuration(files: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Return a hint where results are among the configuration files: Snakemake takes every word after --configfile."""
+    others = [os.fspath(file) for file in files if Path(file).suffix not in (".yaml", ".yml")]
+    return [
+        f"Snakemake took {os.path.relpath(file)} for a configuration, as it does with every word after --configfile. "
+        "Write targets first: snakemake --cores 2 TARGET --configfile FILE"
+        for file in others
+    ]
 
 
 def validate_steps(entries: Any, *, source: str) -> list[dict[str, Any]]:

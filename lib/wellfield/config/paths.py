@@ -21,8 +21,7 @@ def typed_path(text: str) -> str:
         raise ValueError("expected a path, found nothing")
     path = os.path.expanduser(text)
     if path.startswith("~"):
-        raise ValueError(
-            f"there is no home directory of the user {text.split('/', maxsplit=1)[0].removeprefix('~')!r}; write ./ first"
-        )
+        user = text.partition("/")[0].removeprefix("~")
+        raise ValueError(f"there is no home directory of the user {user!r}; of a folder of this name, write ./{text}")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     return ("/" if path.startswith("/") else "") + "/".join(parts) or "."

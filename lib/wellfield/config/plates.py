@@ -78,7 +78,7 @@ def read_plate_sheet(
     problems = []
     for line, row in rows:
         try:
-            entry = _read_row(row, layouts, check_files=check_files)
+            entry = _read_row(dict.fromkeys(OPTIONAL, "") | row, layouts, check_files=check_files)
         except (ConfigError, WellNameError) as error:
             problems.append(f"line {line} ({_short(row['plate']) or 'without name'}): {error}")
             continue

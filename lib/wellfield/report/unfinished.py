@@ -28,6 +28,8 @@ class StoppedJob:
         Its log, then those of the batch system.
     said:
         What Snakemake's log says of its end; may be empty.
+    reason:
+        What the job itself said of it; empty where it was killed.
     interrupted:
         Ctrl-C ended it.
     killed:
@@ -40,6 +42,7 @@ class StoppedJob:
     said: str = ""
     interrupted: bool = False
     killed: bool = False
+    reason: str = ""
 
 
 @dataclass
@@ -121,8 +124,11 @@ def _what_went_wrong(state: PlateState, failure_logs: Mapping[str, Path], clean:
     if state.died:
         parts.append(f"<h3>{counted(len(state.died), 'job')} died</h3>")
         nothing = "Snakemake's log says nothing of its end"
-        rows = [[job.well or "whole plate", job.rule, clean(job.said) or nothing] for job in state.died]
-        parts.append(html_table(("Well", "Rule", "What Snakemake says"), rows))
+        rows = [
+            [job.well or "whole plate", job.rule, clean("; ".join(filter(None, (job.reason, job.said)))) or nothing]
+            for job in state.died
+        ]
+        parts.append(html_table(("Well", "Rule", "Why"), rows))
         parts += [_logs(job, clean) for job in state.died]
     failed, failures = html_failed(state.failed, failure_logs, clean)
     if failed:

@@ -8,7 +8,8 @@ from typing import Any
 
 from wellfield.config.load import load_config
 from wellfield.config.models import Config
-from wellfield.errors import ConfigError
+from wellfield.errors import ConfigError, MissingLibraryError
+from wellfield.memory.adapters import ADAPTERS
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.sources import choose_sources
@@ -26,6 +27,8 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
         All mistakes of the pipeline together.
     ConfigError
         Planes are to be read as files (``vfs.read_backend: disk``), and the plate's are no files but lie in arrays.
+    MissingLibraryError
+        An array library that a step runs on is not installed.
     """
     checked = config if isinstance(config, Config) else load_config(config)
     info, planes = read_index(index)
@@ -35,7 +38,7 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
             f"{planes[0].path}; leave the key out, or set it to virtual_workspace"
         )
     keys = [plane.key for plane in planes]
-    return compile_pipeline(
+    plan = compile_pipeline(
         [FunctionStep.from_dict(step.model_dump()) for step in checked.steps],
         channels=info.channels,
         sources=choose_sources(keys, checked.source),
@@ -48,3 +51,24 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
         dtype=info.dtype,
         field_count=info.field_count,
     )
+    refuse_missing_libraries(plan)
+    return plan
+
+
+def refuse_missing_libraries(plan: Plan) -> None:
+    """Raise where an array library of the plan is not installed, before any well needs it.
+
+    Raises
+    ------
+    MissingLibraryError
+        Names each library with its steps, and how to install it.
+    """
+    missing = [name for name in plan.libraries if not ADAPTERS[name].is_installed()]
+    if missing:
+        lines = []
+        for name in missing:
+            steps = [
+                s.name for s in plan.steps if any(name in (call.memory_type, call.output_type) for call in s.calls)
+            ]
+            lines.append(f"  {name}, which runs {', '.join(steps)}: pip install 'wellfield[{ADAPTERS[name].module}]'")
+        raise MissingLibraryError("array libraries of the pipeline are not installed:\n" + "\n".join(lines))

@@ -41,6 +41,10 @@ GPU_VARIABLES = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLO
 # Exit code of a job that Ctrl-C ended.
 INTERRUPTED = 130
 
+# What stands in a job's log before the reason for which it stopped, which is its last entry.
+_STOPPED = "stopped: "
+_REASON_BYTES = 20_000
+
 
 def cap_threads(threads: int) -> None:
     """Limit the threads of every library that this process imports later, and the memory that it takes of a GPU."""
@@ -75,16 +79,29 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[logging.Lo
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         logger.error("%s", traceback.format_exc())
-        message = str(error)
-        if not isinstance(error, WellfieldError):
-            if not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
-                raise
+        is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        message = str(error) if isinstance(error, WellfieldError) else f"{type(error).__name__}: {error}"
+        if is_full and not isinstance(error, WellfieldError):
             message = f"no space left on the device while writing {error.filename or 'results'}"
+        logger.error("%s%s", _STOPPED, message)
+        if not (is_full or isinstance(error, WellfieldError)):
+            raise
         print(f"error: {message}\n(log: {path})", file=sys.stderr)
         raise SystemExit(1) from None
     finally:
         root.removeHandler(handler)
         handler.close()
+
+
+def stop_reason(log: str | os.PathLike[str]) -> str:
+    """Return why a job stopped by its log; an empty text where it did not say so, as when it was killed."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _REASON_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition(f"ERROR wellfield: {_STOPPED}")[2].strip() if f": {_STOPPED}" in text else ""
 
 
 def say(logger: logging.Logger, line: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from wellfield.materialization.manifest import read_manifest
@@ -11,7 +11,9 @@ from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
 from wellfield.report.unfinished import PlateState, StoppedJob
 from wellfield.workflow.ingest import chosen_wells
+from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.logs import WELL_RULES, job_log
+from wellfield.workflow.run_files import WELLS
 from wellfield.workflow.run_jobs import CHECK, Job, RunJobs
 from wellfield.workflow.snakemake_log import read_job_errors
 
@@ -24,6 +26,7 @@ def plate_state(
     *,
     snakemake_log: str,
     started: float,
+    written: Collection[str],
 ) -> PlateState | None:
     """Return how far a plate is; ``None`` if the run did not get so far as to map it.
 
@@ -37,6 +40,8 @@ def plate_state(
         Text of Snakemake's own log of the run.
     started:
         When the run began, in seconds since the epoch: logs of wells that are older are those of other runs.
+    written:
+        The files of the plate's results that this run wrote.
     """
     folder = Path(results)
     index = folder / "index.parquet"
@@ -49,9 +54,10 @@ def plate_state(
 
     def stopped(job: Job) -> StoppedJob:
         log = _log(folder, job)
+        reason = stop_reason(log) if _written(log) >= started else ""
         error = errors.get(log.as_posix())
         if error is None:
-            return StoppedJob(job.well, job.rule, (log,))
+            return StoppedJob(job.well, job.rule, (log,), reason=reason)
         others = tuple(map(Path, error.other_logs))
         said, killed = error.said, error.killed
         # A batch system's log is that of the Snakemake that ran there, which knows how the process ended.
@@ -59,7 +65,8 @@ def plate_state(
             inner = read_job_errors(_text(other), [log.as_posix()], nested=True).get(log.as_posix())
             if inner is not None:
                 said, killed = f"{said}; there it {inner.said}", inner.killed
-        return StoppedJob(job.well, job.rule, (log, *others), said, error.interrupted, killed)
+        # A batch system reports a job as failed that ended with an error of its own too.
+        return StoppedJob(job.well, job.rule, (log, *others), said, error.interrupted, killed and not reason, reason)
 
     for well in state.wells:
         of_well = [Job(rule, plate, well) for rule in WELL_RULES]
@@ -80,7 +87,7 @@ def plate_state(
     # That a well failed because of its data is why check_plate fails.
     of_plate = sorted(job for job in jobs.died if job.plate == plate and not job.well)
     state.died += [stopped(job) for job in of_plate if job.rule != CHECK or not state.failed]
-    read = [m for well, m in (state.done | state.failed).items() if Job(WELL_RULES[-1], plate, well) in jobs.finished]
+    read = [m for well, m in (state.done | state.failed).items() if f"{WELLS}/{well}.json" in written]
     state.processed, state.planes = len(read), sum(manifest["planes"]["used"] for manifest in read)
     waiting = any(job.plate == plate and job.rule != CHECK for job in jobs.pending)
     # Not by the times of files: a well that is redone with an equal result is newer than the report, which is right.

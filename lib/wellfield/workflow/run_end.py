@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -16,15 +17,19 @@ from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.words import counted
 from wellfield.workflow.ingest import acquisition_notes
+from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.logs import failure_logs, job_log
 from wellfield.workflow.plate_state import plate_state
-from wellfield.workflow.run_jobs import Job, is_run, run_jobs
+from wellfield.workflow.run_files import INGEST_REPORT, Stamps, files_written, plate_stamps
+from wellfield.workflow.run_jobs import is_run, run_jobs
+from wellfield.workflow.run_sheet import drop_sheet
 
 # Longer lists are cut on the terminal; the page has all.
 NAMED = 5
 
 AGAIN = "Type the same command again: wells that are done are kept."
 WHY = "See why {job} stopped: {log}"
+NOTHING = "No well was run. Correct this, then type the same command again."
 MORE = (
     "Too little memory? Run fewer jobs at once (a smaller --cores), or raise memory_margin_mb in the configuration, "
     "which runs nothing again that is done. Too little time on a cluster? Raise runtime in its profile (set-resources)."
@@ -38,6 +43,8 @@ def end_run(
     results: str,
     plates: Mapping[str, Sequence[str] | None],
     started: float,
+    before: Mapping[str, Stamps],
+    sheet: Path | None,
     succeeded: bool,
 ) -> None:
     """Say on stderr how far each plate is that a run worked on; write the page of those that it did not finish.
@@ -57,49 +64,93 @@ def end_run(
         The wells that are asked for of each plate; ``None`` for all.
     started:
         When the run began, in seconds since the epoch.
+    before:
+        What the results of each plate were when the run began.
+    sheet:
+        The run's copy of the plate sheet, which nobody needs any more.
     """
+    drop_sheet(sheet)
     with suppress(OSError, ValueError):  # nobody reads stderr any more
         try:
             if is_run(workflow):
-                lines = _end(workflow, logs, results=results, plates=plates, started=started, succeeded=succeeded)
-                print("\n".join(lines), file=sys.stderr, flush=True)
+                facts = {"results": results, "plates": plates, "started": started, "before": before}
+                ended = _Ending(workflow, logs, **facts, succeeded=succeeded)
+                print("\n".join(ended.lines + ended.advice()), file=sys.stderr, flush=True)
+                if mistakes := ended.mistakes():
+                    # Behind what Snakemake itself says at the end, so that it is the last that one reads.
+                    atexit.register(_say_last, mistakes)
                 _stop_timers()
         except Exception as error:
             print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
 
 
-def _end(
-    workflow: Any,
-    logs: Sequence[str],
-    *,
-    results: str,
-    plates: Mapping[str, Sequence[str] | None],
-    started: float,
-    succeeded: bool,
-) -> list[str]:
-    jobs = run_jobs(workflow)
-    text = "\n".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
-    lines, advised = [], []
-    worked_on = {job.plate for job in jobs.finished | jobs.pending}
-    for plate in (plate for plate in plates if plate in worked_on):
-        folder = Path(results, plate)
-        mapped = Job("ingest_plate", plate) in jobs.finished
-        try:
-            # A job of another machine said it where nobody looks.
-            if mapped and not workflow.local_exec:
-                lines += [f"warning: {plate}: {note}" for note in acquisition_notes(folder / "ingest_report.json")]
-            state = plate_state(folder, plate, plates[plate], jobs, snakemake_log=text, started=started)
-            if state is None:
-                lines.append(_not_mapped(folder, plate))
+class _Ending:
+    """What is said at the end of a run: lines on the plates, then what to do."""
+
+    def __init__(
+        self,
+        workflow: Any,
+        logs: Sequence[str],
+        *,
+        results: str,
+        plates: Mapping[str, Sequence[str] | None],
+        started: float,
+        before: Mapping[str, Stamps],
+        succeeded: bool,
+    ) -> None:
+        self.lines: list[str] = []
+        self._states: list[tuple[Path, PlateState]] = []
+        self._unmapped: list[tuple[str, Path]] = []
+        self._succeeded = succeeded
+        jobs = run_jobs(workflow)
+        text = "\n".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
+        now = plate_stamps(results, plates)
+        worked_on = {job.plate for job in jobs.finished | jobs.pending}
+        for plate, wells in plates.items():
+            folder, written = Path(results, plate), files_written(before.get(plate, {}), now[plate])
+            if plate not in worked_on and not written:
                 continue
-            lines.append(summary_line(state, time.time() - started))
-            lines[-1] += _see(folder, state, succeeded=succeeded)
-            advised += [] if succeeded else advice(folder, state)
-            if succeeded and not workflow.storage_settings.notemp:
-                remove_done_stages(folder / ".staging", folder / "wells")
-        except Exception as error:  # another plate's summary does not depend on this one's files
-            lines.append(f"{plate}: no summary: {error}")
-    return lines + list(dict.fromkeys(advised))
+            try:
+                # A job of another machine said it where nobody looks.
+                if INGEST_REPORT in written and not workflow.local_exec:
+                    notes = acquisition_notes(folder / INGEST_REPORT)
+                    self.lines += [f"warning: {plate}: {note}" for note in notes]
+                state = plate_state(folder, plate, wells, jobs, snakemake_log=text, started=started, written=written)
+                if state is None:
+                    self.lines.append(_not_mapped(folder, plate))
+                    self._unmapped.append((plate, job_log(folder, "ingest_plate", plate)))
+                    continue
+                self.lines.append(summary_line(state, time.time() - started) + _see(folder, state, succeeded=succeeded))
+                self._states.append((folder, state))
+                if succeeded and not workflow.storage_settings.notemp:
+                    remove_done_stages(folder / ".staging", folder / "wells")
+            except Exception as error:  # another plate's summary does not depend on this one's files
+                self.lines.append(f"{plate}: no summary: {error}")
+
+    def advice(self) -> list[str]:
+        """Return what to do next, the same for several plates once."""
+        if self._succeeded:
+            return []
+        return list(dict.fromkeys(line for folder, state in self._states for line in advice(folder, state)))
+
+    def mistakes(self) -> list[str]:
+        """Return the errors at which jobs stopped, each once with its jobs; then, if so, that nothing was run."""
+        found: dict[str, list[str]] = {}
+        for _, state in self._states:
+            for job in state.died:
+                if job.reason:
+                    found.setdefault(job.reason, []).append(f"{state.plate} {_job_name(job)}")
+        for plate, log in self._unmapped:
+            if reason := stop_reason(log):
+                found.setdefault(reason, []).append(f"{plate} ingest_plate")
+        lines = [f"{_listed(jobs)} stopped: {reason}" for reason, jobs in found.items()]
+        nothing = not any(state.processed for _, state in self._states)
+        return [*lines, NOTHING] if lines and nothing else lines
+
+
+def _say_last(lines: Sequence[str]) -> None:
+    with suppress(OSError, ValueError):
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _stop_timers() -> None:
@@ -173,10 +224,14 @@ def advice(results: str | os.PathLike[str], state: PlateState) -> list[str]:
     """Return what to do next about a plate; nothing if it is finished."""
     if state.finished:
         return []
-    errors = [job for job in state.died if not job.killed][:1]
+    stopped = [job for job in state.died if not job.killed]
     killed = [MORE] if any(job.killed for job in state.died) else []
-    why = [WHY.format(job=_job_name(job), log=job_log(results, job.rule, job.well or state.plate)) for job in errors]
-    return [AGAIN, *why, *killed]
+    why = [
+        WHY.format(job=_job_name(job), log=job_log(results, job.rule, job.well or state.plate)) for job in stopped[:1]
+    ]
+    # After a mistake the same command ends the same way.
+    again = [] if stopped and not state.processed and all(job.reason for job in state.died) else [AGAIN]
+    return [*again, *why, *killed]
 
 
 def summary_line(state: PlateState, seconds: float) -> str:
@@ -200,8 +255,12 @@ def summary_line(state: PlateState, seconds: float) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
+    return f" ({_listed(names)})" if names else ""
+
+
+def _listed(names: Sequence[str]) -> str:
     more = ", …" if len(names) > NAMED else ""
-    return f" ({', '.join(names[:NAMED])}{more})" if names else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _job_name(job: StoppedJob) -> str:

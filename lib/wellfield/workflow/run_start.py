@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from wellfield.formats.json import read_json
 from wellfield.pipeline.plan import Plan
+from wellfield.workflow.run_files import Stamps, plate_stamps
 from wellfield.workflow.run_jobs import is_run, needed_jobs
 from wellfield.workflow.space import plan_space, space_lines
 
 MAPPING = ("ingest_plate", "compile_plan")
 
 
-def begin_run(workflow: Any, *, results: str, wells_at_once: int, scratch: bool) -> None:
-    """Print a line for each plate of which wells are about to be done.
+def begin_run(
+    workflow: Any, *, results: str, plates: Iterable[str], wells_at_once: int, scratch: bool
+) -> dict[str, Stamps]:
+    """Print a line for each plate of which wells are about to be done; return what the results are now, by plate.
 
     Plates that are yet to be mapped or planned are seen to by their own jobs. Does nothing in the processes that
     Snakemake starts for single jobs, nor with ``--touch``, which does no well.
@@ -27,6 +31,8 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int, scratch: bool)
         Snakemake's workflow.
     results:
         Folder of all results, as it is configured.
+    plates:
+        All plates of the run.
     wells_at_once:
         How many wells the run works on at a time.
     scratch:
@@ -38,7 +44,8 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int, scratch: bool)
         Less is free than the wells take at least.
     """
     if not is_run(workflow):
-        return
+        return {}
+    stamps = plate_stamps(results, plates)
     wells: defaultdict[str, set[str]] = defaultdict(set)
     jobs = needed_jobs(workflow)
     unplanned = {job.plate for job in jobs if job.rule in MAPPING}
@@ -53,3 +60,4 @@ def begin_run(workflow: Any, *, results: str, wells_at_once: int, scratch: bool)
         needs.append(plan_space(plan, index, sorted(chosen), folder, scratch=scratch, redo=True))
     for line in space_lines(needs, results, wells_at_once=wells_at_once):
         print(line, file=sys.stderr, flush=True)
+    return stamps

@@ -1,13 +1,15 @@
 """The configuration: what is accepted, and what an error says."""
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 from snakemake.io import PeriodicityDetector
+from snakemake.utils import update_config
 
-from wellfield.config.load import load_config, read_config
+from wellfield.config.load import load_config, merge_config, read_config, taken_for_configuration
 from wellfield.config.paths import typed_path
 from wellfield.config.plates import read_plate_sheet
 from wellfield.config.schema import SCHEMAS, schema_text
@@ -211,7 +213,7 @@ def test_a_plate_listed_twice_and_an_unknown_column_are_refused(tmp_path):
 
 @pytest.mark.parametrize(("one", "two"), [("P", "p"), ("\u00e9", "e\u0301"), ("STRASSE", "stra\u00dfe")])
 def test_names_that_are_one_folder_on_some_disks_are_refused(tmp_path, one, two):
-    path = sheet(tmp_path, HEADER, (one, str(tmp_path)), (two, str(tmp_path)))
+    path = sheet(tmp_path, HEADER[:2], (one, str(tmp_path)), (two, str(tmp_path)))
     with pytest.raises(ConfigError, match="the same folder on some disks; see line 2"):
         read_plate_sheet(path)
 
@@ -275,3 +277,51 @@ def test_a_sheet_without_plates_is_refused(tmp_path):
 def test_a_linter_can_read_a_sheet_whose_plates_are_elsewhere(tmp_path):
     path = sheet(tmp_path, HEADER, ("P", "nowhere", "auto", "nowhere.csv"))
     assert read_plate_sheet(path, check_files=False)["P"].folder == "nowhere"
+
+
+FILE = {
+    "results": "elsewhere",
+    "vfs": {"read_backend": "disk"},
+    "steps": STEPS,
+    "layouts": {"a": {"pattern": "(?P<well>.*)"}},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"results": "out"},
+        {"vfs": {"materialization_backend": "zarr"}},
+        {"vfs": {}},
+        {"vfs": None},
+        {"steps": [{"func": "label"}]},
+        {"layouts": {"b": {"pattern": "q"}, "a": {"pixel_size_um": 0.5}}},
+        {"zarr": {"compressor": "lz4"}},
+        {"results": {"a": 1}},
+    ],
+)
+def test_configurations_are_merged_as_snakemake_merges_them(changes):
+    ours, theirs = copy.deepcopy(FILE), copy.deepcopy(FILE)
+    merge_config(ours, changes)
+    update_config(theirs, changes)
+    assert ours == theirs
+
+
+def test_a_file_may_hold_the_keys_alone_that_differ(tmp_path, monkeypatch):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(FILE))
+    (tmp_path / "mine.yaml").write_text("vfs: {materialization_backend: zarr}")
+    monkeypatch.chdir(tmp_path)
+    config = read_config("mine.yaml")
+    assert (config.results, config.vfs.read_backend, config.vfs.materialization_backend) == (
+        "elsewhere",
+        "disk",
+        "zarr",
+    )
+    assert read_config("config/config.yaml").vfs.materialization_backend == "disk"
+
+
+def test_results_that_snakemake_took_for_a_configuration_are_named():
+    [hint] = taken_for_configuration([Path("mine.yaml").absolute(), Path("results/P1/wells/B03.json").absolute()])
+    assert hint.startswith("Snakemake took results/P1/wells/B03.json for a configuration")
+    assert taken_for_configuration([Path("mine.yml")]) == []

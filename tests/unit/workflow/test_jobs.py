@@ -6,7 +6,7 @@ import os
 import pytest
 
 from wellfield.errors import ConfigError
-from wellfield.workflow.jobs import THREAD_VARIABLES, job
+from wellfield.workflow.jobs import THREAD_VARIABLES, job, stop_reason
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +46,24 @@ def test_ctrl_c_ends_a_job_with_its_own_code_and_without_a_traceback(tmp_path, c
     assert caught.value.code == 130
     assert capsys.readouterr().err == ""
     assert (tmp_path / "log").read_text() == "ERROR wellfield: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConfigError("the key is wrong;\n  write another"), "the key is wrong;\n  write another"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "no space left on the device while writing x"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_the_log_ends_with_the_reason_for_which_a_job_stopped(tmp_path, error, reason):
+    with pytest.raises((SystemExit, ZeroDivisionError)), job(tmp_path / "log"):
+        raise error
+    assert stop_reason(tmp_path / "log") == reason
+
+
+def test_a_log_without_a_reason_has_none(tmp_path):
+    with job(tmp_path / "log") as logger:
+        logger.info("done")
+    assert stop_reason(tmp_path / "log") == ""
+    assert stop_reason(tmp_path / "nowhere") == ""

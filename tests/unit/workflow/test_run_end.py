@@ -13,6 +13,7 @@ from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.workflow.aggregate import prune
 from wellfield.workflow.run_end import duration, end_run
+from wellfield.workflow.run_files import plate_stamps
 from wellfield.workflow.run_jobs import remove_stale_pages
 from wellfield.workflow.run_start import begin_run
 
@@ -42,6 +43,7 @@ class Run:
         info = PlateInfo("P1", "/data/P1", "imagexpress", WELLS, {1: "DAPI"})
         planes = [PlaneRecord(PlaneKey(well, 1, 1, 1, 1), f"{well}.tif", 1, 1) for well in WELLS]
         write_index(self.folder / "index.parquet", planes, info)
+        os.utime(self.folder / "index.parquet", (STARTED - 100, STARTED - 100))
         self.finished, self.pending, self.failed = [], [], []
         # What Snakemake looked at beside them; a run of single wells looks at no check.
         self.others = [snakemake_job("check_plate")]
@@ -84,8 +86,14 @@ class Run:
         )
 
     def end(self, *, succeeded=False, **settings):
-        run = {"results": os.fspath(self.results), "plates": {"P1": None}, "started": STARTED}
-        end_run(self.workflow(**settings), [os.fspath(self.log)], succeeded=succeeded, **run)
+        run = {"results": os.fspath(self.results), "plates": {"P1": None}, "started": STARTED, "before": self.before}
+        end_run(self.workflow(**settings), [os.fspath(self.log)], sheet=None, succeeded=succeeded, **run)
+
+    @property
+    def before(self):
+        """What the results were when the run began: the files that are older."""
+        stamps = plate_stamps(self.results, ["P1"])["P1"]
+        return {"P1": {path: stamp for path, stamp in stamps.items() if stamp[0] < STARTED * 1e9}}
 
 
 @pytest.fixture
@@ -229,7 +237,7 @@ def test_what_is_no_run_says_and_changes_nothing(run, settings, capsys):
     run.done(*WELLS)
     finish(run)
     run.end(succeeded=True, **settings)
-    begin_run(run.workflow(**settings), results=os.fspath(run.results), wells_at_once=2, scratch=False)
+    begin_run(run.workflow(**settings), results=os.fspath(run.results), plates=["P1"], wells_at_once=2, scratch=False)
     run.finished = []
     remove_stale_pages(run.workflow(**settings), run.results)
     assert capsys.readouterr().err == ""
@@ -347,14 +355,91 @@ def test_where_no_page_can_be_written_the_line_is_there_and_says_why(run, capsys
 @pytest.mark.parametrize("local", [True, False])
 def test_what_the_mapping_said_on_a_cluster_is_said_at_the_end(run, mapped, local, capsys):
     young = {"minutes": 10, "files": 9, "young": 3, "youngest": "a.tif"}
-    run.write("ingest_report.json", json.dumps({"acquisition": young}))
+    run.write("ingest_report.json", json.dumps({"acquisition": young}), age=0 if mapped else 100)
     run.done("B02")
-    if mapped:
-        run.finished.append(snakemake_job("ingest_plate"))
     run.end(succeeded=True, local=local)
     text = capsys.readouterr().err
     assert text.startswith("warning: P1: 3 of ") is (mapped and not local)
     assert "\nP1: 1 of 6" in f"\n{text}"
+
+
+def test_a_plate_that_snakemake_has_forgotten_has_its_line_and_the_wells_of_this_run(run, capsys):
+    # After a checkpoint Snakemake makes its jobs again: those of a plate that is complete by then were never run.
+    run.done("B02", "B03", "B04")
+    run.done("C02", "C03", "C04", age=100)
+    run.finished.clear()
+    run.write("report/summary.html", "")
+    run.end(succeeded=True)
+    assert capsys.readouterr().err.startswith(
+        "P1: 6 of 6 wells done, 0 failed, 0 planes skipped; this run: 150 planes of 3 wells in "
+    )
+
+
+def test_a_plate_that_the_run_left_as_it_was_has_no_line(run, capsys):
+    run.done(*WELLS, age=100)
+    run.write("report/summary.html", "", age=100)
+    run.end(succeeded=True)
+    assert capsys.readouterr().err.strip() == ""
+
+
+@pytest.fixture
+def said_last(monkeypatch):
+    """What is said when the process ends."""
+    lines = []
+    monkeypatch.setattr("atexit.register", lambda _, said: lines.extend(said))
+    return lines
+
+
+def stop_job(run, rule, name, reason):
+    log = run.write(f"logs/{rule}/{name}.log", f"ERROR wellfield: Traceback\nERROR wellfield: stopped: {reason}\n")
+    end = f"Command 'x /tmp/s/tmpa.{rule}.py' returned non-zero exit status 1.\n"
+    with run.log.open("a") as file:
+        file.write(f"{end}[now]\nError in rule {rule}:\n    message: None\n    jobid: 3\n    log: {log}\n")
+
+
+def test_after_a_mistake_it_is_the_last_that_is_said_and_that_nothing_was_run(run, said_last, capsys):
+    run.failed += [snakemake_job("compile_plan")]
+    run.pending += run.failed
+    stop_job(run, "compile_plan", "P1", "the pipeline has 1 mistake:\n  step 1: no function 'x'")
+    run.end()
+    assert said_last == [
+        "P1 compile_plan stopped: the pipeline has 1 mistake:\n  step 1: no function 'x'",
+        "No well was run. Correct this, then type the same command again.",
+    ]
+    said = capsys.readouterr().err
+    assert "wells that are done are kept" not in said
+    assert "Too little memory" not in said
+    assert "no function &#x27;x&#x27;" in run.page.read_text()
+
+
+def test_a_well_that_died_while_it_was_written_is_said_with_its_reason(run, said_last, capsys):
+    run.done("B02", "B03", "C02", "C03", "C04")
+    run.failed += pend(run, "B04", "materialize_well")
+    stop_job(run, "materialize_well", "B04", "results/P1/x.tif cannot be written: Input/output error")
+    run.end()
+    reason = "results/P1/x.tif cannot be written: Input/output error"
+    assert said_last == [f"P1 B04 materialize_well stopped: {reason}"]
+    assert "Type the same command again: wells that are done are kept." in capsys.readouterr().err
+    assert reason in run.page.read_text()
+
+
+def test_one_mistake_at_several_jobs_is_said_once(run, said_last):
+    run.done("C02", "C03", "C04")
+    for well in ("B02", "B03", "B04"):
+        run.failed += pend(run, well, "process_well")
+        stop_job(run, "process_well", well, "no GPU here")
+    run.end()
+    assert said_last == ["P1 B02 process_well, P1 B03 process_well, P1 B04 process_well stopped: no GPU here"]
+
+
+def test_a_job_that_was_killed_or_stopped_in_another_run_has_no_reason(run, said_last):
+    run.done("C02", "C03", "C04")
+    for well in ("B02", "B03"):
+        run.failed += pend(run, well, "process_well")
+    run.write("logs/process_well/B02.log", "INFO wellfield: begun\n")
+    run.write("logs/process_well/B03.log", "ERROR wellfield: stopped: long ago\n", age=100)
+    run.end()
+    assert said_last == []
 
 
 def damage_manifest(run):
@@ -375,8 +460,9 @@ def test_whatever_is_damaged_the_hook_says_so_in_a_line_and_raises_nothing(run, 
 
 
 def test_a_workflow_of_another_kind_is_no_error(tmp_path, capsys):
-    end_run(SimpleNamespace(), [], results="results", plates={}, started=0.0, succeeded=False)
-    end_run(SimpleNamespace(is_main_process=True), [], results="results", plates={}, started=0.0, succeeded=False)
+    run = {"results": "results", "plates": {}, "started": 0.0, "before": {}, "sheet": None}
+    end_run(SimpleNamespace(), [], **run, succeeded=False)
+    end_run(SimpleNamespace(is_main_process=True), [], **run, succeeded=False)
     assert capsys.readouterr().err.count("no summary of the run: AttributeError") == 2
 
 

@@ -7,6 +7,7 @@ One module per library implements :class:`Adapter`; nothing else imports that li
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ class Adapter(ABC):
         The memory type that it stands for.
     module:
         Name of the library's module.
+    substitutes:
+        Modules that do in its place.
     kinds:
         Sorts of devices that its arrays can be on.
     views:
@@ -41,6 +44,7 @@ class Adapter(ABC):
 
     memory_type: ClassVar[MemoryType]
     module: ClassVar[str]
+    substitutes: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[DeviceKind, ...]] = (DeviceKind.CPU, DeviceKind.CUDA)
     views: ClassVar[bool] = True
     sliceable: ClassVar[bool] = True
@@ -67,6 +71,10 @@ class Adapter(ABC):
             raise MissingLibraryError(
                 f"{self.module} cannot be imported ({error}); install it with: pip install 'wellfield[{self.module}]'"
             ) from error
+
+    def is_installed(self) -> bool:
+        """Tell whether the library, or one that stands in for it, could be imported; imports nothing."""
+        return any(map(_is_installed, (self.module, *self.substitutes)))
 
     def require(self) -> None:
         """Import what is needed to make arrays, unless it is imported.
@@ -249,3 +257,10 @@ class _Alias:
 def writable_alias(array: Array) -> Array:
     """Return a view that says it may be written, for a library that only reads it and refuses to otherwise."""
     return array if array.flags.writeable else np.asarray(_Alias(array))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # a module without a spec, as one that is barred in sys.modules
+        return False

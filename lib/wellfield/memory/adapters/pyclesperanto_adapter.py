@@ -34,6 +34,7 @@ class PyclesperantoAdapter(Adapter):
 
     memory_type = MemoryType.PYCLESPERANTO
     module = "pyclesperanto"
+    substitutes = (_PROTOTYPE_MODULE,)
     kinds = (DeviceKind.OPENCL,)
     views = False
     sliceable = False
