@@ -6,11 +6,11 @@ import os
 
 
 def typed_path(text: str) -> str:
-    """Return a path that a person typed, as the workflow uses it.
+    """Return a path that a person typed, as the workflow uses it: resolved once, here.
 
     ``~/plates`` becomes the folder in the home directory; ``./a//b/`` becomes ``a/b``. A relative path stays relative
     to the working directory, so that a project can be moved and ``results/P1/wells/B03.json`` is a target as typed.
-    ``..`` stays too: behind a link it is not the folder that the text seems to name.
+    ``a/../b`` becomes ``b``; where ``a`` is a link, so that this would be another folder, the path becomes absolute.
 
     Raises
     ------
@@ -23,5 +23,7 @@ def typed_path(text: str) -> str:
     if path.startswith("~"):
         user = text.partition("/")[0].removeprefix("~")
         raise ValueError(f"there is no home directory of the user {user!r}; of a folder of this name, write ./{text}")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    return ("/" if path.startswith("/") else "") + "/".join(parts) or "."
+    plain = os.path.normpath(path)
+    if ".." in path.split("/") and os.path.realpath(plain) != os.path.realpath(path):
+        return os.path.realpath(path)
+    return plain

@@ -254,7 +254,8 @@ def test_a_folder_in_the_home_directory_is_found(tmp_path, monkeypatch):
         ("./results/", "results"),
         ("a//b/./c/", "a/b/c"),
         ("../out", "../out"),
-        ("link/../out", "link/../out"),
+        ("a/../out", "out"),
+        ("../a/../out", "../out"),
         ("/data//out/", "/data/out"),
         (".", "."),
         ("/", "/"),
@@ -267,6 +268,14 @@ def test_paths_are_used_as_they_were_meant(typed, used, monkeypatch):
     assert typed_path(typed) == used
     config = load_config({"results": typed, "plates": typed, "steps": [{"func": "label"}]})
     assert (config.results, config.plates) == (used, used)
+
+
+def test_what_lies_above_the_folder_behind_a_link_is_found(tmp_path, monkeypatch):
+    (tmp_path / "far" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/below")
+    monkeypatch.chdir(tmp_path)
+    assert typed_path("link/../out") == str(tmp_path.resolve() / "far" / "out")
+    assert typed_path("link/out") == "link/out"
 
 
 def test_a_sheet_without_plates_is_refused(tmp_path):
