@@ -9,7 +9,10 @@ from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.workflow.compile import compile_plan
 
-STEPS = [{"func": "gaussian_filter", "params": {"sigma": 1}, "memory_type": "torch"}, {"func": "threshold_otsu"}]
+STEPS = [
+    {"func": "gaussian_filter", "params": {"sigma": 1}, "memory_type": "torch"},
+    {"func": "threshold_otsu", "memory_type": "numpy"},
+]
 
 
 @pytest.fixture
