@@ -13,7 +13,6 @@ rule aggregate_plate:
         ),
         counts=results("cell_counts.parquet"),
         objects=results("objects.parquet"),
-        tables=directory(results("plate_tables")),
     log:
         log_of("aggregate_plate", "{plate}"),
     benchmark:
@@ -40,7 +39,6 @@ rule report_plate:
         ingest=results("ingest_report.json"),
         counts=results("cell_counts.parquet"),
         objects=results("objects.parquet"),
-        tables=results("plate_tables"),
         manifests=well_files(results("wells", "{well}.json")),
         # Made with the manifest, whose content says whether anything changed.
         thumbnails=well_files(results("report", "thumbnails", "{well}.npy"), ancient),

@@ -331,8 +331,8 @@ def plate_map(wildcards):
 def plate_targets():
     """Every file of the plates that is to be there: Snakemake makes anew only those that it is asked for."""
     names = ["check_plate.json", "cell_counts.csv", "cell_counts.parquet"]
-    names += ["objects.parquet", "plate_tables"]
-    names += ["ingest_report.json", "openhcs_metadata.json", "plan.json"]
+    names += ["objects.parquet", "ingest_report.json"]
+    names += ["openhcs_metadata.json", "plan.json"]
     pictures = ["summary.html", "heatmap.png", "montage.png", "dose_response.png"]
     names += [f"report/{name}" for name in [*pictures, "plate_statistics.csv"]]
     names += ["illumination/illumination.json"] if ILLUMINATION else []

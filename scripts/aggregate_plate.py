@@ -2,7 +2,7 @@
 
 from wellfield.workflow.jobs import job
 
-with job(snakemake.log[0], threads=snakemake.threads) as logger:
+with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
     from wellfield.workflow.aggregate import aggregate_plate
 
     aggregate_plate(
@@ -14,6 +14,6 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         counts_csv=snakemake.output.counts_csv,
         counts_parquet=snakemake.output.counts,
         objects_parquet=snakemake.output.objects,
-        tables=snakemake.output.tables,
+        tables=f"{snakemake.params.results}/plate_tables",
     )
     logger.info("%d wells", len(snakemake.params.wells))

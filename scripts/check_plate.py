@@ -2,10 +2,13 @@
 
 from wellfield.workflow.jobs import job
 
-with job(snakemake.log[0], threads=snakemake.threads) as logger:
+with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
     from wellfield.formats.json import write_json
+    from wellfield.materialization.records import write_plate_record
     from wellfield.workflow.check import check_plate
 
     summary = check_plate(snakemake.params.results, snakemake.params.wells)
     write_json(snakemake.output[0], summary)
+    of = {"wells": snakemake.params.wells}
+    write_plate_record(snakemake.params.results, "check_plate", snakemake.output, of=of)
     logger.info("%s", summary)

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from wellfield.workflow.jobs import job, say
 
-with job(snakemake.log[0], threads=snakemake.threads) as logger:
+with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
     from wellfield.config.load import load_config
     from wellfield.config.plates import read_plate_sheet
     from wellfield.formats.json import write_json
+    from wellfield.materialization.records import write_plate_record
     from wellfield.plate.index import read_info
     from wellfield.workflow.compile import compile_plan
+    from wellfield.workflow.digests import digest_of
     from wellfield.workflow.ingest import chosen_wells
     from wellfield.workflow.space import plan_space, space_lines
 
@@ -23,4 +25,6 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once, at_most=True):
         say(logger, line)
     write_json(snakemake.output.plan, plan.to_json())
+    of = {"pipeline": digest_of(snakemake.params.pipeline), "functions": snakemake.params.functions}
+    write_plate_record(folder, "compile_plan", snakemake.output, of=of)
     logger.info("%d steps, plan %s", len(plan.steps), plan.digest())

@@ -1,12 +1,14 @@
 """Map one raw plate: metadata, index and ingest report; of a plate that has a plan, see that its results have room."""
 
+import os
 from pathlib import Path
 
 from wellfield.workflow.jobs import job, say
 
-with job(snakemake.log[0], threads=snakemake.threads) as logger:
+with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
     from wellfield.config.load import load_config
     from wellfield.config.plates import read_plate_sheet
+    from wellfield.materialization.records import write_plate_record
     from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate
     from wellfield.workflow.space import last_plan, plan_space, space_lines
 
@@ -24,6 +26,12 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         acquisition_minutes=config.acquisition_minutes,
         mapped_again=snakemake.params.mapped_again,
     )
+    of = {
+        "folder": os.path.realpath(snakemake.params.folder),
+        "microscope": snakemake.params.microscope,
+        "layout": snakemake.params.layout,
+    }
+    write_plate_record(folder, "ingest_plate", snakemake.output, of=of)
     for note in acquisition_notes(snakemake.output.report):
         say(logger, f"warning: {info.plate}: {note}")
     # Whether the plan is compiled again is decided after this job; that of a fresh plate, or another one, says its own.

@@ -7,7 +7,7 @@ from wellfield.workflow.jobs import job
 from wellfield.workflow.scratch import scratch_folder
 
 with (
-    job(snakemake.log[0], threads=snakemake.threads) as logger,
+    job(snakemake.log[0], threads=snakemake.threads, writes=[]) as logger,
     own_gpus(snakemake.resources.get("gpu", 0)) as gpus,
 ):
     from wellfield.workflow.process import process_well

@@ -2,7 +2,8 @@
 
 from wellfield.workflow.jobs import job
 
-with job(snakemake.log[0], threads=snakemake.threads) as logger:
+with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
+    from wellfield.materialization.records import write_plate_record
     from wellfield.workflow.report import report_plate
 
     report_plate(
@@ -16,4 +17,6 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         dose_response=snakemake.output.dose_response,
         summary=snakemake.output.summary,
     )
+    of = {"wells": snakemake.params.wells}
+    write_plate_record(snakemake.params.results, "report_plate", snakemake.output, of=of)
     logger.info("%d wells", len(snakemake.params.wells))

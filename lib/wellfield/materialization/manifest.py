@@ -29,10 +29,20 @@ def file_entry(root: Path, path: Path, facts: Mapping[str, Any] | None = None) -
     return {"path": path.relative_to(root).as_posix(), "size": path.stat().st_size, "sha256": digest, **(facts or {})}
 
 
-def folder_entry(root: Path, path: Path, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the manifest says of a folder (a well of a Zarr store): one digest over the names and bytes in it."""
+def folder_names(path: Path) -> list[str]:
+    """Return the files in a folder and below it, relative to it."""
+    return [file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if file.is_file()]
+
+
+def folder_entry(
+    root: Path, path: Path, facts: Mapping[str, Any] | None = None, *, names: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """Return what the manifest says of a folder (a well of a Zarr store): one digest over the names and bytes in it.
+
+    With *names* only these files count: the others in the folder are the user's.
+    """
     digest, size, count = hashlib.sha256(), 0, 0
-    for name in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+    for name in sorted(path / name for name in (folder_names(path) if names is None else names)):
         entry = file_entry(path, name)
         digest.update(f"{entry['path']}\0{entry['sha256']}\0".encode())
         size, count = size + entry["size"], count + 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
 from wellfield.formats.atomic import part_path, replace_directory
-from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
+from wellfield.materialization.manifest import file_entry, folder_entry, folder_names, write_manifest
 from wellfield.materialization.spec import ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
@@ -49,8 +49,8 @@ def materialize_well(
     info: PlateInfo,
     manifest: Path,
     thumbnail: Path,
-) -> None:
-    """Write the persistent files of a well below *results*, then its manifest.
+) -> list[dict[str, Any]]:
+    """Write the persistent files of a well below *results*, then its manifest; return the entries for its record.
 
     Each folder of the well is written beside the old one and put in its place when complete; what the pipeline does not
     write any more is removed. A failed well keeps no result of an earlier run, which would not belong to its input.
@@ -79,6 +79,9 @@ def materialize_well(
         plan_digest=plan.digest(),
         files=files,
     )
+    named = [entry | {"names": folder_names(results / entry["path"])} for entry in files if entry["path"].endswith("/")]
+    others = [entry for entry in files if not entry["path"].endswith("/")]
+    return [*named, *others, file_entry(results, manifest), file_entry(results, thumbnail)]
 
 
 def _covers(folder: str, path: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wellfield.formats.atomic import atomic_path, remove_parts
 from wellfield.formats.json import read_json
 from wellfield.materialization.manifest import read_manifest
+from wellfield.materialization.records import announce, group_files, write_plate_record
 from wellfield.materialization.well import FOLDERS, STORE_NAME
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.staged import DONE
@@ -24,6 +25,8 @@ from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_RULE = "aggregate_plate"
 
 PLANE_COLUMNS = ("Planes_Missing", "Planes_Skipped", "Planes_Blanked")
 
@@ -151,7 +154,7 @@ def aggregate_plate(
 ) -> None:
     """Write the plate's tables and shared Zarr metadata; remove the results of wells that are not in *wells*.
 
-    *tables* is the folder of the tables that are neither counts nor objects.
+    *tables* is the folder of the tables that are neither counts nor objects; files in it that are not the plate's stay.
     """
     folder = Path(results)
     info, planes = read_index(index, wells)
@@ -173,6 +176,9 @@ def aggregate_plate(
     if len(found):
         names.pop("cell_counts", None)
     others = Path(tables)
+    written = [Path(counts_csv), Path(counts_parquet), Path(objects_parquet)]
+    written += [others / f"{name}{suffix}" for name in names for suffix in (".parquet", ".csv")]
+    announce(folder, _RULE, [path.relative_to(folder).as_posix() for path in written])
     others.mkdir(parents=True, exist_ok=True)
     for name, file_name in names.items():
         files = well_tables(folder, manifests, file_name)
@@ -184,8 +190,10 @@ def aggregate_plate(
         from wellfield.storage.zarr.plate import finalize_plate
 
         finalize_plate(folder / STORE_NAME, stored, name=info.plate)
+        written += group_files(folder / STORE_NAME)
     elif (folder / STORE_NAME).exists():
         shutil.rmtree(folder / STORE_NAME)
+    write_plate_record(folder, _RULE, written, of={"wells": list(wells)})
 
 
 def _columns(manifest: Mapping[str, Any], path: str) -> dict[str, str]:

@@ -28,9 +28,9 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),
 }
 
-# Modules that scripts import and that decide nothing of a result, only what is said before it: no stage depends on
-# them, nor on what they import.
-NOT_DECIDING = (_PACKAGE / "workflow" / "space.py",)
+# Modules that scripts import and that decide nothing of a result, only what is said before it, or which files are ours:
+# no stage depends on them, nor on what they import.
+NOT_DECIDING = (_PACKAGE / "workflow" / "space.py", _PACKAGE / "materialization" / "records.py")
 
 State = tuple[int | str, ...]
 

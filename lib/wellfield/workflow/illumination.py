@@ -17,6 +17,7 @@ from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.formats.json import read_json, write_json
 from wellfield.formats.npy import read_npy, write_npy
 from wellfield.formats.plane import check_plane
+from wellfield.materialization.records import announce, write_plate_record
 from wellfield.microscopes.paths import virtual_path
 from wellfield.pipeline.sources import choose_sources
 from wellfield.plate.index import PlaneRecord, PlateInfo, check_schema_version, read_index
@@ -28,6 +29,7 @@ from wellfield.workflow.changes import PlaneWatch
 
 ILLUMINATION_SCHEMA_VERSION = 1
 FIT_NAME = "illumination.json"
+_RULE = "fit_illumination"
 
 # Planes per channel: more make the fit hardly better, and reading them longer.
 SAMPLE_SIZE = 200
@@ -93,7 +95,11 @@ def fit_plate(
             raise PipelineError("; ".join(f"channel {n}: {entry['error']}" for n, entry in channels.items()))
         data = {"schema_version": ILLUMINATION_SCHEMA_VERSION, "plate": info.plate, "seed": SEED, "channels": channels}
         write_json(part / FIT_NAME, data)
+        names = sorted(file.name for file in part.iterdir())
+        announce(final.parent, _RULE, [f"{final.name}/{name}" for name in names])
         replace_directory(part, final)
+        of = {"source": source, "method": method}
+        write_plate_record(final.parent, _RULE, [final / name for name in names], of=of)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return data

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,8 +55,12 @@ def cap_threads(threads: int) -> None:
 
 
 @contextmanager
-def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[logging.Logger]:
+def job(
+    log: str | os.PathLike[str], *, threads: int = 1, writes: Iterable[str | os.PathLike[str]] | None = None
+) -> Iterator[logging.Logger]:
     """Run the body of a script: threads capped, messages in *log*, an expected error as one line on stderr.
+
+    The files that the job *writes*, its log and its benchmark are listed in its record before anything is written.
 
     An error of the :class:`~wellfield.errors.WellfieldError` tree, or a full disk, ends the process with exit code 1
     and its message on stderr; its traceback goes to the log. Any other error goes to both. Ctrl-C ends it with
@@ -64,6 +68,8 @@ def job(log: str | os.PathLike[str], *, threads: int = 1) -> Iterator[logging.Lo
     """
     cap_threads(threads)
     path = Path(log)
+    if writes is not None:
+        _announce(path, writes)
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
@@ -102,6 +108,20 @@ def stop_reason(log: str | os.PathLike[str]) -> str:
     except OSError:
         return ""
     return text.rpartition(f"ERROR wellfield: {_STOPPED}")[2].strip() if f": {_STOPPED}" in text else ""
+
+
+def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
+    """List in a job's record what it writes. Its log ``<results>/logs/<rule>/<well or plate>.log`` says whose it is."""
+    from wellfield.materialization.records import WELL_RULES, announce
+
+    results, rule, name = log.parents[2], log.parent.name, log.stem
+    paths = [os.path.relpath(file, results).replace(os.sep, "/") for file in writes]
+    paths += [f"logs/{rule}/{log.name}", f"benchmarks/{rule}/{name}.tsv"]
+    try:
+        announce(results, rule, paths, well=name if rule in WELL_RULES else "")
+    except WellfieldError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def say(logger: logging.Logger, line: str) -> None:

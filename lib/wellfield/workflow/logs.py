@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wellfield.materialization.records import WELL_RULES
 from wellfield.materialization.well import STEP_NAME
 from wellfield.pipeline.staged import FAILED
 
-# The rules of a well, in their order.
-WELL_RULES = ("process_well", "materialize_well")
+__all__ = ["WELL_RULES", "failure_logs", "job_log"]
 
 
 def job_log(results: str | os.PathLike[str], rule: str, name: str) -> Path:

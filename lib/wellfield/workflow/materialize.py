@@ -9,10 +9,11 @@ from socket import gethostname
 
 from wellfield.errors import DataNotFoundError
 from wellfield.formats.json import read_json
+from wellfield.materialization.records import WELL_RULES, write_record
 from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.staged import DONE, StagedWell
-from wellfield.plate.index import read_info
+from wellfield.plate.index import read_info, read_paths
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
@@ -44,7 +45,7 @@ def materialize_well(
             "materialize_well must run as one group of jobs where `scratch` is configured. Run the same command again"
         )
     plan = Plan.from_json(read_json(plan_path), source=plan_path)
-    write_well(
+    files = write_well(
         staged,
         Path(staging),
         plan,
@@ -54,6 +55,9 @@ def materialize_well(
         manifest=Path(manifest),
         thumbnail=Path(thumbnail),
     )
+    fields = {(key.field, key.timepoint) for key, _ in read_paths(index, [staged.well])[staged.well]}
+    of = {"plan": plan.digest(), "fields": sorted(fields)}
+    write_record(results, WELL_RULES[-1], files, of=of, well=staged.well)
     if staged.scratch is not None:
         shutil.rmtree(staged.scratch, ignore_errors=True)
     return staged
