@@ -17,13 +17,13 @@ from wellfield.config.load import load_config, taken_for_configuration
 from wellfield.config.plates import read_plate_sheet
 from wellfield.errors import WellfieldError
 from wellfield.microscopes.registry import MICROSCOPES
-from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.staged import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number
+from wellfield.workflow.refusals import refuse_unsafe
 
 
 def stop(error):
@@ -61,9 +61,16 @@ except WellfieldError as error:
 # Of a run that is under way, or was killed and is not unlocked yet.
 LOCKED = any(Path(".snakemake", "locks").glob("*"))
 
+# Before anything is written: snakemake --dry-run says it too.
+if workflow.is_main_process and "--lint" not in sys.argv:
+    try:
+        read = [CONFIG.plates, *map(str, workflow.configfiles)]
+        refuse_unsafe(CONFIG.results, PLATES, files=read, scratch=CONFIG.scratch)
+    except WellfieldError as error:
+        raise WorkflowError(str(error)) from None
+
 for plate, entry in PLATES.items() if workflow.is_main_process else ():
     try:
-        refuse_results_in_plate(CONFIG.results, entry.folder)
         # A fresh plate's wells are checked by the job that maps it.
         index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():

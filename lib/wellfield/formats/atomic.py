@@ -5,17 +5,20 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wellfield.errors import DiskSpaceError, StorageError, WellfieldError
 
 PART_SUFFIX = ".part"
-_OLD_SUFFIX = f".old{PART_SUFFIX}"
+# The folder that was there before, between the two renames of a replacement.
+_OLD_SUFFIX = f".{'0' * 12}{PART_SUFFIX}"
+_PART = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
 _ATTEMPTS = 5
 _LONGEST_STEM = 200
 
@@ -23,8 +26,11 @@ _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2  # of Linux's <fcntl
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a file or folder name is that of an unfinished write."""
-    return name.startswith(".") and name.endswith(PART_SUFFIX)
+    """Tell whether a file or folder name is that of an unfinished write, as :func:`part_path` makes it.
+
+    ``.A01.0123456789ab.part`` is one, ``.draft.part`` is somebody's own.
+    """
+    return name.endswith(PART_SUFFIX) and _PART.fullmatch(name) is not None
 
 
 def part_path(final: Path) -> Path:
@@ -108,11 +114,83 @@ def _renameat2(first: str | os.PathLike[str], second: str | os.PathLike[str], fl
     raise OSError(code, os.strerror(code), os.fspath(first), None, os.fspath(second))
 
 
+def foreign_in(folder: Path, own: Callable[[str], bool]) -> Iterator[str]:
+    """Give what is in a folder and not *own*: paths relative to it of files, of links and of folders that are empty.
+
+    *own* gets the relative path of a file. A link is never own; unfinished writes are left out.
+    """
+    for root, folders, files in os.walk(folder):
+        base = Path(root).relative_to(folder)
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        folders[:] = [name for name in folders if not is_part(name)]
+        for name in [*files, *links]:
+            path = (base / name).as_posix()
+            if not is_part(name) and ((Path(root) / name).is_symlink() or not own(path)):
+                yield path
+        if not folders and not files and base.parts:
+            yield base.as_posix()
+
+
+def carry_over(old: Path, new: Path, own: Callable[[str], bool]) -> None:
+    """Put into the folder *new* what is in the folder *old* and not *own*, so that it can take its place.
+
+    Files are linked, or copied where the file system has no links; links are made again and never followed.
+
+    Raises
+    ------
+    FileExistsError
+        *new* has a file of its own where something is to go; *old* is as it was.
+    """
+    for name in list(foreign_in(old, own)) if old.is_dir() and not old.is_symlink() else ():
+        path, target = old / name, new / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                target.symlink_to(os.readlink(path))
+            elif path.is_dir():
+                target.mkdir(exist_ok=True)
+            else:
+                _link_or_copy(path, target)
+        except (FileExistsError, NotADirectoryError):
+            raise FileExistsError(errno.EEXIST, "a file of somebody's own is where one is to go", str(path)) from None
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, or too many of them
+        shutil.copy2(path, target)
+
+
+def remove_own(folder: Path, own: Callable[[str], bool]) -> None:
+    """Remove the files in a folder that are *own*, and the folders that are empty then; all else stays, links too."""
+    for root, _, files in os.walk(folder, topdown=False):
+        base = Path(root).relative_to(folder)
+        for name in files:
+            if own((base / name).as_posix()) and not (Path(root) / name).is_symlink():
+                (Path(root) / name).unlink(missing_ok=True)
+                remove_empty(Path(root), folder)
+
+
+def remove_empty(folder: Path, last: Path) -> None:
+    """Remove a folder if it is empty, then the one above it, up to and with *last*."""
+    with suppress(OSError):
+        while folder != last.parent:
+            folder.rmdir()
+            folder = folder.parent
+
+
 def replace_directory(staged: Path, final: Path) -> None:
     """Put the complete folder *staged* in the place of *final*, which may exist; both are on one file system.
 
+    Everything in *final* goes: what is to stay is put into *staged* first, by :func:`carry_over`.
+
     Where the file system can exchange two folders, a reader finds the old or the new one at every moment. Elsewhere the
-    old one is renamed away first; a crash between the two renames leaves it as ``.<name>.old.part``, which
+    old one is renamed away first; a crash between the two renames leaves it as ``.<name>.000000000000.part``, which
     :func:`heal_directory` puts back.
 
     Raises

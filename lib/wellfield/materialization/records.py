@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import MetadataError
+from wellfield.errors import MaterializationError, MetadataError
 from wellfield.formats.json import read_json, write_json
+from wellfield.plate.wells import is_well
 
 RECORD_SCHEMA_VERSION = 1
 RECORDS = "records"
@@ -39,6 +40,22 @@ WELL_RULES = ("process_well", "materialize_well")
 EARLIER = "earlier"
 # The page of a plate that is not finished, which no job writes.
 UNFINISHED = "unfinished"
+
+# The folders below the results of a plate that hold files of Wellfield's.
+WRITTEN_FOLDERS = (
+    ".staging",
+    "benchmarks",
+    "illumination",
+    "images",
+    "logs",
+    "plate.zarr",
+    "plate_tables",
+    RECORDS,
+    "report",
+    "rois",
+    "tables",
+    "wells",
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,8 @@ def recorded_wells(results: str | os.PathLike[str]) -> list[str]:
     """Return the wells that have a record."""
     folder = Path(results, RECORDS, "wells")
     names = os.listdir(folder) if folder.is_dir() else ()
-    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json") and name[0] != ".")
+    stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    return sorted(filter(is_well, stems))
 
 
 def plate_records(results: str | os.PathLike[str]) -> dict[str, Record]:
@@ -121,14 +139,34 @@ def announce(results: str | os.PathLike[str], rule: str, paths: Iterable[str], *
     """List files that a job is about to write beside those that its record lists already; *paths* as in records.
 
     Before the first record of all, the files that a version without records left are listed as they are.
+
+    Raises
+    ------
+    MaterializationError
+        Something is there that no record lists.
     """
     if not has_records(results):
         _list_earlier(Path(results))
     record = read_record(results, rule, well) or Record()
     known = record.paths()
-    new = [{"path": path} for path in dict.fromkeys(paths) if path not in known]
+    new = [path for path in dict.fromkeys(paths) if path not in known]
+    there = [path for path in new if os.path.lexists(Path(results, path)) and not _in_listed_folder(path, known)]
+    if there and (others := set(there) - (read_record(results, EARLIER) or Record()).paths()):
+        raise not_ours(Path(results, min(others)))
     if new or not record_path(results, rule, well).exists():
-        _write(results, rule, well, record.of, [*record.files, *new])
+        _write(results, rule, well, record.of, [*record.files, *({"path": path} for path in new)])
+
+
+def not_ours(path: str | os.PathLike[str]) -> MaterializationError:
+    """Return the error for something that no record lists where a result goes."""
+    return MaterializationError(
+        f"{os.fspath(path)} was not written by Wellfield, and a result goes there; it is left as it is. Move it away "
+        "and run the same command again"
+    )
+
+
+def _in_listed_folder(path: str, known: Iterable[str]) -> bool:
+    return any(entry.endswith("/") and path.startswith(entry) for entry in known)
 
 
 def write_record(
@@ -229,7 +267,6 @@ PLATE_FILES: Mapping[str, tuple[str, ...]] = {
     UNFINISHED: ("report/unfinished.html",),
 }
 
-GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs")
 _PROFILE = re.compile(r"illumination/w[0-9]+(_background)?\.npy")
 
 
@@ -266,8 +303,8 @@ def _manifests(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _list_earlier(results: Path) -> None:
     """List what a version without records left: the files of every manifest, and those of the plate by their names."""
     found = [name for names in PLATE_FILES.values() for name in names]
-    found += [path.relative_to(results).as_posix() for path in group_files(results / "plate.zarr")]
-    for rule in PLATE_RULES:
+    found += store_files(well for well, _ in _manifests(results))
+    for rule in (*PLATE_RULES, *WELL_RULES):
         found += [path for kind in ("logs", "benchmarks") for path in _children(results, f"{kind}/{rule}")]
     tables = _children(results, "plate_tables")
     stems = [path.removesuffix(".csv") for path in tables if path.endswith(".csv")]
@@ -292,7 +329,7 @@ def _children(results: Path, folder: str) -> list[str]:
     return [f"{folder}/{name}" for name in sorted(os.listdir(place))] if place.is_dir() else []
 
 
-def group_files(store: Path) -> list[Path]:
-    """Return the metadata files of a store's own group and of its rows, which belong to the plate and to no well."""
-    rows = [row for row in sorted(store.glob("[A-Z]*")) if row.name.isalpha() and row.name.isupper()]
-    return [folder / name for folder in (store, *rows) for name in GROUP_FILES if (folder / name).is_file()]
+def store_files(wells: Iterable[str]) -> list[str]:
+    """Return the metadata files that a store with these wells may have for itself and its rows, and not for a well."""
+    rows = sorted({f"/{well.rstrip('0123456789')}" for well in wells})
+    return [f"plate.zarr{row}/{name}" for row in ("", *rows) for name in ("zarr.json", ".zgroup", ".zattrs")]

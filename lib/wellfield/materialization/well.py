@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
-from wellfield.formats.atomic import part_path, replace_directory
-from wellfield.materialization.manifest import file_entry, folder_entry, folder_names, write_manifest
+from wellfield.formats.atomic import part_path
+from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
+from wellfield.materialization.records import WELL_RULES, Record
+from wellfield.materialization.removal import remove_stale, replace_folder
 from wellfield.materialization.spec import ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
@@ -26,6 +27,7 @@ from wellfield.storage.zarr.layout import well_folder
 _logger = logging.getLogger(__name__)
 
 STORE_NAME = "plate.zarr"
+_RULE = WELL_RULES[-1]
 
 # What a manifest names as the step of a well that failed here.
 STEP_NAME = "materialize"
@@ -53,7 +55,8 @@ def materialize_well(
     """Write the persistent files of a well below *results*, then its manifest; return the entries for its record.
 
     Each folder of the well is written beside the old one and put in its place when complete; what the pipeline does not
-    write any more is removed. A failed well keeps no result of an earlier run, which would not belong to its input.
+    write any more is removed, and what Wellfield did not write stays. A failed well keeps no result of an earlier run,
+    which would not belong to its input.
     """
     writer = _WellWriter(staged, staging, plan, results, filemanager)
     files = []
@@ -64,10 +67,8 @@ def materialize_well(
             # What the pipeline made cannot be stored as it is: the data's fault, and so the well's alone.
             _logger.exception("well %s failed", staged.well)
             staged.status, staged.error = FAILED, {"message": str(error), "step": STEP_NAME}
-    kept = {entry["path"] for entry in files}
-    for folder in well_folders(results, staged.well):
-        if folder.exists() and not any(_covers(folder.relative_to(results).as_posix(), path) for path in kept):
-            shutil.rmtree(folder)
+    record = Record(tuple(files))
+    remove_stale(results, _RULE, record.paths(), folders=(*FOLDERS, STORE_NAME), well=staged.well)
     writer.write_thumbnail(thumbnail, info)
     write_manifest(
         manifest,
@@ -77,15 +78,9 @@ def materialize_well(
         error=staged.error,
         planes=staged.planes,
         plan_digest=plan.digest(),
-        files=files,
+        files=[{key: value for key, value in entry.items() if key != "names"} for entry in files],
     )
-    named = [entry | {"names": folder_names(results / entry["path"])} for entry in files if entry["path"].endswith("/")]
-    others = [entry for entry in files if not entry["path"].endswith("/")]
-    return [*named, *others, file_entry(results, manifest), file_entry(results, thumbnail)]
-
-
-def _covers(folder: str, path: str) -> bool:
-    return path.startswith(f"{folder}/")
+    return [*files, file_entry(results, manifest), file_entry(results, thumbnail)]
 
 
 class _WellWriter:
@@ -98,6 +93,8 @@ class _WellWriter:
         # Folders that become those of the well when they are complete.
         self._parts = {kind: part_path(results / kind / staged.well) for kind in FOLDERS}
         self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in FOLDERS}
+        # The files of each folder that was put in its place.
+        self._names: dict[Path, list[str]] = {}
 
     def write(self) -> list[dict[str, Any]]:
         """Write everything and return the manifest's entries."""
@@ -146,10 +143,11 @@ class _WellWriter:
             chunk_name=self._staged.well,
             zarr_config=self._plan.settings.zarr,
             metadata=metadata,
+            replace=self._replace,
         )
-        return [
-            folder_entry(self._results, well_folder(self._results / STORE_NAME, self._staged.well), {"images": facts})
-        ]
+        folder = well_folder(store, self._staged.well)
+        names = self._names[folder]
+        return [folder_entry(self._results, folder, {"images": facts}, names=names) | {"names": names}]
 
     # --- files ---------------------------------------------------------------------------------------------------
 
@@ -157,11 +155,14 @@ class _WellWriter:
         """Note a file that was written, for the manifest."""
         self._facts[kind][Path(path).relative_to(self._parts[kind]).as_posix()] = dict(facts)
 
+    def _replace(self, staged: Path, final: Path) -> None:
+        self._names[final] = replace_folder(self._results, _RULE, staged, final, well=self._staged.well)
+
     def _move_in(self, kind: str) -> list[dict[str, Any]]:
         if not self._facts[kind]:
             return []
         final = self._results / kind / self._staged.well
-        replace_directory(self._parts[kind], final)
+        self._replace(self._parts[kind], final)
         return [file_entry(self._results, final / name, facts) for name, facts in self._facts[kind].items()]
 
     def _write_tiffs(self) -> None:

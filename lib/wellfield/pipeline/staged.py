@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from contextlib import suppress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellfield.formats.atomic import is_part, part_path
+from wellfield.formats.atomic import foreign_in, is_part, remove_empty, remove_own
 from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
+from wellfield.plate.wells import is_well
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
@@ -106,19 +106,48 @@ class StagedWell:
         return cls(**data)
 
 
+# What staging writes below the folder of a well.
+_STAGE_FILE = re.compile(
+    r"staged\.json|images/[^/]+/[^/]+\.npy|outputs/[^/]+\.(parquet|json)|outputs/[^/]+_[0-9]+/[^/]+\.(npy|txt)"
+)
+
+
+def is_stage_file(path: str) -> bool:
+    """Tell whether a path in the folder of a staged well is one that staging writes."""
+    return _STAGE_FILE.fullmatch(path) is not None
+
+
+def foreign_in_stages(folder: str | os.PathLike[str]) -> Path | None:
+    """Return something in the folder of staged wells that staging did not write; ``None`` if there is nothing."""
+    for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
+        if is_part(stage.name):
+            continue
+        if stage.is_symlink() or not stage.is_dir() or not is_well(stage.name):
+            return stage
+        for name in foreign_in(stage, is_stage_file):
+            if (stage / name).is_symlink() or not (stage / name).is_dir():  # a killed run leaves empty folders
+                return stage / name
+    return None
+
+
+def remove_stage(stage: Path) -> None:
+    """Remove the files of a staged well and its empty folders; anything else in it stays."""
+    if not stage.is_symlink():
+        remove_own(stage, is_stage_file)
+        for root, *_ in os.walk(stage, topdown=False):
+            remove_empty(Path(root), stage)
+
+
 def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
     """Remove the staged wells in *folder* that no job can go on with; return their names. No run may be under way.
 
     A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one. Of a
-    well in scratch the files lie on a node that the next job need not get.
+    well in scratch the files lie on a node that the next job need not get. What staging did not write stays.
     """
     broken = []
     for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
         if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
-            part = part_path(stage)
-            with suppress(FileNotFoundError):  # a job that outlived its run
-                stage.rename(part)
-                shutil.rmtree(part)
+            remove_stage(stage)
             broken.append(stage.name)
     return broken
 
@@ -132,7 +161,7 @@ def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathL
     for listed in sorted(Path(folder).glob(f"*/{STAGED_NAME}")):
         manifest = Path(manifests, f"{listed.parent.name}.json")
         if manifest.exists() and manifest.stat().st_mtime_ns >= listed.stat().st_mtime_ns:
-            shutil.rmtree(listed.parent)
+            remove_stage(listed.parent)
             done.append(listed.parent.name)
     return done
 

@@ -66,6 +66,14 @@ def canonical_well(name: str) -> str:
     return well_name(*split_well(name))
 
 
+def is_well(name: str) -> bool:
+    """Tell whether a name is that of a well in its canonical spelling."""
+    try:
+        return canonical_well(name) == name
+    except WellNameError:
+        return False
+
+
 def plate_shape(wells: list[str]) -> tuple[int, int]:
     """Return rows and columns of the smallest standard plate that holds all *wells*."""
     positions = [split_well(well) for well in wells]

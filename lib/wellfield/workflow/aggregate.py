@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfield.formats.atomic import atomic_path, remove_parts
+from wellfield.formats.atomic import atomic_path
 from wellfield.formats.json import read_json
 from wellfield.materialization.manifest import read_manifest
-from wellfield.materialization.records import announce, group_files, write_plate_record
-from wellfield.materialization.well import FOLDERS, STORE_NAME
+from wellfield.materialization.records import (
+    EARLIER,
+    WRITTEN_FOLDERS,
+    announce,
+    recorded_wells,
+    store_files,
+    write_plate_record,
+)
+from wellfield.materialization.removal import remove_page, remove_stale, remove_unfinished_writes, remove_well
+from wellfield.materialization.well import STORE_NAME
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.staged import DONE
+from wellfield.pipeline.staged import DONE, remove_stage
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
 from wellfield.plate.platemap import WellTreatment, read_plate_map
-from wellfield.report.names import UNFINISHED_NAME
-from wellfield.workflow.logs import WELL_RULES
+from wellfield.plate.wells import is_well
 from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_tables, table_files
 
 if TYPE_CHECKING:
@@ -189,10 +195,12 @@ def aggregate_plate(
     if stored:
         from wellfield.storage.zarr.plate import finalize_plate
 
-        finalize_plate(folder / STORE_NAME, stored, name=info.plate)
-        written += group_files(folder / STORE_NAME)
-    elif (folder / STORE_NAME).exists():
-        shutil.rmtree(folder / STORE_NAME)
+        announce(folder, _RULE, store_files(stored))
+        finalize_plate(folder / STORE_NAME, stored, name=info.plate, remove_others=False)
+        written += [path for name in store_files(stored) if (path := folder / name).is_file()]
+    kept = [path.relative_to(folder).as_posix() for path in written]
+    for rule in (_RULE, EARLIER):
+        remove_stale(folder, rule, kept, folders=("plate_tables", STORE_NAME))
     write_plate_record(folder, _RULE, written, of={"wells": list(wells)})
 
 
@@ -205,17 +213,15 @@ def _has_store(manifest: Mapping[str, Any]) -> bool:
 
 
 def prune(results: Path, wells: set[str]) -> None:
-    """Remove what wells outside *wells*, and killed jobs, left below the results; nobody else writes there now.
+    """Remove what Wellfield wrote of wells outside *wells*, and what killed jobs left; nobody else writes there now.
 
-    The page of a plate that is not finished goes too.
+    The page of a plate that is not finished goes too. What no record lists stays.
     """
-    (results / "report" / UNFINISHED_NAME).unlink(missing_ok=True)
-    kinds = [("wells", ".json"), ("report/thumbnails", ".npy"), (".staging", ""), *((kind, "") for kind in FOLDERS)]
-    for rule in WELL_RULES:
-        kinds += [(f"logs/{rule}", ".log"), (f"benchmarks/{rule}", ".tsv")]
-    for kind, suffix in kinds:
-        parent = results / kind
-        for path in sorted(parent.iterdir()) if parent.is_dir() else ():
-            if path.name.removesuffix(suffix) not in wells:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-    remove_parts(results)
+    remove_page(results)
+    for well in set(recorded_wells(results)) - wells:
+        remove_well(results, well)
+    stages = results / ".staging"
+    for stage in sorted(stages.iterdir()) if stages.is_dir() else ():
+        if stage.name not in wells and is_well(stage.name):
+            remove_stage(stage)
+    remove_unfinished_writes(results, WRITTEN_FOLDERS)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import ArrayShapeError, DataNotFoundError, PipelineError, UnreadableImageError
-from wellfield.formats.atomic import part_path, replace_directory
+from wellfield.formats.atomic import part_path
 from wellfield.formats.json import read_json, write_json
 from wellfield.formats.npy import read_npy, write_npy
 from wellfield.formats.plane import check_plane
-from wellfield.materialization.records import announce, write_plate_record
+from wellfield.materialization.records import write_plate_record
+from wellfield.materialization.removal import replace_folder
 from wellfield.microscopes.paths import virtual_path
 from wellfield.pipeline.sources import choose_sources
 from wellfield.plate.index import PlaneRecord, PlateInfo, check_schema_version, read_index
@@ -95,9 +96,7 @@ def fit_plate(
             raise PipelineError("; ".join(f"channel {n}: {entry['error']}" for n, entry in channels.items()))
         data = {"schema_version": ILLUMINATION_SCHEMA_VERSION, "plate": info.plate, "seed": SEED, "channels": channels}
         write_json(part / FIT_NAME, data)
-        names = sorted(file.name for file in part.iterdir())
-        announce(final.parent, _RULE, [f"{final.name}/{name}" for name in names])
-        replace_directory(part, final)
+        names = replace_folder(final.parent, _RULE, part, final)
         of = {"source": source, "method": method}
         write_plate_record(final.parent, _RULE, [final / name for name in names], of=of)
     finally:

@@ -116,9 +116,13 @@ def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
 
     results, rule, name = log.parents[2], log.parent.name, log.stem
     paths = [os.path.relpath(file, results).replace(os.sep, "/") for file in writes]
-    paths += [f"logs/{rule}/{log.name}", f"benchmarks/{rule}/{name}.tsv"]
+    of_well = rule in WELL_RULES
+    rules = WELL_RULES if of_well else (rule,)
+    paths += [path for own in rules for path in (f"logs/{own}/{log.name}", f"benchmarks/{own}/{name}.tsv")]
+    # The first job of a well lists what Snakemake removes before the second one.
+    paths += [f"wells/{name}.json", f"report/thumbnails/{name}.npy"] if of_well else []
     try:
-        announce(results, rule, paths, well=name if rule in WELL_RULES else "")
+        announce(results, rule, paths, well=name if of_well else "")
     except WellfieldError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

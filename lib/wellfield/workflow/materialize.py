@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from socket import gethostname
 
 from wellfield.errors import DataNotFoundError
 from wellfield.formats.json import read_json
 from wellfield.materialization.records import WELL_RULES, write_record
+from wellfield.materialization.removal import remove_scratch
 from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.staged import DONE, StagedWell
@@ -59,7 +59,7 @@ def materialize_well(
     of = {"plan": plan.digest(), "fields": sorted(fields)}
     write_record(results, WELL_RULES[-1], files, of=of, well=staged.well)
     if staged.scratch is not None:
-        shutil.rmtree(staged.scratch, ignore_errors=True)
+        remove_scratch(staged.scratch)
     return staged
 
 

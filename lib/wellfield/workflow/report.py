@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfield.formats.atomic import atomic_path, is_part
+from wellfield.formats.atomic import atomic_path
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
+from wellfield.materialization.removal import remove_unfinished_writes
 from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
 from wellfield.workflow.aggregate import read_manifests, read_treatments
@@ -46,8 +47,7 @@ def report_plate(
     from wellfield.report.summary import write_summary
 
     folder = Path(results)
-    for left in [path for path in (folder / "report").iterdir() if is_part(path.name)]:
-        left.unlink(missing_ok=True)
+    remove_unfinished_writes(folder, ["report"])
     info = read_info(index)
     manifests = read_manifests(folder / "wells", wells)
     treatments = read_treatments(plate_map)

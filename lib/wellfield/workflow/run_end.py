@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wellfield.materialization.records import UNFINISHED, announce
+from wellfield.materialization.removal import PAGE, remove_page
 from wellfield.pipeline.staged import remove_done_stages
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
@@ -171,7 +173,7 @@ def _not_mapped(folder: Path, plate: str) -> str:
     if (folder / "index.parquet").exists():
         again = " again"
     else:
-        (folder / "report" / UNFINISHED_NAME).unlink(missing_ok=True)
+        remove_page(folder)
     return f"{plate}: not mapped{again}; see {job_log(folder, 'ingest_plate', plate)}"
 
 
@@ -191,10 +193,11 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
     folder = Path(results)
     page = folder / "report" / UNFINISHED_NAME
     if state.finished:
-        page.unlink(missing_ok=True)
+        remove_page(folder)
         return page.with_name("summary.html")
     if succeeded and not page.exists():
         return folder
+    announce(folder, UNFINISHED, [PAGE])
     page.parent.mkdir(parents=True, exist_ok=True)
     write_unfinished(
         page,

@@ -77,5 +77,8 @@ def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
     with suppress(Exception):
         if getattr(workflow, "scheduler", None) and is_run(workflow) and not workflow.dryrun:
             jobs = run_jobs(workflow)
-            for plate in jobs.whole - {job.plate for job in jobs.finished | jobs.pending}:
-                Path(results, plate, "report", UNFINISHED_NAME).unlink(missing_ok=True)
+            plates = jobs.whole - {job.plate for job in jobs.finished | jobs.pending}
+            for plate in [plate for plate in plates if Path(results, plate, "report", UNFINISHED_NAME).exists()]:
+                from wellfield.materialization.removal import remove_page
+
+                remove_page(Path(results, plate))

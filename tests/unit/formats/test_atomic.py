@@ -173,14 +173,14 @@ def test_heal_puts_back_what_a_crash_left_under_its_old_name(tmp_path: Path, mon
 
 def test_heal_leaves_a_folder_alone_that_is_there(tmp_path: Path) -> None:
     final = folder(tmp_path / "A01", "new")
-    folder(tmp_path / ".A01.old.part", "old")
+    folder(tmp_path / ".A01.000000000000.part", "old")
     heal_directory(final)
     assert names(final) == ["new"]
 
 
 def test_removing_parts_never_removes_the_only_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     final = crash_between_the_renames(tmp_path, monkeypatch)
-    (final.parent / ".half.123.part").write_text("rest")
+    (final.parent / ".half.123456789abc.part").write_text("rest")
     remove_parts(tmp_path)
     assert (names(tmp_path), names(final)) == (["A01"], ["old"])
 
@@ -193,7 +193,7 @@ def test_removing_parts_removes_them_at_any_depth_and_nothing_else(tmp_path: Pat
     (keep / ".image.tif.0123456789ab.part").write_text("")
     folder(keep / ".A01.0123456789ab.part", "inner")
     folder(tmp_path / "A01", "new")
-    folder(tmp_path / ".A01.old.part", "old")
+    folder(tmp_path / ".A01.000000000000.part", "old")
     remove_parts(tmp_path)
     assert (names(keep), names(tmp_path)) == ([".hidden", "image.tif", "x.part"], ["A01", "a"])
     assert names(tmp_path / "A01") == ["new"]

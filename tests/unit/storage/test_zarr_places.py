@@ -364,7 +364,7 @@ def test_an_array_that_a_crash_left_under_its_old_name_is_put_back(tmp_path: Pat
         lambda: backend.exists(tmp_path / "array"),
         lambda: backend.list_dir(tmp_path) == ["array"],
     ):
-        (tmp_path / "array").rename(tmp_path / ".array.old.part")
+        (tmp_path / "array").rename(tmp_path / ".array.000000000000.part")
         assert read()
 
 

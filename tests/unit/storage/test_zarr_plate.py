@@ -83,7 +83,7 @@ def test_leftovers_of_killed_writers_go_and_foreign_files_stay(store: Path) -> N
 
 
 def test_a_well_that_a_crash_left_under_its_old_name_is_put_back(store: Path) -> None:
-    (store / "A/02").rename(store / "A/.02.old.part")
+    (store / "A/02").rename(store / "A/.02.000000000000.part")
     assert finalize_plate(store, ["A02"], name="P") == ["A02"]
     assert backend.load(store / "A02_s001_w1_z001_t001.tif").max() == 1
 

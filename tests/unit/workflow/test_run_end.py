@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 
+from wellfield.materialization.records import UNFINISHED, announce
+from wellfield.materialization.removal import PAGE
 from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.workflow.aggregate import prune
@@ -55,6 +57,10 @@ class Run:
         path.write_text(text)
         os.utime(path, (STARTED + 10 - age, STARTED + 10 - age))
         return path
+
+    def old_page(self, text):
+        announce(self.folder, UNFINISHED, [PAGE])
+        self.page.write_text(text)
 
     def done(self, *wells, count=7, age=0.0, error=None, skipped=()):
         for well in wells:
@@ -176,7 +182,7 @@ def finish(run):
 
 
 def test_the_page_goes_when_the_plate_is_finished(run, capsys):
-    run.page.write_text("old")
+    run.old_page("old")
     run.done(*WELLS)
     finish(run)
     run.end(succeeded=True)
@@ -188,9 +194,20 @@ def test_the_page_goes_when_the_plate_is_finished(run, capsys):
 
 
 def test_aggregation_removes_the_page_too(run):
-    run.page.write_text("old")
+    run.old_page("old")
     prune(run.folder, set(WELLS))
     assert not run.page.exists()
+
+
+def test_a_page_of_the_users_own_stays(run, capsys):
+    announce(run.folder, "check_plate", ["check_plate.json"])
+    run.page.write_text("mine")
+    prune(run.folder, set(WELLS))
+    run.done("B02")
+    pend(run, "B03")
+    run.end()
+    assert run.page.read_text() == "mine"
+    assert "no page: " in capsys.readouterr().err
 
 
 def test_a_check_that_fails_because_wells_failed_is_no_death_and_needs_no_page(run, capsys):
@@ -209,13 +226,13 @@ def test_a_run_of_single_wells_writes_no_page_but_renews_one_that_is_there(run):
     run.done("B02")
     run.end(succeeded=True)
     assert not run.page.exists()
-    run.page.write_text("B02 died")
+    run.old_page("B02 died")
     run.end(succeeded=True)
     assert "5 wells not begun" in run.page.read_text()
 
 
 def test_a_plate_that_was_not_mapped_has_no_page(run, capsys):
-    run.page.write_text("old")
+    run.old_page("old")
     (run.folder / "index.parquet").unlink()
     run.pending.append(snakemake_job("ingest_plate"))
     run.end()
@@ -224,7 +241,7 @@ def test_a_plate_that_was_not_mapped_has_no_page(run, capsys):
 
 
 def test_a_plate_that_was_not_mapped_again_keeps_its_page(run, capsys):
-    run.page.write_text("B02 died")
+    run.old_page("B02 died")
     run.pending.append(snakemake_job("ingest_plate"))
     run.end()
     assert capsys.readouterr().err.startswith("P1: not mapped again; see ")
@@ -233,7 +250,7 @@ def test_a_plate_that_was_not_mapped_again_keeps_its_page(run, capsys):
 
 @pytest.mark.parametrize("settings", [{"main": False}, {"touch": True}], ids=["a single job", "--touch"])
 def test_what_is_no_run_says_and_changes_nothing(run, settings, capsys):
-    run.page.write_text("old")
+    run.old_page("old")
     run.done(*WELLS)
     finish(run)
     run.end(succeeded=True, **settings)
@@ -245,7 +262,7 @@ def test_what_is_no_run_says_and_changes_nothing(run, settings, capsys):
 
 
 def test_the_page_goes_when_nothing_is_to_be_done(run):
-    run.page.write_text("B02, which was to be redone, died")
+    run.old_page("B02, which was to be redone, died")
     pend(run, "B02")
     remove_stale_pages(run.workflow(), run.results)
     assert run.page.exists()
@@ -263,7 +280,7 @@ def test_the_page_goes_when_nothing_is_to_be_done(run):
 
 @pytest.mark.parametrize("workflow", [SimpleNamespace(), SimpleNamespace(scheduler=None), SimpleNamespace(scheduler=1)])
 def test_a_process_that_ends_before_it_knows_its_jobs_removes_nothing(run, workflow):
-    run.page.write_text("old")
+    run.old_page("old")
     remove_stale_pages(workflow, run.results)
     assert run.page.exists()
 
@@ -277,7 +294,7 @@ def test_a_well_that_was_redone_with_an_equal_result_leaves_its_plate_finished(r
 
 
 def test_a_run_of_single_wells_does_not_say_that_the_report_is_that_of_the_wells(run):
-    run.page.write_text("old")
+    run.old_page("old")
     run.others = []
     run.done(*WELLS)
     finish(run)

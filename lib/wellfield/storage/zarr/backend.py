@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -98,6 +98,7 @@ class ZarrStorageBackend(StorageBackend):
         chunk_name: str | None = None,
         zarr_config: ZarrConfig | None = None,
         metadata: FieldMetadata | None = None,
+        replace: Callable[[Path, Path], None] | None = None,
         **kwargs: Any,
     ) -> None:
         """Write one well: all its planes and labels, in any order; what the store had of the well is replaced.
@@ -118,6 +119,9 @@ class ZarrStorageBackend(StorageBackend):
             Codec, layout and version.
         metadata:
             Pixel size, channel names and the like.
+        replace:
+            Puts the complete folder of the well (first) in the place of the present one (second), which may not exist;
+            by default, what other programs put into the present one stays.
 
         Raises
         ------
@@ -139,7 +143,8 @@ class ZarrStorageBackend(StorageBackend):
         for path in paths:
             if not _is_plate_plane(path) and _single_format(path) is not None:
                 raise StorageError(f"{path} is a single array, which a plane of a well cannot replace")
-        write_well(sort_batch(data_list, paths, well), config=config, metadata=metadata or FieldMetadata())
+        batch = sort_batch(data_list, paths, well)
+        write_well(batch, config=config, metadata=metadata or FieldMetadata(), replace=replace)
 
     # --- reading -------------------------------------------------------------------------------------------------
 

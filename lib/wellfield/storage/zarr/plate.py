@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
-from wellfield.formats.atomic import heal_directory, is_part, write_bytes
+from wellfield.formats.atomic import foreign_in, heal_directory, is_part, remove_own, write_bytes
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.files import file_errors
@@ -26,7 +26,7 @@ from wellfield.storage.zarr.layout import (
 from wellfield.storage.zarr.metadata import ACQUISITION
 from wellfield.storage.zarr.nodes import GROUP_FILES, group_files
 from wellfield.storage.zarr.pixels import ZARR_FORMATS
-from wellfield.storage.zarr.record import WellRecord, check_store, read_record
+from wellfield.storage.zarr.record import WellRecord, check_store, own_files, read_record
 
 
 def create_plate(
@@ -52,8 +52,12 @@ def create_plate(
     _write_plate(Path(store), [well_path(well) for well in wanted], name, images, ngff_version)
 
 
-def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name: str) -> list[str]:
+def finalize_plate(
+    store: str | os.PathLike[str], wells: Iterable[str], *, name: str, remove_others: bool = True
+) -> list[str]:
     """Make a store the OME-Zarr plate of *wells*: list those that are there, remove any other and unfinished writes.
+
+    Of other wells only what Wellfield wrote is removed, and nothing at all without *remove_others*.
 
     For one process, when no other writes to the store. Repeating it changes nothing.
 
@@ -86,15 +90,16 @@ def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name:
     wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
     for well in wanted:
         heal_directory(well_folder(root, well))
-    records = {well: _own_record(root, well, needed=well in wanted) for well in stored_wells(root)}
+    looked_at = [well for well in stored_wells(root) if remove_others or well in wanted]
+    records = {well: _own_record(root, well, needed=well in wanted) for well in looked_at}
     listed = [well for well in wanted if records.get(well) is not None]
     version = _ngff_version(root, [record for well in listed if (record := records[well]) is not None])
     images = max((_image_count(record) for well in listed if (record := records[well]) is not None), default=0)
     _write_plate(root, [well_path(well) for well in listed], name, images, version)
 
     for well in set(records) - set(listed):
-        remove(well_folder(root, well))
-    for row in row_folders(root):
+        _remove_well(root, well)
+    for row in row_folders(root) if remove_others else ():
         if is_empty(row):
             remove(row)  # ours, and empty now
     for folder in (root, *row_folders(root)):
@@ -102,6 +107,16 @@ def finalize_plate(store: str | os.PathLike[str], wells: Iterable[str], *, name:
             if is_part(entry.name):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     return listed
+
+
+def _remove_well(root: Path, well: str) -> None:
+    """Remove a well; what is somebody else's in its folder stays there."""
+    folder = well_folder(root, well)
+    own = own_files(root, well)
+    if folder.is_symlink() or not any(True for _ in foreign_in(folder, own)):
+        remove(folder)
+    else:
+        remove_own(folder, own)
 
 
 def _own_record(root: Path, well: str, *, needed: bool) -> WellRecord | None:

@@ -6,8 +6,10 @@ It is the one piece of metadata that reading a plane needs, so that nothing of a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -29,6 +31,8 @@ from wellfield.storage.zarr.plain import array_format
 # Where a Zarr node keeps its attributes, by the version of Zarr.
 _V3_FILE, _V2_FILE = "zarr.json", ".zattrs"
 NODE_FILES = (_V3_FILE, ".zgroup", _V2_FILE)
+ARRAY_FILES = (*NODE_FILES, ".zarray")
+_CHUNK = re.compile(r"c|[0-9]+(\.[0-9]+)*")
 
 
 class PlanePlace(NamedTuple):
@@ -201,6 +205,43 @@ def read_record(store: Path, well: str) -> WellRecord | None:
     if folder.is_dir():
         raise ForeignStoreError(f"{folder} is no Zarr group; it was not written by Wellfield and is not replaced")
     return None
+
+
+def own_file(record: WellRecord | None, labels: Collection[str], path: str) -> bool:
+    """Tell whether a file in a well's folder is one that a well of this record has; *path* is relative to the folder.
+
+    ``1/0/c/0/0/0/0/0`` is; a label that the record does not have is not: another program added it. Of a well whose
+    record is damaged (``None``) all images count, and these *labels*.
+    """
+    first, *rest = path.split("/")
+    if not rest:
+        return first in NODE_FILES
+    if record is not None:
+        labels = record.labels
+        by_field = record.strategy == ZarrChunkStrategy.FIELD
+        if first not in map(str, record.images.fields if by_field else record.images.grid.timepoints):
+            return False
+    if rest[0] == LABELS and len(rest) == 2:
+        return rest[1] in NODE_FILES
+    if rest[0] == LABELS:
+        rest = rest[2:] if rest[1:] and rest[1] in labels else rest
+    *folders, name = [first, *rest]
+    return all(map(_CHUNK.fullmatch, folders)) and (name in ARRAY_FILES or _CHUNK.fullmatch(name) is not None)
+
+
+def own_files(store: Path, well: str, labels: Iterable[str] = ()) -> Callable[[str], bool]:
+    """Return :func:`own_file` for the well as it is in a store.
+
+    Raises
+    ------
+    ForeignStoreError
+        The well is another program's.
+    """
+    try:
+        record = read_record(store, well)
+    except (SchemaVersionError, MetadataError):  # ours, old or damaged
+        record = None
+    return partial(own_file, record, tuple(labels))
 
 
 def _attributes(folder: Path) -> tuple[int, dict[str, Any]] | None:

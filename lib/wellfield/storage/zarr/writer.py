@@ -18,14 +18,12 @@ from natsort import natsorted
 
 from wellfield.errors import (
     DiskSpaceError,
-    MetadataError,
     PathEscapeError,
-    SchemaVersionError,
     StorageError,
     UnsupportedOperationError,
     WellfieldError,
 )
-from wellfield.formats.atomic import heal_directory, part_path, replace_directory
+from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
 from wellfield.storage.zarr import metadata as ngff
@@ -45,7 +43,7 @@ from wellfield.storage.zarr.pixels import (
 )
 from wellfield.storage.zarr.plain import array_format
 from wellfield.storage.zarr.pyramid import level_shapes, mean_levels, nearest
-from wellfield.storage.zarr.record import WellRecord, check_store, read_record
+from wellfield.storage.zarr.record import WellRecord, check_store, own_files
 
 Plane = npt.NDArray[Any]
 
@@ -53,8 +51,17 @@ _LARGEST_ID = 2**32 - 1
 _IN_FLIGHT = 1  # stacks of one field and timepoint, or a level of it, that are compressed while the next is made ready
 
 
-def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMetadata) -> None:
+def write_well(
+    batch: WellBatch,
+    *,
+    config: ZarrConfig,
+    metadata: ngff.FieldMetadata,
+    replace: Callable[[Path, Path], None] | None = None,
+) -> None:
     """Write a well beside its place and put it there in one step; nothing else in the store changes.
+
+    What other programs put into the well's folder, such as labels, stays, unless *replace* puts the new folder in the
+    place of the old one in another way.
 
     Memory beside the planes: what is compressed but not yet stored, a few planes, or one timepoint of a field with the
     layout FIELD; a whole well only with WELL on Zarr v2.
@@ -75,15 +82,19 @@ def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMeta
         check_store(batch.store)
         _check_place(batch.store, folder)
         heal_directory(folder)
-        with suppress(SchemaVersionError, MetadataError):  # ours, old or damaged: that is why it is written again
-            read_record(batch.store, batch.well)
+        own = own_files(batch.store, batch.well, batch.labels) if replace is None else None
         folder.parent.mkdir(parents=True, exist_ok=True)
         _WellWriter(staged, batch, config, metadata).write()
-        replace_directory(staged, folder)
+        if own is not None:
+            carry_over(folder, staged, own)
+            replace_directory(staged, folder)
+        elif replace is not None:
+            replace(staged, folder)
     except BaseException as error:
         shutil.rmtree(staged, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, WellfieldError):
-            what = f"well {batch.well} of {batch.store} cannot be written: {error.strerror or error}"
+            place = f" ({error.filename})" if isinstance(error, FileExistsError) else ""
+            what = f"well {batch.well} of {batch.store} cannot be written: {error.strerror or error}{place}"
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskSpaceError(error.errno, f"no space left: {what}; free some space and run again") from error
             raise StorageError(what) from error

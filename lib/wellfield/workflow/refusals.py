@@ -1,0 +1,223 @@
+"""What is refused before any job runs and before any folder is made: runs that would write over files of the user's.
+
+Results never lie in a raw plate nor a raw plate in results that the run writes, however links, ``..`` and other
+spellings hide it. Nothing of somebody else's lies where a result goes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from wellfield.config.plates import PlateEntry
+from wellfield.errors import ConfigError, DestinationExistsError, PathEscapeError
+from wellfield.materialization.records import (
+    EARLIER,
+    PLATE_FILES,
+    PLATE_RULES,
+    RECORDS,
+    WELL_RULES,
+    WRITTEN_FOLDERS,
+    has_records,
+    is_results,
+    plate_records,
+    recorded_wells,
+)
+from wellfield.pipeline.staged import foreign_in_stages
+from wellfield.plate.wells import is_well
+from wellfield.storage.zarr.record import check_store
+
+_STORE = "plate.zarr"
+_FOLDERS = (
+    *WRITTEN_FOLDERS,
+    "report/thumbnails",
+    f"{RECORDS}/wells",
+    *(f"{kind}/{rule}" for kind in ("logs", "benchmarks") for rule in (*PLATE_RULES, *WELL_RULES)),
+)
+_PLATE_FILES = tuple(name for names in PLATE_FILES.values() for name in names)
+# Folders with one file for each well, and how these end.
+_WELL_FILES = (
+    ("wells", ".json"),
+    ("report/thumbnails", ".npy"),
+    *((f"logs/{rule}", ".log") for rule in WELL_RULES),
+    *((f"benchmarks/{rule}", ".tsv") for rule in WELL_RULES),
+)
+
+
+def refuse_unsafe(
+    results: str, plates: Mapping[str, PlateEntry], *, files: Iterable[str] = (), scratch: str | None = None
+) -> None:
+    """Raise if a run could write over something that Wellfield did not write. Only reads.
+
+    Parameters
+    ----------
+    results:
+        Folder of all results, as it is configured.
+    plates:
+        The plates of the run, by name.
+    files:
+        What the run reads beside the plates: its sheet and its configuration.
+    scratch:
+        Folder on the nodes' own disks, where one is configured.
+
+    Raises
+    ------
+    PathEscapeError
+        A raw plate lies in results that the run writes, or these in a raw plate.
+    ConfigError
+        Two plates have one folder of results; a file that the run reads is where a result goes.
+    DestinationExistsError
+        The results of a plate hold something else where the run writes.
+    """
+    folders = {plate: Path(results, plate) for plate in plates}
+    _refuse_overlap(folders, {plate: entry.folder for plate, entry in plates.items()}, scratch)
+    _refuse_files(folders, [*files, *(entry.plate_map for entry in plates.values() if entry.plate_map)])
+    for plate, folder in folders.items():
+        _refuse_foreign(plate, folder)
+
+
+# --- raw plates and results --------------------------------------------------------------------------------------
+
+
+def _refuse_overlap(results: Mapping[str, Path], raw: Mapping[str, str], scratch: str | None) -> None:
+    above = _above()
+    of_results = {key: plate for plate, folder in results.items() for key in above(os.fspath(folder))[0]}
+    of_raw = {key: folder for folder in raw.values() for key in above(folder)[0]}
+    for plate, folder in raw.items():
+        for keys in above(folder):
+            if found := next((of_results[key] for key in keys if key in of_results), None):
+                raise PathEscapeError(
+                    f"plate {plate}: its raw folder {folder} lies in {results[found]}, where this run writes results; "
+                    "raw plates are never written. Choose another plate name or another folder for the results"
+                )
+    for plate, path in results.items():
+        for number, keys in enumerate(above(os.fspath(path))):
+            if found := next((of_raw[key] for key in keys if key in of_raw), None):
+                raise PathEscapeError(
+                    f"results folder {path} lies in the raw plate {found}, which is never written; choose another "
+                    "folder for the results"
+                )
+            other = next((of_results[key] for key in keys if of_results.get(key, plate) != plate), None)
+            if other is not None:
+                where = "is" if number == 0 else "lies in"
+                raise ConfigError(
+                    f"the results of plate {plate}, {path}, {where} the folder of those of plate {other}, "
+                    f"{results[other]}; give each plate a folder of its own"
+                )
+    if scratch and "env:" not in scratch:
+        for keys in above(scratch):
+            if found := next((of_raw[key] for key in keys if key in of_raw), None):
+                raise PathEscapeError(f"scratch: {scratch} lies in the raw plate {found}, which is never written")
+
+
+def _above() -> Callable[[str], list[tuple[Hashable, ...]]]:
+    """Return a function that tells what identifies a path, and each folder above it, itself first.
+
+    A folder goes by its name without links, and by device and number: the same folder under two mounts, or in two
+    spellings where case does not matter, has two names.
+    """
+
+    @cache
+    def keys(path: str) -> tuple[Hashable, ...]:
+        try:
+            found = os.stat(path)
+        except OSError:  # not there yet
+            return (path,)
+        return path, (found.st_dev, found.st_ino)
+
+    def above(path: str) -> list[tuple[Hashable, ...]]:
+        real = Path(os.path.realpath(path))
+        return [keys(os.fspath(folder)) for folder in (real, *real.parents)]
+
+    return above
+
+
+def _refuse_files(results: Mapping[str, Path], files: Iterable[str]) -> None:
+    """Refuse a file that is read where the run writes."""
+    roots = {Path(os.path.realpath(folder)): folder for folder in results.values()}
+    for file in files:
+        real = Path(os.path.realpath(file))
+        root = next((folder for folder in real.parents if folder in roots), None)
+        if root is not None:
+            inside = real.relative_to(root)
+            if inside.parts[0] in WRITTEN_FOLDERS or inside.as_posix() in _PLATE_FILES:
+                raise ConfigError(f"{file} lies where results of {roots[root]} go; move it to another place")
+
+
+# --- what lies in the results ------------------------------------------------------------------------------------
+
+
+def _refuse_foreign(plate: str, folder: Path) -> None:
+    """Refuse a folder of results that is not Wellfield's, or that holds something else where a result goes."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise DestinationExistsError(f"plate {plate}: {folder} is no folder, and its results go there; move it away")
+    if not is_results(folder):
+        if (found := _any_file(folder)) is not None:
+            raise DestinationExistsError(
+                f"plate {plate}: {folder} was not written by Wellfield (it holds {found.relative_to(folder)}), and the "
+                "plate's results go there. Choose another plate name or another folder for the results, or move it away"
+            )
+        return
+    _refuse_folders(plate, folder)
+    if (found := foreign_in_stages(folder / ".staging")) is not None:
+        raise _foreign(plate, found)
+    check_store(folder / _STORE)
+    _refuse_files_at_results(plate, folder)
+
+
+def _refuse_folders(plate: str, folder: Path) -> None:
+    """Refuse a link or a file where a folder of results goes."""
+    for name in _FOLDERS:
+        path = folder / name
+        if path.is_symlink():
+            raise DestinationExistsError(
+                f"plate {plate}: {path} is a link, where results go; links in results are not followed. Link the whole "
+                f"folder {folder} instead, or move the link away"
+            )
+        if os.path.lexists(path) and not path.is_dir():
+            raise _foreign(plate, path)
+
+
+def _refuse_files_at_results(plate: str, folder: Path) -> None:
+    """Refuse a file that no record lists where a file of results goes."""
+    records = plate_records(folder)
+    known = set[str]().union(*(record.paths() for record in records.values()))
+    logs = [f"logs/{rule}/{plate}.log" for rule in PLATE_RULES]
+    logs += [f"benchmarks/{rule}/{plate}.tsv" for rule in PLATE_RULES]
+    has = has_records(folder)
+    for name in (*_PLATE_FILES, *logs, f"{_STORE}/zarr.json", f"{_STORE}/.zgroup", f"{_STORE}/.zattrs"):
+        _refuse_file(plate, folder / name, listed=not has or name in known)
+    wells = set(recorded_wells(folder))
+    earlier = records[EARLIER].paths() if EARLIER in records else set()
+    for kind, suffix in _WELL_FILES:
+        for name in os.listdir(folder / kind) if (folder / kind).is_dir() else ():
+            stem = name.removesuffix(suffix)
+            if name != stem and is_well(stem):
+                listed = not has or stem in wells or f"{kind}/{name}" in earlier
+                _refuse_file(plate, folder / kind / name, listed=listed)
+    for path in [*(folder / RECORDS).glob("*.json"), *(folder / RECORDS / "wells").glob("*.json")]:
+        _refuse_file(plate, path, listed=True)
+
+
+def _refuse_file(plate: str, path: Path, *, listed: bool) -> None:
+    if path.is_symlink() or (os.path.lexists(path) and not (listed and path.is_file())):
+        raise _foreign(plate, path)
+
+
+def _any_file(folder: Path) -> Path | None:
+    for root, folders, files in os.walk(folder):
+        for name in [*files, *(name for name in folders if Path(root, name).is_symlink())]:
+            return Path(root, name)
+    return None
+
+
+def _foreign(plate: str, path: Path) -> DestinationExistsError:
+    what = "is a link" if path.is_symlink() else "was not written by Wellfield"
+    return DestinationExistsError(
+        f"plate {plate}: {path} {what}, and a result goes there; it is left as it is. Move it away and run the same "
+        "command again"
+    )
