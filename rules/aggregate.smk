@@ -26,6 +26,8 @@ rule aggregate_plate:
     params:
         results=results_folder,
         wells=wells,
+        vanished=vanished,
+        wanted=wanted_wells,
         code=digests.code_digest("aggregate"),
     message:
         "{wildcards.plate}: joining the tables of all wells"
@@ -87,6 +89,7 @@ rule report_plate:
     params:
         results=results_folder,
         wells=wells,
+        vanished=vanished,
         code=digests.code_digest("aggregate"),
     message:
         "{wildcards.plate}: drawing the report"
@@ -116,6 +119,7 @@ rule check_plate:
     params:
         results=results_folder,
         wells=wells,
+        vanished=vanished,
         code=digests.code_digest("check"),
     message:
         "{wildcards.plate}: checking that every well is done"

@@ -22,8 +22,9 @@ from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.staged import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths
 from wellfield.workflow import digests, environments, resources
-from wellfield.workflow.ingest import chosen_wells, mapping_number
+from wellfield.workflow.ingest import chosen_wells, mapping_number, refuse_empty_plate
 from wellfield.workflow.refusals import refuse_unsafe
+from wellfield.workflow.vanished import vanished_wells
 
 
 def stop(error):
@@ -67,14 +68,16 @@ if workflow.is_main_process and "--lint" not in sys.argv:
         read = [CONFIG.plates, *map(str, workflow.configfiles)]
         refuse_unsafe(CONFIG.results, PLATES, files=read, scratch=CONFIG.scratch)
     except WellfieldError as error:
-        raise WorkflowError(str(error)) from None
+        stop(error)
 
 for plate, entry in PLATES.items() if workflow.is_main_process else ():
     try:
         # A fresh plate's wells are checked by the job that maps it.
         index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():
-            chosen_wells(read_info(index), entry.wells)
+            info = read_info(index)
+            gone = vanished_wells(index.parent, info, entry.wells)
+            chosen_wells(info, entry.wells, vanished=gone)
         if not LOCKED:
             remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:
@@ -157,7 +160,17 @@ def raw_digest(wildcards):
             for suffix in handler.metadata_suffixes
         }
     )
+    _refuse_empty(wildcards.plate)
     return plate_scan(wildcards.plate).names_digest(suffixes)
+
+
+@cache
+def _refuse_empty(plate):
+    folder, layouts = Path(RESULTS, plate), CONFIG.plate_layouts()
+    try:
+        refuse_empty_plate(folder, PLATES[plate], plate_scan(plate), layouts=layouts)
+    except WellfieldError as error:
+        give_up(error)
 
 
 @cache
@@ -222,7 +235,21 @@ def well_planes(wildcards):
 
 def wells(wildcards):
     """The wells of a plate that are to be processed."""
-    return chosen_wells(plate_info(wildcards), PLATES[wildcards.plate].wells)
+    info = plate_info(wildcards)
+    wanted = PLATES[wildcards.plate].wells
+    return chosen_wells(info, wanted, vanished=vanished(wildcards))
+
+
+def vanished(wildcards):
+    """The wells that have results and no raw image any more: their results stay, and the plate's check fails."""
+    info = plate_info(wildcards)
+    folder = results_folder(wildcards)
+    return vanished_wells(folder, info, PLATES[wildcards.plate].wells)
+
+
+def wanted_wells(wildcards):
+    """The wells that the plate sheet names; None where it names none."""
+    return PLATES[wildcards.plate].wells
 
 
 def well_files(pattern, flag=str):

@@ -10,6 +10,8 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         snakemake.input.index,
         snakemake.input.plan,
         snakemake.params.wells,
+        vanished=snakemake.params.vanished,
+        wanted=snakemake.params.wanted,
         plate_map=snakemake.input.get("plate_map") or None,
         counts_csv=snakemake.output.counts_csv,
         counts_parquet=snakemake.output.counts,

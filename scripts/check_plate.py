@@ -7,7 +7,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     from wellfield.materialization.records import write_plate_record
     from wellfield.workflow.check import check_plate
 
-    summary = check_plate(snakemake.params.results, snakemake.params.wells)
+    summary = check_plate(snakemake.params.results, snakemake.params.wells, vanished=snakemake.params.vanished)
     write_json(snakemake.output[0], summary)
     of = {"wells": snakemake.params.wells}
     write_plate_record(snakemake.params.results, "check_plate", snakemake.output, of=of)

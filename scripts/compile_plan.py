@@ -14,13 +14,15 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     from wellfield.workflow.digests import digest_of
     from wellfield.workflow.ingest import chosen_wells
     from wellfield.workflow.space import plan_space, space_lines
+    from wellfield.workflow.vanished import vanished_wells
 
     plan = compile_plan(snakemake.input.index, snakemake.params.pipeline)
     # From the sheet and not from params: asking for other wells does not compile the plan again.
     config = load_config(snakemake.config)
     entry = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)[snakemake.wildcards.plate]
-    wells = chosen_wells(read_info(snakemake.input.index), entry.wells)
     folder = Path(snakemake.output.plan).parent
+    info = read_info(snakemake.input.index)
+    wells = chosen_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
     need = plan_space(plan, snakemake.input.index, wells, folder, scratch=bool(config.scratch))
     for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once, at_most=True):
         say(logger, line)

@@ -10,6 +10,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         snakemake.params.results,
         snakemake.input.index,
         snakemake.params.wells,
+        vanished=snakemake.params.vanished,
         plate_map=snakemake.input.get("plate_map") or None,
         heatmap=snakemake.output.heatmap,
         montage=snakemake.output.montage,

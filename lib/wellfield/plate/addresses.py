@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+# Files that make a folder a Zarr array; zarr.json is in groups too, which have no chunks of their own.
+ARRAY_METADATA = (".zarray", "zarr.json")
+
 _ADDRESS = re.compile(r"(?P<array>.+)#\[(?P<index>(?:(?:0|[1-9][0-9]*)(?:,(?:0|[1-9][0-9]*))*)?)\]", re.DOTALL)
 
 

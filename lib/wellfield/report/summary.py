@@ -40,6 +40,7 @@ def write_summary(
     statistics: pd.DataFrame,
     responses: Sequence[DoseResponse],
     responses_note: str,
+    vanished: Sequence[str] = (),
 ) -> None:
     """Write the page of a plate as one small HTML file.
 
@@ -64,6 +65,8 @@ def write_summary(
         The plate's table of statistics; without a row where no control is named.
     responses, responses_note:
         The dose–responses that were drawn, and what is to be said of those that were not.
+    vanished:
+        The wells of which no raw image is left; their results are of an earlier run.
     """
     clean = PathCleaner(info.plate_path)
     by_well = {
@@ -74,8 +77,8 @@ def write_summary(
     plate_map = {well: entry for well, entry in plate_map.items() if well in wells}
     parts = [
         f"<h1>{html_text(info.plate)}</h1>",
-        f'<p class="facts">{_facts(info, ingest, len(by_well))}</p>',
-        _what_went_wrong(by_well, {canonical_well(well): log for well, log in logs.items()}, wells, clean),
+        f'<p class="facts">{_facts(info, ingest, len(by_well), len({*info.wells, *by_well}))}</p>',
+        _what_went_wrong(by_well, {canonical_well(well): log for well, log in logs.items()}, wells, clean, vanished),
         _statistics(statistics, plate_map),
         _dose_responses(responses, responses_note),
         _counts(wells, plate_map),
@@ -93,9 +96,9 @@ def _missing_at_ingest(ingest: Mapping[str, Any]) -> dict[str, list[str]]:
     return missing
 
 
-def _facts(info: PlateInfo, ingest: Mapping[str, Any], processed: int) -> str:
+def _facts(info: PlateInfo, ingest: Mapping[str, Any], processed: int, wells: int) -> str:
     found = ingest.get("found") or {}
-    facts = [info.microscope, f"{_of(processed, len(info.wells))} processed"]
+    facts = [info.microscope, f"{_of(processed, wells)} processed"]
     for name, noun in (("fields", "field"), ("timepoints", "time point")):
         if found.get(name):
             facts.append(counted(len(found[name]), noun))
@@ -119,16 +122,21 @@ def _what_went_wrong(
     logs: Mapping[str, Path],
     wells: Mapping[str, WellSummary],
     clean: PathCleaner,
+    vanished: Sequence[str],
 ) -> str:
     failed, failures = html_failed(manifests, logs, clean)
     left_out = [_left_out(well, *entry) for well, summary in wells.items() for entry in summary.left_out]
     missing = {well: entry.missing for well, entry in wells.items() if entry.missing}
-    if not (failed or left_out or missing):
+    if not (failed or left_out or missing or vanished):
         done = f"All {counted(len(manifests), 'well')}" if len(manifests) != 1 else "The well"
         verb = "were" if len(manifests) != 1 else "was"
         message = f"{done} {verb} processed; no plane was missing, skipped or blanked."
         return f'<p class="good">{html_text(message if manifests else "No well was processed.")}</p>'
     parts = ["<h2>What went wrong</h2>"]
+    if vanished:
+        parts.append(f"<h3>Raw files of {counted(len(vanished), 'well')} gone</h3>")
+        parts.append('<p class="note">Their results stay and are of an earlier run.</p>')
+        parts.append(f"<p>{html_text(', '.join(vanished))}</p>")
     if failed:
         parts += [f"<h3>{_of(failed, len(manifests))} failed</h3>", failures]
     if left_out:

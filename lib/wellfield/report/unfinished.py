@@ -59,6 +59,8 @@ class PlateState:
         Jobs of wells that were begun when the run ended.
     not_begun:
         The other wells.
+    vanished:
+        The wells of which no raw image is left; their results are of an earlier run.
     finished:
         Nothing is left to do but to check the plate: tables and report are those of the wells as they are now.
     planes, processed:
@@ -73,6 +75,7 @@ class PlateState:
     died: list[StoppedJob] = field(default_factory=list)
     broken_off: list[StoppedJob] = field(default_factory=list)
     not_begun: list[str] = field(default_factory=list)
+    vanished: Sequence[str] = ()
     finished: bool = False
     planes: int = 0
     processed: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from wellfield.materialization.records import (
     EARLIER,
     WRITTEN_FOLDERS,
     announce,
+    read_record,
     recorded_wells,
     store_files,
     write_plate_record,
@@ -28,6 +29,7 @@ from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
 from wellfield.plate.platemap import WellTreatment, read_plate_map
 from wellfield.plate.wells import is_well
 from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_tables, table_files
+from wellfield.workflow.vanished import in_plate_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,24 +154,31 @@ def aggregate_plate(
     plan: str | os.PathLike[str],
     wells: Sequence[str],
     *,
+    vanished: Sequence[str] = (),
+    wanted: Sequence[str] | None = None,
     plate_map: str | None,
     counts_csv: str,
     counts_parquet: str,
     objects_parquet: str,
     tables: str,
 ) -> None:
-    """Write the plate's tables and shared Zarr metadata; remove the results of wells that are not in *wells*.
+    """Write the plate's tables and shared Zarr metadata; remove the results of wells that are not *wanted* any more.
+
+    The tables are of *wells* and of those that *vanished*: their raw files are gone, their results stay.
 
     *tables* is the folder of the tables that are neither counts nor objects; files in it that are not the plate's stay.
     """
     folder = Path(results)
     info, planes = read_index(index, wells)
-    manifests = read_manifests(folder / "wells", wells)
-    fields: dict[str, set[FieldKey]] = {well: set() for well in wells}
+    everything = in_plate_order({*wells, *vanished})
+    manifests = read_manifests(folder / "wells", everything)
+    fields: dict[str, set[FieldKey]] = {well: set() for well in everything}
     for plane in planes:
         fields[plane.key.well].add(plane.key.field_key)
     treatments = read_treatments(plate_map)
     found = read_counts(folder, manifests)
+    for well in vanished:
+        fields[well] = _fields_of_record(folder, well, found)
     counts = cell_counts(found, manifests, {well: sorted(keys) for well, keys in fields.items()}, info.plate)
     counts = with_treatments(counts, treatments)
     with atomic_path(counts_csv) as part:
@@ -191,7 +200,7 @@ def aggregate_plate(
         types = {well: _columns(manifests[well], f"tables/{well}/{file_name}") for well in files}
         join_tables(files, treatments, types=types, parquet=others / f"{name}.parquet", csv=others / f"{name}.csv")
     stored = [well for well, manifest in manifests.items() if _has_store(manifest)]
-    prune(folder, set(wells))
+    prune(folder, wanted)
     if stored:
         from wellfield.storage.zarr.plate import finalize_plate
 
@@ -201,7 +210,17 @@ def aggregate_plate(
     kept = [path.relative_to(folder).as_posix() for path in written]
     for rule in (_RULE, EARLIER):
         remove_stale(folder, rule, kept, folders=("plate_tables", STORE_NAME))
-    write_plate_record(folder, _RULE, written, of={"wells": list(wells)})
+    write_plate_record(folder, _RULE, written, of={"wells": everything})
+
+
+def _fields_of_record(results: Path, well: str, counts: pd.DataFrame) -> set[FieldKey]:
+    """Return the fields of a well by its record, which the index has no more; by its counts where that says nothing."""
+    record = read_record(results, "", well)
+    numbers = list(record.of.get("fields", ())) if record is not None else []
+    if not numbers and len(counts):
+        rows = counts[counts["Metadata_Well"] == well].dropna(subset=["Metadata_Site"])
+        numbers = list(zip(rows["Metadata_Site"], rows["Metadata_Timepoint"], strict=True))
+    return {FieldKey(well, int(field), int(timepoint)) for field, timepoint in numbers}
 
 
 def _columns(manifest: Mapping[str, Any], path: str) -> dict[str, str]:
@@ -212,16 +231,18 @@ def _has_store(manifest: Mapping[str, Any]) -> bool:
     return any(entry["path"].startswith(f"{STORE_NAME}/") for entry in manifest["files"])
 
 
-def prune(results: Path, wells: set[str]) -> None:
-    """Remove what Wellfield wrote of wells outside *wells*, and what killed jobs left; nobody else writes there now.
+def prune(results: Path, wanted: Collection[str] | None) -> None:
+    """Remove what Wellfield wrote of wells that are not *wanted*, and what killed jobs left; nobody else writes there.
 
-    The page of a plate that is not finished goes too. What no record lists stays.
+    ``None`` for a plate of which all wells are wanted. The page of a plate that is not finished goes too. What no
+    record lists stays.
     """
     remove_page(results)
-    for well in set(recorded_wells(results)) - wells:
-        remove_well(results, well)
+    for well in recorded_wells(results):
+        if wanted is not None and well not in wanted:
+            remove_well(results, well)
     stages = results / ".staging"
     for stage in sorted(stages.iterdir()) if stages.is_dir() else ():
-        if stage.name not in wells and is_well(stage.name):
+        if wanted is not None and stage.name not in wanted and is_well(stage.name):
             remove_stage(stage)
     remove_unfinished_writes(results, WRITTEN_FOLDERS)

@@ -11,26 +11,37 @@ from wellfield.errors import PlateFailedError
 from wellfield.pipeline.staged import DONE
 from wellfield.workflow.aggregate import read_manifests
 from wellfield.workflow.reasons import reason_text
+from wellfield.workflow.vanished import in_plate_order, vanished_note
 
 
-def check_plate(results: str | os.PathLike[str], wells: Sequence[str]) -> dict[str, Any]:
+def check_plate(
+    results: str | os.PathLike[str], wells: Sequence[str], *, vanished: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return a summary of the plate's wells.
 
     Raises
     ------
     PlateFailedError
-        A well failed; the message lists each with its reason.
+        A well failed, or its raw files *vanished*; the message lists each with its reason.
     """
-    manifests = read_manifests(Path(results) / "wells", wells)
+    manifests = read_manifests(Path(results) / "wells", in_plate_order({*wells, *vanished}))
+    problems = []
     failed = {well: manifest["error"] for well, manifest in manifests.items() if manifest["status"] != DONE}
     if failed:
-        plate = next(iter(manifests.values()))["plate"]
         lines = "".join(f"\n  {well}: {reason_text(error)}" for well, error in failed.items())
-        raise PlateFailedError(
-            f"plate {plate}: {len(failed)} of {len(manifests)} wells failed:{lines}\n"
+        problems.append(
+            f"{len(failed)} of {len(manifests)} wells failed:{lines}\n"
             f"Tables and report of the other wells are in {os.fspath(results)}. Mend the files or the pipeline and run "
             "the same command again: only these wells and the plate's tables are redone"
         )
+    if vanished:
+        problems.append(
+            f"{vanished_note(vanished)}. Bring the raw files back; or take the wells out by naming the others in the "
+            "column `wells` of the plate sheet, which removes their results"
+        )
+    if problems:
+        plate = next(iter(manifests.values()))["plate"]
+        raise PlateFailedError(f"plate {plate}: " + "\n".join(problems))
     planes = [manifest["planes"] for manifest in manifests.values()]
     return {
         "wells": len(manifests),

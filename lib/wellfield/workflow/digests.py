@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.microscopes.scan import ScannedFile
-from wellfield.plate.addresses import parse_array_plane
+from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.keys import PlaneKey
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -33,9 +33,6 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 NOT_DECIDING = (_PACKAGE / "workflow" / "space.py", _PACKAGE / "materialization" / "records.py")
 
 State = tuple[int | str, ...]
-
-# Files that make a folder a Zarr array; zarr.json is in groups too, which have no chunks of their own.
-ARRAY_METADATA = (".zarray", "zarr.json")
 
 _IMPORT = re.compile(r"^\s*from (wellfield[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from wellfield.errors import ConfigError
-from wellfield.formats.json import read_json
+from wellfield.config.plates import PlateEntry
+from wellfield.errors import ConfigError, EmptyPlateError, WellfieldError
+from wellfield.formats.json import read_json, write_json
 from wellfield.microscopes.acquisition import Acquisition, times_mapped_again
 from wellfield.microscopes.registry import get_microscope_handler
-from wellfield.microscopes.scan import ScannedFile
-from wellfield.plate.index import PlateInfo
+from wellfield.microscopes.scan import Scan, ScannedFile
+from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
+from wellfield.plate.index import PlateInfo, read_info, read_paths
 from wellfield.plate.layout import Layout
+from wellfield.words import counted
+from wellfield.workflow.vanished import vanished_note, vanished_wells
 
 
 def ingest_plate(
@@ -41,7 +45,14 @@ def ingest_plate(
     info = handler.initialize_workspace(
         Path(results), plate=plate, why=why, acquisition_minutes=acquisition_minutes, mapped_again=mapped_again
     )
-    chosen_wells(info, wells)
+    vanished = vanished_wells(results, info, wells)
+    chosen_wells(info, wells, vanished=vanished)
+    if vanished:
+        path = Path(results, "ingest_report.json")
+        report = read_json(path)
+        report["vanished"] = vanished
+        report["notes"] = [*report["notes"], vanished_note(vanished)]
+        write_json(path, report)
     return info
 
 
@@ -57,15 +68,49 @@ def mapping_number(report: str | os.PathLike[str], files: Iterable[ScannedFile])
     return times_mapped_again(read_json(path), files, now_ns=time.time_ns()) if path.exists() else 0
 
 
-def chosen_wells(info: PlateInfo, wanted: Sequence[str] | None) -> list[str]:
+def refuse_empty_plate(
+    results: str | os.PathLike[str], entry: PlateEntry, scan: Scan, *, layouts: Mapping[str, Layout] | None = None
+) -> None:
+    """Raise if nothing is left of a raw plate that was mapped before, as when its disk is not mounted.
+
+    Raises
+    ------
+    EmptyPlateError
+        None of its images is there, and no other.
+    """
+    index = Path(results, "index.parquet")
+    if not index.exists():
+        return
+    info = read_info(index)
+    present = {file.path for file in scan.files}
+    if any(_is_present(path, present) for well in info.wells for _, path in read_paths(index, [well])[well]):
+        return
+    try:
+        get_microscope_handler(entry.folder, entry.microscope, scan=scan, layouts=layouts)[0].read_plate()
+    except WellfieldError as error:
+        raise EmptyPlateError(
+            f"plate {entry.plate}: nothing is left in {entry.folder} of the {counted(len(info.wells), 'well')} that "
+            f"{os.fspath(results)} has results of; these stay as they are. Mount its disk or bring the files back, or "
+            f"take the plate out of the plate sheet ({error})"
+        ) from error
+
+
+def _is_present(path: str, present: Container[str]) -> bool:
+    address = parse_array_plane(path)
+    if address is None:
+        return path in present
+    return any(f"{address.array}/{name}" in present for name in ARRAY_METADATA)
+
+
+def chosen_wells(info: PlateInfo, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
     """Return the wells of a plate that are to be processed, row by row; all where *wanted* is ``None``.
 
     Raises
     ------
     ConfigError
-        The plate has no image of a wanted well.
+        The plate has no image of a wanted well, and it is none of those that *vanished*.
     """
-    unknown = [well for well in wanted or () if well not in info.wells]
+    unknown = [well for well in wanted or () if well not in info.wells and well not in vanished]
     if unknown:
         raise ConfigError(
             f"plate {info.plate}: the plate sheet asks for wells {', '.join(unknown)}, which have no image; "

@@ -16,6 +16,7 @@ from wellfield.workflow.logs import WELL_RULES, job_log
 from wellfield.workflow.run_files import WELLS
 from wellfield.workflow.run_jobs import CHECK, Job, RunJobs
 from wellfield.workflow.snakemake_log import read_job_errors
+from wellfield.workflow.vanished import in_plate_order, vanished_wells
 
 
 def plate_state(
@@ -48,7 +49,9 @@ def plate_state(
     if Job("ingest_plate", plate) in jobs.pending or not index.exists():
         return None
     info = read_info(index)
-    state = PlateState(plate, info.plate_path, chosen_wells(info, wells))
+    vanished = vanished_wells(folder, info, wells)
+    chosen = in_plate_order({*chosen_wells(info, wells, vanished=vanished), *vanished})
+    state = PlateState(plate, info.plate_path, chosen, vanished=vanished)
     own = [job for job in jobs.died | jobs.pending if job.plate == plate]
     errors = read_job_errors(snakemake_log, [_log(folder, job).as_posix() for job in own])
 
@@ -86,7 +89,7 @@ def plate_state(
             state.not_begun.append(well)
     # That a well failed because of its data is why check_plate fails.
     of_plate = sorted(job for job in jobs.died if job.plate == plate and not job.well)
-    state.died += [stopped(job) for job in of_plate if job.rule != CHECK or not state.failed]
+    state.died += [stopped(job) for job in of_plate if job.rule != CHECK or not (state.failed or vanished)]
     read = [m for well, m in (state.done | state.failed).items() if f"{WELLS}/{well}.json" in written]
     state.processed, state.planes = len(read), sum(manifest["planes"]["used"] for manifest in read)
     waiting = any(job.plate == plate and job.rule != CHECK for job in jobs.pending)

@@ -16,6 +16,7 @@ from wellfield.plate.index import read_info
 from wellfield.workflow.aggregate import read_manifests, read_treatments
 from wellfield.workflow.logs import failure_logs
 from wellfield.workflow.tables import KEY_COLUMNS
+from wellfield.workflow.vanished import in_plate_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ def report_plate(
     index: str | os.PathLike[str],
     wells: Sequence[str],
     *,
+    vanished: Sequence[str] = (),
     plate_map: str | None,
     heatmap: str,
     montage: str,
@@ -35,7 +37,8 @@ def report_plate(
 ) -> None:
     """Write heatmap, montage, statistics, dose–response and summary of a plate.
 
-    What a killed job left in their folder goes first; nobody else writes directly in there.
+    The report is of *wells* and of those that *vanished*: their raw files are gone, their results stay. What a killed
+    job left in the folder goes first; nobody else writes directly in there.
     """
     import pandas as pd
 
@@ -49,6 +52,7 @@ def report_plate(
     folder = Path(results)
     remove_unfinished_writes(folder, ["report"])
     info = read_info(index)
+    wells = in_plate_order({*wells, *vanished})
     manifests = read_manifests(folder / "wells", wells)
     treatments = read_treatments(plate_map)
     counts = pd.read_parquet(folder / "cell_counts.parquet")
@@ -83,6 +87,7 @@ def report_plate(
         info=info,
         ingest=read_json(folder / "ingest_report.json"),
         manifests=manifests,
+        vanished=vanished,
         logs=failure_logs(folder, manifests),
         counts=counts,
         treatments=treatments,

@@ -243,6 +243,8 @@ def summary_line(state: PlateState, seconds: float) -> str:
         f"{len(state.done):,} of {counted(len(state.wells), 'well')} done",
         f"{len(state.failed):,} failed{_named(list(state.failed))}",
     ]
+    if state.vanished:
+        parts.append(f"raw files of {len(state.vanished):,} gone{_named(list(state.vanished))}")
     if state.died:
         parts.append(f"{len(state.died):,} died{_named(list(map(_job_name, state.died)))}")
     if state.broken_off:
