@@ -21,9 +21,12 @@ from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.staged import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths
+from wellfield.plate.platemap import plate_map_digest
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number, refuse_empty_plate
 from wellfield.workflow.refusals import refuse_unsafe
+from wellfield.workflow.run_jobs import force_outputs, is_run
+from wellfield.workflow.stale import Asked, said, stale_outputs
 from wellfield.workflow.vanished import vanished_wells
 
 
@@ -143,10 +146,14 @@ def plate_scan(plate):
         give_up(error)
 
 
+def _layout_digest(plate):
+    layout = CONFIG.plate_layouts().get(PLATES[plate].microscope)
+    return digests.digest_of(str(layout))
+
+
 def layout_digest(wildcards):
     """Changes when the layout changes that the plate's file names are read by; presets are code."""
-    layout = CONFIG.plate_layouts().get(PLATES[wildcards.plate].microscope)
-    return digests.digest_of(str(layout))
+    return _layout_digest(wildcards.plate)
 
 
 def raw_digest(wildcards):
@@ -252,10 +259,24 @@ def wanted_wells(wildcards):
     return PLATES[wildcards.plate].wells
 
 
+# Outputs to be made again whatever Snakemake's records say; known when this file is read.
+STALE = set()
+
+
+def redo_stale(wildcards):
+    """Have outputs that are not of what is asked for made again: an input function without a file.
+
+    Each rule has one, so that they are known whatever the target is.
+    """
+    force_outputs(workflow, STALE)
+    return []
+
+
 def well_files(pattern, flag=str):
     """An input function: the file *pattern* of every well, with a flag such as ancient."""
 
     def files(wildcards):
+        redo_stale(wildcards)
         plate = wildcards.plate
         return [
             flag(pattern.format(plate=plate, well=well)) for well in wells(wildcards)
@@ -371,3 +392,32 @@ def plate_targets():
     names += [f"report/{name}" for name in [*pictures, "plate_statistics.csv"]]
     names += ["illumination/illumination.json"] if ILLUMINATION else []
     return [results(name).format(plate=plate) for plate in PLATES for name in names]
+
+
+def find_stale(plate):
+    """The outputs of a plate that are not of what is asked for; says which."""
+    entry = PLATES[plate]
+    asked = Asked(
+        plate=plate,
+        folder=entry.folder,
+        microscope=entry.microscope,
+        layout=_layout_digest(plate),
+        pipeline=digests.digest_of(PIPELINE),
+        functions=FUNCTIONS,
+        wells=entry.wells,
+        illumination=(CONFIG.source, CONFIG.illumination) if ILLUMINATION else None,
+        plate_map=plate_map_digest(entry.plate_map),
+    )
+    folder = Path(RESULTS, plate)
+    try:
+        stale = stale_outputs(folder, asked, lambda: plate_scan(plate).files)
+    except WellfieldError as error:
+        stop(error)
+    for line in said(plate, stale):
+        print(line, file=sys.stderr, flush=True)
+    return [(folder / output).as_posix() for output in stale]
+
+
+# Not while another run is under way, whose files come and go.
+if is_run(workflow) and "--lint" not in sys.argv and not LOCKED:
+    STALE.update(path for plate in PLATES for path in find_stale(plate))

@@ -4,6 +4,7 @@
 rule fit_illumination:
     input:
         index=ancient(results("index.parquet")),
+        stale=redo_stale,
     output:
         fitted=results("illumination", "illumination.json"),
     log:

@@ -36,6 +36,7 @@ checkpoint ingest_plate:
 checkpoint compile_plan:
     input:
         index=ancient(results("index.parquet")),
+        stale=redo_stale,
     output:
         plan=results("plan.json"),
     log:

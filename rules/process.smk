@@ -3,6 +3,7 @@ rule process_well:
         index=ancient(results("index.parquet")),
         plan=results("plan.json"),
         illumination=ILLUMINATION,
+        stale=redo_stale,
     output:
         staged=temp(directory(results(".staging", "{well}"))),
     log:

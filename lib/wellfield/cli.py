@@ -191,6 +191,7 @@ def _print_call(call: CompiledCall) -> None:
 
 
 def _validate(options: argparse.Namespace) -> int:
+    from wellfield.words import counted
     from wellfield.workflow.validate import check_results, compare_results
 
     problems = check_results(options.results)
@@ -200,7 +201,7 @@ def _validate(options: argparse.Namespace) -> int:
         what += f"; equality with {options.against}"
     for problem in problems:
         print(problem)
-    print(f"{what}: {f'{len(problems)} problems' if problems else 'all good'}")
+    print(f"{what}: {counted(len(problems), 'problem') if problems else 'all good'}")
     return 1 if problems else 0
 
 

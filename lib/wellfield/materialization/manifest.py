@@ -12,12 +12,33 @@ from pathlib import Path
 from typing import Any
 
 from wellfield import __version__
-from wellfield.errors import SchemaVersionError
-from wellfield.formats.json import read_json, write_json
+from wellfield.formats.json import write_json
+from wellfield.formats.own_json import InnerPath, OwnJson
 from wellfield.pipeline.well import PlaneAccount
-from wellfield.plate.index import check_schema_version
 
 MANIFEST_SCHEMA_VERSION = 1
+
+_LEFT_OUT = [{"plane": str, "reason?": str}]
+MANIFEST = OwnJson(
+    "manifest of a well",
+    MANIFEST_SCHEMA_VERSION,
+    {
+        "plate": str,
+        "well": str,
+        "status": str,
+        "error": ({"message": str}, None),
+        "planes": {
+            "used": int,
+            "missing": [str],
+            "skipped": _LEFT_OUT,
+            "blanked": _LEFT_OUT,
+            "skipped_fields": {str: str},
+        },
+        "plan_digest": str,
+        "files": [{"path": InnerPath, "size": int, "sha256": str, "columns?": {str: str}}],
+    },
+    "Delete it, and the next run does the well again",
+)
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "tifffile", "zarr", "pyarrow")
 
@@ -85,13 +106,11 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises
     ------
+    DataNotFoundError
+        There is no such file.
     MetadataError
-        The file is no JSON.
+        The file is no manifest.
     SchemaVersionError
-        It was written by another version, or it is no manifest.
+        It was written by another version.
     """
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise SchemaVersionError(f"{os.fspath(path)} is no manifest; move it away and run again")
-    check_schema_version(data.get("schema_version"), MANIFEST_SCHEMA_VERSION, source=os.fspath(path))
-    return data
+    return MANIFEST.read(path)

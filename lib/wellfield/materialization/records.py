@@ -20,10 +20,17 @@ from typing import Any
 
 from wellfield.errors import MaterializationError, MetadataError
 from wellfield.formats.json import read_json, write_json
+from wellfield.formats.own_json import InnerPath, OwnJson, is_inner
 from wellfield.plate.wells import is_well
 
 RECORD_SCHEMA_VERSION = 1
 RECORDS = "records"
+RECORD = OwnJson(
+    "record",
+    RECORD_SCHEMA_VERSION,
+    {"of": dict, "files": [{"path": InnerPath, "size?": int, "sha256?": str, "names?": [InnerPath]}]},
+    "Restore it from a copy, or move the results of the plate away and run again",
+)
 
 # The jobs of a plate that write files of their own, and of a well: both of a well's jobs share one record.
 PLATE_RULES = (
@@ -215,18 +222,7 @@ def _write(
 
 
 def _read(path: Path) -> Record:
-    data = read_json(path)
-    advice = f"restore {path} from a copy, or move the plate's results away and run again"
-    if not isinstance(data, dict) or not isinstance(data.get("of"), dict) or not isinstance(data.get("files"), list):
-        raise MetadataError(f"{path} is no record of Wellfield: expected `schema_version`, `of` and `files`; {advice}")
-    if data.get("schema_version") != RECORD_SCHEMA_VERSION:
-        raise MetadataError(
-            f"{path} has schema version {data.get('schema_version')}; this version of Wellfield reads "
-            f"{RECORD_SCHEMA_VERSION}; {advice}"
-        )
-    for entry in data["files"]:
-        if not isinstance(entry, dict) or not all(map(_is_inside, _paths(entry))):
-            raise MetadataError(f"{path} lists {entry!r}, which is no file below the results; {advice}")
+    data = RECORD.read(path)
     return Record(tuple(data["files"]), data["of"])
 
 
@@ -236,16 +232,6 @@ def _paths(entry: Mapping[str, Any]) -> Iterator[Any]:
         yield from (path + name if isinstance(name, str) else name for name in names)
     else:
         yield path
-
-
-def _is_inside(path: Any) -> bool:
-    """Tell whether a path is relative, in one spelling, and stays inside its folder."""
-    return (
-        isinstance(path, str)
-        and path != ""
-        and "\0" not in path
-        and not {"", ".", ".."} & set(path.removesuffix("/").split("/"))
-    )
 
 
 # --- results of a version that wrote no records -------------------------------------------------------------------
@@ -314,7 +300,7 @@ def _list_earlier(results: Path) -> None:
         named = [f"wells/{well}.json", f"report/thumbnails/{well}.npy"]
         named += [f"logs/{rule}/{well}.log" for rule in WELL_RULES]
         named += [f"benchmarks/{rule}/{well}.tsv" for rule in WELL_RULES]
-        files = [entry for entry in manifest["files"] if isinstance(entry, dict) and _is_inside(entry.get("path"))]
+        files = [entry for entry in manifest["files"] if isinstance(entry, dict) and is_inner(entry.get("path"))]
         _write(results, WELL_RULES[-1], well, {}, [*files, *({"path": path} for path in named if _is(results, path))])
     if listed := [{"path": path} for path in found if _is(results, path)]:
         _write(results, EARLIER, "", {}, listed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -17,15 +15,13 @@ from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.functions import plain_function, resolve_function
+from wellfield.pipeline.plan_file import PLAN, PLAN_SCHEMA_VERSION, plan_digest
 from wellfield.pipeline.settings import Settings
 from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
-from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import Projection
 from wellfield.processing.registry import ImageKind, get_implementation, is_registered
 from wellfield.storage.backend import Backend, ZarrConfig
-
-PLAN_SCHEMA_VERSION = 3
 
 # Key of an array among the arguments of a stored call.
 _ARRAY = "array"
@@ -287,30 +283,37 @@ class Plan:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], *, source: str | os.PathLike[str]) -> Plan:
+    def from_json(cls, data: Any, *, source: str | os.PathLike[str]) -> Plan:
         """Read what :meth:`to_json` wrote.
 
         Raises
         ------
+        MetadataError
+            It is no plan.
         SchemaVersionError
             The plan was written by another version.
         """
-        values = dict(data)
-        check_schema_version(values.pop("schema_version", None), PLAN_SCHEMA_VERSION, source=os.fspath(source))
-        sources = {
-            int(number): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]), tuple(layers["timepoints"]))
-            for number, layers in values.pop("sources").items()
-        }
-        channels = {int(number): name for number, name in values.pop("channels").items()}
-        steps = tuple(_step_from_json(step) for step in values.pop("steps"))
-        settings = _settings_from_json(values.pop("settings"))
-        values |= {"start_type": MemoryType(values["start_type"])}
-        return cls(steps=steps, sources=sources, channels=channels, settings=settings, **values)
+        values = dict(PLAN.check(data, source=source))
+        del values["schema_version"]
+        with PLAN.parsing(source):
+            sources = {
+                int(n): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]), tuple(layers["timepoints"]))
+                for n, layers in values.pop("sources").items()
+            }
+            channels = {int(number): name for number, name in values.pop("channels").items()}
+            steps = tuple(_step_from_json(step) for step in values.pop("steps"))
+            settings = _settings_from_json(values.pop("settings"))
+            values |= {"start_type": MemoryType(values["start_type"])}
+            return cls(steps=steps, sources=sources, channels=channels, settings=settings, **values)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Plan:
+        """Return the plan that a file holds; errors as :meth:`from_json`, and as of every JSON file."""
+        return cls.from_json(PLAN.read(path), source=path)
 
     def digest(self) -> str:
         """Return a digest of the plan's content."""
-        text = json.dumps(self.to_json(), sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return plan_digest(self.to_json())
 
 
 def special_outputs_of(step: CompiledStep) -> Iterator[SpecialOutput]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.formats.atomic import foreign_in, is_part, remove_empty, remove_own
+from wellfield.formats.own_json import OwnJson
 from wellfield.pipeline.well import PlaneAccount
-from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
 from wellfield.plate.wells import is_well
 from wellfield.storage.backend import Backend
@@ -23,6 +23,23 @@ from wellfield.storage.filemanager import FileManager
 
 STAGE_SCHEMA_VERSION = 2
 STAGED_NAME = "staged.json"
+
+_PLACE = {"path": str, "timepoint": (int, None), "channel": (int, None), "field": (int, None)}
+_STAGED = OwnJson(
+    "list of a staged well",
+    STAGE_SCHEMA_VERSION,
+    {
+        "plate": str,
+        "well": str,
+        "status": str,
+        "error": (dict, None),
+        "planes": dict,
+        "images": [{"step": str, "z": [int], "projection": str, **_PLACE}],
+        "outputs": [{"name": str, "option": int, **_PLACE}],
+        "scratch": (str, None),
+    },
+    "Delete its folder, and the next run does the well again",
+)
 
 # Status of a well.
 DONE, FAILED = "done", "failed"
@@ -91,19 +108,22 @@ class StagedWell:
 
         Raises
         ------
+        MetadataError
+            The list is damaged.
         SchemaVersionError
             Another version staged the well.
         """
         path = Path(folder) / STAGED_NAME
-        data = filemanager.load(path, Backend.DISK)
-        check_schema_version(data.pop("schema_version", None), STAGE_SCHEMA_VERSION, source=str(path))
-        data["planes"] = PlaneAccount(**data["planes"])
-        data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
-        data["images"] = [
-            StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
-            for entry in data["images"]
-        ]
-        return cls(**data)
+        data = _STAGED.check(filemanager.load(path, Backend.DISK), source=path)
+        del data["schema_version"]
+        with _STAGED.parsing(path):
+            data["planes"] = PlaneAccount(**data["planes"])
+            data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
+            data["images"] = [
+                StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
+                for entry in data["images"]
+            ]
+            return cls(**data)
 
 
 # What staging writes below the folder of a well.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,14 +18,47 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wellfield.errors import DataNotFoundError, MissingPlaneError, SchemaVersionError, StorageError, WellfieldError
+from wellfield.errors import (
+    DataNotFoundError,
+    MetadataError,
+    MissingPlaneError,
+    SchemaVersionError,
+    StorageError,
+    WellfieldError,
+)
 from wellfield.formats.atomic import atomic_path
+from wellfield.formats.own_json import OwnJson
 from wellfield.formats.table import text_column
 from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.keys import PlaneKey, Projection
 
 SCHEMA_VERSION = 1
+AGAIN = "Delete it, and the next run maps the plate again"
 _METADATA_KEY = b"wellfield"
+
+_SIDES = ([int], None)
+_INFO = OwnJson(
+    "plate index",
+    SCHEMA_VERSION,
+    {
+        "plate": str,
+        "plate_path": str,
+        "microscope": str,
+        "wells": [str],
+        "channels": {str: str},
+        "shape": _SIDES,
+        "dtype": (str, None),
+        "pixel_size_um": (float, None),
+        "z_spacing_um": (float, None),
+        "grid_dimensions": _SIDES,
+        "field_count": (int, None),
+        "planes_per_well": {str: int},
+        "flatfields?": {str: {"level": float, "background": [object], "foreground": [object]}},
+        "stage_y_up?": bool,
+        "label_channels?": [int],
+    },
+    AGAIN,
+)
 
 NAN = float("nan")
 
@@ -108,31 +142,30 @@ class PlateInfo:
         SchemaVersionError
             The text was written by another version.
         """
-        values = json.loads(text)
-        check_schema_version(values.pop("schema_version", None), SCHEMA_VERSION, source=source)
-        values["wells"] = tuple(values["wells"])
-        values["channels"] = {int(number): name for number, name in values["channels"].items()}
-        values["label_channels"] = tuple(values.get("label_channels", ()))
-        profiles = values.get("flatfields", {})
-        values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles.items()}
-        for name in ("shape", "grid_dimensions"):
-            values[name] = tuple(values[name]) if values[name] else None
-        return cls(**values)
+        values = _INFO.parse(text, source=source)
+        del values["schema_version"]
+        with _INFO.parsing(source):
+            values["wells"] = tuple(values["wells"])
+            values["channels"] = {int(number): name for number, name in values["channels"].items()}
+            values["label_channels"] = tuple(values.get("label_channels", ()))
+            profiles = values.get("flatfields", {}).items()
+            values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles}
+            for name in ("shape", "grid_dimensions"):
+                values[name] = _pair(values[name])
+            return cls(**values)
 
 
-def check_schema_version(found: Any, expected: int, *, source: str) -> None:
-    """Raise :class:`SchemaVersionError` unless a file has the schema version that this program writes."""
-    if found != expected:
-        raise SchemaVersionError(
-            f"{source} has schema version {found}; this version of Wellfield reads {expected}. "
-            "Use the version that wrote it, or move these results away and run again"
-        )
+def _pair(values: list[int] | None) -> tuple[int, int] | None:
+    if not values:
+        return None
+    first, second = values
+    return first, second
 
 
-def _schema(info: PlateInfo) -> Any:
+def _fields() -> list[tuple[str, Any]]:
     import pyarrow as pa
 
-    fields = [
+    return [
         ("well", pa.string()),
         ("field", pa.int32()),
         ("channel", pa.int32()),
@@ -147,7 +180,12 @@ def _schema(info: PlateInfo) -> Any:
         ("size", pa.int64()),
         ("mtime_ns", pa.int64()),
     ]
-    return pa.schema(fields, metadata={_METADATA_KEY: info.to_json().encode()})
+
+
+def _schema(info: PlateInfo) -> Any:
+    import pyarrow as pa
+
+    return pa.schema(_fields(), metadata={_METADATA_KEY: info.to_json().encode()})
 
 
 def write_index(path: str | os.PathLike[str], planes: Sequence[PlaneRecord], info: PlateInfo) -> None:
@@ -206,17 +244,22 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, WellfieldError):
             raise
-        raise StorageError(
-            f"{os.fspath(path)} is no plate index: {error}. Delete it to have the plate read again"
-        ) from error
+        raise StorageError(f"{os.fspath(path)} is no plate index: {error}. {AGAIN}") from error
 
 
 def _info(file: Any, path: str | os.PathLike[str]) -> PlateInfo:
     source = os.fspath(path)
-    metadata = file.schema_arrow.metadata or {}
+    schema = file.schema_arrow
+    metadata = schema.metadata or {}
     if _METADATA_KEY not in metadata:
         raise SchemaVersionError(f"{source} was not written by Wellfield; move it away and run again")
-    return PlateInfo.from_json(metadata[_METADATA_KEY], source=source)
+    info = PlateInfo.from_json(metadata[_METADATA_KEY], source=source)
+    if list(zip(schema.names, schema.types, strict=True)) != _fields() or file.num_row_groups != len(info.wells):
+        raise MetadataError(
+            f"{source} is damaged: it has the columns {', '.join(schema.names)} in {file.num_row_groups} row groups "
+            f"for {len(info.wells)} wells, which is not what Wellfield writes. {AGAIN}"
+        )
+    return info
 
 
 def read_info(path: str | os.PathLike[str]) -> PlateInfo:
@@ -256,6 +299,7 @@ def read_paths(
     return by_well
 
 
+_PROJECTIONS = {kind.value: kind for kind in Projection}
 _KEY = ("well", "field", "channel", "z", "timepoint", "projection")
 _REST = ("path", "size", "mtime_ns", "stage_x_um", "stage_y_um", "stage_z_um", "pixel_size_um")
 
@@ -271,10 +315,18 @@ def _read_rows(
             raise MissingPlaneError(
                 f"plate {info.plate} has no plane of well {', '.join(absent)}; it has {', '.join(info.wells)}"
             )
-        return info, file.read_row_groups([numbers[well] for well in wanted], columns=list(columns)).to_pydict()
+        table = file.read_row_groups([numbers[well] for well in wanted], columns=list(columns))
+    rows = table.to_pydict()
+    counts = Counter(rows["well"])
+    known = info.planes_per_well
+    whole = set(counts) == set(wanted) and all(known.get(well, count) == count for well, count in counts.items())
+    if not whole or any(column.null_count for column in table.columns) or set(rows["projection"]) - set(_PROJECTIONS):
+        raise MetadataError(
+            f"{os.fspath(path)} is damaged: its rows are not the planes that its metadata count. {AGAIN}"
+        )
+    return info, rows
 
 
 def _keys(table: Mapping[str, list[Any]]) -> Iterator[PlaneKey]:
-    kinds = {kind.value: kind for kind in Projection}
     *numbers, projections = (table[name] for name in _KEY)
-    return map(PlaneKey, *numbers, map(kinds.__getitem__, projections))
+    return map(PlaneKey, *numbers, map(_PROJECTIONS.__getitem__, projections))

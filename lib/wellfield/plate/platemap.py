@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from wellfield.errors import ConfigError
 from wellfield.plate.wells import canonical_well
@@ -76,3 +78,8 @@ def _read_row(row: dict[str, str | None], *, where: str) -> WellTreatment:
             f"{where}: control {text['control']!r} is unknown; expected negative, positive, empty or blank"
         )
     return WellTreatment(well, text["treatment"], concentration, text["unit"], text["control"])
+
+
+def plate_map_digest(path: str | None) -> str:
+    """Return a digest of a plate map's content, ``""`` where there is none."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else ""

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wellfield.errors import ValidationError
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.json import read_json
-from wellfield.materialization.manifest import read_manifest
+from wellfield.materialization.manifest import file_entry, read_manifest
 from wellfield.materialization.records import (
     EARLIER,
     WRITTEN_FOLDERS,
@@ -26,9 +26,9 @@ from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.staged import DONE, remove_stage
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
-from wellfield.plate.platemap import WellTreatment, read_plate_map
+from wellfield.plate.platemap import WellTreatment, plate_map_digest, read_plate_map
 from wellfield.plate.wells import is_well
-from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_tables, table_files
+from wellfield.workflow.tables import KEY_COLUMNS, OF_WELL, TREATMENT_COLUMNS, join_tables, read_table, table_files
 from wellfield.workflow.vanished import in_plate_order
 
 if TYPE_CHECKING:
@@ -54,15 +54,38 @@ def read_treatments(plate_map: str | os.PathLike[str] | None) -> dict[str, WellT
 
 def well_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]], file_name: str) -> dict[str, Path]:
     """Return the table of this name of each well that is done and has it, in the order of the wells."""
-    files = {well: results / "tables" / well / file_name for well, m in manifests.items() if m["status"] == DONE}
-    return {well: path for well, path in files.items() if path.exists()}
+    files = {well: f"tables/{well}/{file_name}" for well, manifest in manifests.items() if manifest["status"] == DONE}
+    return {well: results / path for well, path in files.items() if _entry(manifests[well], path)}
+
+
+def check_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse tables of wells that are not as their manifests say.
+
+    Raises
+    ------
+    ValidationError
+        A table is missing or was altered.
+    """
+    for well, manifest in manifests.items():
+        for entry in manifest["files"]:
+            path = results / entry["path"]
+            if not entry["path"].startswith("tables/"):
+                continue
+            if path.is_file() and file_entry(results, path)["sha256"] == entry["sha256"]:
+                continue
+            what = "is not what was written" if path.is_file() else "is missing"
+            raise ValidationError(
+                f"{path} {what}; its well has to be done again: delete {results / 'wells' / f'{well}.json'} and run "
+                "the same command again"
+            )
 
 
 def read_counts(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return the counts of all wells, no rows if the pipeline counts nothing (or means something else by the name)."""
     import pandas as pd
 
-    parts = [pd.read_parquet(file) for file in well_tables(results, manifests, "cell_counts.parquet").values()]
+    files = well_tables(results, manifests, "cell_counts.parquet").values()
+    parts = [read_table(file, (), again=OF_WELL) for file in files]
     parts = [part for part in parts if {"Object", "Count"} <= set(part.columns)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(KEY_COLUMNS))
 
@@ -175,6 +198,7 @@ def aggregate_plate(
     fields: dict[str, set[FieldKey]] = {well: set() for well in everything}
     for plane in planes:
         fields[plane.key.well].add(plane.key.field_key)
+    check_tables(folder, manifests)
     treatments = read_treatments(plate_map)
     found = read_counts(folder, manifests)
     for well in vanished:
@@ -185,7 +209,7 @@ def aggregate_plate(
         counts.to_csv(part, index=False, lineterminator="\n")
     with atomic_path(counts_parquet) as part:
         counts.to_parquet(part, index=False)
-    names = table_files(Plan.from_json(read_json(plan), source=plan))
+    names = table_files(Plan.read(plan))
     objects = names.pop("objects", "objects.parquet")
     join_tables(well_tables(folder, manifests, objects), treatments, parquet=objects_parquet)
     if len(found):
@@ -210,7 +234,7 @@ def aggregate_plate(
     kept = [path.relative_to(folder).as_posix() for path in written]
     for rule in (_RULE, EARLIER):
         remove_stale(folder, rule, kept, folders=("plate_tables", STORE_NAME))
-    write_plate_record(folder, _RULE, written, of={"wells": everything})
+    write_plate_record(folder, _RULE, written, of={"wells": everything, "plate_map": plate_map_digest(plate_map)})
 
 
 def _fields_of_record(results: Path, well: str, counts: pd.DataFrame) -> set[FieldKey]:
@@ -224,7 +248,13 @@ def _fields_of_record(results: Path, well: str, counts: pd.DataFrame) -> set[Fie
 
 
 def _columns(manifest: Mapping[str, Any], path: str) -> dict[str, str]:
-    return next((entry.get("columns", {}) for entry in manifest["files"] if entry["path"] == path), {})
+    columns: dict[str, str] = _entry(manifest, path).get("columns", {})
+    return columns
+
+
+def _entry(manifest: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """Return what a manifest says of a file, nothing if it does not list it."""
+    return next((entry for entry in manifest["files"] if entry["path"] == path), {})
 
 
 def _has_store(manifest: Mapping[str, Any]) -> bool:

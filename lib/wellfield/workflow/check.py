@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import PlateFailedError
+from wellfield.pipeline.plan_file import PLAN, plan_digest
 from wellfield.pipeline.staged import DONE
+from wellfield.words import counted
 from wellfield.workflow.aggregate import read_manifests
 from wellfield.workflow.reasons import reason_text
 from wellfield.workflow.vanished import in_plate_order, vanished_note
@@ -22,7 +24,7 @@ def check_plate(
     Raises
     ------
     PlateFailedError
-        A well failed, or its raw files *vanished*; the message lists each with its reason.
+        A well failed, its raw files *vanished*, or another plan made it; the message lists each with its reason.
     """
     manifests = read_manifests(Path(results) / "wells", in_plate_order({*wells, *vanished}))
     problems = []
@@ -42,6 +44,7 @@ def check_plate(
     if problems:
         plate = next(iter(manifests.values()))["plate"]
         raise PlateFailedError(f"plate {plate}: " + "\n".join(problems))
+    of_another_plan(Path(results), {well: manifests[well] for well in wells})
     planes = [manifest["planes"] for manifest in manifests.values()]
     return {
         "wells": len(manifests),
@@ -49,3 +52,21 @@ def check_plate(
         **{f"planes_{kind}": sum(len(entry[kind]) for entry in planes) for kind in ("missing", "skipped", "blanked")},
         "fields_skipped": sum(len(entry["skipped_fields"]) for entry in planes),
     }
+
+
+def of_another_plan(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse wells that another plan made: as where another working directory works on the same results in turn.
+
+    Raises
+    ------
+    PlateFailedError
+        There are such wells; the next run does them again.
+    """
+    path = results / "plan.json"
+    digest = plan_digest(PLAN.read(path))
+    others = [well for well, manifest in manifests.items() if manifest["plan_digest"] != digest]
+    if others:
+        raise PlateFailedError(
+            f"{counted(len(others), 'well')} of {results} (such as {others[0]}) are of another pipeline than {path}: "
+            "another working directory wrote to the same results. Run the same command again, and they are done again"
+        )

@@ -14,14 +14,15 @@ import numpy as np
 
 from wellfield.errors import ArrayShapeError, DataNotFoundError, PipelineError, UnreadableImageError
 from wellfield.formats.atomic import part_path
-from wellfield.formats.json import read_json, write_json
+from wellfield.formats.json import write_json
 from wellfield.formats.npy import read_npy, write_npy
+from wellfield.formats.own_json import OwnJson
 from wellfield.formats.plane import check_plane
 from wellfield.materialization.records import write_plate_record
 from wellfield.materialization.removal import replace_folder
 from wellfield.microscopes.paths import virtual_path
 from wellfield.pipeline.sources import choose_sources
-from wellfield.plate.index import PlaneRecord, PlateInfo, check_schema_version, read_index
+from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.plate.keys import Projection, plane_name
 from wellfield.processing.flatfield import illumination_of_profile
 from wellfield.processing.illumination import Illumination, fit_illumination
@@ -30,6 +31,26 @@ from wellfield.workflow.changes import PlaneWatch
 
 ILLUMINATION_SCHEMA_VERSION = 1
 FIT_NAME = "illumination.json"
+FIT = OwnJson(
+    "fitted illumination",
+    ILLUMINATION_SCHEMA_VERSION,
+    {
+        "plate": str,
+        "channels": {
+            str: (
+                {
+                    "background": float,
+                    "planes?": [str],
+                    "skipped?": [dict],
+                    "clipped_pixels?": int,
+                    "uncertainty?": float,
+                },
+                {"error": str},
+            )
+        },
+    },
+    "Delete its folder, and the next run fits the illumination again",
+)
 _RULE = "fit_illumination"
 
 # Planes per channel: more make the fit hardly better, and reading them longer.
@@ -104,6 +125,11 @@ def fit_plate(
     return data
 
 
+def read_fit(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what ``illumination.json`` says, checked for its shape."""
+    return FIT.read(path)
+
+
 def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illumination:
     """Return the fitted illumination of a channel.
 
@@ -117,8 +143,7 @@ def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illuminat
         This channel could not be fitted.
     """
     path = Path(folder, FIT_NAME)
-    data = read_json(path)
-    check_schema_version(data.get("schema_version"), ILLUMINATION_SCHEMA_VERSION, source=str(path))
+    data = read_fit(path)
     entry = data["channels"].get(str(channel))
     if entry is None:
         raise DataNotFoundError(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from wellfield.config.plates import PlateEntry
 from wellfield.errors import ConfigError, EmptyPlateError, WellfieldError
-from wellfield.formats.json import read_json, write_json
+from wellfield.formats.json import write_json
 from wellfield.microscopes.acquisition import Acquisition, times_mapped_again
 from wellfield.microscopes.registry import get_microscope_handler
+from wellfield.microscopes.report import read_report
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.index import PlateInfo, read_info, read_paths
@@ -49,7 +50,7 @@ def ingest_plate(
     chosen_wells(info, wells, vanished=vanished)
     if vanished:
         path = Path(results, "ingest_report.json")
-        report = read_json(path)
+        report = read_report(path)
         report["vanished"] = vanished
         report["notes"] = [*report["notes"], vanished_note(vanished)]
         write_json(path, report)
@@ -58,14 +59,14 @@ def ingest_plate(
 
 def acquisition_notes(report: str | os.PathLike[str]) -> list[str]:
     """Return what an ingest report says of a plate that was still being acquired; nothing of one that was not."""
-    found = read_json(report).get("acquisition")
+    found = read_report(report).get("acquisition")
     return Acquisition(**found).notes() if found else []
 
 
 def mapping_number(report: str | os.PathLike[str], files: Iterable[ScannedFile]) -> int:
     """Return :func:`times_mapped_again` by the report of the last mapping, if there is one, and the present files."""
     path = Path(report)
-    return times_mapped_again(read_json(path), files, now_ns=time.time_ns()) if path.exists() else 0
+    return times_mapped_again(read_report(path), files, now_ns=time.time_ns()) if path.exists() else 0
 
 
 def refuse_empty_plate(

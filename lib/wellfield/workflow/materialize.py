@@ -7,7 +7,6 @@ from pathlib import Path
 from socket import gethostname
 
 from wellfield.errors import DataNotFoundError
-from wellfield.formats.json import read_json
 from wellfield.materialization.records import WELL_RULES, write_record
 from wellfield.materialization.removal import remove_scratch
 from wellfield.materialization.well import materialize_well as write_well
@@ -44,7 +43,7 @@ def materialize_well(
             f"well {staged.well} was staged in {staged.scratch}, which {gethostname()} does not have; process_well and "
             "materialize_well must run as one group of jobs where `scratch` is configured. Run the same command again"
         )
-    plan = Plan.from_json(read_json(plan_path), source=plan_path)
+    plan = Plan.read(plan_path)
     files = write_well(
         staged,
         Path(staging),

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from wellfield.errors import StepError, UnknownFormatError
-from wellfield.formats.json import read_json
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
 from wellfield.microscopes.positions import field_positions
@@ -46,7 +45,7 @@ def process_well(
     go to.
     """
     info, planes = read_index(index, [well])
-    plan = Plan.from_json(read_json(plan_path), source=plan_path)
+    plan = Plan.read(plan_path)
     filemanager = FileManager(
         {
             Backend.VIRTUAL_WORKSPACE: VirtualWorkspaceBackend(

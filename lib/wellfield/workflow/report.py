@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wellfield.errors import MetadataError
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
+from wellfield.formats.reading import reading
 from wellfield.materialization.removal import remove_unfinished_writes
+from wellfield.microscopes.report import read_report
 from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
 from wellfield.workflow.aggregate import read_manifests, read_treatments
 from wellfield.workflow.logs import failure_logs
-from wellfield.workflow.tables import KEY_COLUMNS
+from wellfield.workflow.tables import AGAIN, COUNT_COLUMNS, KEY_COLUMNS, read_table
 from wellfield.workflow.vanished import in_plate_order
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def report_plate(
     wells = in_plate_order({*wells, *vanished})
     manifests = read_manifests(folder / "wells", wells)
     treatments = read_treatments(plate_map)
-    counts = pd.read_parquet(folder / "cell_counts.parquet")
+    counts = read_table(folder / "cell_counts.parquet", COUNT_COLUMNS, again=AGAIN)
     failed = [well for well, manifest in manifests.items() if manifest["status"] != DONE]
     counted = counts.dropna(subset=["Count"])
     # The heatmap shows one class of objects: the first that the pipeline counted.
@@ -85,7 +87,7 @@ def report_plate(
     write_summary(
         summary,
         info=info,
-        ingest=read_json(folder / "ingest_report.json"),
+        ingest=read_report(folder / "ingest_report.json"),
         manifests=manifests,
         vanished=vanished,
         logs=failure_logs(folder, manifests),
@@ -111,7 +113,7 @@ def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
     found = [no_values()]
     taken: set[str] = set()
     for path in [folder / "objects.parquet", *sorted((folder / "plate_tables").glob("*.parquet"))]:
-        with pq.ParquetFile(path) as file:
+        with reading(path, "Parquet table", MetadataError), pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             features = [name for name in feature_columns(names) if name not in taken]
             if features and {WELL, TIMEPOINT} <= set(names):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from wellfield.config.models import Config
+from wellfield.pipeline.plan_file import PLAN
 from wellfield.plate.index import PlateInfo
 
 # Resident memory in MB that importing a library and its first call add to a process, rounded up from what was measured
@@ -101,12 +100,11 @@ def _plan_needs(plan: str | os.PathLike[str]) -> tuple[float, float]:
 @cache
 def _read_needs(plan: str, mtime_ns: int) -> tuple[float, float]:
     """Read what every well asks for, once for a plan as it is."""
-    stored = json.loads(Path(plan).read_text(encoding="utf-8"))
-    calls = [
-        call for step in stored.get("steps", ()) for branch in step.get("branches", ()) for call in branch["calls"]
-    ]
+    stored = PLAN.read(plan)
+    calls = [call for step in stored["steps"] for branch in step["branches"] for call in branch["calls"]]
     names = {call[kind] for call in calls for kind in ("memory_type", "output_type")}
-    return float(stored.get("memory_mb", 0)) + library_mb(names), float(stored.get("work_megapixels", 0))
+    with PLAN.parsing(plan):
+        return float(stored["memory_mb"]) + library_mb(names), float(stored["work_megapixels"])
 
 
 def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:

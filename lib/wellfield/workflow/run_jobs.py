@@ -63,6 +63,15 @@ def needed_jobs(workflow: Any) -> frozenset[Job]:
     return _named(workflow.dag.needrun_jobs())
 
 
+def force_outputs(workflow: Any, outputs: Iterable[str]) -> None:
+    """Have Snakemake make *outputs* again where the run is about them: paths as the rules have them.
+
+    To be called by an input function, which Snakemake calls when it has the graph and has not decided yet what runs.
+    What ``--forcerun`` does adds the files to the targets, which would do more than is asked for.
+    """
+    workflow.dag.forcefiles.update(outputs)
+
+
 def _named(jobs: Iterable[Any]) -> frozenset[Job]:
     named = ((job.rule.name, job.wildcards_dict) for job in jobs)
     return frozenset(Job(rule, found["plate"], found.get("well", "")) for rule, found in named if "plate" in found)

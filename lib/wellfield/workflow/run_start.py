@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from wellfield.formats.json import read_json
 from wellfield.pipeline.plan import Plan
 from wellfield.workflow.run_files import Stamps, plate_stamps
 from wellfield.workflow.run_jobs import is_run, needed_jobs
@@ -55,7 +54,7 @@ def begin_run(
     needs = []
     for plate, chosen in sorted(wells.items()):
         folder = Path(results, plate)
-        plan = Plan.from_json(read_json(folder / "plan.json"), source=folder / "plan.json")
+        plan = Plan.read(folder / "plan.json")
         index = folder / "index.parquet"
         needs.append(plan_space(plan, index, sorted(chosen), folder, scratch=scratch, redo=True))
     for line in space_lines(needs, results, wells_at_once=wells_at_once):

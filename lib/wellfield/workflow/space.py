@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import DiskSpaceError, WellfieldError
-from wellfield.formats.json import read_json
 from wellfield.materialization.manifest import read_manifest
 from wellfield.materialization.well import STORE_NAME
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
@@ -147,7 +146,7 @@ def last_plan(results: str | os.PathLike[str]) -> Plan | None:
     """Return the plan that lies in the results of a plate; ``None`` if none does that this version can read."""
     path = Path(results, "plan.json")
     try:
-        return Plan.from_json(read_json(path), source=path) if path.exists() else None
+        return Plan.read(path) if path.exists() else None
     except WellfieldError:
         return None
 

@@ -7,14 +7,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wellfield.errors import MetadataError, UnknownFormatError
 from wellfield.formats.atomic import atomic_path
 from wellfield.materialization.spec import CsvOptions, ParquetOptions
 from wellfield.plate.platemap import WellTreatment
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from wellfield.pipeline.plan import Plan
 
 KEY_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Timepoint")
+COUNT_COLUMNS = (*KEY_COLUMNS, "Object", "Count")
+# What to do about a damaged table of a plate, and of a well.
+OF_WELL = "Delete the manifest of its well, and the next run does the well again"
+AGAIN = "Delete it, and the next run joins the plate's tables again"
 TREATMENT_COLUMNS = ("Metadata_Treatment", "Metadata_Concentration", "Metadata_Unit", "Metadata_Control")
 
 
@@ -71,6 +78,49 @@ def join_tables(
         with atomic_path(csv) as part, pyarrow.csv.CSVWriter(part, schema, write_options=options) as rows:
             for batch in pq.ParquetFile(parquet).iter_batches():
                 rows.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+
+
+def read_table(path: str | os.PathLike[str], columns: Iterable[str] = KEY_COLUMNS, *, again: str) -> pd.DataFrame:
+    """Return one of Wellfield's own Parquet tables, which must have these *columns*; *again* ends errors about it.
+
+    Raises
+    ------
+    DataNotFoundError
+        There is no such file.
+    MetadataError
+        It is no such table.
+    """
+    from wellfield.formats.table import read_parquet
+
+    name = os.fspath(path)
+    try:
+        table = read_parquet(path)
+    except UnknownFormatError as error:
+        raise MetadataError(f"{str(error).rstrip('.')}. {again}") from error
+    if absent := [column for column in columns if column not in table.column_names]:
+        raise MetadataError(
+            f"{name} has no column {', '.join(absent)}; it has {', '.join(table.column_names) or 'none'}. {again}"
+        )
+    for column in columns:
+        _check_type(name, column, table.schema.field(column).type, again)
+    return table.to_pandas()
+
+
+# Columns that hold text, and those that hold numbers, wherever they are.
+_TEXTS = ("Metadata_Plate", "Metadata_Well", "Object", "Status")
+_NUMBERS = ("Metadata_Site", "Metadata_Timepoint", "Count")
+
+
+def _check_type(name: str, column: str, kind: Any, again: str) -> None:
+    import pyarrow as pa
+
+    kinds = pa.types
+    text = kinds.is_string(kind) or kinds.is_large_string(kind)
+    number = kinds.is_integer(kind) or kinds.is_floating(kind)
+    if kinds.is_null(kind) or not ((column in _TEXTS and not text) or (column in _NUMBERS and not number)):
+        return
+    expected = "text" if column in _TEXTS else "numbers"
+    raise MetadataError(f"{name}: column {column} holds {kind}; expected {expected}. {again}")
 
 
 def _read(path: Path, types: Mapping[str, str]) -> Any:

@@ -1,32 +1,61 @@
-"""Checking results: against their own manifests, and against other results."""
+"""Checking results: against their own records and manifests, and against other results.
+
+Whatever is found is a problem in the list that is returned, with the name of the file; a library's error is one too.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import ValidationError
+from wellfield.errors import ValidationError, WellfieldError
+from wellfield.formats.own_json import OwnJson
 from wellfield.formats.roi import read_rois
 from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.materialization.manifest import file_entry, folder_entry, read_manifest
-from wellfield.materialization.well import STORE_NAME
-
-PLATE_TABLES = ("cell_counts.parquet", "objects.parquet")
-STATISTICS = "report/plate_statistics.csv"
-PLATE_FILES = (
-    "openhcs_metadata.json",
-    "index.parquet",
-    "ingest_report.json",
-    "plan.json",
-    "cell_counts.csv",
-    STATISTICS,
+from wellfield.materialization.records import (
+    EARLIER,
+    PLATE_FILES,
+    PLATE_RULES,
+    RECORDS,
+    UNFINISHED,
+    WELL_RULES,
+    Record,
+    has_records,
+    read_record,
+    record_path,
 )
+from wellfield.materialization.well import STORE_NAME
+from wellfield.microscopes.metadata import main_subdirectory, read_metadata
+from wellfield.microscopes.report import read_report
+from wellfield.pipeline.plan import Plan
+from wellfield.pipeline.staged import DONE
+from wellfield.plate.index import PlateInfo, read_index
+from wellfield.plate.wells import is_well
+from wellfield.storage.zarr.layout import well_folder
+from wellfield.words import counted
+from wellfield.workflow.illumination import read_fit
+from wellfield.workflow.reasons import reason_text
+from wellfield.workflow.tables import AGAIN, COUNT_COLUMNS, read_table
+
+COUNTS, COUNTS_CSV, STATISTICS = "cell_counts.parquet", "cell_counts.csv", "report/plate_statistics.csv"
+FITTED = "illumination/illumination.json"
+PLATE_TABLES = (COUNTS, COUNTS_CSV, "objects.parquet")
+
+_CHECK = OwnJson("result of the check", None, {"wells": int, "planes_used": int}, "Delete it and run again")
+
+Manifests = Mapping[str, Mapping[str, Any]]
 
 
 def check_results(results: str | os.PathLike[str]) -> list[str]:
-    """Return what is wrong with the results of a plate: files that are missing or differ from their manifest.
+    """Return what is wrong with the results of a plate, a line for each problem with the name of the file.
+
+    Every file is compared with the size and SHA-256 that a record or manifest has of it; those of Wellfield's own forms
+    are read; the store's listing is compared with the manifests and the folders. Wells that failed are problems too.
+    Links below the folder are not followed.
 
     Raises
     ------
@@ -34,59 +63,280 @@ def check_results(results: str | os.PathLike[str]) -> list[str]:
         The folder holds no manifest.
     """
     folder = Path(results)
-    problems = []
-    for well, manifest in _manifests(folder).items():
-        for entry in manifest["files"]:
-            path = folder / entry["path"]
-            if not path.exists():
-                problems.append(f"well {well}: {entry['path']} is missing")
-                continue
-            found = folder_entry(folder, path) if path.is_dir() else file_entry(folder, path)
-            if found["sha256"] != entry["sha256"]:
-                problems.append(f"well {well}: {entry['path']} is not what was written ({found['size']} bytes)")
-    problems += [f"{name} is missing" for name in (*PLATE_FILES, *PLATE_TABLES) if not (folder / name).exists()]
-    problems += _check_wells(folder)
-    problems += _check_store(folder)
+    problems: list[str] = []
+    manifests = _manifests(folder, problems)
+    entries = _Entries(folder)
+    # Records first: of a well in the store they name the files, and the user's own there do not count.
+    problems += _check_records(folder, entries, set(manifests))
+    for well, manifest in manifests.items():
+        problems += [f"well {well}: {problem}" for entry in manifest["files"] for problem in entries.problems(entry)]
+    problems += _check_plate_files(folder, manifests)
+    problems += _check_store(folder, manifests)
+    failed = {well: manifest for well, manifest in manifests.items() if manifest["status"] != DONE}
+    if failed:
+        problems.append(f"{len(failed)} of {counted(len(manifests), 'well')} failed:")
+        problems += [f"well {well}: {_one_line(reason_text(entry['error']))}" for well, entry in failed.items()]
+    return list(dict.fromkeys(problems))
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _attempt(problems: list[str], folder: Path, read: Callable[[], Any]) -> Any:
+    """Return what *read* gives; ``None``, and a problem, where it raises an error of ours."""
+    try:
+        return read()
+    except WellfieldError as error:
+        problems.append(_one_line(error).replace(f"{folder}/", ""))
+        return None
+
+
+def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the manifests that can be read; the others are problems."""
+    files = sorted((folder / "wells").glob("*.json")) if (folder / "wells").is_dir() else []
+    if not files:
+        raise ValidationError(f"{folder} holds no results: no manifest in {folder / 'wells'}")
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        if problem := _link(folder, f"wells/{file.name}"):
+            problems.append(problem)
+            continue
+        manifest = _attempt(problems, folder, lambda file=file: read_manifest(file))
+        if manifest is None:
+            continue
+        if manifest["well"] != file.stem:
+            problems.append(f"wells/{file.name} is the manifest of well {manifest['well']}")
+        found[file.stem] = manifest
+    return found
+
+
+# --- files and their checksums -----------------------------------------------------------------------------------
+
+
+def _link(folder: Path, path: str) -> str | None:
+    """Return that a path below the results is a link, or lies in one; ``None`` if not."""
+    place = folder
+    for part in path.strip("/").split("/"):
+        place = place / part
+        if place.is_symlink():
+            return (
+                f"{place.relative_to(folder).as_posix()} is a link, which Wellfield does not make; it is not followed"
+            )
+    return None
+
+
+class _Entries:
+    """Entries of records and manifests, each of which is compared once with what is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[tuple[str, str], list[str]] = {}
+
+    def problems(self, entry: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong with the file of an entry, or with the folder; nothing of one without a checksum."""
+        if "sha256" not in entry:
+            return []
+        key = entry["path"], entry["sha256"]
+        if key not in self._seen:
+            self._seen[key] = list(self._compare(entry))
+        return self._seen[key]
+
+    def _compare(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        name, path = entry["path"], self._folder / entry["path"]
+        is_folder = name.endswith("/")
+        names = self._names(entry) if is_folder else [name]
+        if links := [problem for problem in (_link(self._folder, file) for file in (name, *names)) if problem]:
+            yield links[0]
+            return
+        if not (path.is_dir() if is_folder else path.is_file()):
+            yield f"{name} is missing"
+            return
+        inside = [file.removeprefix(name) for file in names]
+        if is_folder and (gone := [file for file in inside if not (path / file).is_file()]):
+            yield f"{name}{gone[0]} is missing" + (f", and {len(gone) - 1} more files there" if len(gone) > 1 else "")
+            return
+        try:
+            kept = inside if is_folder and "names" in entry else None
+            found = folder_entry(self._folder, path, names=kept) if is_folder else file_entry(self._folder, path)
+        except OSError as error:
+            yield f"{name} cannot be read: {error.strerror or error}"
+            return
+        if found["sha256"] != entry["sha256"]:
+            yield f"{name} is not what was written ({found['size']:,} bytes, {entry['size']:,} were written)"
+
+    def _names(self, entry: Mapping[str, Any]) -> list[str]:
+        """Return the files of a well in the store; of those that no record names, all that are there."""
+        if "names" in entry:
+            return [entry["path"] + name for name in entry["names"]]
+        path = self._folder / entry["path"]
+        found = path.rglob("*") if path.is_dir() else ()
+        return [file.relative_to(self._folder).as_posix() for file in found if file.is_file() or file.is_symlink()]
+
+
+def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str]:
+    """Compare the files of every record; what a version without records left has none."""
+    problems: list[str] = []
+    if not has_records(folder):
+        return problems
+    with_records = (folder / RECORDS / "wells").glob("*.json") if (folder / RECORDS / "wells").is_dir() else ()
+    for well in sorted({file.stem for file in with_records} | wells):
+        record: Record | None = _attempt(problems, folder, lambda well=well: read_record(folder, WELL_RULES[-1], well))
+        for entry in record.files if record is not None else ():
+            problems += [f"well {well}: {problem}" for problem in entries.problems(entry)]
+        if not record_path(folder, "", well).exists():
+            problems.append(f"well {well}: {RECORDS}/wells/{well}.json is missing")
+    for rule in (*PLATE_RULES, EARLIER, UNFINISHED):
+        record = _attempt(problems, folder, lambda rule=rule: read_record(folder, rule))
+        for entry in record.files if record is not None else ():
+            problems += entries.problems(entry)
+    written = {
+        rule: name
+        for rule, names in PLATE_FILES.items()
+        for name in names
+        if rule in PLATE_RULES and (folder / name).exists()
+    }
+    if not record_path(folder, EARLIER).exists():
+        problems += [
+            f"{RECORDS}/{rule}.json is missing: nothing says what {name} should be"
+            for rule, name in written.items()
+            if not record_path(folder, rule).exists()
+        ]
     return problems
 
 
-def _check_wells(folder: Path) -> list[str]:
-    """Compare the wells of the plate's table with those that have a manifest."""
-    if not (folder / "cell_counts.parquet").exists():
-        return []
-    import pandas as pd
-
-    counted = set(pd.read_parquet(folder / "cell_counts.parquet", columns=["Metadata_Well"])["Metadata_Well"])
-    found = set(_manifests(folder))
-    problems = [f"well {well}: in cell_counts.parquet, but without a manifest" for well in sorted(counted - found)]
-    return problems + [f"well {well}: not in cell_counts.parquet" for well in sorted(found - counted)]
+# --- files of the plate ------------------------------------------------------------------------------------------
 
 
-def _check_store(folder: Path) -> list[str]:
-    """Open every well and field of the plate's store with zarr and compare it with the store's own listing."""
-    if not (folder / STORE_NAME).exists():
-        return []
+def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
+    """Read the plate's own files, and compare what they say of the wells."""
+    problems: list[str] = []
+    failed = any(manifest["status"] != DONE for manifest in manifests.values())
+    optional = {FITTED, *(("check_plate.json",) if failed else ())}
+    expected = [name for rule in PLATE_RULES for name in PLATE_FILES[rule] if name not in optional]
+    there = {name for name in (*expected, *optional) if (folder / name).is_file() and not _link(folder, name)}
+    problems += [_link(folder, name) or f"{name} is missing" for name in expected if name not in there]
+
+    def read(name: str, how: Callable[[Path], Any]) -> Any:
+        return _attempt(problems, folder, lambda: how(folder / name)) if name in there else None
+
+    found = read("index.parquet", read_index)
+    info: PlateInfo | None = found[0] if found else None
+    read("openhcs_metadata.json", lambda path: main_subdirectory(read_metadata(path.parent), source=str(path)))
+    read("ingest_report.json", read_report)
+    plan: Plan | None = read("plan.json", Plan.read)
+    read("check_plate.json", _CHECK.read)
+    read(FITTED, read_fit)
+    if plan is not None and plan.illuminated_channels and FITTED not in there:
+        problems.append(f"{FITTED} is missing")
+    if plan is not None:
+        digest = plan.digest()
+        others = [well for well, manifest in manifests.items() if manifest["plan_digest"] != digest]
+        problems += [f"well {well}: wells/{well}.json is of another plan than plan.json" for well in others]
+    counts = read(COUNTS, lambda path: read_table(path, COUNT_COLUMNS, again=AGAIN))
+    for name in ("objects.parquet", *_tables(folder, "*.parquet")):
+        if name == "objects.parquet" and name not in there:
+            continue
+        _attempt(problems, folder, lambda name=name: read_table(folder / name, (), again=AGAIN))
+    if counts is not None:
+        problems += _check_counts(folder, counts, manifests, csv=COUNTS_CSV in there)
+    if info is not None:
+        problems += [
+            f"well {well}: has results, but no plane in index.parquet" for well in set(manifests) - set(info.wells)
+        ]
+    return problems
+
+
+def _tables(folder: Path, pattern: str) -> list[str]:
+    return sorted(f"plate_tables/{path.name}" for path in folder.glob(f"plate_tables/{pattern}"))
+
+
+def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool) -> list[str]:
+    """Compare the wells of the plate's counts with those that have a manifest, and their two files with each other."""
+    counted_wells, found = set(counts["Metadata_Well"].astype(str)), set(manifests)
+    problems = [f"well {well}: in {COUNTS}, but without a manifest" for well in sorted(counted_wells - found)]
+    problems += [f"well {well}: not in {COUNTS}" for well in sorted(found - counted_wells)]
+    if csv:
+        text = counts.to_csv(index=False, lineterminator="\n")
+        if (folder / COUNTS_CSV).read_bytes() != text.encode("utf-8", errors="surrogatepass"):
+            problems.append(f"{COUNTS_CSV} does not say what {COUNTS} says")
+    return problems
+
+
+# --- the store ---------------------------------------------------------------------------------------------------
+
+
+def _check_store(folder: Path, manifests: Manifests) -> list[str]:
+    """Compare the wells that the store lists with the manifests and with its folders; open all of them with zarr."""
+    store = folder / STORE_NAME
+    stored = {well for well, m in manifests.items() if any(e["path"].startswith(f"{STORE_NAME}/") for e in m["files"])}
+    if _link(folder, STORE_NAME):
+        return [str(_link(folder, STORE_NAME))]
+    if not store.is_dir():
+        return [f"{STORE_NAME} is missing"] if stored else []
+    paths = {well_folder(store, well).relative_to(store).as_posix(): well for well in stored}
+    there = {path for path in _well_paths(store) if not _link(folder, f"{STORE_NAME}/{path}")}
+    problems: list[str] = []
+    listed = set(_attempt(problems, folder, lambda: _listed(store)) or ())
+    if not problems:
+        problems += [f"{STORE_NAME}/{path}: not in the listing of {STORE_NAME}" for path in sorted(set(paths) - listed)]
+        problems += [f"{STORE_NAME} lists {path!r}, which no manifest has" for path in sorted(listed - set(paths))]
+    problems += [f"{STORE_NAME}/{path}: a well that no manifest has" for path in sorted(there - set(paths))]
+    for path in sorted(listed & there & set(paths)):
+        if not _attempt(problems, folder, lambda path=path: _open_well(store, path)):
+            problems.append(f"{STORE_NAME}/{path}: well without image")
+    return problems
+
+
+def _well_paths(store: Path) -> list[str]:
+    """Return the folders of wells in a store: ``B/02``; what else lies there is the user's."""
+    found = [path.relative_to(store).as_posix() for path in store.glob("*/*") if path.is_dir()]
+    return [path for path in found if is_well(path.replace("/", ""))]
+
+
+@contextmanager
+def _opening(name: str, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong in the block into one error that names a part of the store."""
+    try:
+        yield
+    except WellfieldError:
+        raise
+    except Exception as error:  # zarr meets damaged metadata with almost any kind of error
+        raise ValidationError(f"{name}: cannot be opened as {what}: {error!r}") from error
+
+
+def _listed(store: Path) -> list[str]:
+    """Return the wells that the store lists, each row of which is a group."""
     import zarr
 
-    try:
-        plate = zarr.open_group(folder / STORE_NAME, mode="r")
-        wells = [well["path"] for well in _ngff(plate)["plate"]["wells"]]
-        return [f"{STORE_NAME}/{path}: well without image" for path in wells if not _images(plate, path)]
-    except (KeyError, ValueError, OSError) as error:
-        return [f"{STORE_NAME}: cannot be opened as an OME-Zarr plate: {error!r}"]
+    with _opening(STORE_NAME, "an OME-Zarr plate"):
+        plate = zarr.open_group(store, mode="r")
+        wells = [str(well["path"]) for well in _ngff(plate)["plate"]["wells"]]
+        for row in sorted({path.partition("/")[0] for path in wells}):
+            with _opening(f"{STORE_NAME}/{row}", "a row of the plate"):
+                zarr.open_group(store / row, mode="r")
+        return wells
 
 
-def _images(plate: Any, well: str) -> list[str]:
-    images = [image["path"] for image in _ngff(plate[well])["well"]["images"]]
-    for image in images:
-        for dataset in _ngff(plate[f"{well}/{image}"])["multiscales"][0]["datasets"]:
-            plate[f"{well}/{image}/{dataset['path']}"]
-    return images
+def _open_well(store: Path, well: str) -> list[str]:
+    """Return the images of a well after opening each of their arrays."""
+    import zarr
+
+    with _opening(f"{STORE_NAME}/{well}", "a well"):
+        group: Any = zarr.open_group(store / well, mode="r")
+        images = [str(image["path"]) for image in _ngff(group)["well"]["images"]]
+        for image in images:
+            for dataset in _ngff(group[image])["multiscales"][0]["datasets"]:
+                group[f"{image}/{dataset['path']}"]
+        return images
 
 
 def _ngff(group: Any) -> Any:
     """Return the OME-Zarr metadata of a group: below ``ome`` since version 0.5, at the top before."""
     return group.attrs.get("ome", group.attrs)
+
+
+# --- two results -------------------------------------------------------------------------------------------------
 
 
 def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> list[str]:
@@ -100,8 +350,10 @@ def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str
         One of the folders holds no manifest.
     """
     one, two = Path(first), Path(second)
-    manifests = _manifests(one), _manifests(two)
-    differences = [f"well {well} is only in one of them" for well in sorted(set(manifests[0]) ^ set(manifests[1]))]
+    unread: list[str] = []
+    manifests = _manifests(one, unread), _manifests(two, unread)
+    differences = list(unread)
+    differences += [f"well {well} is only in one of them" for well in sorted(set(manifests[0]) ^ set(manifests[1]))]
     for well in sorted(set(manifests[0]) & set(manifests[1])):
         a, b = manifests[0][well], manifests[1][well]
         differences += [f"well {well}: {key} differs" for key in ("status", "error", "planes") if a[key] != b[key]]
@@ -109,20 +361,23 @@ def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str
         differences += [f"{path} is only in one of them" for path in sorted(paths[0] ^ paths[1])]
         for path in sorted(paths[0] & paths[1]):
             differences += _compare(one / path, two / path, path)
-    others = {f"plate_tables/{path.name}" for folder in (one, two) for path in folder.glob("plate_tables/*.parquet")}
+    others = {name for folder in (one, two) for name in (*_tables(folder, "*.parquet"), *_tables(folder, "*.csv"))}
     for name in (*PLATE_TABLES, *sorted(others), STATISTICS):
         differences += _compare(one / name, two / name, name)
     return differences
 
 
-def _manifests(folder: Path) -> dict[str, dict[str, Any]]:
-    files = sorted((folder / "wells").glob("*.json")) if (folder / "wells").is_dir() else []
-    if not files:
-        raise ValidationError(f"{folder} holds no results: no manifest in {folder / 'wells'}")
-    return {file.stem: read_manifest(file) for file in files}
-
-
 def _compare(one: Path, two: Path, name: str) -> list[str]:
+    """Return how two files, or two wells of a store, differ; one that cannot be read differs."""
+    if any(path.is_symlink() for path in (one, two)):
+        return [f"{name}: a link, which is not followed"]
+    try:
+        return _differences(one, two, name)
+    except Exception as error:  # readers meet damaged files with almost any kind of error
+        return [f"{name}: cannot be compared: {_one_line(error) or type(error).__name__}"]
+
+
+def _differences(one: Path, two: Path, name: str) -> list[str]:
     if not (one.exists() and two.exists()):
         return [] if one.exists() == two.exists() else [f"{name} is only in one of them"]
     if one.is_dir():

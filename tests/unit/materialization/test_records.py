@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wellfield.errors import MetadataError
+from wellfield.errors import WellfieldError
 from wellfield.materialization.manifest import file_entry, folder_entry, folder_names
 from wellfield.materialization.records import (
     EARLIER,
@@ -101,7 +101,7 @@ def test_a_file_of_the_users_in_a_folder_of_a_well_is_not_owned_and_not_part_of_
 )
 def test_a_damaged_record_is_an_error_that_names_it(tmp_path, content):
     path = file(record_path(tmp_path, "check_plate"), content)
-    with pytest.raises(MetadataError, match=str(path)):
+    with pytest.raises(WellfieldError, match=str(path)):
         read_record(tmp_path, "check_plate")
 
 

@@ -6,6 +6,10 @@ import os
 import pytest
 
 from wellfield.config.models import Config
+from wellfield.memory import MemoryType
+from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan
+from wellfield.pipeline.settings import resolve_settings
+from wellfield.pipeline.step import StackAxis
 from wellfield.plate.index import PlateInfo
 from wellfield.workflow import resources
 
@@ -20,11 +24,13 @@ def info(**facts):
 @pytest.fixture
 def plan(tmp_path):
     """A stored plan: 100 MB of images, 10 megapixels of work for a field, a step on torch."""
-    call = {"memory_type": "torch", "output_type": "numpy"}
-    path = tmp_path / "plan.json"
-    path.write_text(
-        json.dumps({"memory_mb": 100.0, "work_megapixels": 10.0, "steps": [{"branches": [{"calls": [call]}]}]})
-    )
+    call = CompiledCall("gaussian_filter", memory_type=MemoryType.TORCH)
+    step = CompiledStep(1, "smooth", "start", (1,), StackAxis.Z, (Branch((1,), (call,)),))
+    return write_plan(tmp_path / "plan.json", (step,), memory_mb=100.0, work_megapixels=10.0)
+
+
+def write_plan(path, steps, **needs):
+    path.write_text(json.dumps(Plan(steps, {}, {}, resolve_settings([]), **needs).to_json()))
     return path
 
 
@@ -36,7 +42,7 @@ def test_memory_is_that_of_images_libraries_and_margin_beside_the_schedulers_own
 
 def test_a_plan_that_is_compiled_anew_is_read_anew(plan):
     before = resources.process_mb(plan, margin_mb=0)
-    plan.write_text(json.dumps({"memory_mb": before + 300}))
+    write_plan(plan, (), memory_mb=before + 300)
     later = plan.stat().st_mtime_ns + 1
     os.utime(plan, ns=(later, later))
     assert resources.process_mb(plan, margin_mb=0) == resources.RUNNER_MB + before + 300

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 
+from wellfield.materialization.manifest import file_entry, write_manifest
 from wellfield.materialization.records import UNFINISHED, announce
 from wellfield.materialization.removal import PAGE
-from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
+from wellfield.microscopes.contents import PlateContents, ingest_report
+from wellfield.pipeline.well import PlaneAccount
+from wellfield.plate.index import PlaneRecord, PlateInfo, read_info, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.workflow.aggregate import prune
 from wellfield.workflow.run_end import duration, end_run
@@ -64,12 +67,22 @@ class Run:
 
     def done(self, *wells, count=7, age=0.0, error=None, skipped=()):
         for well in wells:
-            planes = {"used": 50, "missing": [], "skipped": list(skipped), "blanked": []}
-            content = {"schema_version": 1, "status": "failed" if error else "done", "error": error, "planes": planes}
-            self.write(f"wells/{well}.json", json.dumps(content), age=age)
+            path = self.folder / "wells" / f"{well}.json"
+            counts = self.folder / "tables" / well / "cell_counts.parquet"
             table = pd.DataFrame({"Metadata_Well": [well] * 2, "Object": ["Nuclei"] * 2, "Count": [count, 1]})
-            (self.folder / "tables" / well).mkdir(parents=True, exist_ok=True)
-            table.to_parquet(self.folder / "tables" / well / "cell_counts.parquet")
+            counts.parent.mkdir(parents=True, exist_ok=True)
+            table.to_parquet(counts)
+            write_manifest(
+                path,
+                plate="P1",
+                well=well,
+                status="failed" if error else "done",
+                error=error,
+                planes=PlaneAccount(50, skipped=list(skipped)),
+                plan_digest="",
+                files=[file_entry(self.folder, counts)],
+            )
+            os.utime(path, (STARTED + 10 - age, STARTED + 10 - age))
             if not age:
                 self.finished += [snakemake_job("process_well", well), snakemake_job("materialize_well", well)]
 
@@ -372,7 +385,9 @@ def test_where_no_page_can_be_written_the_line_is_there_and_says_why(run, capsys
 @pytest.mark.parametrize("local", [True, False])
 def test_what_the_mapping_said_on_a_cluster_is_said_at_the_end(run, mapped, local, capsys):
     young = {"minutes": 10, "files": 9, "young": 3, "youngest": "a.tif"}
-    run.write("ingest_report.json", json.dumps({"acquisition": young}), age=0 if mapped else 100)
+    info = read_info(run.folder / "index.parquet")
+    report = ingest_report(PlateContents([], {}), info, why="")
+    run.write("ingest_report.json", json.dumps({**report, "acquisition": young}), age=0 if mapped else 100)
     run.done("B02")
     run.end(succeeded=True, local=local)
     text = capsys.readouterr().err
