@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,18 +22,43 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 for yes, 1 for no, 2 for a usage error."""
-    options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no µ shows something in its place
     try:
-        return int(options.run(options))
+        return _run(arguments)
     except WellfieldError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error))
     except BrokenPipeError:  # the reader of a long listing has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:  # a full disk behind the output, or a file that is not ours to read
+        _drop_output()
+        return _fail(f"{error.filename or 'the output'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    if sys.stdout is None:
+        return _fail("the output is closed: nobody could read what this command prints")
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.run(options))
+    finally:
+        sys.stdout.flush()  # here, where an error can still be told
+
+
+def _fail(message: str) -> int:
+    with suppress(OSError, AttributeError):  # no stderr either
+        print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def _drop_output() -> None:
+    """Send what is left in the buffer nowhere: Python would write it when it ends, and fail again."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -199,9 +225,12 @@ def _validate(options: argparse.Namespace) -> int:
     if options.against:
         problems += compare_results(options.results, options.against)
         what += f"; equality with {options.against}"
-    for problem in problems:
-        print(problem)
-    print(f"{what}: {counted(len(problems), 'problem') if problems else 'all good'}")
+    try:
+        print(
+            *problems, f"{what}: {counted(len(problems), 'problem') if problems else 'all good'}", sep="\n", flush=True
+        )
+    except BrokenPipeError:  # the exit code is the answer
+        _drop_output()
     return 1 if problems else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
     Raises
     ------
     UnknownFunctionError
-        There is no such function, or its module cannot be imported.
+        There is no such function, its module cannot be imported, or its parameters are not known.
     """
     if isinstance(func, str):
         if ":" not in func:
@@ -43,6 +44,13 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
         return registered
     if not callable(function):
         raise UnknownFunctionError(f"{func!r} is no function")
+    try:
+        inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise UnknownFunctionError(
+            f"{func!r} cannot be used: Python does not know which parameters it takes ({error}). Name a function of your "
+            "own that calls it"
+        ) from error
     if not hasattr(function, "input_memory_type"):
         plain = function
         function = memory_types(input_type=MemoryType.NUMPY, output_type=MemoryType.NUMPY)(plain)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 from collections import defaultdict
@@ -15,6 +14,7 @@ from typing import Any
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.keys import PlaneKey
+from wellfield.workflow.user_code import source_files
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SCRIPTS = _PACKAGE.parent.parent / "scripts"
@@ -84,24 +84,15 @@ def code_digest(stage: str) -> str:
 def function_digest(functions: Iterable[str]) -> str:
     """Return a digest over the source files of functions given as ``package.module:function`` or ``file.py:function``.
 
-    Of a package the module alone counts, not what it imports.
+    Modules of the user's own that these import count too, see :mod:`wellfield.workflow.user_code`.
     """
     digest = hashlib.sha256()
     for function in sorted({name for name in functions if ":" in name}):
-        place = function.rpartition(":")[0]
-        origin = Path(place) if place.endswith(".py") else _module_file(place)
-        digest.update(function.encode())
-        if origin is not None and origin.is_file():
-            digest.update(origin.read_bytes())
+        digest.update(f"{function}\0".encode())
+        for name, file in sorted(source_files(function.rpartition(":")[0]).items()):
+            content = file.read_bytes()
+            digest.update(f"{name}\0{file.name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
-
-
-def _module_file(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def present_state(files: Iterable[ScannedFile]) -> dict[str, State]:
