@@ -22,6 +22,7 @@ from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.staged import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths
 from wellfield.plate.platemap import plate_map_digest
+from wellfield.words import visible
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number, refuse_empty_plate
 from wellfield.workflow.refusals import refuse_unsafe
@@ -33,15 +34,21 @@ from wellfield.workflow.vanished import vanished_wells
 def stop(error):
     """End this process: nothing has been run yet. Snakemake says no error with --quiet all, and adds lines to others."""
     hints = taken_for_configuration(workflow.overwrite_configfiles)
-    print(f"error: {error}", *hints, "Nothing was run.", sep="\n", file=sys.stderr)
+    print(
+        f"error: {visible(error)}",
+        *hints,
+        "Nothing was run.",
+        sep="\n",
+        file=sys.stderr,
+    )
     raise SystemExit(1)
 
 
 def give_up(error):
     """Fail while jobs are being chosen, which Snakemake says itself unless it is to be quiet."""
     if "all" in map(str, workflow.output_settings.quiet or ()):
-        print(f"error: {error}", file=sys.stderr)
-    raise WorkflowError(str(error)) from None
+        print(f"error: {visible(error)}", file=sys.stderr)
+    raise WorkflowError(visible(error)) from None
 
 
 # What was imported is here to stay, and so are the jobs of a plate and its planes: the collector of cyclic garbage went
@@ -414,7 +421,7 @@ def find_stale(plate):
     except WellfieldError as error:
         stop(error)
     for line in said(plate, stale):
-        print(line, file=sys.stderr, flush=True)
+        print(visible(line), file=sys.stderr, flush=True)
     return [(folder / output).as_posix() for output in stale]
 
 

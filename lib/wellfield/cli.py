@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from wellfield import __version__
 from wellfield.errors import ConfigError, WellfieldError
+from wellfield.words import counted, visible
 
 if TYPE_CHECKING:
     from wellfield.pipeline.plan import CompiledCall, Plan
@@ -49,9 +50,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()  # here, where an error can still be told
 
 
+def _say(*lines: str, end: str = "\n", flush: bool = False) -> None:
+    print(*map(visible, lines), sep="\n", end=end, flush=flush)
+
+
 def _fail(message: str) -> int:
     with suppress(OSError, AttributeError):  # no stderr either
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {visible(message)}", file=sys.stderr)
     return 1
 
 
@@ -93,10 +98,10 @@ def _inspect(options: argparse.Namespace) -> int:
 
     name, layouts = _named_or_written(options)
     handler, why = get_microscope_handler(options.folder, name, layouts=layouts)
-    print(f"{options.folder}: {handler._microscope_type} ({why})")
+    _say(f"{options.folder}: {handler._microscope_type} ({why})")
     contents = handler.read_plate()
     info = contents.plate_info(plate=handler.plate_path.name, plate_path=options.folder, microscope="")
-    print("\n".join(report_lines(ingest_report(contents, info, why=why))))
+    _say("\n".join(report_lines(ingest_report(contents, info, why=why))))
     return 0
 
 
@@ -125,17 +130,15 @@ def _functions(options: argparse.Namespace) -> int:
         info = get_function(name)
         libraries = ", ".join(implementations(name))
         parameters = [str(p) for p in list(inspect.signature(info.function).parameters.values())[1:]]
-        print(
-            f"{name}({', '.join(p.split(': ')[0] + _default(p) for p in parameters)}) -> {info.returns} [{libraries}]"
-        )
-        print(f"    {(inspect.getdoc(info.function) or '').splitlines()[0]}")
+        _say(f"{name}({', '.join(p.split(': ')[0] + _default(p) for p in parameters)}) -> {info.returns} [{libraries}]")
+        _say(f"    {(inspect.getdoc(info.function) or '').splitlines()[0]}")
     return 0
 
 
 def _conversions(options: argparse.Namespace) -> int:
     from wellfield.memory.matrix import markdown
 
-    print(markdown(), end="")
+    _say(markdown(), end="")
     return 0
 
 
@@ -159,10 +162,10 @@ def _plan(options: argparse.Namespace) -> int:
             if not shown:
                 _print_settings(compiled.settings, options.config)
             shown = True
-            print(f"{plate}:")
+            _say(f"{plate}:")
             _print_plan(compiled)
         else:
-            print(f"{plate}: not ingested yet; run: snakemake --cores 1 {index}")
+            _say(f"{plate}: not ingested yet; run: snakemake --cores 1 {index}")
     return 0
 
 
@@ -179,45 +182,44 @@ def _print_settings(settings: Settings, config: str) -> None:
     for name, origin in settings.origins.items():
         block, _, key = name.partition(".")
         value = values.get(name, getattr(settings.zarr, key) if block == "zarr" else getattr(settings, block, None))
-        print(f"   {name}: {value} ({config if origin == 'pipeline' else origin})")
+        _say(f"   {name}: {value} ({config if origin == 'pipeline' else origin})")
 
 
 def _print_plan(plan: Plan) -> None:
-    print(f"   libraries: {', '.join(plan.libraries)}; steps that do not run on numpy are on the {plan.device}")
-    print(f"   images in memory: about {plan.memory_mb:.0f} MB at a time")
+    _say(f"   libraries: {', '.join(plan.libraries)}; steps that do not run on numpy are on the {plan.device}")
+    _say(f"   images in memory: about {plan.memory_mb:.0f} MB at a time")
     for step in plan.steps:
         channels = ", ".join(f"{number} {plan.channels[number]}" for number in step.channels)
         extent = "; once per well" if step.per_well else ""
-        print(f"{step.number}. {step.name}: on {step.input}; stack over {step.stack}; {channels}; {step.kind}{extent}")
+        _say(f"{step.number}. {step.name}: on {step.input}; stack over {step.stack}; {channels}; {step.kind}{extent}")
         for branch in step.branches:
             if len(step.branches) > 1:
-                print(f"     channel {', '.join(map(str, branch.channels))}:")
+                _say(f"     channel {', '.join(map(str, branch.channels))}:")
             for call in branch.calls:
                 _print_call(call)
         for line in step.conversions:
-            print(f"     converts: {line}")
+            _say(f"     converts: {line}")
         if step.materialize:
             folder = f" (folder {step.sub_dir})" if step.sub_dir != step.name else ""
-            print(f"     written to: {', '.join(step.materialize)}{folder}")
-        print(f"     memory: about {step.memory_mb:.0f} MB")
+            _say(f"     written to: {', '.join(step.materialize)}{folder}")
+        _say(f"     memory: about {step.memory_mb:.0f} MB")
 
 
 def _print_call(call: CompiledCall) -> None:
-    print(f"     {call.func or 'function'} [{call.memory_type}]{', plane by plane' if call.planewise else ''}")
+    _say(f"     {call.func or 'function'} [{call.memory_type}]{', plane by plane' if call.planewise else ''}")
     if call.params:
-        print(f"       parameters: {', '.join(f'{name}={value!r}' for name, value in call.params.items())}")
+        _say(f"       parameters: {', '.join(f'{name}={value!r}' for name, value in call.params.items())}")
     taken = [f"{name}={value}" for name, value in (*call.images.items(), *call.specials.items())]
     if taken:
-        print(f"       takes: {', '.join(taken)}")
+        _say(f"       takes: {', '.join(taken)}")
     if call.filled:
-        print(f"       from the plate: {', '.join(call.filled)}")
+        _say(f"       from the plate: {', '.join(call.filled)}")
     for name, spec in call.outputs:
         files = ", ".join(f"{name}{option.filename_suffix}" for option in spec.options) if spec else "kept in memory"
-        print(f"       also returns: {name} ({files})")
+        _say(f"       also returns: {name} ({files})")
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from wellfield.words import counted
     from wellfield.workflow.validate import check_results, compare_results
 
     problems = check_results(options.results)
@@ -225,10 +227,9 @@ def _validate(options: argparse.Namespace) -> int:
     if options.against:
         problems += compare_results(options.results, options.against)
         what += f"; equality with {options.against}"
+    answer = counted(len(problems), "problem") if problems else "all good"
     try:
-        print(
-            *problems, f"{what}: {counted(len(problems), 'problem') if problems else 'all good'}", sep="\n", flush=True
-        )
+        _say(*problems, f"{what}: {answer}", flush=True)
     except BrokenPipeError:  # the exit code is the answer
         _drop_output()
     return 1 if problems else 0

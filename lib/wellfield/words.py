@@ -1,4 +1,4 @@
-"""Numbers in messages and on pages."""
+"""Numbers in messages and on pages, and text that a terminal can show."""
 
 from __future__ import annotations
 
@@ -18,3 +18,18 @@ def size_text(size: int) -> str:
     power = min((len(str(rounded)) - 1) // 3, len(_UNITS))
     number = f"{rounded / 1000**power:,.2f}".rstrip("0").rstrip(".")
     return f"{number} {_UNITS[power - 1]}"
+
+
+def visible(text: object) -> str:
+    """Return text for a terminal or a log, lines as they are: what would steer the terminal is shown as ``\\x1b``.
+
+    Names of files and channels come from anybody's metadata. Half a surrogate pair, of a file name that is not UTF-8,
+    is shown in the same way.
+    """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(
+        character if character.isprintable() or character in "\n\t\xa0" else repr(character)[1:-1]
+        for character in shown
+    )

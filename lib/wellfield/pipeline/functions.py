@@ -48,8 +48,8 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
         inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise UnknownFunctionError(
-            f"{func!r} cannot be used: Python does not know which parameters it takes ({error}). Name a function of your "
-            "own that calls it"
+            f"{func!r} cannot be used: Python does not know which parameters it takes ({error}). Name a function of "
+            "your own that calls it"
         ) from error
     if not hasattr(function, "input_memory_type"):
         plain = function

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wellfield.errors import WellfieldError
+from wellfield.words import visible
 
 # Every library that starts threads of its own reads one of these.
 THREAD_VARIABLES = (
@@ -54,6 +55,13 @@ def cap_threads(threads: int) -> None:
         os.environ.setdefault(name, value)
 
 
+class _Formatter(logging.Formatter):
+    """Names of files and channels may hold what steers a terminal, which shows the log later."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 @contextmanager
 def job(
     log: str | os.PathLike[str], *, threads: int = 1, writes: Iterable[str | os.PathLike[str]] | None = None
@@ -71,8 +79,8 @@ def job(
     if writes is not None:
         _announce(path, writes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -92,7 +100,7 @@ def job(
         logger.error("%s%s", _STOPPED, message)
         if not (is_full or isinstance(error, WellfieldError)):
             raise
-        print(f"error: {message}\n(log: {path})", file=sys.stderr)
+        print(f"error: {visible(message)}\n(log: {path})", file=sys.stderr)
         raise SystemExit(1) from None
     finally:
         root.removeHandler(handler)
@@ -124,11 +132,11 @@ def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
     try:
         announce(results, rule, paths, well=name if of_well else "")
     except WellfieldError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(error)}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
 def say(logger: logging.Logger, line: str) -> None:
     """Tell the user something while a job runs: in the log, and on stderr (the screen, unless it runs on a cluster)."""
     logger.info("%s", line)
-    print(line, file=sys.stderr, flush=True)
+    print(visible(line), file=sys.stderr, flush=True)

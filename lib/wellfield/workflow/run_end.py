@@ -17,7 +17,7 @@ from wellfield.materialization.removal import PAGE, remove_page
 from wellfield.pipeline.staged import remove_done_stages
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
-from wellfield.words import counted
+from wellfield.words import counted, visible
 from wellfield.workflow.ingest import acquisition_notes
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.logs import failure_logs, job_log
@@ -77,7 +77,7 @@ def end_run(
             if is_run(workflow):
                 facts = {"results": results, "plates": plates, "started": started, "before": before}
                 ended = _Ending(workflow, logs, **facts, succeeded=succeeded)
-                print("\n".join(ended.lines + ended.advice()), file=sys.stderr, flush=True)
+                print(visible("\n".join(ended.lines + ended.advice())), file=sys.stderr, flush=True)
                 if mistakes := ended.mistakes():
                     # Behind what Snakemake itself says at the end, so that it is the last that one reads.
                     atexit.register(_say_last, mistakes)
@@ -152,7 +152,7 @@ class _Ending:
 
 def _say_last(lines: Sequence[str]) -> None:
     with suppress(OSError, ValueError):
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        print(visible("\n".join(lines)), file=sys.stderr, flush=True)
 
 
 def _stop_timers() -> None:

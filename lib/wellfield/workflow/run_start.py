@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.pipeline.plan import Plan
+from wellfield.words import visible
 from wellfield.workflow.run_files import Stamps, plate_stamps
 from wellfield.workflow.run_jobs import is_run, needed_jobs
 from wellfield.workflow.space import plan_space, space_lines
@@ -58,5 +59,5 @@ def begin_run(
         index = folder / "index.parquet"
         needs.append(plan_space(plan, index, sorted(chosen), folder, scratch=scratch, redo=True))
     for line in space_lines(needs, results, wells_at_once=wells_at_once):
-        print(line, file=sys.stderr, flush=True)
+        print(visible(line), file=sys.stderr, flush=True)
     return stamps

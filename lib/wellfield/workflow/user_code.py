@@ -35,7 +35,7 @@ def source_files(place: str) -> dict[str, Path]:
             return found
         top = found.get(place.partition(".")[0], found[place])
         roots = (Path.cwd(), top.parent.parent if top.stem == "__init__" else top.parent)
-    own = [root for root in dict.fromkeys(root.resolve() for root in roots)]
+    own = list(dict.fromkeys(root.resolve() for root in roots))
     pending = [(name, file) for name, file in found.items() if _is_own(file, own)]
     while pending:
         for name, file in _imported(*pending.pop()):

@@ -1,0 +1,227 @@
+"""Results that are not of what is asked for: redone or refused, whether or not Snakemake has its own records."""
+
+import os
+import re
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from tests.workflow.project import PLATE_JOBS, SMALL, Project, well_jobs
+from wellfield.workflow.validate import check_results
+
+pytestmark = pytest.mark.workflow
+
+ALL_WELLS = well_jobs(*SMALL.wells)
+
+
+def forget(project):
+    """What docs/scaling.md once advised: Snakemake's records are removed, the results stay."""
+    shutil.rmtree(project.root / ".snakemake")
+
+
+def jobs(project, *arguments):
+    return project.run("--dry-run", *arguments).jobs
+
+
+def sigma(project, value=1.5):
+    project.config["steps"][1]["params"]["sigma"] = value
+
+
+def test_without_snakemakes_records_nothing_is_to_be_done_if_nothing_changed(copy):
+    forget(copy)
+    assert jobs(copy) == []
+
+
+def test_without_snakemakes_records_another_pipeline_is_run(copy):
+    forget(copy)
+    sigma(copy)
+    run = copy.run()
+    assert run.jobs == sorted([("compile_plan", ""), *ALL_WELLS, *PLATE_JOBS])
+    assert "P1: plan.json is to be made again: it is of another pipeline" in run.text
+    assert '"sigma": 1.5' in copy.results("P1", "plan.json").read_text()
+    assert check_results(copy.results("P1")) == []
+    forget(copy)
+    assert jobs(copy) == []
+
+
+def layout(project):
+    project.plates[0][2] = "imagexpress"
+
+
+def other_wells(project):
+    project.plates[0][-1] = "B02,C04"
+
+
+def other_map(project):
+    path = project.root / "raw" / "other_map.csv"
+    shutil.copy2(project.root / "raw" / "plate_map.csv", path)
+    path.write_text(path.read_text().replace("compound A", "compound B"))
+    project.plates[0][3] = "raw/other_map.csv"
+    os.utime(path, (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule"), [(layout, "ingest_plate"), (other_wells, "aggregate_plate"), (other_map, "aggregate_plate")]
+)
+def test_without_snakemakes_records_another_sheet_is_noticed(copy, edit, rule):
+    forget(copy)
+    edit(copy)
+    found = jobs(copy)
+    assert (rule, "") in found
+    assert not {name for name, _ in found} & {"process_well", "materialize_well"}
+
+
+def test_without_snakemakes_records_another_function_of_ones_own_is_run(project, small_plate):
+    project.root.mkdir(exist_ok=True)
+    helper = project.root / "helper.py"
+    helper.write_text("ADDED = 1\n")
+    (project.root / "mine.py").write_text(
+        "import helper\n\n\ndef brighter(image_stack):\n    return image_stack + helper.ADDED\n"
+    )
+    project.config["steps"] = [{"name": "brighter", "func": "mine:brighter", "materialize": True}]
+    project.add("P1", small_plate / "Plate_1", wells="B02")
+    project.run()
+    assert jobs(project) == []
+    helper.write_text("ADDED = 2\n")
+    expected = sorted([("compile_plan", ""), *well_jobs("B02"), *PLATE_JOBS])
+    assert jobs(project) == expected
+    forget(project)
+    assert jobs(project) == expected
+
+
+@pytest.fixture(scope="module")
+def other_plate(tmp_path_factory):
+    """Another raw plate with the same wells and other images, in a folder of the same name."""
+    folder = tmp_path_factory.mktemp("other")
+    replace(SMALL, size=96).write(folder)
+    return folder / "Plate_1"
+
+
+def test_results_of_another_plate_are_refused_before_any_job(copy, other_plate, tmp_path):
+    before = sorted(copy.results("P1").rglob("*"))
+    other = Project(tmp_path / "second").add("P1", other_plate)
+    other.config["results"] = str(copy.root / "results")
+    for arguments in ([], ["--dry-run"]):
+        run = other.run(*arguments, succeeds=False)
+        assert f"the plate sheet says {other_plate} for plate P1" in run.text
+        assert "it is another plate. Choose another plate name or results folder, or move" in run.text
+        assert run.jobs == []
+    assert sorted(copy.results("P1").rglob("*")) == before
+
+
+def test_a_plate_that_was_moved_is_mapped_again_and_no_well_is_redone_without_records_either(copy):
+    forget(copy)
+    (copy.root / "raw" / "Plate_1").rename(copy.root / "raw" / "Plate_2")
+    copy.plates[0][1] = "raw/Plate_2"
+    assert copy.run().jobs == [("ingest_plate", "")]
+    assert jobs(copy) == []
+
+
+def test_a_project_moved_with_its_plate_and_its_results_has_nothing_to_do(copy, tmp_path):
+    moved = Project(tmp_path / "moved")
+    shutil.rmtree(moved.root)
+    copy.write()
+    shutil.move(copy.root, moved.root)
+    moved.plates = copy.plates
+    assert jobs(moved) == []
+    forget(moved)
+    assert jobs(moved) == []
+
+
+def test_two_projects_that_share_results_never_take_those_of_the_other_for_their_own(copy, tmp_path):
+    shared = str(copy.root / "results")
+    plate, plate_map = copy.root / "raw" / "Plate_1", copy.root / "raw" / "plate_map.csv"
+    projects = []
+    for name, value in (("first", 1.5), ("second", 2.5)):
+        project = Project(tmp_path / name).add("P1", plate, plate_map=plate_map)
+        project.config["results"] = shared
+        sigma(project, value)
+        projects.append(project)
+    first, second = projects
+    first.run()
+    second.run()
+    # Its plan comes out as Snakemake knows it: that the wells are of another one is said, and the next run does them.
+    again = first.run(succeeds=False)
+    assert "are of another pipeline than" in again.text
+    first.run()
+    assert '"sigma": 1.5' in copy.results("P1", "plan.json").read_text()
+    assert check_results(shared + "/P1") == []
+    assert jobs(first) == []
+
+
+def of_well(*names):
+    def damage(project):
+        for name in names:
+            project.results("P1", name).unlink()
+
+    return damage
+
+
+def shorter(name):
+    def damage(project):
+        path = project.results("P1", name)
+        path.write_bytes(path.read_bytes()[:-1])
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        of_well("tables/B03/objects.parquet", "tables/B03/cell_counts.parquet"),
+        of_well("wells/B03.json"),
+        of_well("report/thumbnails/B03.npy"),
+        shorter("tables/B03/cell_counts.csv"),
+        shorter("wells/B03.json"),
+        lambda project: shutil.rmtree(project.results("P1", "plate.zarr", "B", "03")),
+    ],
+    ids=["tables", "manifest", "thumbnail", "shorter table", "shorter manifest", "folder in the store"],
+)
+def test_a_finished_well_that_lacks_files_is_redone(copy, damage):
+    damage(copy)
+    run = copy.run("--dry-run")
+    assert run.jobs == sorted([*well_jobs("B03"), *PLATE_JOBS])
+    assert "P1: 1 well to be done again (B03): " in run.text
+    assert jobs(copy, "results/P1/wells/B02.json") == []
+    assert jobs(copy, "results/P1/wells/B03.json") == sorted(well_jobs("B03"))
+
+
+def test_lost_tables_of_a_well_are_made_again_in_the_plates_tables(copy):
+    before = pd.read_parquet(copy.results("P1", "objects.parquet"))
+    of_well("tables/B02/objects.parquet", "tables/B02/cell_counts.parquet")(copy)
+    copy.run()
+    pd.testing.assert_frame_equal(pd.read_parquet(copy.results("P1", "objects.parquet")), before)
+    assert check_results(copy.results("P1")) == []
+
+
+def test_a_table_that_was_altered_to_the_same_size_is_not_joined(copy):
+    path = copy.results("P1", "tables", "B02", "objects.parquet")
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1
+    path.write_bytes(content)
+    run = copy.run("--forcerun", "results/P1/cell_counts.csv", succeeds=False)
+    assert "tables/B02/objects.parquet is not what was written; its well has to be done again: delete" in run.text
+    copy.results("P1", "wells", "B02.json").unlink()
+    assert copy.run().jobs == sorted([*well_jobs("B02"), *PLATE_JOBS])
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("cell_counts.csv", "aggregate_plate"), ("report/summary.html", "report_plate")]
+)
+def test_an_output_of_the_plate_of_another_size_is_made_again(copy, name, rule):
+    shorter(name)(copy)
+    assert (rule, "") in jobs(copy)
+    assert not {name for name, _ in jobs(copy)} & {"process_well", "materialize_well"}
+
+
+def test_damaged_files_of_the_plate_are_named_with_what_to_do(copy):
+    for name, text in (("index.parquet", "x"), ("ingest_report.json", "[]"), ("records/compile_plan.json", "{}")):
+        path = copy.results("P1", name)
+        content = path.read_bytes()
+        path.write_text(text)
+        run = copy.run("--dry-run", succeeds=False)
+        assert re.search(rf"P1/{re.escape(name)} is no .*\. (Delete|Restore) it", run.text), run.text
+        assert "Traceback" not in run.text
+        path.write_bytes(content)
