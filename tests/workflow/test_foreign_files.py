@@ -18,17 +18,72 @@ STRESS = os.environ.get("WELLFIELD_STRESS") == "1"
 LAYOUTS = 300 if STRESS else int(os.environ.get("WELLFIELD_FOREIGN_LAYOUTS", "4"))
 REFUSED = ("was not written by Wellfield", "is a link, ", "is no folder, ", "is no record of Wellfield")
 
-FOLDERS = """
-    . wells images images/B02 images/C07 rois rois/B02 tables tables/B02 tables/B03 plate_tables plate.zarr
-    plate.zarr/B plate.zarr/B/02 plate.zarr/B/02/1 plate.zarr/B/02/1/0 plate.zarr/B/02/1/labels plate.zarr/B/03
-    plate.zarr/D/04 report report/thumbnails illumination logs logs/process_well logs/ingest_plate benchmarks
-    benchmarks/process_well records records/wells .staging .staging/B02 .staging/C07 mine ../Q ..
-""".split()
-NAMES = """
-    mine.txt notes.json .hidden .draft.part .B02.old.part x.part B02 B03 C07 C07.json C07.npy C07.log B02.csv
-    zarr.json .zattrs 1 labels mine objects.parquet plan.json cell_counts.csv cell_counts.parquet summary.html
-    unfinished.html staged.json w1.npy Ünï-cödé
-""".split()
+FOLDERS = [
+    ".",
+    "wells",
+    "images",
+    "images/B02",
+    "images/C07",
+    "rois",
+    "rois/B02",
+    "tables",
+    "tables/B02",
+    "tables/B03",
+    "plate_tables",
+    "plate.zarr",
+    "plate.zarr/B",
+    "plate.zarr/B/02",
+    "plate.zarr/B/02/1",
+    "plate.zarr/B/02/1/0",
+    "plate.zarr/B/02/1/labels",
+    "plate.zarr/B/03",
+    "plate.zarr/D/04",
+    "report",
+    "report/thumbnails",
+    "illumination",
+    "logs",
+    "logs/process_well",
+    "logs/ingest_plate",
+    "benchmarks",
+    "benchmarks/process_well",
+    "records",
+    "records/wells",
+    ".staging",
+    ".staging/B02",
+    ".staging/C07",
+    "mine",
+    "../Q",
+    "..",
+]
+NAMES = [
+    "mine.txt",
+    "notes.json",
+    ".hidden",
+    ".draft.part",
+    ".B02.old.part",
+    "x.part",
+    "B02",
+    "B03",
+    "C07",
+    "C07.json",
+    "C07.npy",
+    "C07.log",
+    "B02.csv",
+    "zarr.json",
+    ".zattrs",
+    "1",
+    "labels",
+    "mine",
+    "objects.parquet",
+    "plan.json",
+    "cell_counts.csv",
+    "cell_counts.parquet",
+    "summary.html",
+    "unfinished.html",
+    "staged.json",
+    "w1.npy",
+    "Ünï-cödé",
+]
 KINDS = ("file", "empty file", "folder", "empty folder", "link to a file", "link to a folder", "dangling link", "moved")
 STATES = ("fresh", "finished")
 CHANGES = ("nothing", "well out", "well gone", "well fails", "not materialized", "as tiff", "plate map")

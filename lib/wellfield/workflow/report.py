@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
+from wellfield.materialization.records import read_record
 from wellfield.materialization.removal import remove_unfinished_writes
 from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
@@ -110,7 +111,7 @@ def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
     folder = Path(results)
     found = [no_values()]
     taken: set[str] = set()
-    for path in [folder / "objects.parquet", *sorted((folder / "plate_tables").glob("*.parquet"))]:
+    for path in [folder / "objects.parquet", *_plate_tables(folder)]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             features = [name for name in feature_columns(names) if name not in taken]
@@ -118,6 +119,14 @@ def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
                 found.append(object_values(_by_well(file, [WELL, TIMEPOINT, *features])))
                 taken |= set(features)
     return pd.concat(found, ignore_index=True)
+
+
+def _plate_tables(results: Path) -> list[Path]:
+    """Return the tables of the plate that are ours, by name: the user's own may lie beside them."""
+    record = read_record(results, "aggregate_plate")
+    listed = None if record is None else record.paths()
+    tables = sorted((results / "plate_tables").glob("*.parquet"))
+    return [path for path in tables if listed is None or path.relative_to(results).as_posix() in listed]
 
 
 def _by_well(file: Any, columns: list[str]) -> Iterator[pd.DataFrame]:

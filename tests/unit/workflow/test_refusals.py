@@ -158,8 +158,20 @@ def test_results_with_files_of_the_users_beside_ours_are_not_refused(results, tm
 
 @pytest.mark.parametrize(
     "name",
-    "wells images tables plate_tables plate.zarr report report/thumbnails logs records/wells benchmarks/process_well "
-    "illumination .staging".split(),
+    [
+        "wells",
+        "images",
+        "tables",
+        "plate_tables",
+        "plate.zarr",
+        "report",
+        "report/thumbnails",
+        "logs",
+        "records/wells",
+        "benchmarks/process_well",
+        "illumination",
+        ".staging",
+    ],
 )
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_a_link_or_a_file_where_a_folder_of_results_goes_is_refused(results, tmp_path, name, kind):
@@ -174,9 +186,21 @@ def test_a_link_or_a_file_where_a_folder_of_results_goes_is_refused(results, tmp
 
 @pytest.mark.parametrize(
     "name",
-    "cell_counts.csv plan.json report/summary.html check_plate.json report/unfinished.html wells/B03.json "
-    "report/thumbnails/B03.npy logs/process_well/B03.log benchmarks/process_well/B03.tsv logs/check_plate/P.log "
-    "plate.zarr/.zattrs .staging/mine.txt .staging/B02/notes.txt".split(),
+    [
+        "cell_counts.csv",
+        "plan.json",
+        "report/summary.html",
+        "check_plate.json",
+        "report/unfinished.html",
+        "wells/B03.json",
+        "report/thumbnails/B03.npy",
+        "logs/process_well/B03.log",
+        "benchmarks/process_well/B03.tsv",
+        "logs/check_plate/P.log",
+        "plate.zarr/.zattrs",
+        ".staging/mine.txt",
+        ".staging/B02/notes.txt",
+    ],
 )
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
 def test_something_else_where_a_result_goes_is_refused(results, tmp_path, name, kind):
