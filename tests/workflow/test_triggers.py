@@ -194,10 +194,24 @@ def deleted(*names):
     return edit
 
 
+def folder_deleted(name):
+    return lambda project: shutil.rmtree(project.results("P1", name))
+
+
+def altered(*names):
+    def edit(project):
+        for name in names:
+            path = project.results("P1", name)
+            content = bytearray(path.read_bytes())
+            content[-2] ^= 1
+            path.write_bytes(content)
+
+    return edit
+
+
 def found_by_validate(project):
     text = "\n".join(check_results(project.results("P1")))
-    assert "well B02: in cell_counts.parquet, but without a manifest" in text
-    assert "tables/B03/objects.csv is missing" in text
+    assert "tables/B03/objects.csv is not what was written" in text
     assert "plate.zarr/B/03/ is not what was written" in text
 
 
@@ -232,11 +246,16 @@ MAPPING = "code that maps plates, but for the microscopes (`workflow/ingest.py`,
 WRITING = "code that writes wells"
 REPORT = "code of the tables and the report"
 CHECK = "code of the check"
-TABLE = "`cell_counts.csv` or `.parquet`, `objects.parquet` or the folder `plate_tables` deleted"
+TABLE = "`cell_counts.csv` or `.parquet`, `objects.parquet` or a file of `plate_tables` deleted or of another size"
 FILE_OF_REPORT = "a file of `report` deleted, other than a thumbnail"
 PLAN = "`plan.json` deleted; a mistake in the pipeline, at which a run stopped, taken back"
 MAPPED = "`index.parquet`, `openhcs_metadata.json` or `ingest_report.json` deleted"
-FILE = "a file of a well deleted or altered: manifest, thumbnail, or in `plate.zarr`, `images`, `rois`, `tables`"
+FILE = (
+    "a file of a well deleted or of another size: manifest, thumbnail, in `images`, `rois`, `tables`; its folder in "
+    "`plate.zarr` deleted"
+)
+SAME_SIZE = "a file of a well altered to the same size; a file in a well's folder in `plate.zarr`"
+FORGOTTEN = "the folder `.snakemake` removed, or the project moved with its plates and results"
 RESOURCES = "`memory_margin_mb`; threads, cores, memory, time, partition on the command line or in a profile"
 
 CASES = {
@@ -301,11 +320,12 @@ CASES = {
     "check deleted": Case("`check_plate.json` deleted", deleted("check_plate.json")),
     "plan deleted": Case(PLAN, deleted("plan.json"), real=True),
     "mistake taken back": Case(PLAN, mistake_taken_back, real=True),
-    "file of a well": Case(
-        FILE,
-        deleted("wells/B02.json", "tables/B03/objects.csv", "plate.zarr/B/03/1/0/zarr.json"),
-        after=found_by_validate,
-    ),
+    "file of a well": Case(FILE, deleted("tables/B03/objects.csv"), its=("B03",)),
+    "manifest of a well": Case(FILE, deleted("wells/B03.json"), its=("B03",)),
+    "folder of a well": Case(FILE, folder_deleted("plate.zarr/B/03"), its=("B03",)),
+    "altered": Case(SAME_SIZE, altered("tables/B03/objects.csv", "plate.zarr/B/03/zarr.json"), after=found_by_validate),
+    "file in the store": Case(SAME_SIZE, deleted("plate.zarr/B/03/1/0/zarr.json")),
+    "records of Snakemake removed": Case(FORGOTTEN, folder_deleted("../../.snakemake")),
     "failed well mended": Case("a failed well's plane mended", failed_well_mended, real=True, its=("C04",)),
     "failed well": Case("nothing mended after a well failed", well_fails, real=True, succeeds=False),
 }
@@ -313,7 +333,7 @@ CASES = {
 # Lines that other tests of real runs show.
 ELSEWHERE = {
     "`illumination`, where a step corrects it": "test_illumination.py",
-    "a function of your own, in a file": "test_own_functions.py",
+    "a function of your own, or a module of your own that it imports": "test_own_functions.py",
     "a plate that was still being acquired, as its report notes, has come to rest": "test_acquisition.py",
     "the same where a step corrects the illumination": "test_illumination.py",
     "the plate's layout edited": "test_pattern_layout.py",

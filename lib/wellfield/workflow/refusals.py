@@ -165,8 +165,8 @@ def _refuse_foreign(plate: str, folder: Path) -> None:
     _refuse_folders(plate, folder)
     if (found := foreign_in_stages(folder / ".staging")) is not None:
         raise _foreign(plate, found)
-    check_store(folder / _STORE)
     _refuse_files_at_results(plate, folder)
+    check_store(folder / _STORE)
 
 
 def _refuse_folders(plate: str, folder: Path) -> None:

@@ -11,6 +11,7 @@ from wellfield.errors import MetadataError
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.npy import read_npy
 from wellfield.formats.reading import reading
+from wellfield.materialization.records import read_record
 from wellfield.materialization.removal import remove_unfinished_writes
 from wellfield.microscopes.report import read_report
 from wellfield.pipeline.staged import DONE
@@ -112,7 +113,7 @@ def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
     folder = Path(results)
     found = [no_values()]
     taken: set[str] = set()
-    for path in [folder / "objects.parquet", *sorted((folder / "plate_tables").glob("*.parquet"))]:
+    for path in [folder / "objects.parquet", *_plate_tables(folder)]:
         with reading(path, "Parquet table", MetadataError), pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             features = [name for name in feature_columns(names) if name not in taken]
@@ -120,6 +121,14 @@ def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
                 found.append(object_values(_by_well(file, [WELL, TIMEPOINT, *features])))
                 taken |= set(features)
     return pd.concat(found, ignore_index=True)
+
+
+def _plate_tables(results: Path) -> list[Path]:
+    """Return the tables of the plate that are ours, by name: the user's own may lie beside them."""
+    record = read_record(results, "aggregate_plate")
+    listed = None if record is None else record.paths()
+    tables = sorted((results / "plate_tables").glob("*.parquet"))
+    return [path for path in tables if listed is None or path.relative_to(results).as_posix() in listed]
 
 
 def _by_well(file: Any, columns: list[str]) -> Iterator[pd.DataFrame]:

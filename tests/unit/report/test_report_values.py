@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from wellfield.materialization.records import write_plate_record
 from wellfield.report.statistics import VALUE_COLUMNS
 from wellfield.workflow.report import read_object_values
 
@@ -82,3 +83,12 @@ def test_values_of_a_plate_without_objects_join_with_others(tmp_path: Path) -> N
     pq.write_table(objects("A01", [1.0]).slice(0, 0), tmp_path / "objects.parquet")
     other = pd.DataFrame([("A01", 1, "Nuclei_Count", 3.0)], columns=list(VALUE_COLUMNS))
     assert pd.concat([other, read_object_values(tmp_path)])["Value"].tolist() == [3.0]
+
+
+def test_a_table_of_the_users_own_beside_those_of_the_plate_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path / "objects.parquet", objects("A01", [1000]))
+    write(tmp_path / "plate_tables" / "cells.parquet", objects("A01", [30, 40], INTENSITY))
+    write_plate_record(tmp_path, "aggregate_plate", [tmp_path / "plate_tables" / "cells.parquet"], of={})
+    expected = read_object_values(tmp_path)
+    (tmp_path / "plate_tables" / "mine.parquet").write_text("no table")
+    assert read_object_values(tmp_path).equals(expected)

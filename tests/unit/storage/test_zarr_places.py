@@ -379,3 +379,19 @@ def test_unfinished_wells_are_not_copied_with_a_store(store: Path, tmp_path: Pat
 def test_every_strategy_may_be_given_by_its_name() -> None:
     for strategy, compressor in itertools.product(("well", "file", "field"), ("zstd", "lz4", "none")):
         assert ZarrConfig(strategy, compressor) == ZarrConfig(ZarrChunkStrategy(strategy), compressor)
+
+
+def test_what_another_program_put_into_a_well_stays_when_the_well_is_written_again(store: Path) -> None:
+    save_well(store)
+    label = store / "A" / "01" / "1" / "labels" / "by_hand"
+    (label / "0" / "c").mkdir(parents=True)
+    mine = {label / "zarr.json": "{}", label / "0" / "c" / "0": "chunk", store / "A" / "01" / "notes.txt": "notes"}
+    for path, text in mine.items():
+        path.write_text(text)
+    (store / "A" / "01" / "link").symlink_to("nowhere")
+    save_well(store)
+    assert {path: path.read_text() for path in mine} == mine
+    assert (store / "A" / "01" / "link").is_symlink()
+    finalize_plate(store, ["B02"], name="P")
+    assert {path: path.read_text() for path in mine} == mine
+    assert not (store / "A" / "01" / "1" / "0").exists()
