@@ -136,6 +136,8 @@ def shape_problem(value: Any, shape: Shape, place: str = "") -> str | None:
     if isinstance(shape, list):
         if not isinstance(value, list):
             return _wrong(value, list, place)
+        if isinstance(shape[0], type) and all(_is(item, shape[0]) for item in value):  # long lists of names
+            return None
         found = (shape_problem(item, shape[0], f"{place}[{number}]") for number, item in enumerate(value))
         return next(filter(None, found), None)
     if isinstance(shape, dict):

@@ -16,12 +16,14 @@ from typing import Any
 from wellfield.errors import ConfigError, DataNotFoundError, MetadataError
 from wellfield.materialization.manifest import read_manifest
 from wellfield.materialization.records import Record, plate_records, read_record
+from wellfield.microscopes.report import read_report
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.pipeline.plan_file import PLAN, plan_digest
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import read_index, read_info
 from wellfield.words import counted
 
+REPORT_FILE = "ingest_report.json"
 INDEX, PLAN_FILE, COUNTS = "index.parquet", "plan.json", "cell_counts.csv"
 FIT = "illumination/illumination.json"
 # Of each job of a plate one output, by which Snakemake is told to do it again.
@@ -81,6 +83,8 @@ def stale_outputs(
     if not (folder / INDEX).exists():
         return {}
     info = read_info(folder / INDEX)
+    if (folder / REPORT_FILE).exists():
+        read_report(folder / REPORT_FILE)  # read again while jobs are chosen, where Snakemake adds to an error
     records = plate_records(folder)
     stale: dict[str, str] = {}
     for rule, record in records.items():

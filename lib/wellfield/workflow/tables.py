@@ -103,7 +103,8 @@ def read_table(path: str | os.PathLike[str], columns: Iterable[str] = KEY_COLUMN
         )
     for column in columns:
         _check_type(name, column, table.schema.field(column).type, again)
-    return table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 # Columns that hold text, and those that hold numbers, wherever they are.

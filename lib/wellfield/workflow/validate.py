@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
         if problem := _link(folder, f"wells/{file.name}"):
             problems.append(problem)
             continue
-        manifest = _attempt(problems, folder, lambda file=file: read_manifest(file))
+        manifest = _attempt(problems, folder, partial(read_manifest, file))
         if manifest is None:
             continue
         if manifest["well"] != file.stem:
@@ -181,13 +182,13 @@ def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str
         return problems
     with_records = (folder / RECORDS / "wells").glob("*.json") if (folder / RECORDS / "wells").is_dir() else ()
     for well in sorted({file.stem for file in with_records} | wells):
-        record: Record | None = _attempt(problems, folder, lambda well=well: read_record(folder, WELL_RULES[-1], well))
+        record: Record | None = _attempt(problems, folder, partial(read_record, folder, WELL_RULES[-1], well))
         for entry in record.files if record is not None else ():
             problems += [f"well {well}: {problem}" for problem in entries.problems(entry)]
         if not record_path(folder, "", well).exists():
             problems.append(f"well {well}: {RECORDS}/wells/{well}.json is missing")
     for rule in (*PLATE_RULES, EARLIER, UNFINISHED):
-        record = _attempt(problems, folder, lambda rule=rule: read_record(folder, rule))
+        record = _attempt(problems, folder, partial(read_record, folder, rule))
         for entry in record.files if record is not None else ():
             problems += entries.problems(entry)
     written = {
@@ -237,7 +238,7 @@ def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
     for name in ("objects.parquet", *_tables(folder, "*.parquet")):
         if name == "objects.parquet" and name not in there:
             continue
-        _attempt(problems, folder, lambda name=name: read_table(folder / name, (), again=AGAIN))
+        _attempt(problems, folder, partial(read_table, folder / name, (), again=AGAIN))
     if counts is not None:
         problems += _check_counts(folder, counts, manifests, csv=COUNTS_CSV in there)
     if info is not None:
@@ -283,7 +284,7 @@ def _check_store(folder: Path, manifests: Manifests) -> list[str]:
         problems += [f"{STORE_NAME} lists {path!r}, which no manifest has" for path in sorted(listed - set(paths))]
     problems += [f"{STORE_NAME}/{path}: a well that no manifest has" for path in sorted(there - set(paths))]
     for path in sorted(listed & there & set(paths)):
-        if not _attempt(problems, folder, lambda path=path: _open_well(store, path)):
+        if not _attempt(problems, folder, partial(_open_well, store, path)):
             problems.append(f"{STORE_NAME}/{path}: well without image")
     return problems
 
