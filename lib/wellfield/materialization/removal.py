@@ -26,8 +26,10 @@ from wellfield.materialization.records import (
     Record,
     announce,
     not_ours,
+    plate_records,
     read_record,
     record_path,
+    recorded_wells,
 )
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.storage.zarr.record import own_files
@@ -79,6 +81,17 @@ def remove_well(results: str | os.PathLike[str], well: str) -> None:
     """Remove the files of a well, and its record last."""
     remove_listed(results, listed_files(results, WELL_RULES[-1], well))
     record_path(results, WELL_RULES[-1], well).unlink(missing_ok=True)
+
+
+def remove_results(results: str | os.PathLike[str]) -> None:
+    """Remove all files of a plate that a record lists, and the records; what is somebody else's stays."""
+    for well in recorded_wells(results):
+        remove_well(results, well)
+    for rule, record in plate_records(results).items():
+        remove_listed(results, record.paths())
+        record_path(results, rule).unlink()
+    for root, *_ in os.walk(results, topdown=False):  # made for logs and the like, and empty
+        remove_empty(Path(root), Path(results))
 
 
 def remove_stale(

@@ -13,6 +13,7 @@ from wellfield.materialization.removal import (
     listed_files,
     remove_listed,
     remove_page,
+    remove_results,
     remove_scratch,
     remove_stale,
     remove_unfinished_writes,
@@ -265,3 +266,17 @@ def test_nothing_is_removed_or_renamed_anywhere_else():
         if REMOVES.search(path.read_text(encoding="utf-8")) and not name.startswith("storage/"):
             found.add(name)
     assert found == allowed
+
+
+def test_all_that_records_list_goes_at_once_and_the_users_files_stay(results):
+    announce(results, "compile_plan", ["plan.json"])
+    file(results / "plan.json")
+    (results / "report" / "thumbnails").mkdir(parents=True)
+    mine = [file(results / name, "mine") for name in ("tables/B02/notes.txt", "mine.txt")]
+    remove_results(results)
+    assert {path for path in results.rglob("*") if path.is_file()} == set(mine)
+    for path in mine:
+        path.unlink()
+    remove_results(results)
+    assert not results.exists()
+    remove_results(results)
