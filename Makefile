@@ -87,5 +87,8 @@ slurm-test: core
 			|| { echo "no $$command; Debian packages: $(SLURM_PACKAGES)"; exit 1; }; done
 	WELLFIELD_SLURM=1 $(BIN)/python -m pytest tests/slurm $(PYTEST_ARGS)
 
-clean:
-	rm -rf $(EXAMPLE) results report.zip .snakemake
+# Only what make demo made: other plates' results, and Snakemake's records of them, stay.
+clean: core
+	$(BIN)/python -m wellfield.testing.synthetic $(EXAMPLE) --remove
+	$(BIN)/python -c 'from wellfield.materialization.removal import remove_results; remove_results("results/Example")'
+	rm -f report.zip

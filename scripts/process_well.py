@@ -4,13 +4,13 @@ from pathlib import Path
 
 from wellfield.workflow.gpus import own_gpus
 from wellfield.workflow.jobs import job
-from wellfield.workflow.scratch import scratch_folder
 
 with (
     job(snakemake.log[0], threads=snakemake.threads, writes=[]) as logger,
     own_gpus(snakemake.resources.get("gpu", 0)) as gpus,
 ):
     from wellfield.workflow.process import process_well
+    from wellfield.workflow.scratch import own_scratch, scratch_folder
 
     asked = snakemake.resources
     logger.info("%d MB and %d GPUs asked for; GPUs %s", asked.mem_mb, asked.get("gpu", 0), ", ".join(gpus) or "none")
@@ -18,12 +18,13 @@ with (
     scratch = scratch_folder(snakemake.config.get("scratch"), snakemake.output.staged)
     if scratch is not None:
         logger.info("staged in %s", scratch)
-    staged = process_well(
-        snakemake.input.index,
-        snakemake.input.plan,
-        snakemake.wildcards.well,
-        snakemake.output.staged,
-        illumination=Path(fitted).parent if fitted else None,
-        scratch=scratch,
-    )
+    with own_scratch(scratch, snakemake.output.staged):
+        staged = process_well(
+            snakemake.input.index,
+            snakemake.input.plan,
+            snakemake.wildcards.well,
+            snakemake.output.staged,
+            illumination=Path(fitted).parent if fitted else None,
+            scratch=scratch,
+        )
     logger.info("well %s: %s, %d planes used", staged.well, staged.status, staged.planes.used)

@@ -80,7 +80,7 @@ def nothing(raw):
 
 
 def metadata_alone(raw):
-    for path in raw.rglob("*.tif"):
+    for path in raw.rglob("*.TIF"):
         path.unlink()
 
 

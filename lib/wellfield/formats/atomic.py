@@ -247,7 +247,7 @@ def _old_path(final: Path) -> Path:
 def remove_parts(folder: Path) -> None:
     """Remove what killed writers left below *folder*, putting back a folder of which only the old one is left.
 
-    Only for a folder that nobody writes to.
+    Only for a folder that nobody writes to. Links stay: no writer makes one under such a name.
     """
     for root, folders, files in os.walk(folder):
         for name in folders[:]:
@@ -257,8 +257,8 @@ def remove_parts(folder: Path) -> None:
                 if final not in folders:
                     folders[folders.index(name)] = final
         for name in files:
-            if is_part(name):
+            if is_part(name) and not (Path(root) / name).is_symlink():
                 (Path(root) / name).unlink(missing_ok=True)
-        for name in [n for n in folders if is_part(n)]:
+        for name in [n for n in folders if is_part(n) and not (Path(root) / n).is_symlink()]:
             shutil.rmtree(Path(root) / name, ignore_errors=True)
             folders.remove(name)

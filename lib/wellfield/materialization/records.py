@@ -150,13 +150,15 @@ def announce(results: str | os.PathLike[str], rule: str, paths: Iterable[str], *
     Raises
     ------
     MaterializationError
-        Something is there that no record lists.
+        Something is there that no record lists, or a link.
     """
     if not has_records(results):
         _list_earlier(Path(results))
     record = read_record(results, rule, well) or Record()
-    known = record.paths()
-    new = [path for path in dict.fromkeys(paths) if path not in known]
+    known, paths = record.paths(), list(dict.fromkeys(paths))
+    new = [path for path in paths if path not in known]
+    if links := [path for path in paths if os.path.islink(Path(results, path))]:
+        raise not_ours(Path(results, min(links)))
     there = [path for path in new if os.path.lexists(Path(results, path)) and not _in_listed_folder(path, known)]
     if there and (others := set(there) - (read_record(results, EARLIER) or Record()).paths()):
         raise not_ours(Path(results, min(others)))

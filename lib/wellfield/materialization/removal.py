@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wellfield.errors import ForeignStoreError
-from wellfield.formats.atomic import carry_over, is_part, remove_empty, remove_parts, replace_directory
+from wellfield.formats.atomic import carry_over, heal_directory, is_part, remove_empty, remove_parts, replace_directory
 from wellfield.materialization.manifest import folder_names
 from wellfield.materialization.records import (
     EARLIER,
@@ -26,8 +26,10 @@ from wellfield.materialization.records import (
     Record,
     announce,
     not_ours,
+    plate_records,
     read_record,
     record_path,
+    recorded_wells,
 )
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.storage.zarr.record import own_files
@@ -81,6 +83,17 @@ def remove_well(results: str | os.PathLike[str], well: str) -> None:
     record_path(results, WELL_RULES[-1], well).unlink(missing_ok=True)
 
 
+def remove_results(results: str | os.PathLike[str]) -> None:
+    """Remove all files of a plate that a record lists, and the records; what is somebody else's stays."""
+    for well in recorded_wells(results):
+        remove_well(results, well)
+    for rule, record in plate_records(results).items():
+        remove_listed(results, record.paths())
+        record_path(results, rule).unlink()
+    for root, *_ in os.walk(results, topdown=False):  # made for logs and the like, and empty
+        remove_empty(Path(root), Path(results))
+
+
 def remove_stale(
     results: str | os.PathLike[str], rule: str, files: Iterable[str], *, folders: Iterable[str], well: str = ""
 ) -> None:
@@ -127,6 +140,7 @@ def replace_folder(results: Path, rule: str, staged: Path, final: Path, *, well:
     MaterializationError
         Something of somebody else's is where a file of ours goes; nothing is changed.
     """
+    heal_directory(final)
     base = final.relative_to(results).as_posix()
     listed = listed_files(results, rule, well) | listed_files(results, EARLIER)
     names = folder_names(staged)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellfield.errors import ConfigError, StorageError
+from wellfield.formats.atomic import remove_empty
 from wellfield.plate.keys import FieldKey, PlaneKey
 from wellfield.plate.platemap import COLUMNS, WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
@@ -208,6 +209,7 @@ class ExamplePlate:
         if self._is_complete(folder, note, made):
             return found
         self._refuse_strangers(folder, note, made, found)
+        was_complete = (_read_note(note) or {}).get("complete") is True
 
         folder.mkdir(parents=True, exist_ok=True)
         _replace(note, json.dumps({**made, "complete": False}, indent=2))
@@ -225,11 +227,24 @@ class ExamplePlate:
         else:
             write_imagexpress(folder, layout, plane)
         _age(found.plate)
-        _write_csv(found.plate_map, COLUMNS, map(_plate_map_row, self.wells))
+        if not (was_complete and found.plate_map.exists()):  # which people edit
+            _write_csv(found.plate_map, COLUMNS, map(_plate_map_row, self.wells))
         counts = ((*field, len(self.nuclei(field))) for field in self.field_keys())
         _write_csv(found.truth, ("well", "field", "timepoint", "nuclei"), counts)
         _replace(note, json.dumps({**made, "complete": True}, indent=2))
         return found
+
+    def remove(self, folder: str | os.PathLike[str]) -> None:
+        """Remove what :meth:`write` wrote, and folders that are empty then; a folder of something else stays."""
+        folder, layout = Path(folder), self.layout()
+        note = folder / _NOTE
+        if _read_note(note) is None:
+            return
+        images = [*(file.path for file in layout.files(folder)), *layout.index_files(folder)]
+        for path in [*images, folder / "plate_map.csv", folder / "truth.csv", note]:
+            if path.is_file() and not path.is_symlink():
+                path.unlink()
+                remove_empty(path.parent, folder)
 
     @property
     def _has_gap(self) -> bool:
@@ -347,10 +362,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the example plate into the folder named on the command line, and print where it is."""
     parser = argparse.ArgumentParser(prog="python -m wellfield.testing.synthetic", description=main.__doc__)
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="empty or new; the plate's folder comes inside")
+    parser.add_argument("--remove", action="store_true", help="remove the example plate that is there")
     parser.add_argument("--microscope", choices=MICROSCOPES, default=MICROSCOPES[0], help="default: %(default)s")
     given = parser.parse_args(arguments)
     try:
-        found = replace(ExamplePlate(), microscope=given.microscope).write(given.folder)
+        plate = replace(ExamplePlate(), microscope=given.microscope)
+        if given.remove:
+            plate.remove(given.folder)
+            return 0
+        found = plate.write(given.folder)
     except StorageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from wellfield.materialization.removal import (
     listed_files,
     remove_listed,
     remove_page,
+    remove_results,
     remove_scratch,
     remove_stale,
     remove_unfinished_writes,
@@ -265,3 +266,42 @@ def test_nothing_is_removed_or_renamed_anywhere_else():
         if REMOVES.search(path.read_text(encoding="utf-8")) and not name.startswith("storage/"):
             found.add(name)
     assert found == allowed
+
+
+def test_all_that_records_list_goes_at_once_and_the_users_files_stay(results):
+    announce(results, "compile_plan", ["plan.json"])
+    file(results / "plan.json")
+    (results / "report" / "thumbnails").mkdir(parents=True)
+    mine = [file(results / name, "mine") for name in ("tables/B02/notes.txt", "mine.txt")]
+    remove_results(results)
+    assert {path for path in results.rglob("*") if path.is_file()} == set(mine)
+    for path in mine:
+        path.unlink()
+    remove_results(results)
+    assert not results.exists()
+    remove_results(results)
+
+
+def test_a_crash_where_folders_cannot_be_exchanged_loses_nothing_either(results, monkeypatch):
+    final = results / "tables" / "B02"
+    file(final / "notes.txt", "mine")
+    final.rename(results / "tables" / ".B02.000000000000.part")  # between the two renames
+    replace_folder(results, "materialize_well", staged(results, b="new"), final, well="B02")
+    remove_unfinished_writes(results, ["tables"])
+    assert tree(final) == {"b": "new", "notes.txt": "mine"}
+
+
+def test_a_result_that_was_moved_and_linked_is_not_written_over(results):
+    announce(results, "aggregate_plate", ["plate_tables/a.csv"])
+    (results / "plate_tables").mkdir()
+    (results / "plate_tables" / "a.csv").symlink_to(results / "plan.json")
+    with pytest.raises(MaterializationError, match=r"plate_tables/a\.csv was not written by Wellfield"):
+        announce(results, "aggregate_plate", ["plate_tables/a.csv"])
+
+
+def test_a_link_under_the_name_of_an_unfinished_write_stays(results, tmp_path):
+    link, folder = results / "tables" / ".a.0123456789ab.part", results / "tables" / ".b.0123456789ab.part"
+    link.symlink_to(file(tmp_path / "outside" / "x", "mine"))
+    folder.symlink_to(tmp_path / "outside")
+    remove_unfinished_writes(results, ["tables"])
+    assert link.read_text() == (folder / "x").read_text() == "mine"

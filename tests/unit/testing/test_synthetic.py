@@ -550,3 +550,28 @@ def test_descriptions_that_contradict_themselves_are_refused(wrong: dict[str, ob
 def test_pixels_of_another_size_or_type_are_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     with pytest.raises(ArrayShapeError, match="expected uint16"):
         write_imagexpress(tmp_path, ImageXpressPlate(size=(2, 2)), lambda _: pixels)
+
+
+def test_a_plate_map_that_was_edited_stays_when_an_image_is_written_again(tmp_path: Path) -> None:
+    found = SMALL.write(tmp_path)
+    found.plate_map.write_text("mine")
+    next(found.plate.rglob("*.TIF")).unlink()
+    SMALL.write(tmp_path)
+    assert found.plate_map.read_text() == "mine"
+
+
+def test_removing_an_example_leaves_what_is_not_of_it(tmp_path: Path) -> None:
+    SMALL.remove(tmp_path)
+    folder = tmp_path / "example"
+    SMALL.remove(folder)
+    found = SMALL.write(folder)
+    mine = found.plate / "notes.txt"
+    mine.write_text("mine")
+    SMALL.remove(folder)
+    assert [path for path in folder.rglob("*") if path.is_file()] == [mine]
+    mine.unlink()
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / "plate_map.csv").write_text("mine")
+    SMALL.remove(strange)
+    assert (strange / "plate_map.csv").exists()

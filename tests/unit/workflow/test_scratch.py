@@ -1,5 +1,7 @@
 """A well staged on a node's own disk."""
 
+import getpass
+import json
 import shutil
 
 import numpy as np
@@ -14,7 +16,7 @@ from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.keys import FieldKey, Projection
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
 from wellfield.workflow.materialize import materialize_well
-from wellfield.workflow.scratch import scratch_folder
+from wellfield.workflow.scratch import own_scratch, remove_dead_scratch, scratch_folder
 
 KEY = FieldKey("B03", 1, 1)
 
@@ -101,3 +103,32 @@ def test_every_job_has_a_folder_of_its_own(tmp_path, monkeypatch):
 def test_a_place_that_cannot_be_is_refused(scratch, message):
     with pytest.raises(ConfigError, match=message):
         scratch_folder(scratch, "results/P/.staging/B02")
+
+
+def stage_that_names(folder, scratch):
+    folder.mkdir(parents=True)
+    (folder / "staged.json").write_text(json.dumps({"scratch": str(scratch)}))
+
+
+def test_folders_of_killed_jobs_are_removed_and_no_others(tmp_path):
+    place, stages = tmp_path / "disk", tmp_path / "results" / ".staging"
+    names = {well: scratch_folder(str(place), stages / well) for well in ("B02", "B03", "C04", "D05")}
+    stage_that_names(stages / "B03", names["B03"])  # staged, and not materialized yet
+    stage_that_names(stages / "D05", names["B02"])  # staged again by another job
+    for well in ("B02", "B03", "D05"):
+        with own_scratch(names[well], stages / well):
+            (names[well] / "image.npy").write_text(well)
+    others = [place / "mine", place / f"wellfield-{getpass.getuser()}-notes", place / names["B02"].name[:-1]]
+    for folder in others:
+        folder.mkdir()
+        (folder / "x").write_text("mine")
+    with own_scratch(names["C04"], stages / "C04"):  # removes them, and is in use itself
+        left = {path.name for path in place.iterdir()}
+        assert remove_dead_scratch(place) == []
+    assert left == {names["B03"].name, names["C04"].name, *(folder.name for folder in others)}
+    assert remove_dead_scratch(place) == [names["C04"].name]
+
+
+def test_without_scratch_nothing_is_made(tmp_path):
+    with own_scratch(None, tmp_path / "B02"):
+        assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellfield.errors import UnknownFormatError, UnreadableImageError
-from wellfield.formats.atomic import part_path, replace_directory
+from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
 from wellfield.storage.backend import ZarrConfig
 from wellfield.storage.replaced import consistent
 from wellfield.storage.zarr.layout import ATTRIBUTE
@@ -20,6 +21,8 @@ from wellfield.storage.zarr.pixels import UnreadablePlaneError, create_array, op
 
 _CHUNK_BYTES = 2**23
 ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+_CHUNK = re.compile(r"c|[0-9]+(\.[0-9]+)*")
 
 
 def array_format(folder: Path) -> int | None:
@@ -35,6 +38,12 @@ def array_format(folder: Path) -> int | None:
         except (ValueError, AttributeError):
             return zarr_format  # an array whose metadata is damaged; reading it says so
     return None
+
+
+def is_array_file(path: str) -> bool:
+    """Tell whether a path in the folder of an array is one of its metadata or of its chunks."""
+    *folders, name = path.split("/")
+    return all(map(_CHUNK.fullmatch, folders)) and (name in _METADATA or _CHUNK.fullmatch(name) is not None)
 
 
 def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
@@ -57,6 +66,8 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
         writer = create_array(staged / "array", spec, config, 3)
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
+        heal_directory(path)
+        carry_over(path, staged / "array", is_array_file)  # another program's files
         replace_directory(staged / "array", path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

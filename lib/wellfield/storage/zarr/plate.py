@@ -104,7 +104,7 @@ def finalize_plate(
             remove(row)  # ours, and empty now
     for folder in (root, *row_folders(root)):
         for entry in folder.iterdir():
-            if is_part(entry.name):
+            if is_part(entry.name) and not entry.is_symlink():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     return listed
 

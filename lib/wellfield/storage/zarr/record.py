@@ -6,7 +6,6 @@ It is the one piece of metadata that reading a plane needs, so that nothing of a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,13 +25,11 @@ from wellfield.storage.zarr.layout import (
     describe,
     well_folder,
 )
-from wellfield.storage.zarr.plain import array_format
+from wellfield.storage.zarr.plain import array_format, is_array_file
 
 # Where a Zarr node keeps its attributes, by the version of Zarr.
 _V3_FILE, _V2_FILE = "zarr.json", ".zattrs"
 NODE_FILES = (_V3_FILE, ".zgroup", _V2_FILE)
-ARRAY_FILES = (*NODE_FILES, ".zarray")
-_CHUNK = re.compile(r"c|[0-9]+(\.[0-9]+)*")
 
 
 class PlanePlace(NamedTuple):
@@ -225,8 +222,7 @@ def own_file(record: WellRecord | None, labels: Collection[str], path: str) -> b
         return rest[1] in NODE_FILES
     if rest[0] == LABELS:
         rest = rest[2:] if rest[1:] and rest[1] in labels else rest
-    *folders, name = [first, *rest]
-    return all(map(_CHUNK.fullmatch, folders)) and (name in ARRAY_FILES or _CHUNK.fullmatch(name) is not None)
+    return is_array_file("/".join([first, *rest]))
 
 
 def own_files(store: Path, well: str, labels: Iterable[str] = ()) -> Callable[[str], bool]:
