@@ -86,7 +86,11 @@ class UnreadableImageError(StorageError, ValueError):
 
 
 class ImageKindError(UnreadableImageError):
-    """A readable image is no single grey plane: it has colours, a palette, or several planes."""
+    """A readable image is no single grey plane of intensities: colours, a palette, several planes, white as 0."""
+
+
+class FileAccessError(UnreadableImageError, PermissionError):
+    """The user may not read an image file."""
 
 
 class PathEscapeError(WellfieldError, ValueError):

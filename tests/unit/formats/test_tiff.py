@@ -289,7 +289,8 @@ def test_black_planes_that_compress_to_nearly_nothing_are_read(tmp_path: Path, c
     array = np.zeros((3, 2048, 2048), dtype)
     write_tiff(tmp_path / "a.tif", array, compression=compression)
     np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), array, strict=True)
-    tifffile.imwrite(tmp_path / "b.tif", array[0], compression=compression, rowsperstrip=2048, metadata=None)
+    options: dict[str, Any] = {"compression": compression, "rowsperstrip": 2048, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "b.tif", array[0], metadata=None, **options)
     np.testing.assert_array_equal(read_tiff(tmp_path / "b.tif"), array[0], strict=True)
 
 
