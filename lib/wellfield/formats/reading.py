@@ -18,9 +18,10 @@ from wellfield.errors import (
     WellfieldError,
 )
 
-# Numbers by which the system reports what a corrupt file made a reader ask for, such as a place before its start, or
-# that there is no file behind the name: a socket, or links that lead in a circle.
-_OF_THE_FILE = (None, errno.EINVAL, errno.EOVERFLOW, errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG)
+# Numbers by which the system reports what a corrupt file made a reader ask for, such as a place before its start.
+_OF_THE_CONTENT = (None, errno.EINVAL, errno.EOVERFLOW)
+# Numbers by which it says that no file is behind a name: a socket, a device, links that lead in a circle.
+_OF_THE_FILE = (errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def open_file(path: str | os.PathLike[str]) -> BufferedReader:
@@ -76,13 +77,19 @@ def reading(
     except Exception as cause:
         if os.path.isdir(name):
             raise error(f"{name} is a folder; expected a {what} file") from cause
-        if isinstance(cause, PermissionError) and error is UnreadableImageError:
-            raise FileAccessError(
-                f"{name} cannot be read: {cause.strerror}; give yourself the right to read it"
-            ) from cause
-        if isinstance(cause, OSError) and cause.errno not in _OF_THE_FILE:
-            raise StorageError(f"{name} cannot be read: {cause.strerror or cause}") from cause
+        if isinstance(cause, OSError) and cause.errno not in _OF_THE_CONTENT:
+            raise _refused(name, cause, error) from cause
         raise error(f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}") from cause
+
+
+def _refused(name: str, cause: OSError, error: type[WellfieldError]) -> WellfieldError:
+    """Return the error for a file that the system does not open or read; of an image, what is wrong with it alone."""
+    message = f"{name} cannot be read: {cause.strerror or cause}"
+    if error is UnreadableImageError and isinstance(cause, PermissionError):
+        return FileAccessError(f"{message}; allow yourself to read it")
+    if error is UnreadableImageError and cause.errno in _OF_THE_FILE:
+        return UnreadableImageError(message)
+    return StorageError(message)
 
 
 @contextmanager

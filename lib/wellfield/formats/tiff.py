@@ -52,7 +52,7 @@ _OTHER_EXPANSION = 32_768
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 _UPRIGHT = 1  # orientation: rows from the top, pixels from the left
 
-# JPEG (6, 7, 33007, 34892) and JPEG 2000: the codecs whose decoders fill in what is not there, and how data of both end.
+# JPEG (6, 7, 33007, 34892) and JPEG 2000: their decoders fill in what is not there, and data of both end with a mark.
 _FILLED_IN = (6, 7, 33007, 34892, 33003, 33004, 33005, 34712)
 _END_MARK = b"\xff\xd9"
 

@@ -36,7 +36,7 @@ def read_file(path: PathLike, **options: Any) -> Any:
         with file_errors(path, "be read"):
             return formats.reader(path)(path, **options)
     except WellfieldError as error:
-        if os.path.isdir(path):
+        if os.path.isdir(path) and not isinstance(error, StorageError):
             raise StorageError(f"{os.fspath(path)} is a folder; expected a file") from error
         if isinstance(error, StorageError) and is_missing(path):
             raise not_found(path) from error

@@ -46,7 +46,9 @@ def test_a_png_of_few_bits_keeps_its_values(tmp_path: Path, bits: int) -> None:
 
 
 def _palette_by_pillow(path: Path) -> None:
-    Image.fromarray(GREY).convert("P").save(path)
+    image = Image.fromarray(GREY).convert("P")
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+    image.save(path)
 
 
 def _palette_by_tifffile(path: Path) -> None:

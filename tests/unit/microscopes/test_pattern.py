@@ -376,7 +376,9 @@ def _colour(path: Path) -> None:
 
 
 def _palette(path: Path) -> None:
-    Image.fromarray(np.zeros((3, 4), "u1")).convert("P").save(path)
+    image = Image.new("P", (4, 3))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.save(path)
 
 
 def _stack(path: Path) -> None:
