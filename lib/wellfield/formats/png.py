@@ -63,8 +63,8 @@ def _open(file: IO[bytes], path: str | os.PathLike[str]) -> tuple[int, Any]:
     image = Image.open(file, formats=["PNG"])
     bits, colours = header[24:26]  # Pillow has checked that this is a header
     if colours == _PALETTE:
-        table = np.reshape(image.getpalette("RGB"), (-1, 3)).T
-        check_palette(table, bits, source=os.fspath(path))
+        # A palette of fewer than 8 bits has the colours that a program found in one image; the next may have others.
+        check_palette(np.reshape(image.getpalette("RGB"), (-1, 3)).T, 8, source=os.fspath(path))
     elif colours != _GREY and bits == 16:
         raise ImageKindError(f"{os.fspath(path)} has colours of 16 bits, which are not read; export it as grey")
     if (frames := getattr(image, "n_frames", 1)) > 1:

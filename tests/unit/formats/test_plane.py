@@ -158,3 +158,23 @@ def test_a_png_of_several_frames_is_refused(tmp_path: Path) -> None:
         read_plane_header(tmp_path / "a.png")
     with pytest.raises(ImageKindError, match=r"a\.png has 2 frames"):
         read_png(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("missing", [13, 200, 5_000])
+def test_a_png_whose_end_is_zeros_or_missing_is_no_image(tmp_path: Path, dtype: str, missing: int) -> None:
+    """Copies that make room first, and are interrupted, leave zeros."""
+    image = np.random.default_rng(0).integers(0, 200, (128, 128)).astype(dtype)
+    path = tmp_path / "a.png"
+    Image.fromarray(image).save(path)
+    content = path.read_bytes()
+    np.testing.assert_array_equal(read_png(path), image, strict=True)
+    hole = bytearray(content)
+    hole[2_000:2_100] = bytes(100)
+    for broken in (content[:-missing] + bytes(missing), content[:-missing], bytes(hole), content + b"\0"):
+        path.write_bytes(broken)
+        if broken.startswith(content):  # what follows the end does not count
+            np.testing.assert_array_equal(read_png(path), image, strict=True)
+            continue
+        with pytest.raises(UnreadableImageError, match=r"a\.png is no readable PNG .*(damaged or )?truncated"):
+            read_png(path)
