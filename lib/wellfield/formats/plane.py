@@ -28,7 +28,7 @@ def read_plane_header(path: str | os.PathLike[str]) -> PlaneHeader:
     Raises
     ------
     ImageKindError
-        It holds colours, a palette or several planes.
+        It holds colours, a palette, several planes, or other numbers than intensities.
     DataNotFoundError, UnreadableImageError
         The file does not exist, or is no such image.
     UnknownFormatError
@@ -47,6 +47,8 @@ def read_plane_header(path: str | os.PathLike[str]) -> PlaneHeader:
 
     shape, dtype, found = read_tiff_header(path)
     check_plane(shape, source=os.fspath(path), colour="S" in found.axes)
+    if dtype.startswith("complex"):
+        raise ImageKindError(f"{os.fspath(path)} has complex numbers; expected intensities: export their magnitude")
     return PlaneHeader((shape[0], shape[1]), dtype, found.pixel_size_um, found.z_spacing_um)
 
 

@@ -10,6 +10,7 @@ import errno
 import math
 import operator
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -307,7 +308,9 @@ def _checked_series(file: Any, path: str | os.PathLike[str]) -> Any:
     """Return what is to be read of an opened file, after every check that needs no pixel."""
     series = _only_series(file, path)
     _check_meaning(series.keyframe, os.fspath(path))
+    _check_bits(series.keyframe)
     _check_pages(file, series, os.fspath(path))
+    _check_chain(file)
     _check_pieces(file, series)
     return series
 
@@ -352,6 +355,22 @@ def _check_meaning(page: Any, source: str) -> None:
         )
 
 
+def _check_bits(page: Any) -> None:
+    """Raise if the bits of a pixel are of no known type, or are fewer in the header than in the data."""
+    if page.dtype is None:
+        raise ValueError(f"pixels of {page.bitspersample} bits and SampleFormat {page.sampleformat} have no type")
+    if page.compression != 1 or page.is_tiled or not page.bitspersample % 8:
+        return
+    row = page.imagewidth * page.samplesperpixel
+    packed = page.imagelength * math.ceil(row * page.bitspersample / 8)
+    unpacked = page.imagelength * row * math.ceil(page.bitspersample / 8)
+    if sum(page.databytecounts) >= unpacked > packed:
+        raise ValueError(
+            f"its header says {page.bitspersample} bits a pixel, which are {packed} bytes; its pixels have "
+            f"{sum(page.databytecounts)}: correct its BitsPerSample"
+        )
+
+
 def _check_pages(file: Any, series: Any, source: str) -> None:
     """Raise if the file has pages, other than smaller copies of the image, that its metadata does not speak of."""
     planes = series.size // series.keyframe.size
@@ -363,6 +382,14 @@ def _check_pages(file: Any, series: Any, source: str) -> None:
             f"{source} has several planes: {pages} pages, but its metadata speaks of {planes}; export each plane to a "
             "file of its own"
         )
+
+
+def _check_chain(file: Any) -> None:
+    """Raise if the last page names another one behind the end of the file, which tifffile leaves out."""
+    file.filehandle.seek(file.pages.next_page_offset)
+    (place,) = struct.unpack(file.tiff.offsetformat, file.filehandle.read(file.tiff.offsetsize))
+    if place >= file.filehandle.size:
+        raise ValueError(f"it is truncated: a further page begins at byte {place}")
 
 
 def _check_pieces(file: Any, series: Any) -> None:

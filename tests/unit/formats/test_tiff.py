@@ -371,6 +371,50 @@ def test_an_image_that_is_stored_turned_or_mirrored_is_refused_by_name(tmp_path:
             read(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("bits", [1, 4, 12])
+def test_fewer_bits_in_the_header_than_in_the_data_are_refused(tmp_path: Path, bits: int) -> None:
+    """Some cameras' files say 12 bits and have 16, which would be read shifted against each other."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((8, 8)), metadata=None)
+    (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "BitsPerSample", bits))
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(UnreadableImageError, match=rf"a\.tif .* its header says {bits} bits a pixel"):
+            read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("bits", "shape"), [(1, (9, 1)), (1, (3, 7)), (2, (5, 3)), (4, (5, 3)), (1, (64, 64))])
+def test_packed_bits_are_read(tmp_path: Path, bits: int, shape: tuple[int, ...]) -> None:
+    image = (values(shape, "u1") % 2**bits).astype("?" if bits == 1 else "u1")
+    tifffile.imwrite(tmp_path / "a.tif", image, bitspersample=bits, photometric="minisblack", metadata=None)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), image, strict=True)
+
+
+def test_numbers_without_a_type_and_complex_ones_are_no_plane(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((4, 5), "i4"), metadata=None)
+    (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "SampleFormat", 9))
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif .*pixels of 32 bits and SampleFormat 9 have no type"):
+            read(tmp_path / "a.tif")
+    write_tiff(tmp_path / "a.tif", values((4, 5), "c8"))
+    with pytest.raises(ImageKindError, match=r"a\.tif has complex numbers; expected intensities"):
+        read_plane_header(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("cut", ["second page", "third page"])
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}], ids=str)
+def test_a_stack_that_is_cut_between_pages_is_truncated(tmp_path: Path, options: dict[str, Any], cut: str) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for number in range(3):
+            file.write(values((4, 5)) + number, metadata=None, contiguous=False, **options)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        place = file.pages[1 if cut == "second page" else 2].offset
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:place])
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(UnreadableImageError, match=rf"a\.tif .*truncated: a further page begins at byte {place}"):
+            read(tmp_path / "a.tif")
+
+
 def test_xml_entities_are_not_read(tmp_path: Path) -> None:
     text = '<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a "x">]><OME><Image Name="&a;"/></OME>'
     tifffile.imwrite(tmp_path / "a.ome.tif", values((4, 5)), description=text, metadata=None)
