@@ -12,9 +12,11 @@ import numpy as np
 from wellfield.errors import ImageKindError, UnknownFormatError
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.palette import check_palette
+from wellfield.formats.plane import check_orientation
 from wellfield.formats.reading import open_file, reading
 
 _GREY, _PALETTE = 0, 3  # colour types of the PNG header
+_ORIENTATION = 274  # in EXIF
 _DTYPES = {"1": "bool", "L": "uint8", "P": "uint8", "I;16": "uint16"}
 
 
@@ -57,10 +59,15 @@ def read_png_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str]
 
 def _open(file: IO[bytes], path: str | os.PathLike[str]) -> tuple[int, Any]:
     """Return the bits of a value and the opened image, whose pixels are not read yet."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     header = file.read(26)
-    image = Image.open(file, formats=["PNG"])
+    try:
+        image = Image.open(file, formats=["PNG"])
+    except UnidentifiedImageError:
+        raise ValueError("it does not begin as a PNG does") from None
+    if "exif" in image.info:
+        check_orientation(image.getexif().get(_ORIENTATION), source=os.fspath(path))
     bits, colours = header[24:26]  # Pillow has checked that this is a header
     if colours == _PALETTE:
         # A palette of fewer than 8 bits has the colours that a program found in one image; the next may have others.

@@ -23,6 +23,7 @@ from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.palette import check_palette
+from wellfield.formats.plane import check_orientation
 from wellfield.formats.reading import fitting, open_file, reading
 
 AXES = "TCZYX"
@@ -51,7 +52,6 @@ _OTHER_EXPANSION = 32_768
 
 # Photometric interpretations. Of those with one number a pixel only these have intensities.
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
-_UPRIGHT = 1  # orientation: rows from the top, pixels from the left
 
 # JPEG (6, 7, 33007, 34892) and JPEG 2000: their decoders fill in what is not there, and data of both end with a mark.
 _FILLED_IN = (6, 7, 33007, 34892, 33003, 33004, 33005, 34712)
@@ -347,12 +347,7 @@ def _check_meaning(page: Any, source: str) -> None:
     elif page.samplesperpixel == 1 and photometric not in (_BLACK_IS_ZERO, _RGB):
         kind = tifffile.PHOTOMETRIC(photometric).name
         raise ImageKindError(f"{source} has pixels of the kind {kind}, which are no intensities; export it as grey")
-    orientation = page.tags.valueof("Orientation", _UPRIGHT)
-    if _UPRIGHT < orientation <= 8:  # others have no meaning
-        raise ImageKindError(
-            f"{source} is stored turned or mirrored (its Orientation is {orientation}); export it with Orientation 1, "
-            "its first row at the top and its first pixel at the left"
-        )
+    check_orientation(page.tags.valueof("Orientation"), source=source)
 
 
 def _check_bits(page: Any) -> None:

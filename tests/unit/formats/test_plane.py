@@ -178,3 +178,18 @@ def test_a_png_whose_end_is_zeros_or_missing_is_no_image(tmp_path: Path, dtype: 
             continue
         with pytest.raises(UnreadableImageError, match=r"a\.png is no readable PNG .*(damaged or )?truncated"):
             read_png(path)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_png_that_is_stored_turned_is_refused_by_name(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+    if orientation == 1:
+        np.testing.assert_array_equal(read_png(tmp_path / "a.png"), GREY, strict=True)
+        return
+    for read in (read_png, read_plane_header):
+        with pytest.raises(
+            ImageKindError, match=rf"a\.png is stored turned or mirrored \(its Orientation is {orientation}"
+        ):
+            read(tmp_path / "a.png")
