@@ -71,7 +71,7 @@ def _open(file: IO[bytes], path: str | os.PathLike[str]) -> tuple[int, Any]:
     bits, colours = header[24:26]  # Pillow has checked that this is a header
     if colours == _PALETTE:
         # A palette of fewer than 8 bits has the colours that a program found in one image; the next may have others.
-        check_palette(np.reshape(image.getpalette("RGB"), (-1, 3)).T, 8, source=os.fspath(path))
+        check_palette(np.reshape(image.getpalette("RGB") or [], (-1, 3)).T, 8, source=os.fspath(path))
     elif colours != _GREY and bits == 16:
         raise ImageKindError(f"{os.fspath(path)} has colours of 16 bits, which are not read; export it as grey")
     if (frames := getattr(image, "n_frames", 1)) > 1:
@@ -87,7 +87,7 @@ def _check_chunks(content: memoryview) -> None:
         end = place + 8 + size
         if zlib.crc32(content[place + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
             raise ValueError(f"it is damaged or truncated: the checksum of the part at byte {place} is wrong")
-        if content[place + 4 : place + 8] == b"IEND":
+        if bytes(content[place + 4 : place + 8]) == b"IEND":
             return
         place = end + 4
     raise ValueError("it is truncated: the part that ends it is missing")

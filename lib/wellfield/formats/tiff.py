@@ -299,8 +299,10 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
     import tifffile
 
     # Files of OME-TIFF, Micro-Manager and NDTiff may name others, anywhere, as parts of the same image.
-    alone = {"_multifile": False, "is_mmstack": False, "is_ndtiff": False}
-    with open_file(path) as opened, tifffile.TiffFile(opened, **alone) as file:
+    with (
+        open_file(path) as opened,
+        tifffile.TiffFile(opened, _multifile=False, is_mmstack=False, is_ndtiff=False) as file,
+    ):
         yield file
 
 
