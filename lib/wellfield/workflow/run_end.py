@@ -73,8 +73,15 @@ def end_run(
     with suppress(OSError, ValueError):  # nobody reads stderr any more
         try:
             if is_run(workflow):
-                facts = {"results": results, "plates": plates, "started": started, "before": before}
-                ended = _Ending(workflow, logs, **facts, succeeded=succeeded)
+                ended = _Ending(
+                    workflow,
+                    logs,
+                    results=results,
+                    plates=plates,
+                    started=started,
+                    before=before,
+                    succeeded=succeeded,
+                )
                 print("\n".join(ended.lines + ended.advice()), file=sys.stderr, flush=True)
                 if mistakes := ended.mistakes():
                     # Behind what Snakemake itself says at the end, so that it is the last that one reads.
