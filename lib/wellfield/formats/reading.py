@@ -12,10 +12,10 @@ from io import BufferedReader
 from wellfield.errors import (
     DataNotFoundError,
     FileAccessError,
-    StorageError,
     UnknownFormatError,
     UnreadableImageError,
     WellfieldError,
+    os_failure,
 )
 
 # Numbers by which the system reports what a corrupt file made a reader ask for, such as a place before its start.
@@ -73,7 +73,7 @@ def reading(
     except (WellfieldError, MemoryError):
         raise
     except FileNotFoundError as cause:
-        raise DataNotFoundError(f"{name} does not exist") from cause
+        raise DataNotFoundError(f"{name} does not exist", path=name) from cause
     except Exception as cause:
         if os.path.isdir(name):
             raise error(f"{name} is a folder; expected a {what} file") from cause
@@ -86,10 +86,10 @@ def _refused(name: str, cause: OSError, error: type[WellfieldError]) -> Wellfiel
     """Return the error for a file that the system does not open or read; of an image, what is wrong with it alone."""
     message = f"{name} cannot be read: {cause.strerror or cause}"
     if error is UnreadableImageError and isinstance(cause, PermissionError):
-        return FileAccessError(f"{message}; allow yourself to read it")
+        return FileAccessError(f"{message}; allow yourself to read it", path=name, code=cause.errno)
     if error is UnreadableImageError and cause.errno in _OF_THE_FILE:
-        return UnreadableImageError(message)
-    return StorageError(message)
+        return UnreadableImageError(message, path=name, code=cause.errno)
+    return os_failure(cause, message, name)
 
 
 @contextmanager

@@ -14,27 +14,12 @@ from wellfield.errors import UnknownFormatError, UnreadableImageError
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.storage.backend import ZarrConfig
 from wellfield.storage.replaced import consistent
+from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.layout import ATTRIBUTE
 from wellfield.storage.zarr.nodes import ArraySpec
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, create_array, open_array, read_planes
 
 _CHUNK_BYTES = 2**23
-ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
-
-
-def array_format(folder: Path) -> int | None:
-    """Return the Zarr version of the array that a folder is; ``None`` if it is none."""
-    for name, zarr_format in ARRAY_FILES:
-        try:
-            content = (folder / name).read_bytes()
-        except OSError:
-            continue
-        try:
-            if zarr_format == 2 or json.loads(content).get("node_type") == "array":
-                return zarr_format
-        except (ValueError, AttributeError):
-            return zarr_format  # an array whose metadata is damaged; reading it says so
-    return None
 
 
 def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:

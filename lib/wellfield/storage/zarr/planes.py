@@ -16,9 +16,9 @@ import numpy.typing as npt
 from wellfield.errors import DataNotFoundError, MetadataError, UnreadableImageError
 from wellfield.plate.addresses import ArrayPlane
 from wellfield.storage.files import not_found
+from wellfield.storage.zarr.array_files import ARRAY_FILES, array_format
 from wellfield.storage.zarr.chunks import ArrayLayout, StoredPlane, read_layout, stored_now
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
-from wellfield.storage.zarr.plain import ARRAY_FILES, array_format
 
 Check = Callable[[Iterable[Path]], None]
 
