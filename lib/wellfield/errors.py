@@ -143,7 +143,7 @@ class InvalidPathError(StorageError, ValueError):
 
 
 class BatchError(StorageError, ValueError):
-    """The paths of a batch do not fit its objects."""
+    """The objects and paths of a batch do not fit together."""
 
     default_code = errno.EINVAL
 

@@ -19,7 +19,6 @@ from wellfield.storage import (
     ZarrConfig,
     ZarrStorageBackend,
 )
-from wellfield.storage.base import PathLike
 from wellfield.storage.conformance import BackendBehaviours, Subject, TreeMachine, WellMachine, run_machine
 from wellfield.storage.conformance.subjects import (
     DiskSubject,
@@ -28,6 +27,7 @@ from wellfield.storage.conformance.subjects import (
     ZarrArraySubject,
     ZarrPlateSubject,
 )
+from wellfield.storage.paths import PathLike
 
 FAILURES = (AssertionError, pytest.fail.Exception)
 

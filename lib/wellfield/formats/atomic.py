@@ -29,7 +29,7 @@ def is_part(name: str) -> bool:
 
 def part_path(final: Path) -> Path:
     """Return a new hidden sibling of *final* to write to."""
-    name = final.name.encode()[:_LONGEST_STEM].decode(errors="ignore")  # a file system takes 255 bytes
+    name = os.fsencode(final.name)[:_LONGEST_STEM].decode(errors="ignore")  # a file system takes 255 bytes
     return final.with_name(f".{name}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
 
 

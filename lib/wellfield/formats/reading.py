@@ -76,10 +76,18 @@ def reading(
         raise DataNotFoundError(f"{name} does not exist", path=name) from cause
     except Exception as cause:
         if os.path.isdir(name):
-            raise error(f"{name} is a folder; expected a {what} file") from cause
+            raise _naming(name, error(f"{name} is a folder; expected a {what} file")) from cause
         if isinstance(cause, OSError) and cause.errno not in _OF_THE_CONTENT:
             raise _refused(name, cause, error) from cause
-        raise error(f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}") from cause
+        message = f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}"
+        raise _naming(name, error(message)) from cause
+
+
+def _naming(path: str, error: WellfieldError) -> WellfieldError:
+    """Return an error with the path as its file name, if it has one as Python's own errors do."""
+    if isinstance(error, OSError):
+        error.filename = path
+    return error
 
 
 def _refused(name: str, cause: OSError, error: type[WellfieldError]) -> WellfieldError:

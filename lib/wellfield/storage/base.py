@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from wellfield.errors import BatchError, UnsupportedOperationError
+from wellfield.errors import ArgumentTypeError, BatchError, UnsupportedOperationError
 from wellfield.storage.paths import PathLike, batch_list, path_list, path_text
 from wellfield.storage.registry import StorageBackendMeta
 
@@ -299,4 +299,7 @@ def has_extension(name: str, extensions: Collection[str] | None) -> bool:
     if extensions is None:
         return True
     wanted = (extensions,) if isinstance(extensions, str) else extensions
-    return name.lower().endswith(tuple(extension.lower() for extension in wanted))
+    try:
+        return name.lower().endswith(tuple(extension.lower() for extension in wanted))
+    except (AttributeError, TypeError):
+        raise ArgumentTypeError(f"extensions are {extensions!r}; expected texts such as '.tif'") from None

@@ -24,7 +24,7 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import part_path
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
+from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
 from wellfield.storage.disk_paths import (
     ARRAY_SUFFIX,
     array_path,
@@ -34,9 +34,17 @@ from wellfield.storage.disk_paths import (
     path_in_same_format,
     present_path,
 )
-from wellfield.storage.files import file_errors, is_a_folder, link_status, not_found, read_file, refuse_working_folder
+from wellfield.storage.files import (
+    file_errors,
+    is_a_folder,
+    known_options,
+    link_status,
+    not_found,
+    read_file,
+    refuse_working_folder,
+)
 from wellfield.storage.host import host_array
-from wellfield.storage.paths import new_path, path_text, valid_path
+from wellfield.storage.paths import PathLike, new_path, path_text, valid_path
 from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove_tree, visible_entries
 
 ARCHIVE_SUFFIX = ".npz"
@@ -82,7 +90,8 @@ class DiskStorageBackend(StorageBackend):
         folder = target.parent
         if not os.path.isdir(folder) or (os.path.exists(folder / "zarr.json") and is_zarr_array(folder)):
             self.ensure_directory(folder)
-        write(target, values, **kwargs)
+        with known_options(write, target, values, **kwargs):
+            write(target, values, **kwargs)
 
     def load(self, file_path: PathLike, **kwargs: Any) -> Any:
         """Read a file in the format of its suffix.

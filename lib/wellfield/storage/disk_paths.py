@@ -9,7 +9,7 @@ from wellfield import formats
 from wellfield.errors import UnknownFormatError
 from wellfield.storage.files import file_errors, is_missing, not_found
 from wellfield.storage.paths import PathLike, valid_path
-from wellfield.storage.zarr.array_files import array_format
+from wellfield.storage.zarr.array_files import is_sound_array
 
 ARRAY_SUFFIX = ".npy"
 
@@ -26,7 +26,7 @@ def array_path(path: Path) -> Path:
 
 def is_zarr_array(path: Path) -> bool:
     """Tell whether a path without a suffix is the folder of a Zarr array: the object of another backend."""
-    return is_bare(path) and not os.path.islink(path) and array_format(path) is not None
+    return is_bare(path) and not os.path.islink(path) and is_sound_array(path)
 
 
 def found_path(path: PathLike) -> Path:

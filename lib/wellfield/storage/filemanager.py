@@ -7,7 +7,8 @@ from typing import Any
 
 from wellfield.errors import ArgumentTypeError, UnknownBackendError, UnsupportedOperationError
 from wellfield.formats import IMAGE_SUFFIXES
-from wellfield.storage.base import DataSink, ObjectStatus, PathLike, ReadableBackend, StorageBackend
+from wellfield.storage.base import DataSink, ObjectStatus, ReadableBackend, StorageBackend
+from wellfield.storage.paths import PathLike
 
 
 class FileManager:

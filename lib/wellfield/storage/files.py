@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from wellfield import formats
 from wellfield.errors import (
+    ArgumentTypeError,
     DataNotFoundError,
     FolderForImageError,
     IsFolderError,
@@ -37,8 +39,9 @@ def read_file(path: PathLike, **options: Any) -> Any:
         Its suffix names no format.
     """
     try:
-        with file_errors(path, "be read"):
-            return formats.reader(path)(path, **options)
+        read = formats.reader(path)
+        with file_errors(path, "be read"), known_options(read, path, **options):
+            return read(path, **options)
     except WellfieldError as error:
         if os.path.isdir(path):
             raise is_a_folder(path, image=isinstance(error, UnreadableImageError)) from error
@@ -82,6 +85,19 @@ def not_found(path: PathLike) -> DataNotFoundError:
     if os.path.islink(name):
         return DataNotFoundError(f"{name} is a link to {os.readlink(name)}, which does not exist", path=name)
     return DataNotFoundError(f"{name} does not exist", path=name)
+
+
+@contextmanager
+def known_options(function: Callable[..., Any], path: PathLike, *arguments: Any, **options: Any) -> Iterator[None]:
+    """Turn the error about an option that a format's reader or writer does not know into one of ours."""
+    try:
+        yield
+    except TypeError as error:
+        try:
+            inspect.signature(function).bind(path, *arguments, **options)
+        except TypeError as unknown:
+            raise ArgumentTypeError(f"{os.fspath(path)}: {unknown}, an option of this format") from error
+        raise
 
 
 def link_status(link: PathLike, modified: float, target: ObjectStatus | None) -> ObjectStatus:

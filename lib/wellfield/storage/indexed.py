@@ -21,9 +21,9 @@ from wellfield.errors import (
 )
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import canonical_well
-from wellfield.storage.base import PathLike, VirtualBackend
+from wellfield.storage.base import VirtualBackend
 from wellfield.storage.path_index import PathIndex
-from wellfield.storage.paths import valid_path
+from wellfield.storage.paths import PathLike, valid_path
 
 # What makes a spelling other than the plain one: an empty part, a ".", a "/" at the end.
 _SPELLING = re.compile(r"//|(?:^|/)\.(?:/|$)|/$|^$")

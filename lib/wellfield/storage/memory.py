@@ -24,8 +24,8 @@ from wellfield.errors import (
     StorageError,
 )
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
-from wellfield.storage.paths import new_path, path_text, valid_path
+from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
+from wellfield.storage.paths import PathLike, new_path, path_text, valid_path
 
 _LOG = logging.getLogger(__name__)
 

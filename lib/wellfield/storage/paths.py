@@ -21,7 +21,9 @@ def path_text(path: PathLike) -> str:
     ArgumentTypeError
         It is no text and no ``Path``.
     """
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if isinstance(path, str):
+        return path
+    text = os.fspath(path) if isinstance(path, os.PathLike) else None
     if not isinstance(text, str):
         raise ArgumentTypeError(f"a path is {path!r}, a {type(path).__name__}; expected a text or a Path")
     return text
@@ -38,10 +40,11 @@ def valid_path(path: PathLike) -> str:
     text = path_text(path)
     if "\0" in text:
         raise InvalidPathError(f"{text!r} is no path: it holds a null character", path=text)
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise InvalidPathError(f"{text!r} is no path: it holds half of a character", path=text) from None
+    if not text.isascii():
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            raise InvalidPathError(f"{text!r} is no path: it holds half of a character", path=text) from None
     return text
 
 
@@ -77,6 +80,9 @@ def path_list(paths: Sequence[PathLike]) -> list[PathLike]:
 
 def batch_list(values: Collection[Any], what: str) -> list[Any]:
     """Return the values of a batch; a text or a set is none."""
-    if isinstance(values, str | bytes | os.PathLike | set | frozenset) or not hasattr(values, "__iter__"):
-        raise ArgumentTypeError(f"the {what} of a batch are a {type(values).__name__}; expected a list")
-    return list(values)
+    try:
+        if not isinstance(values, str | bytes | os.PathLike | set | frozenset):
+            return list(values)
+    except TypeError:
+        pass  # no collection
+    raise ArgumentTypeError(f"the {what} of a batch are a {type(values).__name__}; expected a list")

@@ -22,10 +22,10 @@ from wellfield.errors import (
 )
 from wellfield.plate.addresses import ArrayPlane, parse_array_plane
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike
+from wellfield.storage.base import ObjectKind, ObjectStatus
 from wellfield.storage.files import file_errors, read_file
 from wellfield.storage.indexed import IndexedBackend, plain_path
-from wellfield.storage.paths import path_list, valid_path
+from wellfield.storage.paths import PathLike, path_list, valid_path
 
 # Absolute, with a drive letter, with a backslash (a separator elsewhere), with "..", or no path at all.
 _ESCAPE = re.compile(r"^/|^.:|\\|(?:^|/)\.\.(?:/|$)|^$|\0")

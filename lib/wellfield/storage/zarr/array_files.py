@@ -22,3 +22,16 @@ def array_format(folder: str | os.PathLike[str]) -> int | None:
         except (ValueError, AttributeError):
             return zarr_format  # an array whose metadata is damaged; reading it says so
     return None
+
+
+def is_sound_array(folder: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder is a Zarr array whose metadata can be read."""
+    for name, zarr_format in ARRAY_FILES:
+        try:
+            with open(os.path.join(folder, name), "rb") as file:
+                content = json.loads(file.read())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict) and "shape" in content:
+            return zarr_format == 2 or content.get("node_type") == "array"
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,10 +26,10 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import heal_directory
 from wellfield.storage.backend import Backend, ZarrConfig
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
+from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
 from wellfield.storage.files import file_errors, is_a_folder, link_status, not_found
 from wellfield.storage.host import host_array
-from wellfield.storage.paths import new_path, path_list, valid_path
+from wellfield.storage.paths import PathLike, new_path, path_list, valid_path
 from wellfield.storage.zarr import folders, plain, reader
 from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.batch import sort_batch
@@ -83,6 +84,7 @@ class ZarrStorageBackend(StorageBackend):
             The path lies below an array or a file.
         """
         _refuse_options(kwargs)
+        config = _config(zarr_config)
         path = _checked(new_path(identifier))
         single = _single_format(path) is not None
         if _is_plate_plane(path) or (not single and self.is_file(path)):
@@ -103,7 +105,7 @@ class ZarrStorageBackend(StorageBackend):
             raise DestinationExistsError(f"{path} is no Zarr array; an array cannot take its place", path=path)
         folders.check_parents(path)
         with file_errors(path, "be written"):
-            plain.save_array(path, array, zarr_config or ZarrConfig())
+            plain.save_array(path, array, config)
 
     def save_batch(
         self,
@@ -145,7 +147,7 @@ class ZarrStorageBackend(StorageBackend):
         """
         objects, given = self._batch(data_list, identifiers)
         _refuse_options(kwargs)
-        config = zarr_config or ZarrConfig()
+        config = _config(zarr_config)
         if chunk_name is None and not any(in_named_store(path) for path in given):
             super().save_batch(objects, given, zarr_config=config)
             return
@@ -247,14 +249,13 @@ class ZarrStorageBackend(StorageBackend):
 
     def _status(self, target: Path) -> ObjectStatus:
         if self.is_dir(target):
-            modified = target.stat().st_mtime if target.is_dir() else None
-            return ObjectStatus(ObjectKind.FOLDER, 0, modified)
+            return ObjectStatus(ObjectKind.FOLDER, 0, _modified(target) if target.is_dir() else None)
         if not self.is_file(target):
             raise not_found(target)
         if not _is_plate_plane(target) and _single_format(target) is not None:
-            return ObjectStatus(ObjectKind.FILE, folders.size(target), target.stat().st_mtime)
+            return ObjectStatus(ObjectKind.FILE, folders.size(target), _modified(target))
         store, well, _ = _locate(target, None)
-        return ObjectStatus(ObjectKind.FILE, None, well_folder(store, well).stat().st_mtime)
+        return ObjectStatus(ObjectKind.FILE, None, _modified(well_folder(store, well)))
 
     # --- folders -------------------------------------------------------------------------------------------------
 
@@ -332,12 +333,17 @@ class ZarrStorageBackend(StorageBackend):
         found = [os.path.join(folder, name) for name in files]
         for inside in (os.path.join(folder, name) for name in names if recursive):
             if not os.path.islink(inside):  # which may lead in a circle
-                found += self._files(inside, recursive=True)
+                with suppress(DataNotFoundError):  # it went meanwhile
+                    found += self._files(inside, recursive=True)
         return found
 
     def _entries(self, directory: PathLike) -> tuple[list[str], list[str]]:
         """Return the names of what is in a folder: planes and arrays, and folders."""
         folder = _checked(directory)
+        with file_errors(folder, "be listed"):
+            return self._names(folder)
+
+    def _names(self, folder: Path) -> tuple[list[str], list[str]]:
         store = _label_store(folder)
         label = self._label_of(folder)
         if store is not None and label is not None:
@@ -366,6 +372,17 @@ class ZarrStorageBackend(StorageBackend):
         return name if any(record.labels and (not name or name in record.labels) for record in records) else None
 
 
+def _modified(folder: Path) -> float:
+    with file_errors(folder, "be looked at"):
+        return folder.stat().st_mtime
+
+
+def _config(given: ZarrConfig | None) -> ZarrConfig:
+    if not isinstance(given, ZarrConfig | None):
+        raise ArgumentTypeError(f"zarr_config is {given!r}; expected a ZarrConfig")
+    return given or ZarrConfig()
+
+
 def _refuse_options(options: dict[str, Any]) -> None:
     if options:
         raise ArgumentTypeError(f"the Zarr backend knows no option {', '.join(sorted(options))}")
@@ -382,8 +399,9 @@ def _checked(path: PathLike) -> Path:
         It leads out of its store.
     """
     name = valid_path(path)
-    if "\\" in name:
-        raise InvalidPathError(f"{name!r} is no path of the Zarr backend: it holds a backslash", path=name)
+    if "\\" in name or (not name.isascii() and name.encode(errors="replace").decode() != name):
+        what = "a backslash" if "\\" in name else "what is no UTF-8"
+        raise InvalidPathError(f"{name!r} is no path of the Zarr backend: it holds {what}", path=name)
     if ".." in name:
         split_store(name)
         name = os.path.normpath(name)

@@ -64,8 +64,10 @@ def children(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the arrays and of the folders in a folder; rows of a store are neither."""
     arrays: list[str] = []
     folders: list[str] = []
-    heal_children(folder)
-    for entry in os.scandir(folder):
+    with file_errors(folder, "be listed"):
+        heal_children(folder)
+        entries = list(os.scandir(folder))
+    for entry in entries:
         path = Path(entry.path)
         if entry.is_dir() and not is_part(entry.name) and not (is_row_name(entry.name) and in_well(path)):
             (folders if array_format(path) is None else arrays).append(entry.name)
@@ -74,7 +76,8 @@ def children(folder: Path) -> tuple[list[str], list[str]]:
 
 def is_empty(folder: Path) -> bool:
     """Tell whether a folder holds nothing but the metadata of a group and unfinished writes."""
-    return all(name in NODE_FILES or is_part(name) for name in os.listdir(folder))
+    with file_errors(folder, "be listed"):
+        return all(name in NODE_FILES or is_part(name) for name in os.listdir(folder))
 
 
 def check_parents(path: Path) -> None:
@@ -116,7 +119,8 @@ def refuse_strangers(array: Path) -> None:
 
 def size(folder: Path) -> int:
     """Return the bytes of all files below a folder."""
-    return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(folder) for name in names)
+    with file_errors(folder, "be looked at"):
+        return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(folder) for name in names)
 
 
 def remove(folder: Path) -> None:
@@ -128,7 +132,9 @@ def remove(folder: Path) -> None:
         refuse_working_folder(folder)
         part = part_path(folder)
         folder.rename(part)
-        shutil.rmtree(part)
+        shutil.rmtree(part, ignore_errors=True)  # which leaves the rest where another process removes files as well
+        if part.exists():
+            shutil.rmtree(part)
 
 
 def copy(source: Path, destination: Path) -> None:

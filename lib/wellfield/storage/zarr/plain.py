@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wellfield.errors import UnknownFormatError, UnreadableImageError
+from wellfield.errors import StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.storage.backend import ZarrConfig
 from wellfield.storage.replaced import consistent
@@ -43,6 +43,10 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
         replace_directory(staged / "array", path)
+    except ValueError as error:  # by which TensorStore reports what the file system said
+        if isinstance(error, WellfieldError):
+            raise
+        raise StorageError(f"{path} cannot be written: {error}", path=path) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
@@ -64,7 +68,7 @@ def _load(path: Path, zarr_format: int) -> npt.NDArray[Any]:
         return read_planes(array, [()])[0] if array.size else np.empty(array.shape, array.dtype.numpy_dtype)
     except (UnreadablePlaneError, ValueError) as error:
         reason = error.reason if isinstance(error, UnreadablePlaneError) else error
-        raise UnreadableImageError(f"{path} is no readable Zarr array: {reason}") from error
+        raise UnreadableImageError(f"{path} is no readable Zarr array: {reason}", path=path) from error
 
 
 def _is_complete(path: Path) -> bool:
