@@ -202,7 +202,7 @@ class DiskStorageBackend(StorageBackend):
         origin = present_path(source)
         if not os.path.exists(origin):
             raise not_found(origin)
-        target = self._free_place(origin, destination, "be copied")
+        target = self._free_place(Path(os.path.realpath(origin)), destination, "be copied")
         with file_errors(origin, f"be copied to {target}"):
             self._copy(origin, target)
 
