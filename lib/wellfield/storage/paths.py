@@ -54,12 +54,12 @@ def new_path(path: PathLike) -> str:
     Raises
     ------
     InvalidPathError
-        It is empty, or a name in it is kept for unfinished writes (``.name.part``), which are listed nowhere.
+        It is empty, or its name is kept for unfinished writes (``.name.part``), which are listed nowhere.
     """
     text = valid_path(path)
     if not text:
         raise InvalidPathError("the path is empty; expected that of an object or a folder", path=text)
-    if ".part" in text and any(map(is_part, PurePath(text).parts)):
+    if ".part" in text and is_part(PurePath(text).name):
         raise InvalidPathError(f"{text}: names such as .name.part are kept for unfinished writes", path=text)
     return text
 
