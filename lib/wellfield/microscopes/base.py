@@ -14,7 +14,7 @@ from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.acquisition import find_acquisition
 from wellfield.microscopes.contents import PlateContents, ingest_report
-from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
+from wellfield.microscopes.metadata import available_backends, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
 from wellfield.microscopes.paths import refuse_results_in_plate, workspace_mapping
 from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
@@ -161,7 +161,7 @@ class MicroscopeHandler(ABC):
         entry = {
             "microscope_handler_name": self._microscope_type,
             "source_filename_parser_name": _NAME_PARSER,
-            "plate_path": info.plate_path,
+            "plate_path": os.path.abspath(info.plate_path),  # so that it is found from any folder
             "grid_dimensions": list(info.grid_dimensions or ()),
             "pixel_size": info.pixel_size_um,
             "channels": {str(number): name for number, name in info.channels.items()},
@@ -179,7 +179,7 @@ class MicroscopeHandler(ABC):
     @staticmethod
     def get_available_backends(workspace: str | os.PathLike[str]) -> dict[str, bool]:
         """Return which backends can read the plate that was mapped into *workspace*."""
-        return dict(_main_entry(workspace).get("available_backends", {}))
+        return available_backends(_main_entry(workspace), source=os.fspath(workspace))
 
     @staticmethod
     def get_primary_backend(workspace: str | os.PathLike[str]) -> Backend:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from wellfield.errors import DataNotFoundError, MetadataError, UnreadableImageError
 from wellfield.plate.addresses import ArrayPlane
 from wellfield.storage.files import not_found
+from wellfield.storage.zarr.array_files import ARRAY_FILES, array_format
 from wellfield.storage.zarr.chunks import ArrayLayout, StoredPlane, read_layout, stored_now
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
-from wellfield.storage.zarr.plain import ARRAY_FILES, array_format
 
 Check = Callable[[Iterable[Path]], None]
 
@@ -46,18 +46,24 @@ def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]], check: Ch
     shape = layout.shape
     for plane in planes:
         if len(plane) != len(shape) - 2 or any(at >= size for at, size in zip(plane, shape, strict=False)):
-            raise UnreadableImageError(f"{_name(folder, plane)} is no plane of an array of shape {list(shape)}")
+            raise UnreadableImageError(
+                f"{_name(folder, plane)} is no plane of an array of shape {list(shape)}", path=folder
+            )
     check(folder / file for plane in planes for file in layout.files_of(plane))
     try:
         return read_planes(_open(folder, zarr_format, sparse=False), planes)
     except UnreadablePlaneError:  # the most common reason is a chunk that is not there
         _stored(folder, layout, planes)
     except (MemoryError, ValueError) as error:
-        raise UnreadableImageError(f"{folder}: planes of shape {list(shape[-2:])} cannot be read: {error}") from error
+        raise UnreadableImageError(
+            f"{folder}: planes of shape {list(shape[-2:])} cannot be read: {error}", path=folder
+        ) from error
     try:
         return read_planes(_open(folder, zarr_format, sparse=True), planes)
     except UnreadablePlaneError as error:
-        raise UnreadableImageError(f"{_name(folder, planes[error.number])} is damaged: {error.reason}") from error
+        raise UnreadableImageError(
+            f"{_name(folder, planes[error.number])} is damaged: {error.reason}", path=folder
+        ) from error
 
 
 def stat_array_plane(folder: Path, plane: tuple[int, ...], check: Check) -> tuple[int, float]:
@@ -79,7 +85,9 @@ def _stored(folder: Path, layout: ArrayLayout, planes: Sequence[tuple[int, ...]]
     stored = stored_now(layout, folder, planes)
     for plane in planes:
         if plane not in stored:
-            raise DataNotFoundError(f"{_name(folder, plane)} is not there: the array has no chunk of this plane")
+            raise DataNotFoundError(
+                f"{_name(folder, plane)} is not there: the array has no chunk of this plane", path=folder
+            )
     return stored
 
 
@@ -87,18 +95,22 @@ def _layout(folder: Path, check: Check) -> tuple[int, ArrayLayout]:
     check(folder / name for name, _ in ARRAY_FILES)
     zarr_format = array_format(folder)
     if zarr_format is None:
-        raise DataNotFoundError(f"{folder} is no Zarr array any more") if folder.is_dir() else not_found(folder)
+        raise (
+            DataNotFoundError(f"{folder} is no Zarr array any more", path=folder)
+            if folder.is_dir()
+            else not_found(folder)
+        )
     try:
         return zarr_format, read_layout(folder, zarr_format)
     except MetadataError as error:
-        raise UnreadableImageError(f"{folder} is no readable Zarr array: {error}") from error
+        raise UnreadableImageError(f"{folder} is no readable Zarr array: {error}", path=folder) from error
 
 
 def _open(folder: Path, zarr_format: int, *, sparse: bool) -> Any:
     try:
         return open_array(folder, zarr_format, sparse=sparse)
     except ValueError as error:  # by which TensorStore says anything
-        raise UnreadableImageError(f"{folder} is no readable Zarr array: {error}") from error
+        raise UnreadableImageError(f"{folder} is no readable Zarr array: {error}", path=folder) from error
 
 
 def _name(folder: Path, plane: tuple[int, ...]) -> str:

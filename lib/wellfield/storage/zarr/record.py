@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
+from wellfield.errors import ForeignStoreError, MetadataError, NotAFolderError, SchemaVersionError, os_failure
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import ZarrChunkStrategy
+from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.layout import (
     ATTRIBUTE,
     ATTRIBUTE_VERSION,
@@ -24,7 +25,6 @@ from wellfield.storage.zarr.layout import (
     describe,
     well_folder,
 )
-from wellfield.storage.zarr.plain import array_format
 
 # Where a Zarr node keeps its attributes, by the version of Zarr.
 _V3_FILE, _V2_FILE = "zarr.json", ".zattrs"
@@ -173,7 +173,7 @@ def check_store(store: Path) -> None:
         ) from error
     for folder in (store, *store.parents):
         if array_format(folder) is not None:
-            raise StorageError(f"{folder} is a single array; a plate cannot be where it is")
+            raise NotAFolderError(f"{folder} is a single array; a plate cannot be where it is", path=folder)
     is_node = any((store / name).exists() for name in NODE_FILES)
     if is_node and (found is None or ATTRIBUTE not in found[1]):
         raise ForeignStoreError(
@@ -211,7 +211,8 @@ def _attributes(folder: Path) -> tuple[int, dict[str, Any]] | None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise StorageError(f"{folder / name} cannot be read: {error.strerror or error}") from error
+            file = folder / name
+            raise os_failure(error, f"{file} cannot be read: {error.strerror or error}", file) from error
         except ValueError as error:
             raise MetadataError(f"{folder / name} is damaged ({error}); write the well again") from error
         attributes = content.get("attributes", {}) if zarr_format == 3 and isinstance(content, dict) else content
