@@ -22,13 +22,15 @@ SERIES = "OME"
 class FieldImage:
     """An image of a well: one field, or the fields of an array that Wellfield wrote.
 
-    *number* is the field's, of such an array the timepoint.
+    *number* is the field's, of such an array the timepoint. In labels that are *sparse* a plane without chunks is
+    background.
     """
 
     path: str
     well: str
     number: int
     record: WellRecord | None = None
+    sparse: bool = False
     metadata: ImageMetadata = field(init=False)
     layout: ArrayLayout = field(init=False)
 

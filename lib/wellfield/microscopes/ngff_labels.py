@@ -1,4 +1,8 @@
-"""Label images of an OME-Zarr store: channels of their own, ``labels/<name>``, that a pipeline may take."""
+"""Label images of an OME-Zarr store: channels of their own, ``labels/<name>``, that a pipeline may take.
+
+Programs do not write chunks without an object, zarr-python by default: where such a chunk is not there, there is
+background. Wellfield writes all of them, so that in its own labels an absent plane was never made.
+"""
 
 from __future__ import annotations
 
@@ -60,4 +64,6 @@ def _describe(store: NgffStore, label: FieldImage, image: FieldImage) -> str | N
     if dict(zip(metadata.axes, layout.shape, strict=True)).get("c", 1) != 1:
         return "have channels of their own"
     label.metadata, label.layout = metadata, layout
+    is_own = label.record is not None and label.path.rpartition("/")[2] in label.record.labels
+    label.sparse = not is_own and layout.fill == 0
     return None

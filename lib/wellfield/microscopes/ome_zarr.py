@@ -14,6 +14,7 @@ metadata (each JSON file once) and the indices of shards. What is decided where 
 * *Labels* are channels after those of the images, named ``labels/<name>``; a pipeline takes them only by name.
 * *Stage positions* are the images' translations, unless all fields of a well have the same.
 * *Absent*: a plane that has none of its chunks is not there; one that lacks some is, with the fill value in its gaps.
+  Labels without a chunk are background where their field has an image, unless their fill value is another than 0.
 * *Images without a plate* are fields 1 to n of well A01.
 
 Plates that Wellfield wrote keep the numbers of fields, channels, z and timepoints that they were written with.
@@ -94,6 +95,11 @@ class OmeZarrHandler(MicroscopeHandler):
         if partial := collector.partial:
             contents.notes.append(
                 f"{len(partial)} planes lack some of their chunks, such as {partial[0]}; they have the fill value there"
+            )
+        if background := collector.background:
+            contents.notes.append(
+                f"{len(background)} planes of labels have no chunk, such as {background[0]}: they are background, "
+                "without an object"
             )
         if opaque := [image.array for image in images if image.layout.opaque]:
             contents.notes.append(
