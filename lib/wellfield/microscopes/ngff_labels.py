@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.ngff import check_dimension_names
 from wellfield.microscopes.ngff_images import FieldImage
 from wellfield.microscopes.ngff_store import NgffStore
 
@@ -59,6 +60,7 @@ def _describe(store: NgffStore, label: FieldImage, image: FieldImage) -> str | N
         return "are listed and not there"
     if len(layout.shape) != len(metadata.axes) or layout.shape[-2:] != image.layout.shape[-2:]:
         return "have another size than their image"
+    check_dimension_names(layout.dimension_names, metadata, array=store.path(f"{label.path}/{metadata.levels[0]}"))
     if not layout.dtype.startswith(("uint", "int")):
         return f"are {layout.dtype}, not whole numbers"
     if dict(zip(metadata.axes, layout.shape, strict=True)).get("c", 1) != 1:

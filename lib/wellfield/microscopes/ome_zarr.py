@@ -3,10 +3,11 @@
 A plate folder is a store or holds exactly one. Planes are those of the highest resolution; nothing is opened but
 metadata (each JSON file once) and the indices of shards. What is decided where NGFF leaves it open:
 
-* *Wells* lie where their path says (``B/2`` and ``2/2`` → B02); indices count where its names are no letters and
-  numbers.
-* *Fields* have the number that is their image's path, one more where any path of the plate is 0: an absent image does
-  not move the others. Where paths are no numbers, the position in the well's list counts.
+* *Wells* lie where their path says, see :mod:`~wellfield.microscopes.ngff_wells`: ``B/2`` and ``2/2`` are B02, numbers
+  count from 0 where one of the plate's is 0; indices count where names are no letters and numbers.
+* *Fields* have the number in their image's name, one more where any of the plate is 0, see
+  :mod:`~wellfield.microscopes.ngff_fields`: an absent image does not move the others. Where names have no numbers, the
+  position in the wells' lists counts. Images that a program made of others, ``0_illum_corr`` beside ``0``, are ignored.
 * *Acquisitions*: every image is a field of its own, as in NGFF's list of a well's fields of view. Which acquisition a
   field belongs to, a note of the report says: which of them show the same place, or which came first, no metadata does.
 * *Channels* have the position on their axis as number. Where images name different channels at one position, a number
@@ -28,6 +29,7 @@ from wellfield.errors import MetadataError
 from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.ngff_images import (
+    DERIVED,
     SERIES,
     FieldImage,
     describe_images,
@@ -119,6 +121,7 @@ class OmeZarrHandler(MicroscopeHandler):
         roots |= {level.partition("/")[0] for image in images if not image.path for level in image.metadata.levels}
         roots |= {SERIES, "labels"}
         listed = {path for image in images for path in parents(image.path)}
+        listed |= {path for name in contents.ignored.get(DERIVED, ()) for path in parents(name)}
         listed |= {path for names in contents.promised.values() for name in names for path in parents(name)}
         for group in store.groups() if store.what == "plate" else ():
             depth = group.count("/")

@@ -65,6 +65,8 @@ class ArrayLayout:
         There are shards that are not looked into: what they lack has the fill value, and counts as stored.
     fill:
         What pixels have where a chunk is not there; 0 where the metadata leaves it open, as every reader has it.
+    dimension_names:
+        Names of the axes, ``None`` for one without; empty where the metadata names none.
     """
 
     shape: tuple[int, ...]
@@ -77,6 +79,7 @@ class ArrayLayout:
     order: tuple[int, ...] = ()
     opaque: bool = False
     fill: object = 0
+    dimension_names: tuple[str | None, ...] = ()
 
     @cached_property
     def grid(self) -> tuple[int, ...]:
@@ -136,7 +139,11 @@ def parse_layout(metadata: Checked, zarr_format: int) -> ArrayLayout:
     stored = _chunk_shape(grid["configuration"]["chunk_shape"], shape)
     prefix, separator = _key_encoding(metadata["chunk_key_encoding"])
     shards = _shards(metadata["codecs"], stored)
-    return ArrayLayout(shape, dtype.value, stored, shards.chunks, prefix, separator, *shards[1:], fill=fill)
+    named = metadata.get("dimension_names")
+    names = named.each(lambda name: None if name.value is None else name.text()) if named is not None else ()
+    return ArrayLayout(
+        shape, dtype.value, stored, shards.chunks, prefix, separator, *shards[1:], fill=fill, dimension_names=names
+    )
 
 
 def stored_planes(
