@@ -160,10 +160,9 @@ def describe_images(images: Sequence[FieldImage], contents: PlateContents) -> No
     if len(shapes) > 1:
         seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
         contents.notes.append(f"images of different size or dtype: {seen}")
-    for name, title in (("pixel_size_um", "pixel size"), ("z_spacing_um", "z spacing")):
+    contents.sizes_per_plane = True
+    contents.stage_y_up = any(image.record is not None and image.record.stage_y_up for image in images)
+    for name in ("pixel_size_um", "z_spacing_um"):
         sizes = Counter(getattr(image.metadata, name) for image in images)
         if sizes:
             setattr(contents, name, sizes.most_common(1)[0][0])
-        if len(sizes) > 1:
-            seen = ", ".join(f"{size or 'unknown'} ({n})" for size, n in sizes.most_common())
-            contents.notes.append(f"images of different {title} in µm: {seen}")

@@ -139,9 +139,11 @@ class PlaneCollector:
             if found is None or (missing and plane_name(key) in missing):
                 absent.append(plane_name(key))
                 continue
+            if record is not None:
+                x, y = record.positions_um.get(_recorded_field(image, site), (NAN, NAN))
             z_um = height + index[places["z"]] * depth if "z" in places else height
             path = ArrayPlane(array, index, is_background).path
-            self.planes[key] = PlaneRecord(key, path, found.size, found.mtime_ns, x, y, z_um, pixel)
+            self.planes[key] = PlaneRecord(key, path, found.size, found.mtime_ns, x, y, z_um, pixel, depth)
             if found.partial and not image.sparse:
                 self.partial.append(plane_name(key))
             if key.channel not in self._contents.label_channels:
@@ -177,6 +179,12 @@ class PlaneCollector:
         return values
 
 
+def _recorded_field(image: FieldImage, site: int) -> int:
+    """Return the number that a field has in its well's record: the image of a whole well is field 0 there."""
+    by_field = image.record is not None and image.record.strategy == ZarrChunkStrategy.FIELD
+    return image.record.images.fields[0] if by_field and image.record and len(image.record.images.fields) == 1 else site
+
+
 def _origins(images: Sequence[FieldImage]) -> dict[str, tuple[float, float, float]]:
     """Return where each image lies, x and y unknown where all fields of a well have the same: that is no position."""
     wells: defaultdict[str, dict[int, tuple[float, float]]] = defaultdict(dict)
@@ -187,7 +195,8 @@ def _origins(images: Sequence[FieldImage]) -> dict[str, tuple[float, float, floa
         fields = wells[image.well]
         same = len(fields) > 1 and len(set(fields.values())) == 1
         x, y, z = image.metadata.origin_um
-        unknown = same or image.record is not None  # whose translations place pixels, not fields
+        # Wellfield's record has the positions, of the fields of an array too; its translations also place pixels.
+        unknown = same or image.record is not None
         origins[image.path] = (NAN, NAN, z) if unknown else (x, y, z)
     return origins
 

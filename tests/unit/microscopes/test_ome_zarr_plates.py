@@ -503,7 +503,6 @@ def test_images_that_differ_are_noted_and_kept(tmp_path: Path, read: Read) -> No
     assert len(keys(contents)) == 5
     for note in (
         "images of different size or dtype: [6, 8] uint16 (2), [4, 8] uint8 (1)",
-        "images of different pixel size in µm: 1.0 (2), 2.0 (1)",
         "images of different numbers of channels: 2 (2 images), 1 (1 images)",
     ):
         assert note in contents.notes
