@@ -6,6 +6,7 @@ read, and every value of that is checked: other programs write more freely than 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -137,6 +138,7 @@ def read_image(attributes: Checked, zarr_format: int, *, is_root: bool = False) 
     notes = [f"only the first of its {len(multiscales)} multiscales is read"] if len(multiscales) > 1 else []
     notes += [note] if note else []
     axes, axis_names, units = _axes(multiscale["axes"])
+    _check_order(datasets, axes)
     scale, offset = [1.0] * len(axes), [0.0] * len(axes)
     is_moved = False
     for transformations in (datasets[0].get("coordinateTransformations"), multiscale.get("coordinateTransformations")):
@@ -193,10 +195,32 @@ def _axes(listed: Checked) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str,
     roles = [_TYPES.get(kind, name) for kind, name in zip(kinds, names, strict=True)]
     for number, role in zip(reversed(space), ("x", "y", "z"), strict=False):
         roles[number] = role
+        if names[number].casefold() in ("z", "y", "x") and names[number].casefold() != role:
+            raise listed.error("the axes of space in the order (z,) y, x")
     others = [role for role, kind in zip(roles, kinds, strict=True) if kind not in ("space", "time", "channel")]
     if len(set(roles)) < len(roles) or set(others) & set("tczyx"):
         raise listed.error("axes of different names")
     return tuple(roles), tuple(names), tuple(units)
+
+
+def _check_order(datasets: Sequence[Checked], axes: tuple[str, ...]) -> None:
+    """Refuse levels that are finer than the first one, which is read.
+
+    Raises
+    ------
+    MetadataError
+        The levels are in another order than from the highest resolution down.
+    """
+    finest: list[float] | None = None
+    for dataset in datasets:
+        transformations = dataset.get("coordinateTransformations")
+        for step in transformations.items() if transformations else ():
+            if step["type"].text() != "scale":
+                continue
+            scale = [abs(factor) for factor in _numbers(step["scale"], len(axes))[-2:]]
+            finest = finest or scale
+            if any(own < first * (1 - 1e-6) for own, first in zip(scale, finest, strict=True)):
+                raise step["scale"].error(f"levels from the highest resolution down, the first is at {finest}")
 
 
 def check_dimension_names(names: tuple[str | None, ...], image: ImageMetadata, *, array: str) -> None:

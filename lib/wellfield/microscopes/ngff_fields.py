@@ -8,6 +8,7 @@ a field of its own.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from wellfield.errors import MetadataError
 from wellfield.microscopes.ngff import ListedImage
 
 # Before the last number of a name, the number, what is behind it.
-_NAME = re.compile(r"(.*?)([0-9]{1,6})([^0-9]*)")
+_NAME = re.compile(r"(|.*[^0-9])([0-9]{1,6})([^0-9]*)")
 _SEPARATOR = re.compile(r"[_. -]")
 
 
@@ -47,13 +48,15 @@ def number_fields(wells: Mapping[str, Sequence[ListedImage]]) -> NumberedFields:
         kept = [image for image in images if not _is_derived(image, known)]
         names[well] = [image.path for image in kept]
         found.derived += [f"{well}/{image.path}" for image in images if image not in kept]
+        if not images:
+            found.notes.append(f"well {well} lists no image")
         if images and not kept:
             found.notes.append(
                 f"well {well} has no image of its own, only images that a program made of such ({images[0].path}): it "
                 "is left out"
             )
     every = list(dict.fromkeys(name for own in names.values() for name in own))
-    given = _numbers(every)
+    given = _numbers(names)
     if given is None:
         found.notes.append(_other_names(every, names, found))
         return found
@@ -75,13 +78,24 @@ def _is_derived(image: ListedImage, known: set[tuple[str, int | None]]) -> bool:
     return False
 
 
-def _numbers(names: Sequence[str]) -> dict[str, int] | None:
-    """Return the number of each name; ``None`` where they differ in more than that."""
-    matches = {name: _NAME.fullmatch(name) for name in names}
-    found = {name: match for name, match in matches.items() if match is not None}
-    if len(found) < len(matches) or len({(match[1], match[3]) for match in found.values()}) > 1:
-        return None
-    return {name: int(match[2]) for name, match in found.items()}
+def _numbers(names: Mapping[str, Sequence[str]]) -> dict[str, int] | None:
+    """Return the number in each name; ``None`` where names of a well differ in more than that.
+
+    Names with more than the number are not told by it where no number comes twice: it may count through the plate.
+    """
+    found: dict[str, int] = {}
+    suffixes = set()
+    wells_of: Counter[int] = Counter()
+    for own in names.values():
+        matches = [_NAME.fullmatch(name) for name in own]
+        if None in matches or len({match[1] for match in matches if match}) > 1:
+            return None
+        found |= {match[0]: int(match[2]) for match in matches if match}
+        suffixes |= {match[3] for match in matches if match}
+        wells_of.update({int(match[2]) for match in matches if match})
+    is_plain = all(name.isdecimal() for name in found)
+    counts_on = sum(map(bool, names.values())) > 1 and max(wells_of.values(), default=0) == 1
+    return None if len(suffixes) > 1 or (counts_on and not is_plain) else found
 
 
 def _other_names(every: Sequence[str], names: Mapping[str, Sequence[str]], found: NumberedFields) -> str:

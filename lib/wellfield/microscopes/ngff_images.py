@@ -16,7 +16,7 @@ from wellfield.microscopes.ngff import (
     read_images,
 )
 from wellfield.microscopes.ngff_fields import number_fields
-from wellfield.microscopes.ngff_store import NgffStore
+from wellfield.microscopes.ngff_store import NgffStore, parents
 from wellfield.microscopes.ngff_wells import read_wells
 from wellfield.storage.zarr.chunks import ArrayLayout
 from wellfield.storage.zarr.record import WellRecord
@@ -81,6 +81,13 @@ def plate_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]:
     if len(acquisitions) > 1:
         _note_acquisitions(acquisitions, read_acquisitions(plate), contents)
     return found
+
+
+def listed_wells(store: NgffStore) -> set[str]:
+    """Return the paths of the wells that a plate lists, and those of their rows."""
+    attributes = store.attributes("") if store.what == "plate" else None
+    wells = attributes["plate"]["wells"].items() if attributes is not None else ()
+    return {path for well in wells for path in parents(well["path"].path())}
 
 
 def _note_acquisitions(

@@ -31,7 +31,7 @@ def label_images(
         group = "/".join(part for part in (image.path, LABELS) if part)
         attributes = store.attributes(group)
         listed = attributes.get(LABELS) if attributes is not None else None
-        for name in listed.each(lambda item: item.path()) if listed is not None else ():
+        for name in dict.fromkeys(listed.each(lambda item: item.path())) if listed is not None else ():
             label = FieldImage(f"{group}/{name}", image.well, image.number, image.record)
             problem = _describe(store, label, image)
             if problem:

@@ -34,6 +34,7 @@ from wellfield.microscopes.ngff_images import (
     FieldImage,
     describe_images,
     described,
+    listed_wells,
     plate_images,
     series_images,
 )
@@ -123,6 +124,7 @@ class OmeZarrHandler(MicroscopeHandler):
         listed = {path for image in images for path in parents(image.path)}
         listed |= {path for name in contents.ignored.get(DERIVED, ()) for path in parents(name)}
         listed |= {path for names in contents.promised.values() for name in names for path in parents(name)}
+        listed |= listed_wells(store)
         for group in store.groups() if store.what == "plate" else ():
             depth = group.count("/")
             if group in listed or depth not in (1, 2) or group.partition("/")[0] == SERIES:

@@ -34,7 +34,8 @@ class PlaneRecord(NamedTuple):
     """One plane of a plate.
 
     ``path`` is relative to the plate folder, with forward slashes. Stage positions are in µm, ``nan`` where the
-    microscope's metadata of this plane was not read or does not say; ``size`` is in bytes, ``mtime_ns`` in nanoseconds.
+    microscope's metadata of this plane was not read or does not say: x rises to the right of the image, y downwards, or
+    upwards where the plate is ``stage_y_up``. ``size`` is in bytes, ``mtime_ns`` in nanoseconds.
     """
 
     key: PlaneKey

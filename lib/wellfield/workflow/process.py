@@ -92,7 +92,8 @@ def _well_input(
     raw = plan.settings.read_backend == Backend.DISK
     paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
-    positions = field_positions(info, planes) if plan.wants_stage_positions or plan.writes_zarr else {}
+    wanted = plan.wants_stage_positions
+    positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
     in_memory = plan.settings.intermediate_backend == Backend.MEMORY
     return WellInput(
         plate=info.plate,

@@ -186,3 +186,26 @@ def test_images_of_other_acquisitions_and_numbers_with_numbers_are_fields(tmp_pa
     assert fields(read(tmp_path / "p")) == {"A01": {1, 2}}
     write_fields(tmp_path / "q", ["0", "0_1", "0_2"])
     assert fields(read(tmp_path / "q")) == {"A01": {1, 2, 3}}
+
+
+def test_names_that_begin_otherwise_in_each_well_are_told_by_their_number(tmp_path: Path, read: Read) -> None:
+    write_fields(tmp_path / "p", ["scan7_0", "scan7_1", "scan7_2"], ["scan8_0", "scan8_2"])
+    assert fields(read(tmp_path / "p")) == {"A01": {1, 2, 3}, "A02": {1, 3}}
+
+
+def test_a_number_that_counts_through_the_plate_is_not_the_fields(tmp_path: Path, read: Read) -> None:
+    write_fields(tmp_path / "p", ["img_1", "img_2"], ["img_3", "img_4"])
+    contents = read(tmp_path / "p")
+    assert fields(contents) == {"A01": {1, 2}, "A02": {1, 2}}
+    assert "fields have their positions in the wells' lists" in contents.notes[0]
+
+
+def test_the_end_of_a_long_number_is_not_the_fields(tmp_path: Path, read: Read) -> None:
+    write_fields(tmp_path / "p", ["1230000007", "1230000009"], ["1230000009"])
+    assert fields(read(tmp_path / "p")) == {"A01": {1, 2}, "A02": {2}}
+
+
+def test_a_well_without_an_image_is_listed_and_said(tmp_path: Path, read: Read) -> None:
+    write_fields(tmp_path / "p", ["0"], [])
+    contents = read(tmp_path / "p")
+    assert (contents.notes, contents.ignored) == (["well A/2 lists no image"], {})

@@ -142,3 +142,25 @@ def test_dimension_names_of_labels_are_checked_too(tmp_path: Path, read: Read) -
     name_dimensions(tmp_path / "p/A/1/0/labels/nuclei/0", ["x", "y"])
     with pytest.raises(MetadataError, match=r"labels/nuclei/0: dimension_names are x, y, but the axes .* are y, x"):
         read(tmp_path / "p")
+
+
+# --- axes and levels ----------------------------------------------------------------------------------------------
+
+
+def test_axes_of_space_in_another_order_are_an_error(tmp_path: Path, read: Read) -> None:
+    write_plate(tmp_path / "p", {"A/1": {"0": Image("yx")}}, "0.4")
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "xy"]
+    edit(tmp_path / "p" / "A/1/0", lambda content: content["multiscales"][0].update(axes=axes))
+    with pytest.raises(MetadataError, match=r"A/1/0/.zattrs: multiscales\[0\].axes .* in the order \(z,\) y, x"):
+        read(tmp_path / "p")
+
+
+def test_levels_that_do_not_begin_with_the_highest_resolution_are_an_error(tmp_path: Path, read: Read) -> None:
+    write_plate(tmp_path / "p", {"A/1": {"0": Image("yx")}}, "0.4")
+    levels = [
+        {"path": path, "coordinateTransformations": [{"type": "scale", "scale": [size, size]}]}
+        for path, size in (("1", 2), ("0", 1))
+    ]
+    edit(tmp_path / "p" / "A/1/0", lambda content: content["multiscales"][0].update(datasets=levels))
+    with pytest.raises(MetadataError, match="levels from the highest resolution down"):
+        read(tmp_path / "p")

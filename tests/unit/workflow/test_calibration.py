@@ -23,6 +23,7 @@ from wellfield.memory import numpy
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.ome_zarr import OmeZarrHandler as OmeZarr
+from wellfield.microscopes.positions import field_positions
 from wellfield.pipeline import special_outputs
 from wellfield.plate.calibration import FieldCalibration, calibrations
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_place_digests, write_index
@@ -317,3 +318,27 @@ def test_the_image_of_a_well_lies_where_its_upper_left_corner_does(
     assert place == [0, 0, 0, *([-58, 100] if y_up else [50, 100])]
     info, _ = read_index(results / "index.parquet")
     assert info.stage_y_up == y_up
+
+
+def test_positions_that_are_only_stated_are_asked_for_once_where_files_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def position(path: Path) -> tuple[float, float] | None:
+        asked.append(path.name)
+        return None if path.name.startswith("none") else (1.0, 2.0)
+
+    monkeypatch.setattr(OmeZarr, "stage_position", position)
+    info = PlateInfo("P", str(tmp_path), "ome_zarr", ("A01",), {1: "c"})
+
+    def planes(name: str) -> list[PlaneRecord]:
+        keys = [PlaneKey("A01", field, channel, 1, 1) for field in (1, 2) for channel in (1, 2)]
+        return [PlaneRecord(key, f"{name}{key.field}{key.channel}", 1, 1) for key in keys]
+
+    assert field_positions(info, planes("none"), are_needed=False) == {}
+    assert asked == ["none11"]
+    assert field_positions(info, planes("some"), are_needed=False) == {1: (1.0, 2.0), 2: (1.0, 2.0)}
+    assert asked[1:] == ["some11", "some21"]
+    field_positions(info, planes("none"))
+    assert len(asked) == 7
