@@ -164,6 +164,7 @@ class StepInputs:
                 raise FieldSkipped(f"step {step.name}: {name} of channel {channel} is not there in this field")
             for key in keys:
                 self._check_planes(step, name, key, channel, channels[0])
+                self._check_sizes(step, name, key, channel, channels[0])
             images = [self._for_call(step, call, name, key, channel) for key in keys]
             over_fields = step.stack == StackAxis.FIELD
             arguments[parameter] = stack_slices([i[0] for i in images], call.memory_type) if over_fields else images[0]
@@ -179,6 +180,16 @@ class StepInputs:
         given, own = self.images.axis(name, key, channel), self.images.axis(step.input, key, of_input)
         if given and own and given[:2] != own[:2] and 1 not in (len(given.z), len(own.z)):
             reason = f"its input has the planes z {list(own.z)}, {name!r} has z {list(given.z)}; project them first"
+            raise step_error(self._well, step, key, of_input, reason)
+
+    def _check_sizes(self, step: CompiledStep, name: str, key: FieldKey, channel: int, of_input: int) -> None:
+        """Refuse a further image of another pixel size than the input's, as far as it is loaded."""
+        given = self.images.axis(name, key, channel)
+        if given is None:
+            return
+        sizes = {"its input": self.axis(step, key, of_input).calibration, f"{name!r}": given.calibration}
+        if common(sizes.values()) is None:
+            reason = f"images of different pixel sizes: {describe_sizes(sizes)}; take images of one size"
             raise step_error(self._well, step, key, of_input, reason)
 
     def calibration(self, step: CompiledStep, keys: Sequence[FieldKey], channels: Sequence[int]) -> FieldCalibration:

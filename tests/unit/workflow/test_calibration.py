@@ -13,9 +13,9 @@ import pytest
 import zarr
 from tifffile import imread
 
-from tests.unit.microscopes.ngff_plates import Image, write_plate
+from tests.unit.microscopes.ngff_plates import Image, group, write_image, write_plate
 from wellfield.config.load import load_config
-from wellfield.errors import MetadataError
+from wellfield.errors import MetadataError, StepError
 from wellfield.formats.json import read_json, write_json
 from wellfield.formats.tiff import read_calibration
 from wellfield.materialization import MaterializationSpec, TiffStackOptions
@@ -24,11 +24,15 @@ from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.ome_zarr import OmeZarrHandler as OmeZarr
 from wellfield.microscopes.positions import field_positions
-from wellfield.pipeline import special_outputs
+from wellfield.pipeline import FunctionStep, compile_pipeline, special_outputs
+from wellfield.pipeline.execute import run_well
+from wellfield.pipeline.run import _Collector
+from wellfield.pipeline.sources import choose_sources
+from wellfield.pipeline.well import PlaneAccount, WellInput
 from wellfield.plate.calibration import FieldCalibration, calibrations
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_place_digests, write_index
-from wellfield.plate.keys import PlaneKey
-from wellfield.storage import ZarrChunkStrategy, ZarrConfig
+from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.storage import Backend, FileManager, MemoryStorageBackend, ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr.backend import ZarrStorageBackend
 from wellfield.storage.zarr.metadata import FieldMetadata
 from wellfield.storage.zarr.plate import finalize_plate
@@ -229,6 +233,52 @@ def test_a_changed_size_changes_the_digest_of_its_well_alone(tmp_path: Path) -> 
     assert digests(unknown, per_plane=True)["A02"] != base["A02"]
     # Which planes a microscope's handler has sampled changes no result.
     assert digests(unknown, per_plane=False) == digests({"A01": float("nan"), "A02": 0.5}, per_plane=False, x=3.0)
+
+
+def test_labels_have_the_pixels_of_their_image_whatever_scale_they_state(tmp_path: Path) -> None:
+    store, results = tmp_path / "p.zarr", tmp_path / "results"
+    write_plate(store, {"A/1": {"0": flat(0.65)}})
+    group(store / "A/1/0/labels", {"labels": ["nuclei"]}, "0.4")
+    write_image(store / "A/1/0/labels/nuclei", flat(1.0, dtype="u4"), "0.4")
+    stored = {"name": "nuclei", "func": "stored_labels", "channels": ["labels/nuclei"], "materialize": ["zarr"]}
+    prepare(store, results, [{**SMOOTH, "channels": [1]}, {**stored, "input": "start"}])
+    assert run(results, "A01")["A01"]["status"] == "done"
+    assert scale(results / "plate.zarr/A/01/1/labels/nuclei") == [1, 1, 0.65, 0.65]
+    notes = json.loads((results / "ingest_report.json").read_text())["notes"]
+    assert notes == [
+        "1 label images, such as A/1/0/labels/nuclei, state another pixel size than their image, of which the size is "
+        "taken"
+    ]
+
+
+def test_channels_of_different_sizes_are_not_taken_together(tmp_path: Path) -> None:
+    keys = [PlaneKey("A01", 1, channel, 1, 1) for channel in (1, 2)]
+    files = FileManager({Backend.MEMORY: MemoryStorageBackend()})
+    for key in keys:
+        files.save(np.arange(16, dtype=np.uint16).reshape(4, 4), plane_name(key), Backend.MEMORY)
+    well = WellInput(
+        "P",
+        "A01",
+        {key: plane_name(key) for key in keys},
+        files,
+        Backend.MEMORY,
+        calibrations={(keys[0].field_key, c): FieldCalibration(size) for c, size in ((1, 0.5), (2, 0.25))},
+    )
+
+    def fails(*steps: FunctionStep) -> str:
+        plan = compile_pipeline(steps, channels={1: "a", 2: "b"}, sources=choose_sources(keys, "planes"))
+        with pytest.raises(StepError) as error:
+            run_well(plan, well, _Collector(), PlaneAccount())
+        return str(error.value)
+
+    def both(image: Any, *, other: Any = None) -> Any:
+        return image
+
+    together = fails(FunctionStep(both, name="both", stack="channel"))
+    assert "different pixel sizes together: 0.5 µm (channel 1), 0.25 µm (channel 2)" in together
+    one = FunctionStep("gaussian_filter", name="one", channels=[1], sigma=1)
+    further = fails(one, FunctionStep(both, name="b", input="start", channels=[2], inputs={"other": "one"}))
+    assert "images of different pixel sizes: 0.25 µm (its input), 0.5 µm ('one')" in further
 
 
 # --- places -------------------------------------------------------------------------------------------------------
