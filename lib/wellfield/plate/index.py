@@ -272,23 +272,27 @@ def read_place_digests(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     with _open(path) as file:
         info = _info(file, path)
-        digests = {}
-        for number, well in enumerate(info.wells):
-            table = file.read_row_group(number, columns=list(_PLACE))
-            values = {name: table[name].to_numpy() for name in _PLACE}
-            if not info.sizes_per_plane:
-                usual = {"pixel_size_um": info.pixel_size_um, "z_spacing_um": info.z_spacing_um}
-                values = {
-                    name: np.where(np.isnan(values[name]), NAN if size is None else size, values[name])
-                    for name, size in usual.items()
-                }
-            digest = hashlib.sha256(b"".join(column.tobytes() for column in values.values()))
-            digests[well] = digest.hexdigest()[:16]
-        return digests
+        columns = _PLACE if info.sizes_per_plane else _SIZES
+        table = file.read(columns=list(columns))
+        counts = [file.metadata.row_group(number).num_rows for number in range(len(info.wells))]
+    values = {name: table[name].to_numpy() for name in columns}
+    if not info.sizes_per_plane:
+        usual = {"pixel_size_um": info.pixel_size_um, "z_spacing_um": info.z_spacing_um}
+        values = {
+            name: np.where(np.isnan(values[name]), NAN if size is None else size, values[name])
+            for name, size in usual.items()
+        }
+    digests, start = {}, 0
+    for well, count in zip(info.wells, counts, strict=True):
+        own = b"".join(column[start : start + count].tobytes() for column in values.values())
+        digests[well] = hashlib.sha256(own).hexdigest()[:16]
+        start += count
+    return digests
 
 
 _KEY = ("well", "field", "channel", "z", "timepoint", "projection")
-_PLACE = ("stage_x_um", "stage_y_um", "stage_z_um", "pixel_size_um", "z_spacing_um")
+_SIZES = ("pixel_size_um", "z_spacing_um")
+_PLACE = ("stage_x_um", "stage_y_um", "stage_z_um", *_SIZES)
 _REST = ("path", "size", "mtime_ns", *_PLACE)
 
 
