@@ -83,7 +83,10 @@ class MicroscopeHandler(ABC):
 
     @classmethod
     def stage_position(cls, path: Path) -> tuple[float, float] | None:
-        """Return x and y of the stage in µm as an image file itself says, ``None`` where it does not."""
+        """Return x and y of the stage in µm as an image file itself says, ``None`` where it does not.
+
+        x rises to the right of the image; y downwards, or upwards where the plate is ``stage_y_up``.
+        """
         return None
 
     def read_plate(self) -> PlateContents:

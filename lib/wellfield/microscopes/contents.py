@@ -48,6 +48,8 @@ class PlateContents:
         Median time between two timepoints in seconds.
     label_channels:
         Channels that hold labels of objects, which a pipeline takes only where a step names them.
+    sizes_per_plane:
+        Every plane says its own sizes: where it does not, they are unknown, and not those of the plate.
     """
 
     planes: list[PlaneRecord]
@@ -67,6 +69,7 @@ class PlateContents:
     stage_y_up: bool = False
     time_interval_s: float | None = None
     label_channels: tuple[int, ...] = ()
+    sizes_per_plane: bool = False
 
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
         """Return the plate's own metadata; sorts the planes by key, wells row by row."""
@@ -94,6 +97,7 @@ class PlateContents:
             flatfields=self.flatfields,
             stage_y_up=self.stage_y_up,
             label_channels=self.label_channels,
+            sizes_per_plane=self.sizes_per_plane,
         )
 
 
@@ -168,7 +172,7 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
     """Return what was found, what is missing and what was ignored, as JSON values."""
     keys = [plane.key for plane in contents.planes]
     missing = [plane_name(key) for key in find_holes(contents.planes)]
-    notes = contents.notes
+    notes = [*contents.notes, *_different_sizes(contents)]
     if len(missing) == MOST_HOLES:
         missing = missing[:_SHOWN_HOLES]
         notes = [
@@ -214,6 +218,23 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
         "notes": notes,
         "images_opened": contents.images_opened,
     }
+
+
+def _different_sizes(contents: PlateContents) -> list[str]:
+    """Say which wells have which pixel size, and which z spacing, where they are known and differ."""
+    notes = []
+    for title, size in (("pixel size", itemgetter(7)), ("z spacing", itemgetter(8))):
+        wells: dict[str, dict[str, None]] = defaultdict(dict)
+        for plane in contents.planes:
+            found = size(plane)
+            if contents.sizes_per_plane or not math.isnan(found):
+                wells["unknown" if math.isnan(found) else f"{found:g} µm"][plane.key.well] = None
+        if len(wells) > 1:
+            seen = ", ".join(
+                f"{found} ({', '.join(list(own)[:4])}{' …' * (len(own) > 4)})" for found, own in wells.items()
+            )
+            notes.append(f"images have different {title}s: {seen}; every result states its own")
+    return notes
 
 
 def _light(contents: PlateContents, channel: int) -> dict[str, float | bool]:

@@ -11,11 +11,15 @@ from wellfield.microscopes.registry import discover_microscopes
 from wellfield.plate.index import PlaneRecord, PlateInfo
 
 
-def field_positions(info: PlateInfo, planes: Sequence[PlaneRecord]) -> dict[int, tuple[float, float]]:
+def field_positions(
+    info: PlateInfo, planes: Sequence[PlaneRecord], *, are_needed: bool = True
+) -> dict[int, tuple[float, float]]:
     """Return x and y of the stage for each field of one well, in µm; fields without are left out.
 
     Taken from the plate index, which knows the positions of the planes that were sampled, else from the header of the
-    first file of the field that says so: one file per field as a rule, and no pixels.
+    first file of the field that says so: one file per field as a rule, and no pixels. Where they are not needed but
+    only stated in the results, no more than one file of a field is opened, and no further one behind a file that does
+    not say its position.
     """
     discover_microscopes()
     handler = MICROSCOPES.get(info.microscope)
@@ -28,4 +32,6 @@ def field_positions(info: PlateInfo, planes: Sequence[PlaneRecord]) -> dict[int,
             position = handler.stage_position(Path(info.plate_path, plane.path))
             if position is not None:
                 found[plane.key.field] = position
+            elif not are_needed:
+                break
     return found

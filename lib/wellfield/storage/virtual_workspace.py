@@ -111,10 +111,10 @@ class VirtualWorkspaceBackend(IndexedBackend):
     def load_batch(self, file_paths: Sequence[PathLike], **kwargs: Any) -> list[Any]:
         """Return what is stored under each path, in their order; every array is opened once."""
         file_paths = path_list(file_paths)
-        arrays: defaultdict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        arrays: defaultdict[str, list[tuple[int, ArrayPlane]]] = defaultdict(list)
         for number, path in enumerate(file_paths):
             if (address := self._array_plane(path)) is not None:
-                arrays[address.array].append((number, address.at))
+                arrays[address.array].append((number, address))
         if not arrays:
             return super().load_batch(file_paths, **kwargs)
         if kwargs:
@@ -127,7 +127,12 @@ class VirtualWorkspaceBackend(IndexedBackend):
         for planes in arrays.values():
             folder = self.resolve(file_paths[planes[0][0]])
             try:
-                found = load_array_planes(folder, [index for _, index in planes], self._refuse_escapes)
+                found = load_array_planes(
+                    folder,
+                    [plane.at for _, plane in planes],
+                    self._refuse_escapes,
+                    background={plane.at for _, plane in planes if plane.background},
+                )
             except DataNotFoundError as error:
                 if folder.is_dir():
                     raise
@@ -146,7 +151,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if address is not None:
             from wellfield.storage.zarr.planes import stat_array_plane
 
-            size, seconds = stat_array_plane(real, address.at, self._refuse_escapes)
+            size, seconds = stat_array_plane(real, address.at, self._refuse_escapes, background=address.background)
             return ObjectStatus(ObjectKind.FILE, size, seconds)
         try:
             with file_errors(real, "be looked at"):

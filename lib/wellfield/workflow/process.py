@@ -18,6 +18,7 @@ from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import StageWriter
 from wellfield.pipeline.staged import StagedWell
 from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.plate.calibration import calibrations
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
@@ -91,6 +92,8 @@ def _well_input(
     raw = plan.settings.read_backend == Backend.DISK
     paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
+    wanted = plan.wants_stage_positions
+    positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
     in_memory = plan.settings.intermediate_backend == Backend.MEMORY
     return WellInput(
         plate=info.plate,
@@ -101,6 +104,8 @@ def _well_input(
         describe=files.__getitem__,
         shape=info.shape,
         dtype=info.dtype,
-        stage_positions_um=field_positions(info, planes) if plan.wants_stage_positions else {},
+        stage_positions_um=positions,
+        calibrations=calibrations(info, planes, positions),
+        stage_y_up=info.stage_y_up,
         intermediate=(Backend.MEMORY, "/") if in_memory else (Backend.DISK, os.fspath(working)),
     )

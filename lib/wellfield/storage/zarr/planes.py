@@ -1,13 +1,13 @@
 """Single planes of other programs' Zarr arrays, which are only read.
 
 In such an array a chunk that is not there stands for its fill value, and a plane without any chunk for a plane that was
-never written. Such a plane is an error here, never black; a plane that lacks only a part of its chunks has the fill
-value there, as its writer meant it.
+never written. Such a plane is an error here, never black, unless its address says that it is background; a plane that
+lacks only a part of its chunks has the fill value there, as its writer meant it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,13 @@ from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read
 Check = Callable[[Iterable[Path]], None]
 
 
-def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]], check: Check) -> list[npt.NDArray[Any]]:
+def load_array_planes(
+    folder: Path,
+    planes: Sequence[tuple[int, ...]],
+    check: Check,
+    *,
+    background: Collection[tuple[int, ...]] = (),
+) -> list[npt.NDArray[Any]]:
     """Return planes ``[Y, X]`` of an array in its dtype, in native byte order.
 
     Parameters
@@ -34,11 +40,13 @@ def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]], check: Ch
         Indices along all axes before y and x.
     check:
         Is given the paths of the files before they are opened, and raises where one must not be.
+    background:
+        Those of the planes that have the fill value where they have no chunk.
 
     Raises
     ------
     DataNotFoundError
-        There is no array, or no chunk of a plane.
+        There is no array, or no chunk of a plane that is not background.
     UnreadableImageError
         The array, or a chunk of a plane, is damaged, has other axes, or planes too large for the memory.
     """
@@ -53,7 +61,7 @@ def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]], check: Ch
     try:
         return read_planes(_open(folder, zarr_format, sparse=False), planes)
     except UnreadablePlaneError:  # the most common reason is a chunk that is not there
-        _stored(folder, layout, planes)
+        _stored(folder, layout, [plane for plane in planes if plane not in background])
     except (MemoryError, ValueError) as error:
         raise UnreadableImageError(
             f"{folder}: planes of shape {list(shape[-2:])} cannot be read: {error}", path=folder
@@ -66,16 +74,23 @@ def load_array_planes(folder: Path, planes: Sequence[tuple[int, ...]], check: Ch
         ) from error
 
 
-def stat_array_plane(folder: Path, plane: tuple[int, ...], check: Check) -> tuple[int, float]:
+def stat_array_plane(
+    folder: Path, plane: tuple[int, ...], check: Check, *, background: bool = False
+) -> tuple[int, float]:
     """Return the bytes that are stored of a plane (of chunks that it shares, its part), and the time of the newest.
+
+    A plane that is *background* and has no chunk has no bytes, and the time of the array's metadata.
 
     Raises
     ------
     DataNotFoundError
         There is no array, or no chunk of the plane.
     """
-    _, layout = _layout(folder, check)
+    zarr_format, layout = _layout(folder, check)
     check(folder / file for file in layout.files_of(plane))
+    if background and not stored_now(layout, folder, [plane]):
+        metadata = next(name for name, number in ARRAY_FILES if number == zarr_format)
+        return 0, (folder / metadata).stat().st_mtime
     stored = _stored(folder, layout, [plane])[plane]
     return stored.size, stored.mtime_ns / 1e9
 

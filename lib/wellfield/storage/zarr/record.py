@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -58,8 +58,8 @@ class SeriesRecord:
 
     def keys(self, well: str) -> Iterator[PlaneKey]:
         """Give the keys of all planes that are there, in the order field, t, c, z."""
-        for field in self.fields:
-            for key in self.grid.keys(well, field):
+        for number in self.fields:
+            for key in self.grid.keys(well, number):
                 if plane_name(key) not in self.missing:
                     yield key
 
@@ -82,6 +82,10 @@ class WellRecord:
     ----------
     names:
         Given names of the planes in the order of z, where they are no plane names; else empty.
+    positions_um:
+        x and y of the stage of the fields of which they are known, as the microscope says them.
+    stage_y_up:
+        The stage's y rises towards the top of the images.
     """
 
     well: str
@@ -90,6 +94,8 @@ class WellRecord:
     images: SeriesRecord
     labels: Mapping[str, SeriesRecord]
     names: tuple[str, ...] = ()
+    positions_um: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    stage_y_up: bool = False
 
     def key(self, address: PlaneAddress) -> PlaneKey | None:
         """Return the key of a plane; ``None`` if the well knows no plane of that name."""
@@ -150,7 +156,14 @@ class WellRecord:
             "images": self.images.to_attributes(),
             "labels": {name: series.to_attributes() for name, series in self.labels.items()},
             **({"names": list(self.names)} if self.names else {}),
+            **self._stage_attributes(),
         }
+
+    def _stage_attributes(self) -> dict[str, Any]:
+        if not self.positions_um:
+            return {}
+        positions = {str(number): list(place) for number, place in self.positions_um.items()}
+        return {"stage": {"y_up": self.stage_y_up, "positions_um": positions}}
 
 
 def check_store(store: Path) -> None:
@@ -234,6 +247,8 @@ def parse_record(folder: Path, zarr_format: int, attributes: Any) -> WellRecord:
             f"{ATTRIBUTE_VERSION}); write the well again"
         )
     try:
+        stage = attributes.get("stage", {})
+        positions = {int(n): (float(x), float(y)) for n, (x, y) in stage.get("positions_um", {}).items()}
         labels = {name: SeriesRecord.from_attributes(series) for name, series in attributes["labels"].items()}
         return WellRecord(
             attributes["well"],
@@ -242,6 +257,8 @@ def parse_record(folder: Path, zarr_format: int, attributes: Any) -> WellRecord:
             SeriesRecord.from_attributes(attributes["images"]),
             labels,
             tuple(attributes.get("names", ())),
+            positions,
+            bool(stage.get("y_up", False)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MetadataError(f"{folder}: its record of planes is damaged ({error!r}); write the well again") from error

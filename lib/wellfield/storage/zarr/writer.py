@@ -141,6 +141,8 @@ class _WellWriter:
             batch.images.record(batch.well),
             labels,
             batch.names,
+            metadata.positions_um(batch.images.fields),
+            metadata.stage_y_up,
         )
         self._in_flight: deque[Writing] = deque()
 
@@ -206,7 +208,7 @@ class _WellWriter:
         shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
         name = f"{self._batch.well}/{timepoint}"
         attributes = ngff.image_attributes(
-            self._version, name, ngff.WELL_AXES, series.grid, 1, metadata=self._metadata, windows=shown
+            self._version, name, ngff.WELL_AXES, series.grid, 1, fields=fields, metadata=self._metadata, windows=shown
         )
         self._group(folder, {**attributes, ATTRIBUTE: {"filenames": dict(natsorted(filenames.items()))}})
 
@@ -238,7 +240,14 @@ class _WellWriter:
         shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
         name = f"{self._batch.well}/{field}"
         attributes = ngff.image_attributes(
-            self._version, name, ngff.IMAGE_AXES, series.grid, len(levels), metadata=self._metadata, windows=shown
+            self._version,
+            name,
+            ngff.IMAGE_AXES,
+            series.grid,
+            len(levels),
+            fields=[field],
+            metadata=self._metadata,
+            windows=shown,
         )
         self._group(folder, attributes)
 
@@ -252,7 +261,10 @@ class _WellWriter:
                 (t, z): self._ids(name, field, plane) for (_, z), plane in planes.items()
             }
             self._write_pyramid(levels, ids, lambda plane: [nearest(plane, level) for level in range(1, len(levels))])
-        self._group(folder, ngff.label_attributes(self._version, name, series.grid, len(levels), self._metadata))
+        attributes = ngff.label_attributes(
+            self._version, name, series.grid, len(levels), number=field, metadata=self._metadata
+        )
+        self._group(folder, attributes)
 
     def _levels(
         self,
