@@ -25,10 +25,11 @@ from wellfield.plate.wells import canonical_well
 
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 # The well is the last token before site and wave, of either case (so the prefix is as short as it can be), and never a
-# lower-case s1 or w1 itself; a GUID may be glued to any of them, bracketed or not.
+# lower-case s1 or w1 itself. A GUID follows any of them, with "_" before it or without, bracketed or not.
 _NAME = re.compile(
     r"(?:.*?_)??(?P<well>(?:[A-Z]{1,2}|[a-rt-vx-z]|[a-z]{2})[0-9]{1,2})(?:_[sS](?P<site>[0-9]{1,4}?))?"
-    rf"(?:_[wW](?P<wave>[0-9]{{1,2}}?))?(?P<thumb>_thumb)?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}})?\.[tT][iI][fF][fF]?"
+    r"(?:_[wW](?P<wave>[0-9]{1,2}?))?(?P<thumb>_[tT]humb)?"
+    rf"(?:_?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}}))?\.[tT][iI][fF][fF]?"
 )
 _OTHER_TOKENS = "sStTwWzZ"  # letters of site, time, wave and z, which are rows of large plates too
 _TIMEPOINT = re.compile(r"timepoint_?([0-9]+)", re.IGNORECASE)
