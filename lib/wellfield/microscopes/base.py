@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from abc import ABC, abstractmethod
@@ -14,9 +15,11 @@ from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.acquisition import find_acquisition
 from wellfield.microscopes.contents import PlateContents, ingest_report
+from wellfield.microscopes.image_facts import read_facts
 from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
 from wellfield.microscopes.paths import refuse_results_in_plate, workspace_mapping
+from wellfield.microscopes.pixel_sizes import settle_pixel_sizes
 from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlateInfo, write_index
@@ -84,7 +87,10 @@ class MicroscopeHandler(ABC):
     @classmethod
     def stage_position(cls, path: Path) -> tuple[float, float] | None:
         """Return x and y of the stage in µm as an image file itself says, ``None`` where it does not."""
-        return None
+        facts = read_facts(path)
+        if math.isnan(facts.stage_x_um + facts.stage_y_um):
+            return None
+        return facts.stage_x_um, facts.stage_y_um
 
     def read_plate(self) -> PlateContents:
         """Return :meth:`find_planes`, with what the scan left out.
@@ -111,6 +117,8 @@ class MicroscopeHandler(ABC):
                 f"Copy the images, or correct the folder in plates.tsv"
                 + (f"\nIts metadata promises:{promised}" if promised else "")
             )
+        if contents.pixel_size_of_files:
+            settle_pixel_sizes(self.plate_path, contents)
         return contents
 
     @without_garbage_collection()

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from wellfield.plate.flatfield import FlatfieldProfile
-from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo
+from wellfield.plate.index import NAN, SCHEMA_VERSION, PlaneRecord, PlateInfo
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import split_well
 
@@ -48,6 +48,8 @@ class PlateContents:
         Median time between two timepoints in seconds.
     label_channels:
         Channels that hold labels of objects, which a pipeline takes only where a step names them.
+    pixel_size_of_files:
+        Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
     """
 
     planes: list[PlaneRecord]
@@ -67,17 +69,23 @@ class PlateContents:
     stage_y_up: bool = False
     time_interval_s: float | None = None
     label_channels: tuple[int, ...] = ()
+    pixel_size_of_files: bool = False
 
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
-        """Return the plate's own metadata; sorts the planes by key, wells row by row."""
+        """Return the plate's own metadata; sorts the planes by key, wells row by row, and completes them.
+
+        A plane without a pixel size has the plate's. One without a stage position has that of its field at its
+        timepoint, if another channel or z of it has one.
+        """
         order = {well: split_well(well) for well in {plane.key.well for plane in self.planes}}
         wells = tuple(sorted(order, key=order.__getitem__))
         by_well: dict[str, list[PlaneRecord]] = {well: [] for well in wells}
         for plane in self.planes:
             by_well[plane.key.well].append(plane)
+        pixel_size = self.pixel_size_um or NAN
         for group in by_well.values():
             group.sort()  # no two have one key
-        self.planes = [plane for group in by_well.values() for plane in group]
+        self.planes = [plane for group in by_well.values() for plane in _completed(group, pixel_size)]
         return PlateInfo(
             plate=plate,
             plate_path=plate_path,
@@ -94,7 +102,26 @@ class PlateContents:
             flatfields=self.flatfields,
             stage_y_up=self.stage_y_up,
             label_channels=self.label_channels,
+            pixel_size_of_files=self.pixel_size_of_files,
         )
+
+
+def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord]:
+    """Return the planes of a well with what the plate or the field knows, where they do not know it themselves."""
+    known = {
+        (plane.key.field, plane.key.timepoint): (plane.stage_x_um, plane.stage_y_um)
+        for plane in reversed(planes)
+        if not math.isnan(plane.stage_x_um + plane.stage_y_um)
+    }
+    isnan = math.isnan
+    if not known and not any(isnan(plane.pixel_size_um) for plane in planes):
+        return planes
+    complete = []
+    for key, path, size, mtime, x, y, z, pixel in planes:
+        if known and isnan(x + y):
+            x, y = known.get((key.field, key.timepoint), (x, y))  # noqa: PLW2901
+        complete.append(PlaneRecord(key, path, size, mtime, x, y, z, pixel_size if isnan(pixel) else pixel))
+    return complete
 
 
 def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:

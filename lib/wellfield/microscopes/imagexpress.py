@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import NamedTuple
 
 from wellfield.errors import DuplicatePlaneError, WellNameError
@@ -18,6 +17,7 @@ from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.htd import Htd, read_htd
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
+from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.index import NAN, PlaneRecord
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
@@ -119,16 +119,8 @@ class ImageXpressHandler(MicroscopeHandler):
         """Return the lines of the plate's ``.HTD`` file."""
         return [line for _, htd in self._htds()[:1] for line in htd.lines()]
 
-    @classmethod
-    def stage_position(cls, path: Path) -> tuple[float, float] | None:
-        """Return x and y of the stage in µm from the tags of a file."""
-        tags = read_tags(path)
-        if tags is None or math.isnan(tags.stage_x_um + tags.stage_y_um):
-            return None
-        return tags.stage_x_um, tags.stage_y_um
-
     def find_planes(self) -> PlateContents:
-        """Return the planes of the plate; opens two images per wave and folder."""
+        """Return the planes of the plate; opens two images per wave and folder, and two more per wave."""
         contents = PlateContents(planes=[], channels={})
         groups = self._group_files(contents)
         tags = {key: self._sample(group, contents) for key, group in groups.items()}
@@ -218,15 +210,11 @@ class ImageXpressHandler(MicroscopeHandler):
         }
         names = {wave: (htd.wave_names or {}).get(wave) or tag_names.get(wave) or f"w{wave}" for wave in waves}
         contents.channels = unique_channel_names(names, contents.notes)
-        shapes = Counter((t.shape, t.dtype) for t in tags)
-        if shapes:
-            (contents.shape, contents.dtype), _ = shapes.most_common(1)[0]
-            if len(shapes) > 1:
-                seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
-                contents.notes.append(f"planes of different size or dtype among those sampled: {seen}")
+        sample_images(self.plate_path, contents)
         sizes = Counter(t.pixel_size_um for t in tags if t.pixel_size_um)
         if sizes:
             contents.pixel_size_um = sizes.most_common(1)[0][0]
+            contents.pixel_size_of_files = True
             if len(sizes) > 1:
                 contents.notes.append(f"planes of different pixel size among those sampled: {sorted(sizes)} µm")
         contents.grid_dimensions = htd.site_grid
@@ -275,14 +263,15 @@ class _Chooser:
         projection, z, in_place = _z_and_projection(place, tags, has_z=has_z)
         time = (tags.timepoint if tags else None) or place.timepoint or 1
         in_place &= place.timepoint in (None, time)
-        pixel = (tags.pixel_size_um or NAN) if tags else NAN
+        sizes = {found.pixel_size_um for found in sampled.values()}
+        pixel = (tags.pixel_size_um or NAN) if tags and len(sizes) == 1 else NAN
         nowhere = (NAN, NAN, NAN)
         for (folder, name, size, mtime), well, site, wave in group:
             key = PlaneKey(well, site, wave, z, time, projection)
             path = f"{folder}/{name}" if folder else name
             own = sampled.get(path)
             x, y, height = (own.stage_x_um, own.stage_y_um, own.stage_z_um) if own else nowhere
-            record = PlaneRecord(key, path, size, mtime, x, y, height, pixel)
+            record = PlaneRecord(key, path, size, mtime, x, y, height, (own and own.pixel_size_um) or pixel)
             if not in_place:
                 self._fillers.append((key, record))
             elif (known := self._planes.setdefault(key, record)) is not record:

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from wellfield.errors import DuplicatePlaneError, MetadataError, PathEscapeError
 from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names
-from wellfield.microscopes.imagexpress import ImageXpressHandler
 from wellfield.microscopes.metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
@@ -67,11 +66,6 @@ class OpenHCSHandler(MicroscopeHandler):
             if file.name == METADATA_NAME:
                 return f"metadata {METADATA_NAME}"
         return None
-
-    @classmethod
-    def stage_position(cls, path: Path) -> tuple[float, float] | None:
-        """Return what a raw ImageXpress file says; files of OpenHCS itself and of other vendors say nothing."""
-        return ImageXpressHandler.stage_position(path)
 
     def promises(self) -> list[str]:
         """Return how many planes the metadata lists, and of which plate: metadata may lie in a folder of results."""
@@ -226,6 +220,7 @@ class OpenHCSHandler(MicroscopeHandler):
         calibrated = {t.pixel_size_um for t in tags if t.pixel_size_um}
         if calibrated and contents.pixel_size_um is None:
             contents.pixel_size_um = min(calibrated)
+            contents.pixel_size_of_files = True
         for size in sorted(calibrated):
             if not math.isclose(size, contents.pixel_size_um or size, rel_tol=1e-3):
                 contents.notes.append(

@@ -76,6 +76,8 @@ class PlateInfo:
         The stage's y rises towards the top of the images, not towards their bottom.
     label_channels:
         Channels that hold labels of objects.
+    pixel_size_of_files:
+        Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
     """
 
     plate: str
@@ -93,6 +95,7 @@ class PlateInfo:
     flatfields: Mapping[int, FlatfieldProfile] = field(default_factory=dict)
     stage_y_up: bool = False
     label_channels: tuple[int, ...] = ()
+    pixel_size_of_files: bool = False
 
     def to_json(self) -> str:
         """Return the metadata as JSON text, schema version included."""

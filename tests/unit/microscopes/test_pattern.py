@@ -343,10 +343,11 @@ def test_the_layouts_calibration_is_followed_and_a_contradiction_noted(write: Wr
 
 
 def test_samples_that_differ_are_noted(write: Write) -> None:
-    folder = write("A1.tif", "A2.tif", pixel_size_um=0.5)
+    folder = write("A1.tif", "A2.tif", pixel_size_um=0.5)  # A2 decides between the first and the last
     write_tiff(folder / "A9.tif", np.zeros((5, 5), "u1"), pixel_size_um=1.0)
     assert read(folder).notes[:2] == [
-        "planes of different size or dtype among those sampled: [3, 4] uint16 (1), [5, 5] uint8 (1)",
+        "planes of different size or dtype among those sampled: [3, 4] uint16 (2), [5, 5] uint8 (1); the rarer are "
+        "A9.tif",
         "pixel size differs among the planes sampled: 0.5, 1 µm",
     ]
 
@@ -402,13 +403,26 @@ def _unlike(path: Path) -> None:
         ("A2.tif", _unlike, r"A2\.tif holds 2 images that make no stack"),
     ],
 )
-def test_what_is_no_grey_plane_is_refused_naming_the_file(
+def test_what_is_no_grey_plane_is_refused_if_no_other_is_and_else_noted(
     write: Write, name: str, make: Callable[[Path], None], message: str
 ) -> None:
-    folder = write("A1.tif")
+    folder = write("A3.tif")
     make(folder / name)
+    contents = read(folder, r"(?P<well>\w\d)\.(tif|png)")
+    assert (contents.shape, contents.dtype) == ((3, 4), "uint16")
+    assert any(re.search(f"the well of A2.*will fail: .*{message}", note) for note in contents.notes)
+    (folder / "A3.tif").unlink()
     with pytest.raises(ImageKindError, match=message):
         read(folder, r"(?P<well>\w\d)\.(tif|png)")
+
+
+@pytest.mark.parametrize("odd", ["A1", "A2", "A8"])
+def test_one_odd_image_decides_nothing_wherever_it_is(write: Write, odd: str) -> None:
+    folder = write(*(f"A{column}.tif" for column in range(1, 9)))
+    write_tiff(folder / f"{odd}.tif", np.zeros((5, 5), "f4"))
+    contents = read(folder)
+    assert (contents.shape, contents.dtype) == ((3, 4), "uint16")
+    assert odd == "A2" or f"the rarer are {odd}.tif" in contents.notes[0]
 
 
 # --- as any microscope --------------------------------------------------------------------------------------------
