@@ -17,6 +17,7 @@ from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.htd import Htd, read_htd
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
+from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.index import NAN, PlaneRecord
@@ -154,6 +155,7 @@ class ImageXpressHandler(MicroscopeHandler):
                 chosen.add([candidate], place, sampled.get(candidate.file.path), sampled, has_z=has_z)
         contents.planes = chosen.records()
         self._describe(contents, tags)
+        refuse_several_plates(self.plate_path, contents)
         return contents
 
     def _group_files(self, contents: PlateContents) -> dict[Group, list[Candidate]]:

@@ -26,6 +26,7 @@ from wellfield.microscopes.harmony_files import (
     base_name,
     parse_filename,
 )
+from wellfield.microscopes.plate_folders import refuse_several_plates, several_plates, without_vendor_folders
 from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.field_grid import arrange_fields, plate_wide_positions
@@ -68,6 +69,8 @@ class OperaPhenixHandler(MicroscopeHandler):
             self._by_names(contents)
         else:
             _IndexedPlate(self.scan, self._index_paths[0], self._index, contents).describe()
+            self._refuse_unlisted_plate(contents)
+        refuse_several_plates(self.plate_path, contents)
         for other in self._index_paths[1:]:
             contents.ignored.setdefault("another index of the same measurement", []).append(other)
         sample_images(self.plate_path, contents)
@@ -76,6 +79,19 @@ class OperaPhenixHandler(MicroscopeHandler):
             said = " or ".join(str(size) for size in sorted(filter(None, sizes)))
             contents.notes.append(f"images have {contents.shape} pixels, the index says {said}")
         return contents
+
+    def _refuse_unlisted_plate(self, contents: PlateContents) -> None:
+        """Raise if a folder holds the images of another plate, without an index; some copies are only left out."""
+        index = without_vendor_folders(self._index_paths[0].rpartition("/")[0])
+        images: dict[str, list[str]] = defaultdict(list)
+        for path in contents.ignored.get("not listed in the index", ()):
+            folder, _, name = path.rpartition("/")
+            if parse_filename(name) is not None and not (index and f"{folder}/".startswith(f"{index}/")):
+                images[without_vendor_folders(folder)].append(name)
+        listed = {base_name(plane.path) for plane in contents.planes}
+        for folder, names in images.items():
+            if folder != index and (2 * len(names) >= len(listed) or not listed.issuperset(names)):
+                raise several_plates(self.plate_path, (index, folder))
 
     @cached_property
     def _index_paths(self) -> list[str]:

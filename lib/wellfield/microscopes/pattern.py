@@ -16,6 +16,7 @@ from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names
 from wellfield.microscopes.diagnosis import how_far
 from wellfield.microscopes.image_facts import ImageFacts, read_facts
+from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.sampling import Sample, sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -76,6 +77,12 @@ class PatternHandler(MicroscopeHandler):
             PlaneRecord(key, file.path, file.size, file.mtime_ns) for key, file in zip(keys, files, strict=True)
         ]
         self._describe(contents)
+        if "/" not in self.layout.pattern:
+            refuse_several_plates(self.plate_path, contents, any_folder=True)
+        elif self.layout.pattern == PRESETS["folder_per_well"].pattern:
+            above = (match.string[: match.start("well")].rpartition("/")[0] for match in matches)
+            folders = dict(zip((file.path for file in files), above, strict=True))
+            refuse_several_plates(self.plate_path, contents, folders)
         return contents
 
     def _match(self, contents: PlateContents) -> tuple[list[ScannedFile], list[Match]]:
