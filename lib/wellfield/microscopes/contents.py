@@ -15,6 +15,9 @@ from wellfield.plate.index import NAN, SCHEMA_VERSION, PlaneRecord, PlateInfo
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import split_well
 
+# Bytes that every TIFF and PNG file begins with.
+_SHORTEST_IMAGE = 8
+_IMAGES = (".tif", ".tiff", ".png")
 # More absent planes than this are no holes, but a misunderstanding of how fields are numbered.
 MOST_HOLES = 250_000
 _SHOWN_HOLES = 1_000
@@ -191,11 +194,27 @@ def usual_z_spacing(heights: Iterable[tuple[Hashable, int, float]]) -> float | N
     return (round(steps[len(steps) // 2], 2) or None) if steps else None
 
 
+def empty_images(planes: Iterable[PlaneRecord]) -> list[PlaneRecord]:
+    """Return the planes whose files are empty, or too short for any image, by the size that the scan found."""
+    return [plane for plane in planes if plane.size < _SHORTEST_IMAGE and plane.path.lower().endswith(_IMAGES)]
+
+
+def _empty_note(empty: list[PlaneRecord], count: int) -> str:
+    wells = list(dict.fromkeys(plane.key.well for plane in empty))
+    shown = ", ".join(plane.path for plane in empty[:3]) + (", …" if len(empty) > 3 else "")
+    of_wells = ", ".join(wells[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
+    return (
+        f"{len(empty)} of {count} images are empty files ({shown}; at most {max(p.size for p in empty)} bytes): they "
+        f"cannot be read, and wells fail by them: {of_wells}. Copy the plate again"
+    )
+
+
 def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict[str, Any]:
     """Return what was found, what is missing and what was ignored, as JSON values."""
     keys = [plane.key for plane in contents.planes]
     missing = [plane_name(key) for key in find_holes(contents.planes)]
-    notes = contents.notes
+    empty = empty_images(contents.planes)
+    notes = [*([_empty_note(empty, len(keys))] if empty else []), *contents.notes]
     if len(missing) == MOST_HOLES:
         missing = missing[:_SHOWN_HOLES]
         notes = [
@@ -235,6 +254,7 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
             "field_grid_rows_columns": info.grid_dimensions,
             "time_interval_s": contents.time_interval_s,
         },
+        "empty_images": [plane.path for plane in empty],
         "missing_planes": missing,
         "promised_but_absent": contents.promised,
         "ignored": {reason: {"count": len(paths), "files": paths} for reason, paths in contents.ignored.items()},
