@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wellfield.errors import DuplicatePlaneError, MetadataError, PathEscapeError
+from wellfield.errors import DuplicatePlaneError, ImageKindError, MetadataError, PathEscapeError, WellfieldError
+from wellfield.formats.plane import read_plane_header
 from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names
 from wellfield.microscopes.metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
@@ -243,6 +244,13 @@ class OpenHCSHandler(MicroscopeHandler):
                 by_channel[plane.key.channel].append(plane.path)
         chosen = dict.fromkeys(path for paths in by_channel.values() for path in (paths[0], paths[-1]))
         contents.images_opened += len(chosen)
+        for path in chosen:
+            try:
+                read_plane_header(self.plate_path / path)
+            except ImageKindError as error:
+                contents.notes.append(f"the well of {path} will fail: {error}")
+            except WellfieldError:
+                continue  # what cannot be read says nothing, here as below
         return [tags for path in chosen if (tags := read_tags(self.plate_path / path)) is not None]
 
 

@@ -16,7 +16,7 @@ from statistics import median
 from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
 from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
-from wellfield.microscopes.flatfield import parse_flatfield
+from wellfield.microscopes.flatfield import parse_flatfield, what_is_lacking
 from wellfield.microscopes.harmony import HarmonyIndex, Measurement, read_harmony_index, read_measurement
 from wellfield.microscopes.harmony_files import (
     INDEX_NAMES,
@@ -180,7 +180,10 @@ class _IndexedPlate:
             if profile is not None:
                 contents.flatfields[number] = profile
             elif channel.flatfield and "Coefficients" in channel.flatfield:
-                contents.notes.append(f"the flat-field profile of channel {number} is not understood and not used")
+                contents.notes.append(
+                    f"the flat-field profile of channel {number} {what_is_lacking(channel.flatfield)}; it is not used: "
+                    "correct the channel with `illumination: fitted`"
+                )
         contents.z_spacing_um = usual_z_spacing(
             ((p.row, p.column, p.field, p.channel, p.timepoint), p.plane, p.z_um) for p in index.planes
         )

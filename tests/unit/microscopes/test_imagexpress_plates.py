@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError, PlateNotFoundError
+from wellfield.errors import DuplicatePlaneError, EmptyPlateError, ImageKindError, MetadataError, PlateNotFoundError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
@@ -228,6 +229,39 @@ def test_wells_come_row_by_row_as_on_the_plate(write_plate: WritePlate, read: Re
     contents = read(write_plate(PLATES["1536 wells, odd names"])[0])
     info = contents.plate_info(plate="P", plate_path="", microscope="imagexpress")
     assert info.wells == ("A01", "Z48", "AA02", "AF48")
+
+
+def _palette(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((4, 4), "u1"), photometric="palette", colormap=np.zeros((3, 256), "u2"))
+
+
+def _pages(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((2, 4, 4), "u2"), photometric="minisblack")
+
+
+def _colours(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((4, 4, 3), "u1"), photometric="rgb")
+
+
+@pytest.mark.parametrize("name", ["P_A01_s1_w1.tif", "P_A03_s1_w1.tif"])
+@pytest.mark.parametrize("make", [_pages, _colours])
+def test_a_sampled_file_that_is_no_grey_plane_is_named(
+    write_file: WriteFile, read: Read, name: str, make: Callable[[Path], None]
+) -> None:
+    for well in ("A01", "A02", "A03"):
+        folder = write_file(f"P_{well}_s1_w1.tif").parent
+    make(folder / name)
+    contents = read(folder)
+    assert (contents.shape, contents.dtype) == ((4, 4), "uint16")
+    assert any(note.startswith(f"the well of {name} will fail: ") for note in contents.notes)
+
+
+@pytest.mark.parametrize("make", [_palette, _pages, _colours])
+def test_a_plate_without_any_grey_plane_is_an_error(tmp_path: Path, read: Read, make: Callable[[Path], None]) -> None:
+    for well in ("A01", "A02", "A03"):
+        make(tmp_path / f"P_{well}_s1_w1.tif")
+    with pytest.raises(ImageKindError, match=r"P_A01_s1_w1\.tif"):
+        read(tmp_path)
 
 
 # --- files without tags, odd files --------------------------------------------------------------------------------
