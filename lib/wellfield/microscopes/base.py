@@ -28,6 +28,8 @@ from wellfield.storage.backend import Backend
 # Of a field, channel, z or timepoint.
 HIGHEST_NUMBER = 999_999
 
+_LATEST_NS = 2**63 - 1  # of a file's time: what the plate index can hold
+
 MICROSCOPES: dict[str, type[MicroscopeHandler]] = {}
 
 # OpenHCS's name of what reads names such as A01_s001_w1_z001_t001.tif, which those of the mapping are for every plate.
@@ -104,6 +106,7 @@ class MicroscopeHandler(ABC):
         """
         contents = self.find_planes()
         _check_numbers(contents)
+        _check_times(contents)
         for reason, paths in self.scan.skipped.items():
             contents.ignored.setdefault(reason, []).extend(paths)
         if not contents.planes:
@@ -199,6 +202,17 @@ class MicroscopeHandler(ABC):
         """Return the plate's images as paths of the primary backend."""
         entry = _main_entry(workspace)
         return list(entry.get("image_files") or entry.get("workspace_mapping", {}))
+
+
+def _check_times(contents: PlateContents) -> None:
+    """Refuse times that no table can hold."""
+    latest = max(contents.planes, key=attrgetter("mtime_ns"), default=None)
+    if latest is not None and latest.mtime_ns > _LATEST_NS:
+        year = time.gmtime(latest.mtime_ns // 1_000_000_000).tm_year
+        raise MetadataError(
+            f"the time of {latest.path} is in the year {year}; expected one before 2262: a clock was wrong. Set it "
+            "with `touch`, in the raw folder or in a copy of it"
+        )
 
 
 def _check_numbers(contents: PlateContents) -> None:

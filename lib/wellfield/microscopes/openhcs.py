@@ -292,5 +292,5 @@ def _numbers(entry: Mapping[str, Any], field: str, found: set[int]) -> list[str]
     return [
         f"{number} ({name})" if name and name != number else number
         for number, name in _named(entry, field).items()
-        if not (number.isdecimal() and int(number) in found)
+        if not (number.isdecimal() and len(number) <= 18 and int(number) in found)
     ]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError, PathEscapeError
 from wellfield.microscopes import detect_microscope, get_microscope_handler
 from wellfield.microscopes.contents import PlateContents
-from wellfield.microscopes.openhcs_names import parse_name
+from wellfield.microscopes.openhcs_names import parse_name, parse_well
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.storage import VirtualWorkspaceBackend
 
@@ -122,6 +122,14 @@ def found(contents: PlateContents) -> dict[PlaneKey, str]:
 
 
 @pytest.mark.parametrize("objects", [True, False], ids=["objects", "paths"])
+@pytest.mark.parametrize(
+    "name", ["A01_s{}_w1_z001_t001.tif", "A01_s{}_w1.tif", "r{}c01f01p01-ch1.tiff", "A01_s001_w{}_z001_t001.tif"]
+)
+def test_numbers_of_thousands_of_digits_are_no_plane(name: str) -> None:
+    assert parse_name(name.format("9" * 5000)) is None
+    assert parse_well(f"R{'9' * 5000}C1") is None
+
+
 def test_an_initialised_raw_plate_is_read_by_its_mapping(tmp_path: Path, read: Read, objects: bool) -> None:
     paths = initialised(
         tmp_path / "p", objects=objects, channels={"1": "DAPI", "2": None}, wells={"A01": None, "C05": None}
