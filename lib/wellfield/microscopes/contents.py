@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,13 @@ class PlateContents:
     label_channels: tuple[int, ...] = ()
     pixel_size_of_files: bool = False
 
+    def _transmitted(self) -> tuple[int, ...]:
+        """Return the channels of transmitted light: by name, or without an emission where others have one."""
+        emitting = {number for number, (_, emission) in self.wavelengths_nm.items() if emission}
+        dark = {number for number in self.wavelengths_nm if emitting and number not in emitting}
+        named = {number for number, name in self.channels.items() if _TRANSMITTED.search(name)}
+        return tuple(sorted(named | (dark & self.channels.keys())))
+
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
         """Return the plate's own metadata; sorts the planes by key, wells row by row, and completes them.
 
@@ -106,7 +114,15 @@ class PlateContents:
             stage_y_up=self.stage_y_up,
             label_channels=self.label_channels,
             pixel_size_of_files=self.pixel_size_of_files,
+            transmitted_channels=self._transmitted(),
         )
+
+
+# Names of channels that are no fluorescence.
+_TRANSMITTED = re.compile(
+    r"(?i)(?<![^\W_])(digital phase|phase[ _-]?contrast|dpc|dic|bright[ _-]?field|bf|transmitted|trans|tl ?[0-9]*)"
+    r"(?![^\W_])"
+)
 
 
 def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord]:

@@ -76,6 +76,8 @@ class PlateInfo:
         The stage's y rises towards the top of the images, not towards their bottom.
     label_channels:
         Channels that hold labels of objects.
+    transmitted_channels:
+        Channels of transmitted light (brightfield, phase contrast), by their names or wavelengths.
     pixel_size_of_files:
         Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
     """
@@ -96,6 +98,7 @@ class PlateInfo:
     stage_y_up: bool = False
     label_channels: tuple[int, ...] = ()
     pixel_size_of_files: bool = False
+    transmitted_channels: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Return the metadata as JSON text, schema version included."""
@@ -116,6 +119,7 @@ class PlateInfo:
         values["wells"] = tuple(values["wells"])
         values["channels"] = {int(number): name for number, name in values["channels"].items()}
         values["label_channels"] = tuple(values.get("label_channels", ()))
+        values["transmitted_channels"] = tuple(values.get("transmitted_channels", ()))
         profiles = values.get("flatfields", {})
         values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles.items()}
         for name in ("shape", "grid_dimensions"):
