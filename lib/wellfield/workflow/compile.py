@@ -21,7 +21,7 @@ from wellfield.processing.registry import ImageKind
 
 def transmitted_notes(plan: Plan, info: PlateInfo) -> list[str]:
     """Say which channels of transmitted light a step makes objects of, one sentence for each channel."""
-    notes = {}
+    notes: dict[int, str] = {}
     for step in plan.steps:
         for channel in step.channels:
             if channel in info.transmitted_channels and step.kind in (ImageKind.MASK, ImageKind.LABELS):
