@@ -136,10 +136,12 @@ def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord
     if not known and not any(isnan(plane.pixel_size_um) for plane in planes):
         return planes
     complete = []
-    for key, path, size, mtime, x, y, z, pixel in planes:
-        if known and isnan(x + y):
-            x, y = known.get((key.field, key.timepoint), (x, y))  # noqa: PLW2901
-        complete.append(PlaneRecord(key, path, size, mtime, x, y, z, pixel_size if isnan(pixel) else pixel))
+    for plane in planes:
+        changed: dict[str, float] = {"pixel_size_um": pixel_size} if isnan(plane.pixel_size_um) else {}
+        if isnan(plane.stage_x_um + plane.stage_y_um):
+            place = known.get((plane.key.field, plane.key.timepoint))
+            changed |= dict(zip(("stage_x_um", "stage_y_um"), place, strict=True)) if place else {}
+        complete.append(plane._replace(**changed) if changed else plane)
     return complete
 
 
