@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from wellfield.errors import WellfieldError
 from wellfield.microscopes.metaseries import parse_description
+from wellfield.plate.index import PlaneRecord
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -69,6 +70,13 @@ def read_pixel_size(path: str | os.PathLike[str]) -> float | None:
         return read_plane_header(path).pixel_size_um
     except WellfieldError:
         return None
+
+
+def at_stage(plane: PlaneRecord, facts: ImageFacts | None) -> PlaneRecord:
+    """Return a plane with the stage position that its file says, if that was read."""
+    if facts is None:
+        return plane
+    return plane._replace(stage_x_um=facts.stage_x_um, stage_y_um=facts.stage_y_um, stage_z_um=facts.stage_z_um)
 
 
 # --- formats ------------------------------------------------------------------------------------------------------

@@ -188,6 +188,7 @@ class ImageXpressHandler(MicroscopeHandler):
                 waves[wave] = groups[Group(_place(folder), wave)]
             waves[wave].append(Candidate(file, well, site, wave))
         contents.ignored = dict(ignored)
+        groups = _counted_from_one(groups, contents.notes)
         return dict(sorted(groups.items(), key=lambda item: (item[0][0].timepoint or 0, item[0][0].z or 0, item[0][1])))
 
     def _check_folder(self, file: ScannedFile, key: PlaneKey) -> None:
@@ -257,6 +258,22 @@ class ImageXpressHandler(MicroscopeHandler):
             ((key.well, key.field, key.channel, key.timepoint), key.z, height) for key, height in heights
         )
         contents.promised = _absent(htd, contents.planes)
+
+
+def _counted_from_one(groups: dict[Group, list[Candidate]], notes: list[str]) -> dict[Group, list[Candidate]]:
+    """Return the groups with sites and waves that count from 1; names may count from 0, on the whole plate."""
+    vendors = {group: found for group, found in groups.items() if not group.canonical}
+    site = int(any(candidate.site == 0 for found in vendors.values() for candidate in found))
+    wave = int(any(group.wave == 0 for group in vendors))
+    if not site and not wave:
+        return groups
+    axes = " and ".join(name for name, raised in (("sites", site), ("waves", wave)) if raised)
+    notes.append(f"{axes} in the names count from 0; each is raised by one")
+    raised = {
+        group._replace(wave=group.wave + wave): [c._replace(site=c.site + site, wave=c.wave + wave) for c in found]
+        for group, found in vendors.items()
+    }
+    return raised | {group: found for group, found in groups.items() if group.canonical}
 
 
 def _place(folder: str) -> Place:

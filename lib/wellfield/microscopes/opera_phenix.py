@@ -7,7 +7,7 @@ fields are numbered as they lie in the well, row by row from the top left, and t
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import isnan
@@ -26,8 +26,9 @@ from wellfield.microscopes.harmony_files import (
     base_name,
     parse_filename,
 )
+from wellfield.microscopes.image_facts import at_stage, read_facts
 from wellfield.microscopes.plate_folders import refuse_several_plates, several_plates, without_vendor_folders
-from wellfield.microscopes.sampling import sample_images
+from wellfield.microscopes.sampling import Sample, sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.field_grid import arrange_fields, plate_wide_positions
 from wellfield.plate.index import NAN, PlaneRecord
@@ -73,7 +74,9 @@ class OperaPhenixHandler(MicroscopeHandler):
         refuse_several_plates(self.plate_path, contents)
         for other in self._index_paths[1:]:
             contents.ignored.setdefault("another index of the same measurement", []).append(other)
-        sample_images(self.plate_path, contents)
+        samples = sample_images(self.plate_path, contents)
+        if self._index is None:
+            self._take_facts(contents, samples)
         sizes = {channel.shape for channel in self._index.channels.values()} - {None} if self._index else set()
         if contents.shape and sizes and contents.shape not in sizes:
             said = " or ".join(str(size) for size in sorted(filter(None, sizes)))
@@ -118,6 +121,19 @@ class OperaPhenixHandler(MicroscopeHandler):
     def _index(self) -> HarmonyIndex | None:
         return read_harmony_index(self.plate_path / self._index_paths[0]) if self._index_paths else None
 
+    def _take_facts(self, contents: PlateContents, samples: Sequence[Sample]) -> None:
+        """Take calibration, channel names and positions from the files themselves, which Harmony describes each."""
+        facts = {sample.plane.path: read_facts(self.plate_path / sample.plane.path) for sample in samples}
+        sizes = Counter(found.pixel_size_um for found in facts.values() if found.pixel_size_um)
+        if sizes:
+            contents.pixel_size_um = sizes.most_common(1)[0][0]
+            contents.pixel_size_of_files = True
+        said = {sample.plane.key.channel: facts[sample.plane.path].channel for sample in samples}
+        named = {number: said.get(number) or name for number, name in contents.channels.items()}
+        contents.channels = unique_channel_names(named, contents.notes)
+        contents.stage_y_up = any(found.stage_y_up for found in facts.values())
+        contents.planes = [at_stage(plane, facts.get(plane.path)) for plane in contents.planes]
+
     def _by_names(self, contents: PlateContents) -> None:
         planes: dict[PlaneKey, PlaneRecord] = {}
         ignored = defaultdict(list, contents.ignored)
@@ -144,8 +160,8 @@ class OperaPhenixHandler(MicroscopeHandler):
         contents.channels = {number: f"ch{number}" for number in sorted({key.channel for key in planes})}
         if planes:
             contents.notes.append(
-                f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone, without "
-                "positions, names of channels and calibration; fields have the vendor's numbers"
+                f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone, and "
+                "positions, names of channels and calibration by what the files say; fields have the vendor's numbers"
             )
 
 

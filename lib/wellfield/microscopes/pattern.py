@@ -15,7 +15,7 @@ from wellfield.formats.plane import PLANE_SUFFIXES
 from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names
 from wellfield.microscopes.diagnosis import how_far
-from wellfield.microscopes.image_facts import ImageFacts, read_facts
+from wellfield.microscopes.image_facts import ImageFacts, at_stage, read_facts
 from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.sampling import Sample, sample_images
@@ -156,7 +156,7 @@ class PatternHandler(MicroscopeHandler):
         )
         self._name_channels(contents, samples, facts)
         contents.stage_y_up = any(found.stage_y_up for found in facts.values())
-        contents.planes = [_at_stage(plane, facts.get(plane.path)) for plane in contents.planes]
+        contents.planes = [at_stage(plane, facts.get(plane.path)) for plane in contents.planes]
 
     def _name_channels(
         self, contents: PlateContents, samples: Sequence[Sample], facts: Mapping[str, ImageFacts]
@@ -209,12 +209,6 @@ def _length(what: str, given: float | None, found: Sequence[float | None], notes
     if len(counts) > 1:
         notes.append(f"{what} differs among the planes sampled: {_listed(sorted(counts))} µm")
     return counts.most_common(1)[0][0] if counts else None
-
-
-def _at_stage(plane: PlaneRecord, facts: ImageFacts | None) -> PlaneRecord:
-    if facts is None:
-        return plane
-    return plane._replace(stage_x_um=facts.stage_x_um, stage_y_um=facts.stage_y_um, stage_z_um=facts.stage_z_um)
 
 
 def _listed(values: Sequence[float]) -> str:

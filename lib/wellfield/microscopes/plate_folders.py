@@ -51,14 +51,19 @@ def refuse_several_plates(
     for plane in contents.planes:
         keys[places[plane.path]].append(plane.key)
     wells: dict[str, set[str]] = defaultdict(set)
+    shown: dict[str, str] = {}
     for folder, found in keys.items():
-        wells[_plate(folder, found, contents)] |= {key.well for key in found}
+        plate = _plate(folder, found, contents)
+        wells[plate] |= {key.well for key in found}
+        shown.setdefault(plate, without_vendor_folders(folder))
     if len(wells) < 2:
         return
     if any_folder and sum(map(len, wells.values())) == len(set().union(*wells.values())):
-        contents.notes.append(f"images in {_listed(wells)} are taken for one plate, as no well is in two of them")
+        contents.notes.append(
+            f"images in {_listed(shown.values())} are taken for one plate, as no well is in two of them"
+        )
         return
-    raise several_plates(plate_path, wells)
+    raise several_plates(plate_path, shown.values())
 
 
 def several_plates(plate_path: Path, folders: Iterable[str]) -> MicroscopeDetectionError:

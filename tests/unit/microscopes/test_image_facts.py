@@ -196,6 +196,15 @@ def test_a_field_has_one_position_in_all_its_channels_and_other_fields_none(tmp_
     assert known == {(well, field, channel) for well, field in (("A01", 1), ("A03", 2)) for channel in (1, 2)}
 
 
+def test_harmony_without_its_index_is_calibrated_by_the_files(tmp_path: Path) -> None:
+    harmony(tmp_path / "r01c01f02p01-ch2sk1fk1fl1.tiff")
+    contents = get_microscope_handler(tmp_path)[0].read_plate()
+    assert contents.pixel_size_um == pytest.approx(0.52)
+    assert contents.channels == {2: "HOECHST"}
+    assert contents.stage_y_up
+    assert contents.planes[0].stage_x_um == pytest.approx(-600)
+
+
 def test_a_preset_reads_harmonys_pixel_size_and_not_the_cameras(tmp_path: Path) -> None:
     harmony(tmp_path / "r01c01f02-ch2.tif")
     contents = get_microscope_handler(tmp_path, "row_column_field_channel")[0].read_plate()

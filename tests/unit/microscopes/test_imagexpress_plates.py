@@ -231,6 +231,14 @@ def test_wells_come_row_by_row_as_on_the_plate(write_plate: WritePlate, read: Re
     assert info.wells == ("A01", "Z48", "AA02", "AF48")
 
 
+def test_sites_and_waves_that_count_from_zero_are_raised_on_the_whole_plate(write_file: WriteFile, read: Read) -> None:
+    for name in ("P_A01_s0_w0.tif", "P_A01_s1_w0.tif", "P_A02_s1_w1.tif"):
+        folder = write_file(name, tagged=False).parent
+    contents = read(folder)
+    assert [plane.key[:3] for plane in contents.planes] == [("A01", 1, 1), ("A01", 2, 1), ("A02", 2, 2)]
+    assert "sites and waves in the names count from 0; each is raised by one" in contents.notes
+
+
 def _palette(path: Path) -> None:
     tifffile.imwrite(path, np.zeros((4, 4), "u1"), photometric="palette", colormap=np.zeros((3, 256), "u2"))
 

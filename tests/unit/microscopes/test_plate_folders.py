@@ -47,6 +47,7 @@ def read(folder: Path) -> PlateContents:
             ["2024-01-01/1334", "2024-01-02/1335"],
         ),
         (["P1/TimePoint_1/x_A01_s1_w1.tif", "P2/TimePoint_1/x_A01_s2_w1.tif"], ["P1", "P2"]),
+        (["A/x_A01_s1_w1.tif", "B/x_A02_s1_w1.tif"], ["A", "B"]),
         (["P1/A01_s001_w1_z001_t001.tif", "P2/A02_s001_w1_z001_t001.tif"], ["P1", "P2"]),
         (["P1/r01c01f01p01-ch1sk1fk1fl1.tiff", "P2/r01c02f01p01-ch1sk1fk1fl1.tiff"], ["P1", "P2"]),
         (["P1/Images/r01c01f01p01-ch1sk1fk1fl1.tiff", "P2/Images/r01c01f02p01-ch1sk1fk1fl1.tiff"], ["P1", "P2"]),
