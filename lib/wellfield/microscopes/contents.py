@@ -16,8 +16,8 @@ from wellfield.plate.index import NAN, SCHEMA_VERSION, PlaneRecord, PlateInfo
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import split_well
 
-# Bytes that every TIFF and PNG file begins with.
-_SHORTEST_IMAGE = 8
+# Bytes of a TIFF's header and of a directory with one tag; no image is that short.
+_SHORTEST_IMAGE = 26
 _IMAGES = (".tif", ".tiff", ".png")
 # More absent planes than this are no holes, but a misunderstanding of how fields are numbered.
 MOST_HOLES = 250_000

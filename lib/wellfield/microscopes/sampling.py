@@ -14,6 +14,8 @@ from wellfield.plate.index import PlaneRecord
 
 # Files that are tried at either end of a channel: an unreadable one does not hide what its neighbours say.
 _TRIES = 3
+# Files that are no grey planes, and are named with what is wrong with them.
+_NAMED = 3
 # Further files of a channel, spread over the plate, when the first and the last one differ.
 _MORE = 9
 
@@ -44,8 +46,10 @@ def sample_images(plate_path: Path, contents: PlateContents) -> list[Sample]:
     samples = [sample for _, planes in sorted(by_channel.items()) for sample in sampler.channel(planes)]
     if sampler.refused and not samples:
         raise next(iter(sampler.refused.values()))
-    for path, error in sampler.refused.items():
+    for path, error in list(sampler.refused.items())[:_NAMED]:
         contents.notes.append(f"the well of {path} will fail: {error}")
+    if others := list(sampler.refused)[_NAMED:]:
+        contents.notes.append(f"so will those of {len(others)} more of the files sampled: {', '.join(others)}")
     kinds = Counter((sample.header.shape, sample.header.dtype) for sample in samples)
     if kinds:
         (contents.shape, contents.dtype), _ = kinds.most_common(1)[0]

@@ -47,7 +47,7 @@ def test_a_pattern_shows_what_would_be_found(plate: Path, capsys: pytest.Capture
     assert sorted(plate.rglob("*")) == before
 
 
-@pytest.mark.parametrize("size", [0, 7])
+@pytest.mark.parametrize("size", [0, 8, 25])
 def test_empty_files_come_first_whether_all_or_some(plate: Path, capsys: pytest.CaptureFixture[str], size: int) -> None:
     (plate / "B1_s0_DAPI.png").write_bytes(b"x" * size)
     assert main(["inspect", str(plate), "--pattern", PATTERN]) == 0

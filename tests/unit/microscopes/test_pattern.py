@@ -475,6 +475,16 @@ def test_what_is_no_grey_plane_is_refused_if_no_other_is_and_else_noted(
         read(folder, r"(?P<well>\w\d)\.(tif|png)")
 
 
+def test_a_channel_without_a_grey_plane_is_noted_and_others_are_mapped(write: Write) -> None:
+    folder = write(*(f"A{column}_c1.tif" for column in range(1, 7)))
+    for column in range(1, 7):
+        _colour(folder / f"A{column}_c2.tif")
+    contents = read(folder)
+    assert (contents.shape, contents.dtype, len(contents.planes)) == ((3, 4), "uint16", 12)
+    assert sum("will fail: " in note for note in contents.notes) == 3
+    assert contents.notes[3] == "so will those of 3 more of the files sampled: A6_c2.tif, A5_c2.tif, A4_c2.tif"
+
+
 @pytest.mark.parametrize("odd", ["A1", "A2", "A8"])
 def test_one_odd_image_decides_nothing_wherever_it_is(write: Write, odd: str) -> None:
     folder = write(*(f"A{column}.tif" for column in range(1, 9)))
