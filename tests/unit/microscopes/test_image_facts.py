@@ -196,6 +196,16 @@ def test_a_field_has_one_position_in_all_its_channels_and_other_fields_none(tmp_
     assert known == {(well, field, channel) for well, field in (("A01", 1), ("A03", 2)) for channel in (1, 2)}
 
 
+def test_the_z_planes_of_a_field_share_its_position(tmp_path: Path) -> None:
+    for well in ("A1", "A2", "A3"):
+        for z in (1, 2, 3):
+            metaseries(tmp_path / "p" / f"{well}_z{z}.tif")
+    contents = read(tmp_path / "p", r"(?P<well>[A-H]\d)_z(?P<z>\d)\.tif")
+    contents.plate_info(plate="P", plate_path=str(tmp_path), microscope="mine")
+    known = {(plane.key.well, plane.key.z) for plane in contents.planes if plane.stage_x_um == 10.0}
+    assert known == {(well, z) for well in ("A01", "A03") for z in (1, 2, 3)}  # A01 z 1 and A03 z 3 were sampled
+
+
 def test_harmony_without_its_index_is_calibrated_by_the_files(tmp_path: Path) -> None:
     harmony(tmp_path / "r01c01f02p01-ch2sk1fk1fl1.tiff")
     contents = get_microscope_handler(tmp_path)[0].read_plate()

@@ -485,6 +485,13 @@ def test_a_channel_without_a_grey_plane_is_noted_and_others_are_mapped(write: Wr
     assert contents.notes[3] == "so will those of 3 more of the files sampled: A6_c2.tif, A5_c2.tif, A4_c2.tif"
 
 
+def test_grey_planes_between_colours_at_both_ends_are_found(write: Write) -> None:
+    folder = write(*(f"A{column}.tif" for column in range(1, 10)))
+    for column in (1, 2, 3, 7, 8, 9):
+        _colour(folder / f"A{column}.tif")
+    assert read(folder).shape == (3, 4)
+
+
 @pytest.mark.parametrize("odd", ["A1", "A2", "A8"])
 def test_one_odd_image_decides_nothing_wherever_it_is(write: Write, odd: str) -> None:
     folder = write(*(f"A{column}.tif" for column in range(1, 9)))
