@@ -135,13 +135,13 @@ def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord
     isnan = math.isnan
     if not known and not any(isnan(plane.pixel_size_um) for plane in planes):
         return planes
-    complete = []
-    for plane in planes:
-        changed: dict[str, float] = {"pixel_size_um": pixel_size} if isnan(plane.pixel_size_um) else {}
-        if isnan(plane.stage_x_um + plane.stage_y_um):
-            place = known.get((plane.key.field, plane.key.timepoint))
-            changed |= dict(zip(("stage_x_um", "stage_y_um"), place, strict=True)) if place else {}
-        complete.append(plane._replace(**changed) if changed else plane)
+    complete = list(planes)
+    for number, plane in enumerate(planes):
+        if isnan(plane.pixel_size_um):
+            complete[number] = plane._replace(pixel_size_um=pixel_size)
+        place = known.get((plane.key.field, plane.key.timepoint))
+        if place is not None and isnan(plane.stage_x_um + plane.stage_y_um):
+            complete[number] = complete[number]._replace(stage_x_um=place[0], stage_y_um=place[1])
     return complete
 
 
