@@ -82,6 +82,10 @@ class PlateInfo:
     sizes_per_plane:
         The index has the sizes of every plane, and ``nan`` where they are unknown; otherwise ``nan`` stands for those
         of the plate.
+    transmitted_channels:
+        Channels of transmitted light (brightfield, phase contrast), by their names or wavelengths.
+    pixel_size_of_files:
+        Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
     """
 
     plate: str
@@ -100,6 +104,8 @@ class PlateInfo:
     stage_y_up: bool = False
     label_channels: tuple[int, ...] = ()
     sizes_per_plane: bool = False
+    pixel_size_of_files: bool = False
+    transmitted_channels: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Return the metadata as JSON text, schema version included."""
@@ -120,6 +126,7 @@ class PlateInfo:
         values["wells"] = tuple(values["wells"])
         values["channels"] = {int(number): name for number, name in values["channels"].items()}
         values["label_channels"] = tuple(values.get("label_channels", ()))
+        values["transmitted_channels"] = tuple(values.get("transmitted_channels", ()))
         profiles = values.get("flatfields", {})
         values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles.items()}
         for name in ("shape", "grid_dimensions"):

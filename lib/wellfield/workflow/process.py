@@ -12,12 +12,13 @@ from wellfield.errors import StepError, UnknownFormatError
 from wellfield.formats.json import read_json
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
+from wellfield.microscopes.pixel_sizes import contradicting_plane
 from wellfield.microscopes.positions import field_positions
 from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import StageWriter
 from wellfield.pipeline.staged import StagedWell
-from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.pipeline.well import PlaneAccount, WellInput, WellStepError
 from wellfield.plate.calibration import calibrations
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.storage.backend import Backend
@@ -70,6 +71,7 @@ def process_well(
             source = replace(source, illumination=fitted)
         watch = PlaneWatch(info, planes_read(plan, planes), during="the well was processed")
         try:
+            _check_pixel_size(plan, info, planes)
             run_well(plan, source, writer, account)
             if changed := watch.changed():
                 raise changed
@@ -83,6 +85,21 @@ def process_well(
     for (origin, target, method), count in sorted(conversions.items()):
         _logger.info("%d conversions %s → %s by %s", count, origin, target, method)
     return staged
+
+
+def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]) -> None:
+    """Raise if a file of the well says another pixel size than the index: its results would have a wrong scale."""
+    found = contradicting_plane(info, planes_read(plan, planes)) if info.pixel_size_of_files else None
+    if found is not None:
+        plane, size, indexed = found
+        raise WellStepError(
+            f"the file says {size:g} µm per pixel; expected {indexed:g} µm, as other files of the plate say. List "
+            "fields of another magnification or binning as a plate of their own",
+            plate=info.plate,
+            key=plane.key.field_key,
+            channel=plane.key.channel,
+            file=plane.path,
+        )
 
 
 def _well_input(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError, PathEscapeError
 from wellfield.microscopes import detect_microscope, get_microscope_handler
 from wellfield.microscopes.contents import PlateContents
-from wellfield.microscopes.openhcs_names import parse_name
+from wellfield.microscopes.openhcs_names import parse_name, parse_well
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.storage import VirtualWorkspaceBackend
 
@@ -534,3 +534,11 @@ def test_available_backends_that_name_none_are_not_guessed(tmp_path: Path, read:
     initialised(tmp_path, available_backends=available)
     with pytest.raises(MetadataError, match="available_backends"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["A01_s{}_w1_z001_t001.tif", "A01_s{}_w1.tif", "r{}c01f01p01-ch1.tiff", "A01_s001_w{}_z001_t001.tif"]
+)
+def test_numbers_of_thousands_of_digits_are_no_plane(name: str) -> None:
+    assert parse_name(name.format("9" * 5000)) is None
+    assert parse_well(f"R{'9' * 5000}C1") is None
