@@ -15,8 +15,8 @@ from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.acquisition import find_acquisition
 from wellfield.microscopes.contents import PlateContents, ingest_report
-from wellfield.microscopes.metadata import available_backends, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.image_facts import read_facts
+from wellfield.microscopes.metadata import available_backends, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
 from wellfield.microscopes.paths import refuse_results_in_plate, workspace_mapping
 from wellfield.microscopes.pixel_sizes import settle_pixel_sizes
