@@ -20,7 +20,7 @@ from wellfield.pipeline.settings import TiffCompression
 from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedWell
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.index import PlateInfo
-from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, plane_name
+from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
 from wellfield.processing.registry import ImageKind
 from wellfield.storage.backend import Backend, ZarrChunkStrategy
 from wellfield.storage.filemanager import FileManager
@@ -262,12 +262,15 @@ class _WellWriter:
         self._filemanager.save(thumbnail, path, Backend.DISK)
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
-        """Return the middle plane of the first timepoint of every field."""
+        """Return the middle plane of the first timepoint of every field, but of those where the channel was blanked."""
+        blanked = {parse_plane_name(entry["plane"]) for entry in self._staged.planes.blanked}
+        black = {(key.field, key.timepoint) for key in blanked if key.channel == channel}
         first = min((image.timepoint for image in self._staged.images), default=1)
         return {
             image.field: stack[len(stack) // 2]
             for image in self._staged.images
             if (image.step, image.channel, image.timepoint) == (step.name, channel, first)
+            and (image.field, image.timepoint) not in black
             for stack in [self._load(image)]
         }
 

@@ -6,7 +6,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wellfield.errors import ConfigError, WellNameError
@@ -97,7 +97,7 @@ def _concentration(text: str) -> float | None:
 def compare_wells(
     treatments: Mapping[str, WellTreatment], on_plate: Collection[str], *, processed: Sequence[str] | None = None
 ) -> list[str]:
-    """Return a sentence on wells that the map has and the plate lacks, and one on the reverse; none where they agree.
+    """Return sentences on wells that the map has and the plate lacks, on the reverse, and on units that differ.
 
     Parameters
     ----------
@@ -128,7 +128,21 @@ def compare_wells(
     asked = on_plate if processed is None else processed
     if unmapped := [well for well in asked if well not in treatments]:
         notes.append(f"{len(unmapped)} of {counted(len(asked), 'well')} are not in the plate map: {_some(unmapped)}.")
-    return notes
+    return notes + _several_units(treatments.values())
+
+
+def _several_units(entries: Iterable[WellTreatment]) -> list[str]:
+    """Return a sentence on each treatment with concentrations in several units: its wells are not one curve."""
+    units: dict[str, dict[str, None]] = {}
+    for entry in entries:
+        if entry.concentration is not None and not entry.control:
+            units.setdefault(entry.treatment, {})[entry.unit or "none"] = None
+    return [
+        f"Treatment {name!r} has concentrations in several units ({', '.join(found)}): they are not converted and make "
+        "no common curve."
+        for name, found in units.items()
+        if len(found) > 1
+    ]
 
 
 def _some(wells: Sequence[str]) -> str:

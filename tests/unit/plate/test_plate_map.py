@@ -123,6 +123,16 @@ def test_wells_that_map_or_plate_lack_are_named() -> None:
     assert compare_wells(treatments("A01"), ["A01"]) == compare_wells({}, ["A01"]) == []
 
 
+def test_a_treatment_in_several_units_is_named() -> None:
+    def entry(well: str, unit: str, control: str = "") -> WellTreatment:
+        return WellTreatment(well, "X", 1.0, unit, control)
+
+    mixed = {"A01": entry("A01", "nM"), "A02": entry("A02", "µM"), "A03": entry("A03", "")}
+    [note] = compare_wells(mixed, list(mixed))
+    assert note.startswith("Treatment 'X' has concentrations in several units (nM, µM, none)")
+    assert compare_wells({"A01": entry("A01", "nM"), "A02": entry("A02", "µM", "positive")}, ["A01", "A02"]) == []
+
+
 def test_a_missing_map_is_an_error_naming_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.csv cannot be read"):
         read_plate_map(tmp_path / "none.csv")

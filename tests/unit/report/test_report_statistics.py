@@ -9,10 +9,16 @@ import pandas as pd
 import pytest
 
 from wellfield.report.statistics import (
+    SITE,
     STATISTICS_COLUMNS,
+    TIMEPOINT,
     VALUE_COLUMNS,
+    WELL,
+    Place,
+    Status,
     count_values,
     feature_columns,
+    fields_left_out,
     object_values,
     plate_statistics,
     ssmd,
@@ -103,6 +109,40 @@ def test_the_count_of_a_well_is_the_mean_of_the_fields_that_were_counted() -> No
         ("A01", 2, "Nuclei_Count"): 4,
         ("A01", 1, "Cells_Count"): 7,
         ("A02", 1, "Nuclei_Count"): 0,
+    }
+
+
+def test_what_was_not_seen_wholly_is_left_out_and_said() -> None:
+    rows = [
+        (well, site, 1, "Nuclei", 16 if well[0] == "A" else 4)
+        for well in ("A01", "A02", "B01", "B02")
+        for site in (1, 2)
+    ]
+    table = counts(*rows).assign(Status="ok")
+    table.loc[(table[WELL] == "A02") & (table[SITE] == 2), ["Count", "Status"]] = (0, "field_blanked")
+    left_out = fields_left_out(table)
+    assert left_out == {Place("A02", 2, 1): Status.FIELD_BLANKED, Place("A02", 0, 1): Status.FIELD_BLANKED}
+    controls = dict.fromkeys(("A01", "A02"), "negative") | dict.fromkeys(("B01", "B02"), "positive")
+    row = plate_statistics(count_values(table), controls, plate="P", left_out=left_out).iloc[0]
+    assert (row["Z_Prime"], row["Negative_Mean"], row["Negative_Wells"]) == (1, 16, 2)
+    assert row["Note"].startswith("1 field of negative controls left out (an image was put in the place")
+
+
+@pytest.mark.parametrize("status", ["field_blanked", "field_skipped", "field_absent", "well_failed"])
+def test_only_counts_that_are_ok_make_the_value_of_a_well(status: str) -> None:
+    table = counts(("A01", 1, 1, "Nuclei", 10), ("A01", 2, 1, "Nuclei", 0)).assign(Status=["ok", status])
+    assert values_of(count_values(table)) == {("A01", 1, "Nuclei_Count"): 10}
+
+
+def test_objects_of_fields_that_are_left_out_do_not_count() -> None:
+    area = "Nuclei_AreaShape_Area"
+    rows = [("A01", 1, 1, 10.0), ("A01", 2, 1, 90.0), ("A01", 2, 2, 30.0), ("A01", None, 1, 70.0), ("A02", 2, 1, 50.0)]
+    table = pd.DataFrame(rows, columns=[WELL, SITE, TIMEPOINT, area])
+    left_out = {Place("A01", 2, 1), Place("A01", 0, 1)}
+    assert values_of(object_values([table], left_out)) == {
+        ("A01", 1, area): 10,
+        ("A01", 2, area): 30,
+        ("A02", 1, area): 50,
     }
 
 
