@@ -228,7 +228,7 @@ _WHY = {
 }
 
 
-def _notes_on_fields(left_out: Mapping[Place, Status], wells: Mapping[str, list[str]], timepoint: int) -> list[str]:
+def _notes_on_fields(left_out: Mapping[Place, Status], wells: Mapping[str, list[str]], timepoint: Any) -> list[str]:
     """Return how many fields of the controls are left out at a timepoint, by the reason."""
     notes = []
     for kind in KINDS:

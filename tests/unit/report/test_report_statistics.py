@@ -158,7 +158,8 @@ def test_without_a_count_there_is_no_value() -> None:
 
 def test_area_and_mean_intensities_are_the_features_that_count() -> None:
     names = [
-        "Metadata_Well", "ObjectNumber", "Nuclei_AreaShape_Area", "Nuclei_AreaShape_Eccentricity", "AreaShape_Area",
+        "Metadata_Well", "Metadata_ObjectNumber", "Nuclei_AreaShape_Area", "Nuclei_AreaShape_Eccentricity",
+        "AreaShape_Area",
         "Cells_Intensity_MeanIntensity_Texas Red", "Cells_Intensity_IntegratedIntensity_DAPI",
         "Nuclei_Location_Center_X", "Nuclei_AreaShape_AreaBoundingBox", "Nuclei_Intensity_MeanIntensityEdge_DAPI",
     ]  # fmt: skip
