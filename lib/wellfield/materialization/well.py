@@ -13,7 +13,7 @@ from typing import Any
 from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
-from wellfield.materialization.spec import ROIOptions, TiffStackOptions
+from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
@@ -232,7 +232,19 @@ class _WellWriter:
             place = ImagePlace(output.channel, None, output.timepoint, sizes.pixel_size_um, sizes.z_spacing_um)
             base = self._parts[kind] / (output.name if output.field is None else f"{output.name}_{output.place_name}")
             written = write_option(option, data, base, self._filemanager, place=place)
-            self._note(kind, written, _content(data))
+            left_out = self._small_regions(option, data, written)
+            self._note(kind, written, _content(data) | left_out)
+
+    def _small_regions(self, option: Options, data: Any, path: str) -> dict[str, int]:
+        """Return what the manifest says of regions that were too small to be written; the log says it too."""
+        if not (isinstance(option, ROIOptions) and option.min_area):
+            return {}
+        from wellfield.materialization.rois import count_small_regions
+
+        number = count_small_regions(data, option.min_area)
+        name, pixels = Path(path).name, option.min_area
+        _logger.info("well %s: %s leaves out %d regions below %d pixels", self._staged.well, name, number, pixels)
+        return {"regions_left_out": number}
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
