@@ -58,8 +58,8 @@ def count_cells(
         ``Object`` (*object_name*) and ``Count``.
     ``objects``, one row per object, by rising id; without objects the same columns and no rows:
         ``Metadata_ObjectNumber`` is the id, ``<Object>_AreaShape_Area`` in pixels, ``<Object>_Location_Center_X`` and
-        ``_Y`` the unweighted centroid in pixels, the centre of the first pixel being 0. For each channel, in the units of
-        *image* and summed in float64, ``<Object>_Intensity_MeanIntensity_<Channel>`` and
+        ``_Y`` the unweighted centroid in pixels, the centre of the first pixel being 0. For each channel, in the units
+        of *image* and summed in float64, ``<Object>_Intensity_MeanIntensity_<Channel>`` and
         ``<Object>_Intensity_IntegratedIntensity_<Channel>``; a NaN pixel makes those of its own object NaN.
 
     Raises
