@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wellfield.formats.atomic import atomic_path, remove_parts
 from wellfield.formats.json import read_json
+from wellfield.formats.table import write_frame
 from wellfield.materialization.manifest import read_manifest
 from wellfield.materialization.well import FOLDERS, STORE_NAME
 from wellfield.pipeline.plan import Plan
@@ -26,6 +28,8 @@ from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_logger = logging.getLogger(__name__)
 
 PLANE_COLUMNS = ("Planes_Missing", "Planes_Skipped", "Planes_Blanked")
 
@@ -58,12 +62,34 @@ def well_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]], file_
 
 
 def read_counts(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the counts of all wells, no rows if the pipeline counts nothing (or means something else by the name)."""
+    """Return the counts of all wells, no rows if the pipeline counts nothing.
+
+    It may also mean something else by the name: counts are whole numbers, one for each field and class of objects. Any
+    other table stays what it is, one of ``plate_tables``.
+    """
     import pandas as pd
 
     parts = [pd.read_parquet(file) for file in well_tables(results, manifests, "cell_counts.parquet").values()]
     parts = [part for part in parts if {"Object", "Count"} <= set(part.columns)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(KEY_COLUMNS))
+    counts = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(KEY_COLUMNS))
+    if reason := _no_counts(counts):
+        _logger.warning("cell_counts: %s; the table is in plate_tables, and nothing is counted by it", reason)
+        return counts.iloc[:0]
+    return counts
+
+
+def _no_counts(counts: pd.DataFrame) -> str:
+    """Return why a table does not say how many objects of each class a field has; nothing if it does."""
+    import pandas as pd
+
+    if counts.empty:
+        return ""
+    values = counts["Count"].dropna()
+    if not pd.api.types.is_numeric_dtype(values) or not (values % 1 == 0).all():
+        return "its column Count has other values than whole numbers"
+    keys = [*KEY_COLUMNS, "Object", *(["Metadata_Channel"] if "Metadata_Channel" in counts else [])]
+    twice = counts[[name for name in keys if name in counts]].duplicated()
+    return f"it has several counts of {counts['Object'][twice.idxmax()]!r} in one field" if twice.any() else ""
 
 
 def cell_counts(
@@ -130,7 +156,7 @@ def _fate(
     if reason := manifest["planes"].get("skipped_fields", {}).get(f"{key.well}_{key.name}"):
         # What the error of a file says behind it, paths among it, is in the manifest.
         before, unreadable, _ = reason.partition(" cannot be read")
-        return _Fate(Status.FIELD_SKIPPED, before + unreadable)
+        return _Fate(Status.FIELD_SKIPPED, " ".join((before + unreadable).split()))
     if planes["Planes_Skipped"][key]:
         return _Fate(Status.FIELD_SKIPPED)
     if blanked := planes["Planes_Blanked"][key]:
@@ -236,8 +262,7 @@ def aggregate_plate(
     found = read_counts(folder, manifests)
     counts = cell_counts(found, manifests, fields, info.plate, absent)
     counts = with_treatments(counts, treatments)
-    with atomic_path(counts_csv) as part:
-        counts.to_csv(part, index=False, lineterminator="\n")
+    write_frame(counts_csv, counts)
     with atomic_path(counts_parquet) as part:
         counts.to_parquet(part, index=False)
     names = table_files(compiled)

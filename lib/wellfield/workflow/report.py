@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfield.formats.atomic import atomic_path, is_part
+from wellfield.formats.atomic import is_part
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
+from wellfield.formats.table import write_frame
 from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
 from wellfield.plate.platemap import compare_wells
@@ -75,8 +76,7 @@ def report_plate(
     left_out = fields_left_out(counts)
     values = pd.concat([count_values(counts), read_object_values(folder, left_out)], ignore_index=True)
     table = plate_statistics(values, controls, plate=info.plate, left_out=left_out)
-    with atomic_path(statistics) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
+    write_frame(statistics, table)
     responses, note = dose_responses(values, treatments)
     plot_dose_responses(responses, dose_response, title=info.plate, note=note)
     write_summary(

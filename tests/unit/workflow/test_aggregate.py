@@ -1,10 +1,12 @@
 """Plate tables: one row per well, field, timepoint and object class, whatever became of the field."""
 
 import pandas as pd
+import pytest
 
+from wellfield.formats.table import write_parquet
 from wellfield.plate.keys import FieldKey
 from wellfield.plate.platemap import WellTreatment
-from wellfield.workflow.aggregate import absent_fields, cell_counts, with_treatments
+from wellfield.workflow.aggregate import absent_fields, cell_counts, read_counts, with_treatments
 
 
 def manifest(status="done", **planes):
@@ -148,3 +150,30 @@ def test_counts_of_several_channels_keep_their_channel():
     by_channel = counts(("A01", 1, 1, "Nuclei", 5), ("A01", 1, 1, "Nuclei", 7)).assign(Metadata_Channel=[1, 2])
     table = cell_counts(by_channel, {"A01": manifest()}, {"A01": FIELDS["A01"][:1]}, "P")
     assert table[["Metadata_Channel", "Count"]].values.tolist() == [[1, 5], [2, 7]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ({"Object": ["Nuclei"], "Count": [2.5]}, "other values than whole numbers"),
+        ({"Object": ["Nuclei"], "Count": ["many"]}, "other values than whole numbers"),
+        ({"Object": ["Nuclei", "Nuclei"], "Count": [2, 3], "Metadata_Z": [1, 2]}, "several counts of 'Nuclei'"),
+    ],
+)
+def test_a_table_that_is_no_count_is_not_taken_for_one(tmp_path, caplog, rows, reason):
+    keys = {"Metadata_Plate": "P", "Metadata_Well": "A01", "Metadata_Site": 1, "Metadata_Timepoint": 1}
+    write_parquet(tmp_path / "tables" / "A01" / "cell_counts.parquet", pd.DataFrame(rows).assign(**keys))
+    assert read_counts(tmp_path, {"A01": manifest()}).empty
+    assert reason in caplog.text
+
+
+def test_whole_numbers_are_counts_whatever_their_type(tmp_path):
+    for well, count in (("A01", 3), ("A02", 4.0)):
+        keys = {"Metadata_Plate": ["P"], "Metadata_Well": [well], "Metadata_Site": [1], "Metadata_Timepoint": [1]}
+        table = pd.DataFrame({**keys, "Object": ["Nuclei"], "Count": [count]})
+        write_parquet(tmp_path / "tables" / well / "cell_counts.parquet", table)
+    manifests = {"A01": manifest(), "A02": manifest()}
+    fields = {well: FIELDS[well][:1] for well in FIELDS}
+    found = cell_counts(read_counts(tmp_path, manifests), manifests, fields, "P")
+    assert found["Count"].tolist() == [3, 4]
+    assert str(found["Count"].dtype) == "Int64"
