@@ -162,9 +162,10 @@ def write_frame(path: str | os.PathLike[str], frame: pandas.DataFrame) -> None:
     text = frame.select_dtypes(exclude="number")
     # pandas quotes the ends of its own lines only.
     broken = any("\r" in str(value) for name in text for value in text[name])
-    quoting = csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
     with atomic_path(path) as part:
-        frame.to_csv(part, index=False, lineterminator="\n", quoting=quoting)
+        frame.to_csv(
+            part, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
+        )
 
 
 def _types(table: Any) -> str:

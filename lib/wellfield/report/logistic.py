@@ -19,6 +19,12 @@ LEVEL = 0.05
 START_SLOPES, START_POINTS = (0.5, 1.0, 2.0, 4.0, 8.0), 25
 # Beyond it, numbers are no longer finite.
 LARGEST_LOGARITHM = 700.0
+# Decimals of what the fit sees: those behind them change with the unit, by rounding, and where wells hardly determine
+# a curve they would decide whether there is one.
+DIGITS = 11
+# A step between two concentrations: where no well lies on the slope, any EC50 between them does. The curve changes by
+# less than this part of its height at all wells when its EC50 is e-fold another.
+FLAT = 1e-3
 # Of the logarithm of a concentration, whatever its unit.
 ROUNDING = 1e-9
 
@@ -87,11 +93,11 @@ def fit_logistic(concentrations: Sequence[float], values: Sequence[float]) -> Fi
         return Fit(None, "all wells have the same value" if scale == 0 else "the values are too large")
     # The fit sees values between -1 and 1, and logarithms about 0 of the concentrations: no unit changes what it does.
     middle = float(np.median(response))
-    scaled = (response - middle) / scale
+    scaled = np.round((response - middle) / scale, DIGITS)
     logs = _logarithms(dose)
     lowest, highest = float(logs[dose > 0].min()), float(logs.max())
     centre = (lowest + highest) / 2
-    found = _least_squares(logs - centre, scaled)
+    found = _least_squares(np.round(logs - centre, DIGITS), scaled)
     if found is None:
         return Fit(None, "the fit does not converge")
     reach = _student_t(len(dose) - PARAMETERS) * found.error
@@ -152,7 +158,7 @@ def _least_squares(x: _Array, y: _Array) -> _Found | None:
         away = np.where(np.isfinite(x), x - log_ec50, 0.0)  # without compound, all derivatives are 0 but the first
         return np.stack([1 - share, share, -rise, rise * away], axis=1)
 
-    with warnings.catch_warnings(), np.errstate(over="ignore"):
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", OptimizeWarning)  # an infinite covariance says the same
         try:
             parameters, covariance = curve_fit(
@@ -164,12 +170,15 @@ def _least_squares(x: _Array, y: _Array) -> _Found | None:
     error = float(np.sqrt(covariance[2, 2]))
     if not (math.isfinite(error) and max(abs(log_ec50), abs(log_slope)) < LARGEST_LOGARITHM):
         return None
+    share = _share(x, log_ec50, _slope(log_slope))
+    if (_slope(log_slope) * share * (1 - share)).max() < FLAT:  # without an error no interval would tell
+        return None
     chance = _chance_of_no_effect(y, model(x, start, end, log_ec50, log_slope))
     return _Found(start, end, log_ec50, log_slope, error, chance)
 
 
 def _slope(logarithm: float) -> float:
-    return math.exp(min(logarithm, LARGEST_LOGARITHM))
+    return math.exp(min(max(logarithm, -LARGEST_LOGARITHM), LARGEST_LOGARITHM))
 
 
 def _starting_point(x: _Array, y: _Array) -> tuple[float, float, float, float]:

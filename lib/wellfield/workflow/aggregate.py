@@ -19,7 +19,7 @@ from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_fields, read_info
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, Projection, parse_plane_name
-from wellfield.plate.platemap import WellTreatment, read_plate_map
+from wellfield.plate.platemap import WellTreatment, compare_wells, read_plate_map
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.statistics import Status
 from wellfield.words import counted
@@ -89,7 +89,7 @@ def _no_counts(counts: pd.DataFrame) -> str:
         return "its column Count has other values than whole numbers"
     keys = [*KEY_COLUMNS, "Object", *(["Metadata_Channel"] if "Metadata_Channel" in counts else [])]
     twice = counts[[name for name in keys if name in counts]].duplicated()
-    return f"it has several counts of {counts['Object'][twice.idxmax()]!r} in one field" if twice.any() else ""
+    return f"it has several counts of {counts['Object'][twice].iloc[0]!r} in one field" if twice.any() else ""
 
 
 def cell_counts(
@@ -259,6 +259,8 @@ def aggregate_plate(
     compiled = Plan.from_json(read_json(plan), source=plan)
     absent = {key: _expected_planes(compiled, key.timepoint) for key in absent_fields(fields)}
     treatments = read_treatments(plate_map)
+    for note in compare_wells(treatments, info.wells, processed=wells):
+        _logger.warning("plate map: %s", note)
     found = read_counts(folder, manifests)
     counts = cell_counts(found, manifests, fields, info.plate, absent)
     counts = with_treatments(counts, treatments)

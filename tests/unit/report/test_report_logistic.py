@@ -132,6 +132,7 @@ def test_noise_alone_has_hardly_ever_a_curve() -> None:
         # A step: any EC50 between two of the concentrations does.
         ([0, 0, 0.1, 0.1, 1, 1, 10, 10], [1, 1.01, 1, 0.99, 0, 0.01, 0, 0.01], "the wells do not determine the EC50"),
         ([0, 0, 0.1, 0.1, 1, 1, 10, 10], [1, 1, 1, 1, 0, 0, 0, 0], "the fit does not converge"),
+        ([0, 0, 1e-7, 3e-7, 1e-6, 3e-6], [100, 100, 100, 100, 5, 5], "the fit does not converge"),
     ],
 )
 def test_without_a_meaningful_curve_there_is_a_reason(doses: list[float], values: list[float], reason: str) -> None:
