@@ -120,6 +120,8 @@ class _Found(NamedTuple):
         Standard error of *log_ec50*.
     chance:
         p of the test for an effect.
+    steepness:
+        How much of its height the curve changes at most at a well when *log_ec50* changes by 1.
     """
 
     start: float
@@ -128,6 +130,7 @@ class _Found(NamedTuple):
     log_slope: float
     error: float
     chance: float
+    steepness: float
 
 
 def _objection(found: _Found, reach: float, farthest: float) -> str:
@@ -140,7 +143,11 @@ def _objection(found: _Found, reach: float, farthest: float) -> str:
         return f"no effect (p = {found.chance:.2g})"
     if not abs(found.log_ec50) <= farthest * (1 + ROUNDING):
         return "the EC50 is outside the tested concentrations"
-    return "the wells do not determine the EC50" if reach > 2 * farthest else ""
+    if reach > 2 * farthest:
+        return "the wells do not determine the EC50"
+    return (
+        "the fit does not converge" if found.steepness < FLAT else ""
+    )  # without noise there is no interval that tells
 
 
 def _least_squares(x: _Array, y: _Array) -> _Found | None:
@@ -170,11 +177,10 @@ def _least_squares(x: _Array, y: _Array) -> _Found | None:
     error = float(np.sqrt(covariance[2, 2]))
     if not (math.isfinite(error) and max(abs(log_ec50), abs(log_slope)) < LARGEST_LOGARITHM):
         return None
-    share = _share(x, log_ec50, _slope(log_slope))
-    if (_slope(log_slope) * share * (1 - share)).max() < FLAT:  # without an error no interval would tell
-        return None
     chance = _chance_of_no_effect(y, model(x, start, end, log_ec50, log_slope))
-    return _Found(start, end, log_ec50, log_slope, error, chance)
+    share = _share(x, log_ec50, _slope(log_slope))
+    steepness = float((_slope(log_slope) * share * (1 - share)).max())
+    return _Found(start, end, log_ec50, log_slope, error, chance, steepness)
 
 
 def _slope(logarithm: float) -> float:
