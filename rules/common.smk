@@ -20,11 +20,16 @@ from wellfield.microscopes.registry import MICROSCOPES
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.staged import remove_broken_stages
-from wellfield.plate.index import read_info, read_paths
+from wellfield.plate.index import read_info, read_paths, read_place_digests
 from wellfield.plate.platemap import plate_map_digest
 from wellfield.words import visible
 from wellfield.workflow import digests, environments, resources
-from wellfield.workflow.ingest import chosen_wells, mapping_number, refuse_empty_plate
+from wellfield.workflow.ingest import (
+    chosen_wells,
+    mapping_number,
+    plate_map_notes,
+    refuse_empty_plate,
+)
 from wellfield.workflow.refusals import refuse_unsafe
 from wellfield.workflow.run_jobs import force_outputs, is_run
 from wellfield.workflow.stale import Asked, said, stale_outputs
@@ -87,7 +92,8 @@ for plate, entry in PLATES.items() if workflow.is_main_process else ():
         if index.exists():
             info = read_info(index)
             gone = vanished_wells(index.parent, info, entry.wells)
-            chosen_wells(info, entry.wells, vanished=gone)
+            chosen = chosen_wells(info, entry.wells, vanished=gone)
+            plate_map_notes(entry.plate_map, info, chosen)
         if not LOCKED:
             remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:
@@ -322,11 +328,18 @@ def _present(plate):
     return digests.present_state(plate_scan(plate).files)
 
 
+@cache
+def _place_digests(path, mtime_ns):
+    return read_place_digests(path)
+
+
 def planes_digest(wildcards):
-    """Changes when a plane of the well changes. Jobs on other machines do not look at the whole plate again."""
+    """Changes when a plane of the well, its size in µm or its position changes. Jobs on other machines do not look at the whole plate again."""
     if not workflow.is_main_process:
         return "of the main process"
-    return digests.planes_digest(well_planes(wildcards), _present(wildcards.plate))
+    places = _from_index(_place_digests, wildcards.plate).get(wildcards.well, "")
+    planes = digests.planes_digest(well_planes(wildcards), _present(wildcards.plate))
+    return digests.digest_of([planes, places])
 
 
 def _fields(wildcards):

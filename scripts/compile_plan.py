@@ -10,7 +10,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     from wellfield.formats.json import write_json
     from wellfield.materialization.records import write_plate_record
     from wellfield.plate.index import read_info
-    from wellfield.workflow.compile import compile_plan
+    from wellfield.workflow.compile import compile_plan, transmitted_notes
     from wellfield.workflow.digests import digest_of
     from wellfield.workflow.ingest import chosen_wells
     from wellfield.workflow.space import plan_space, space_lines
@@ -22,6 +22,8 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     entry = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)[snakemake.wildcards.plate]
     folder = Path(snakemake.output.plan).parent
     info = read_info(snakemake.input.index)
+    for note in transmitted_notes(plan, info):
+        say(logger, f"warning: {info.plate}: {note}")
     wells = chosen_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
     need = plan_space(plan, snakemake.input.index, wells, folder, scratch=bool(config.scratch))
     for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once, at_most=True):

@@ -9,7 +9,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     from wellfield.config.load import load_config
     from wellfield.config.plates import read_plate_sheet
     from wellfield.materialization.records import write_plate_record
-    from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate
+    from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate, plate_map_notes
     from wellfield.workflow.space import last_plan, plan_space, space_lines
     from wellfield.workflow.vanished import vanished_note, vanished_wells
 
@@ -33,13 +33,15 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         "layout": snakemake.params.layout,
     }
     write_plate_record(folder, "ingest_plate", snakemake.output, of=of)
-    for note in acquisition_notes(snakemake.output.report):
+    vanished = vanished_wells(folder, info, entry.wells)
+    wells = chosen_wells(info, entry.wells, vanished=vanished)
+    notes = acquisition_notes(snakemake.output.report)
+    for note in [*notes, *plate_map_notes(entry.plate_map, info, wells)]:
         say(logger, f"warning: {info.plate}: {note}")
-    if vanished := vanished_wells(folder, info, entry.wells):
+    if vanished:
         say(logger, f"warning: {info.plate}: {vanished_note(vanished)}")
     # Whether the plan is compiled again is decided after this job; that of a fresh plate, or another one, says its own.
     if plan := last_plan(folder):
-        wells = chosen_wells(info, entry.wells, vanished=vanished)
         need = plan_space(plan, snakemake.output.index, wells, folder, scratch=bool(config.scratch))
         at_once = snakemake.resources.wells_at_once
         by_plan = "to do by the last plan"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wellfield.errors import ImageKindError, UnknownFormatError
 from wellfield.formats import format_suffix
@@ -28,7 +29,7 @@ def read_plane_header(path: str | os.PathLike[str]) -> PlaneHeader:
     Raises
     ------
     ImageKindError
-        It holds colours, a palette or several planes.
+        It holds colours, a palette, several planes, or other numbers than intensities.
     DataNotFoundError, UnreadableImageError
         The file does not exist, or is no such image.
     UnknownFormatError
@@ -47,6 +48,8 @@ def read_plane_header(path: str | os.PathLike[str]) -> PlaneHeader:
 
     shape, dtype, found = read_tiff_header(path)
     check_plane(shape, source=os.fspath(path), colour="S" in found.axes)
+    if dtype.startswith("complex"):
+        raise ImageKindError(f"{os.fspath(path)} has complex numbers; expected intensities: export their magnitude")
     return PlaneHeader((shape[0], shape[1]), dtype, found.pixel_size_um, found.z_spacing_um)
 
 
@@ -72,3 +75,20 @@ def check_plane(shape: Sequence[int], *, source: str, colour: bool | None = None
         f"{source} {what} (shape {list(shape)}); expected one grey plane [Y, X]: export each channel, z and timepoint "
         "as a grey image of its own. A grey image stored as colour is refused too, as no colour is picked unasked"
     )
+
+
+def check_orientation(orientation: Any, *, source: str) -> None:
+    """Raise if the first pixel of a file is not at the top left of the image, by the tag that TIFF and EXIF share.
+
+    Values other than 1 to 8 have no meaning.
+
+    Raises
+    ------
+    ImageKindError
+        The rows or columns of the file are turned or mirrored.
+    """
+    if orientation in range(2, 9):
+        raise ImageKindError(
+            f"{source} is stored turned or mirrored (its Orientation is {orientation}); export it with Orientation 1, "
+            "its first row at the top and its first pixel at the left"
+        )

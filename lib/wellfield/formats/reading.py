@@ -4,13 +4,42 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 
-from wellfield.errors import DataNotFoundError, StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
+from wellfield.errors import (
+    DataNotFoundError,
+    FileAccessError,
+    UnknownFormatError,
+    UnreadableImageError,
+    WellfieldError,
+    os_failure,
+)
 
 # Numbers by which the system reports what a corrupt file made a reader ask for, such as a place before its start.
 _OF_THE_CONTENT = (None, errno.EINVAL, errno.EOVERFLOW)
+# Numbers by which it says that no file is behind a name: a socket, a device, links that lead in a circle.
+_OF_THE_FILE = (errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file to read its bytes.
+
+    Anything else is an error: of a named pipe, ``open`` would wait for somebody to write to it.
+    """
+    return open(path, "rb", opener=_open_regular)
+
+
+def _open_regular(name: str, flags: int) -> int:
+    number = os.open(name, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(mode := os.fstat(number).st_mode):
+        os.close(number)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        raise ValueError("it is a pipe or a device, and no file")
+    return number
 
 
 @contextmanager
@@ -33,6 +62,8 @@ def reading(
     ------
     DataNotFoundError
         The file does not exist.
+    FileAccessError
+        The user may not read the image.
     StorageError
         The operating system refuses to read it.
     """
@@ -42,13 +73,31 @@ def reading(
     except (WellfieldError, MemoryError):
         raise
     except FileNotFoundError as cause:
-        raise DataNotFoundError(f"{name} does not exist") from cause
+        raise DataNotFoundError(f"{name} does not exist", path=name) from cause
     except Exception as cause:
         if os.path.isdir(name):
-            raise error(f"{name} is a folder; expected a {what} file") from cause
+            raise _naming(name, error(f"{name} is a folder; expected a {what} file")) from cause
         if isinstance(cause, OSError) and cause.errno not in _OF_THE_CONTENT:
-            raise StorageError(f"{name} cannot be read: {cause.strerror or cause}") from cause
-        raise error(f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}") from cause
+            raise _refused(name, cause, error) from cause
+        message = f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}"
+        raise _naming(name, error(message)) from cause
+
+
+def _naming(path: str, error: WellfieldError) -> WellfieldError:
+    """Return an error with the path as its file name, if it has one as Python's own errors do."""
+    if isinstance(error, OSError):
+        error.filename = path
+    return error
+
+
+def _refused(name: str, cause: OSError, error: type[WellfieldError]) -> WellfieldError:
+    """Return the error for a file that the system does not open or read; of an image, what is wrong with it alone."""
+    message = f"{name} cannot be read: {cause.strerror or cause}"
+    if error is UnreadableImageError and isinstance(cause, PermissionError):
+        return FileAccessError(f"{message}; allow yourself to read it", path=name, code=cause.errno)
+    if error is UnreadableImageError and cause.errno in _OF_THE_FILE:
+        return UnreadableImageError(message, path=name, code=cause.errno)
+    return os_failure(cause, message, name)
 
 
 @contextmanager

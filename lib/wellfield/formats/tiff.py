@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import errno
 import math
+import operator
 import os
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +22,9 @@ import numpy as np
 from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.reading import fitting, reading
+from wellfield.formats.palette import check_palette
+from wellfield.formats.plane import check_orientation
+from wellfield.formats.reading import fitting, open_file, reading
 
 AXES = "TCZYX"
 COMPRESSIONS = (None, "zlib", "zstd", "lzw")
@@ -45,7 +50,12 @@ _CLASSIC_LIMIT = 2**32 - 2**25  # bytes that 32-bit offsets can address, less wh
 _EXPANSION = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64}
 _OTHER_EXPANSION = 32_768
 
-_PALETTE = 3  # photometric interpretation
+# Photometric interpretations. Of those with one number a pixel only these have intensities.
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
+
+# JPEG (6, 7, 33007, 34892) and JPEG 2000: their decoders fill in what is not there, and data of both end with a mark.
+_FILLED_IN = (6, 7, 33007, 34892, 33003, 33004, 33005, 34712)
+_END_MARK = b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +94,12 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     UnreadableImageError
         The file is empty, truncated, lacks a part of its pixels, or is no TIFF.
     ImageKindError
-        Its pixels are numbers of colours in a palette, or it holds several images of different kinds.
+        Its numbers are no intensities as they are (colours from a palette, white as 0, rows that begin at the bottom),
+        or it holds other images than its metadata says.
     """
     with reading(path, "TIFF"), _open(path) as file:
-        series = _only_series(file, path)
-        _check_promise(file, series)
-        array: np.ndarray[Any, Any] = series.asarray()
+        series = _checked_series(file, path)
+        array: np.ndarray[Any, Any] = _pixels(file, series)
         order = _house_order(series.axes, array.shape)
         dropped = [axis for axis in range(array.ndim) if axis not in order]
         if order != list(range(array.ndim)):
@@ -113,13 +123,16 @@ def read_calibration(path: str | os.PathLike[str]) -> Calibration:
 def read_tiff_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str, Calibration]:
     """Return shape and dtype of what :func:`read_tiff` returns, and the calibration, without reading pixels.
 
+    All is checked that can be checked without decoding pixels: what the numbers mean, how many planes there are, and
+    that the file is as long as its tags say.
+
     Raises
     ------
     DataNotFoundError, UnreadableImageError, ImageKindError
         As for :func:`read_tiff`.
     """
     with reading(path, "TIFF"), _open(path) as file:
-        series = _only_series(file, path)
+        series = _checked_series(file, path)
         order = _house_order(series.axes, series.shape)
         shape = tuple(int(series.shape[axis]) for axis in order)
         axes = "".join(series.axes[axis] for axis in order)
@@ -281,17 +294,30 @@ def _raise_with_number(error: OSError, part: Path, needed: int) -> NoReturn:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _open(path: str | os.PathLike[str]) -> Any:
+@contextmanager
+def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
     import tifffile
 
-    return tifffile.TiffFile(Path(path), _multifile=False)  # OME metadata may name other files, anywhere
+    # Files of OME-TIFF, Micro-Manager and NDTiff may name others, anywhere, as parts of the same image.
+    with (
+        open_file(path) as opened,
+        tifffile.TiffFile(opened, _multifile=False, is_mmstack=False, is_ndtiff=False) as file,
+    ):
+        yield file
+
+
+def _checked_series(file: Any, path: str | os.PathLike[str]) -> Any:
+    """Return what is to be read of an opened file, after every check that needs no pixel."""
+    series = _only_series(file, path)
+    _check_meaning(series.keyframe, os.fspath(path))
+    _check_bits(series.keyframe)
+    _check_pages(file, series, os.fspath(path))
+    _check_chain(file)
+    _check_pieces(file, series)
+    return series
 
 
 def _only_series(file: Any, path: str | os.PathLike[str]) -> Any:
-    if file.pages.first.photometric == _PALETTE:
-        raise ImageKindError(
-            f"{os.fspath(path)} has colours from a palette, whose numbers are no intensities; export it as grey"
-        )
     if file.is_ome and "<!DOCTYPE" in file.pages.first.description:
         raise ValueError("its OME metadata declares XML entities, which are not read")
     try:
@@ -308,21 +334,110 @@ def _only_series(file: Any, path: str | os.PathLike[str]) -> Any:
     return first
 
 
-def _check_promise(file: Any, series: Any) -> None:
-    """Raise if the header promises more pixels than the file can hold: a wrong byte must not allocate gigabytes."""
-    page = series.keyframe
+def _check_meaning(page: Any, source: str) -> None:
+    """Raise unless the numbers of a page are intensities, the larger the brighter, in the order of the picture."""
+    import tifffile
+
+    photometric = page.tags.valueof("PhotometricInterpretation", _BLACK_IS_ZERO)
+    if photometric == _WHITE_IS_ZERO:
+        raise ImageKindError(
+            f"{source} stores white as 0 (its PhotometricInterpretation is WhiteIsZero): the brighter a pixel, the "
+            "smaller its number; export it with black as 0"
+        )
+    if photometric == _PALETTE:
+        check_palette(page.colormap, page.bitspersample, source=source)
+    elif page.samplesperpixel == 1 and photometric not in (_BLACK_IS_ZERO, _RGB):
+        kind = tifffile.PHOTOMETRIC(photometric).name
+        raise ImageKindError(f"{source} has pixels of the kind {kind}, which are no intensities; export it as grey")
+    check_orientation(page.tags.valueof("Orientation"), source=source)
+
+
+def _check_bits(page: Any) -> None:
+    """Raise if the bits of a pixel are of no known type, or are fewer in the header than in the data."""
+    if page.dtype is None:
+        raise ValueError(f"pixels of {page.bitspersample} bits and SampleFormat {page.sampleformat} have no type")
+    if page.compression != 1 or page.is_tiled or not page.bitspersample % 8:
+        return
+    row = page.imagewidth * page.samplesperpixel
+    packed = page.imagelength * math.ceil(row * page.bitspersample / 8)
+    unpacked = page.imagelength * row * math.ceil(page.bitspersample / 8)
+    if sum(page.databytecounts) >= unpacked > packed:
+        raise ValueError(
+            f"its header says {page.bitspersample} bits a pixel, which are {packed} bytes; its pixels have "
+            f"{sum(page.databytecounts)}: correct its BitsPerSample"
+        )
+
+
+def _check_pages(file: Any, series: Any, source: str) -> None:
+    """Raise if the file has pages, other than smaller copies of the image, that its metadata does not speak of."""
+    planes = series.size // series.keyframe.size
+    if len(file.pages) <= planes:
+        return
+    pages = sum(not file.pages.get(number).is_reduced for number in range(len(file.pages)))
+    if pages > planes:
+        raise ImageKindError(
+            f"{source} has several planes: {pages} pages, but its metadata speaks of {planes}; export each plane to a "
+            "file of its own"
+        )
+
+
+def _check_chain(file: Any) -> None:
+    """Raise if the last page names another one behind the end of the file, which tifffile leaves out."""
+    file.filehandle.seek(file.pages.next_page_offset)
+    (place,) = struct.unpack(file.tiff.offsetformat, file.filehandle.read(file.tiff.offsetsize))
+    if place >= file.filehandle.size:
+        raise ValueError(f"it is truncated: a further page begins at byte {place}")
+
+
+def _check_pieces(file: Any, series: Any) -> None:
+    """Raise unless the file holds all the pieces that its header promises.
+
+    Decoders give black or grey for what is not there, and make room for what the header says is there: a wrong byte
+    must not allocate gigabytes.
+    """
+    page, size = series.keyframe, file.filehandle.size
     promised = series.size * page.bitspersample // 8
     expansion = _EXPANSION.get(int(page.compression), _OTHER_EXPANSION)
-    if promised > file.filehandle.size * expansion:
+    if promised > size * expansion:
         raise ValueError(f"its header promises {promised} bytes of pixels")
-    if series.dataoffset is not None:
+    if series.dataoffset:
+        if 0 < sum(page.databytecounts) < page.nbytes:
+            raise ValueError(f"its header promises {page.nbytes} bytes of pixels, and {sum(page.databytecounts)}")
+        _check_end(series.dataoffset + promised, size)
         return
     for page in series.pages:
-        # tifffile gives black for what is not there, and makes room for what the header says is there.
-        if page is None or 0 in page.databytecounts:
+        if page is None or not all(page.databytecounts) or not all(page.dataoffsets):
             raise ValueError("a part of its pixels is missing")
-        if max(page.databytecounts, default=0) > file.filehandle.size:
+        if min(len(page.dataoffsets), len(page.databytecounts)) < math.prod(page.chunked):
+            raise ValueError("the places of a part of its pixels are missing")
+        if max(page.databytecounts) > size:
             raise ValueError(f"its header promises {max(page.databytecounts)} bytes of one piece")
+        _check_end(max(map(operator.add, page.dataoffsets, page.databytecounts)), size)
+
+
+def _check_end(end: int, size: int) -> None:
+    if end > size:
+        raise ValueError(f"it is truncated: its pixels end at byte {end}")
+
+
+def _pixels(file: Any, series: Any) -> np.ndarray[Any, Any]:
+    if int(series.keyframe.compression) in _FILLED_IN:
+        return np.stack([_decoded(file, page) for page in series.pages]).reshape(series.shape)
+    array: np.ndarray[Any, Any] = series.asarray()
+    return array
+
+
+def _decoded(file: Any, page: Any) -> np.ndarray[Any, Any]:
+    """Return the pixels of a page whose decoder would fill in what the data lacks."""
+    array = np.empty(page.shaped, page.dtype)
+    tables = {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
+    for data, number in file.filehandle.read_segments(page.dataoffsets, page.databytecounts):
+        if _END_MARK not in data:
+            raise ValueError("it is truncated: the data of a part of its pixels has no end")
+        piece, (sample, depth, y, x, _), (depths, height, width, _) = page.decode(data, number, **tables)
+        target = array[sample, depth : depth + depths, y : y + height, x : x + width]
+        target[...] = piece[: target.shape[0], : target.shape[1], : target.shape[2]]
+    return array
 
 
 def _house_order(axes: str, shape: Sequence[int]) -> list[int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,16 @@ from wellfield.formats.atomic import part_path
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
 from wellfield.materialization.records import WELL_RULES, Record
 from wellfield.materialization.removal import remove_stale, replace_folder
-from wellfield.materialization.spec import ROIOptions, TiffStackOptions
+from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
 from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedWell
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.index import PlateInfo
-from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, plane_name
+from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
 from wellfield.processing.registry import ImageKind
-from wellfield.storage.backend import Backend
+from wellfield.storage.backend import Backend, ZarrChunkStrategy
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.layout import well_folder
 
@@ -58,7 +61,7 @@ def materialize_well(
     write any more is removed, and what Wellfield did not write stays. A failed well keeps no result of an earlier run,
     which would not belong to its input.
     """
-    writer = _WellWriter(staged, staging, plan, results, filemanager)
+    writer = _WellWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
     files = []
     if staged.status == DONE:
         try:
@@ -84,7 +87,17 @@ def materialize_well(
 
 
 class _WellWriter:
-    def __init__(self, staged: StagedWell, staging: Path, plan: Plan, results: Path, filemanager: FileManager) -> None:
+    def __init__(
+        self,
+        staged: StagedWell,
+        staging: Path,
+        plan: Plan,
+        results: Path,
+        filemanager: FileManager,
+        *,
+        stage_y_up: bool,
+    ) -> None:
+        self._stage_y_up = stage_y_up
         self._staged = staged
         self._staging = staging
         self._plan = plan
@@ -130,11 +143,10 @@ class _WellWriter:
             for plane, key in zip(stack, image.keys(self._staged.well), strict=True):
                 planes.append(plane)
                 paths.append(folder / plane_name(key))
-        projected = all(image.projection != Projection.NONE for _, image in images)
         metadata = FieldMetadata(
-            pixel_size_um=self._plan.pixel_size_um,
-            z_spacing_um=None if projected else self._plan.z_spacing_um,
             channel_names=dict(self._plan.channels),
+            calibrations=self._calibrations([image for _, image in images]),
+            stage_y_up=self._stage_y_up,
         )
         self._filemanager.save_batch(
             planes,
@@ -148,6 +160,30 @@ class _WellWriter:
         folder = well_folder(store, self._staged.well)
         names = self._names[folder]
         return [folder_entry(self._results, folder, {"images": facts}, names=names) | {"names": names}]
+
+    def _calibrations(self, images: Sequence[StagedImage]) -> dict[int, FieldCalibration]:
+        """Return sizes and place of each field.
+
+        Raises
+        ------
+        MaterializationError
+            Images that share one scale have different pixel sizes: those of a field, or with the layouts WELL and FILE
+            those of the well.
+        """
+        by_field: dict[int, dict[str, FieldCalibration]] = {}
+        for image in images:
+            flat = image.projection != Projection.NONE
+            own = image.calibration._replace(z_spacing_um=None) if flat else image.calibration
+            by_field.setdefault(image.field, {})[f"field {image.field} channel {image.channel}"] = own
+        in_one = self._plan.settings.zarr.chunk_strategy != ZarrChunkStrategy.FIELD
+        for named in [reduce(or_, by_field.values())] if in_one else by_field.values():
+            if common(named.values()) is None:
+                raise MaterializationError(
+                    f"plate.zarr has one scale for {'a well' if in_one else 'a field'}, but images of well "
+                    f"{self._staged.well} have different pixel sizes: {describe_sizes(named)}; write them as tiff"
+                    + (", or set zarr.chunk_strategy: field" if in_one else "")
+                )
+        return {field: common(named.values()) or UNKNOWN for field, named in by_field.items()}
 
     # --- files ---------------------------------------------------------------------------------------------------
 
@@ -167,15 +203,13 @@ class _WellWriter:
 
     def _write_tiffs(self) -> None:
         codec = self._plan.settings.tiff_compression
-        options = {
-            "pixel_size_um": self._plan.pixel_size_um,
-            "compression": None if codec == TiffCompression.NONE else codec.value,
-        }
+        compression = None if codec == TiffCompression.NONE else codec.value
         for step, image in self._images("tiff"):
             for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
                 path = self._parts["images"] / step.sub_dir / plane_name(key)
                 pixels = _narrow_labels(plane) if step.kind == ImageKind.LABELS else plane
-                self._filemanager.save(pixels, path, Backend.DISK, **options)
+                size = image.calibration.pixel_size_um
+                self._filemanager.save(pixels, path, Backend.DISK, pixel_size_um=size, compression=compression)
                 self._note("images", path, {"shape": list(pixels.shape), "dtype": pixels.dtype.name})
 
     def _write_rois(self) -> None:
@@ -198,12 +232,23 @@ class _WellWriter:
             data = self._filemanager.load(self._staging / output.path, Backend.DISK)
             kind = "rois" if isinstance(option, ROIOptions) else "tables"
             kind = "images" if isinstance(option, TiffStackOptions) else kind
-            place = ImagePlace(
-                output.channel, None, output.timepoint, self._plan.pixel_size_um, self._plan.z_spacing_um
-            )
+            sizes = output.calibration
+            place = ImagePlace(output.channel, None, output.timepoint, sizes.pixel_size_um, sizes.z_spacing_um)
             base = self._parts[kind] / (output.name if output.field is None else f"{output.name}_{output.place_name}")
             written = write_option(option, data, base, self._filemanager, place=place)
-            self._note(kind, written, _content(data))
+            left_out = self._small_regions(option, data, written)
+            self._note(kind, written, _content(data) | left_out)
+
+    def _small_regions(self, option: Options, data: Any, path: str) -> dict[str, int]:
+        """Return what the manifest says of regions that were too small to be written; the log says it too."""
+        if not (isinstance(option, ROIOptions) and option.min_area):
+            return {}
+        from wellfield.materialization.rois import count_small_regions
+
+        number = count_small_regions(data, option.min_area)
+        name, pixels = Path(path).name, option.min_area
+        _logger.info("well %s: %s leaves out %d regions below %d pixels", self._staged.well, name, number, pixels)
+        return {"regions_left_out": number}
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
@@ -233,12 +278,15 @@ class _WellWriter:
         self._filemanager.save(thumbnail, path, Backend.DISK)
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
-        """Return the middle plane of the first timepoint of every field."""
+        """Return the middle plane of the first timepoint of every field, but of those where the channel was blanked."""
+        blanked = {parse_plane_name(entry["plane"]) for entry in self._staged.planes.blanked}
+        black = {(key.field, key.timepoint) for key in blanked if key.channel == channel}
         first = min((image.timepoint for image in self._staged.images), default=1)
         return {
             image.field: stack[len(stack) // 2]
             for image in self._staged.images
             if (image.step, image.channel, image.timepoint) == (step.name, channel, first)
+            and (image.field, image.timepoint) not in black
             for stack in [self._load(image)]
         }
 

@@ -16,12 +16,13 @@ from typing import Any
 from wellfield.formats.atomic import foreign_in, is_part, remove_empty, remove_own
 from wellfield.formats.own_json import OwnJson
 from wellfield.pipeline.well import PlaneAccount
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
 from wellfield.plate.wells import is_well
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
-STAGE_SCHEMA_VERSION = 2
+STAGE_SCHEMA_VERSION = 3
 STAGED_NAME = "staged.json"
 
 _PLACE = {"path": str, "timepoint": (int, None), "channel": (int, None), "field": (int, None)}
@@ -56,6 +57,7 @@ class StagedImage:
     z: tuple[int, ...]
     projection: Projection
     path: str
+    calibration: FieldCalibration = UNKNOWN
 
     def keys(self, well: str) -> list[PlaneKey]:
         """Return the key of each plane of the stack."""
@@ -76,6 +78,7 @@ class StagedOutput:
     field: int | None = None
     timepoint: int | None = None
     channel: int | None = None
+    calibration: FieldCalibration = UNKNOWN
 
     @property
     def place_name(self) -> str:
@@ -118,6 +121,8 @@ class StagedWell:
         del data["schema_version"]
         with _STAGED.parsing(path):
             data["planes"] = PlaneAccount(**data["planes"])
+            for entry in (*data["outputs"], *data["images"]):
+                entry["calibration"] = FieldCalibration.from_json(entry["calibration"])
             data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
             data["images"] = [
                 StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))

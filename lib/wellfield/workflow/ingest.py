@@ -17,6 +17,7 @@ from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.index import PlateInfo, read_info, read_paths
 from wellfield.plate.layout import Layout
+from wellfield.plate.platemap import compare_wells, read_plate_map
 from wellfield.words import counted
 from wellfield.workflow.vanished import vanished_note, vanished_wells
 
@@ -55,6 +56,25 @@ def ingest_plate(
         report["notes"] = [*report["notes"], vanished_note(vanished)]
         write_json(path, report)
     return info
+
+
+def plate_map_notes(
+    plate_map: str | os.PathLike[str] | None, info: PlateInfo, wanted: Sequence[str] | None
+) -> list[str]:
+    """Return what a plate and its map do not agree about; nothing of a plate without one.
+
+    Raises
+    ------
+    ConfigError
+        The map cannot be used, or names no well of the plate.
+    """
+    if plate_map is None:
+        return []
+    treatments = read_plate_map(plate_map)
+    try:
+        return compare_wells(treatments, info.wells, processed=chosen_wells(info, wanted))
+    except ConfigError as error:
+        raise ConfigError(f"plate {info.plate}, plate map {os.fspath(plate_map)}: {error}") from None
 
 
 def acquisition_notes(report: str | os.PathLike[str]) -> list[str]:

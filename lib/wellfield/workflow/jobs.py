@@ -93,12 +93,14 @@ def job(
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         logger.error("%s", traceback.format_exc())
-        is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        message = str(error) if isinstance(error, WellfieldError) else f"{type(error).__name__}: {error}"
-        if is_full and not isinstance(error, WellfieldError):
-            message = f"no space left on the device while writing {error.filename or 'results'}"
+        is_expected, message = True, str(error)
+        if not isinstance(error, WellfieldError):
+            if is_expected := isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                message = f"no space left on the device while writing {error.filename or 'results'}"
+            else:
+                message = f"{type(error).__name__}: {error}"
         logger.error("%s%s", _STOPPED, message)
-        if not (is_full or isinstance(error, WellfieldError)):
+        if not is_expected:
             raise
         print(f"error: {visible(message)}\n(log: {path})", file=sys.stderr)
         raise SystemExit(1) from None

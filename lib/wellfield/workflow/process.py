@@ -11,12 +11,14 @@ from pathlib import Path
 from wellfield.errors import StepError, UnknownFormatError
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
+from wellfield.microscopes.pixel_sizes import contradicting_plane
 from wellfield.microscopes.positions import field_positions
 from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import StageWriter
 from wellfield.pipeline.staged import StagedWell
-from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.pipeline.well import PlaneAccount, WellInput, WellStepError
+from wellfield.plate.calibration import calibrations
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
@@ -68,6 +70,7 @@ def process_well(
             source = replace(source, illumination=fitted)
         watch = PlaneWatch(info, planes_read(plan, planes), during="the well was processed")
         try:
+            _check_pixel_size(plan, info, planes)
             run_well(plan, source, writer, account)
             if changed := watch.changed():
                 raise changed
@@ -83,6 +86,21 @@ def process_well(
     return staged
 
 
+def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]) -> None:
+    """Raise if a file of the well says another pixel size than the index: its results would have a wrong scale."""
+    found = contradicting_plane(info, planes_read(plan, planes)) if info.pixel_size_of_files else None
+    if found is not None:
+        plane, size, indexed = found
+        raise WellStepError(
+            f"the file says {size:g} µm per pixel; expected {indexed:g} µm, as other files of the plate say. List "
+            "fields of another magnification or binning as a plate of their own",
+            plate=info.plate,
+            key=plane.key.field_key,
+            channel=plane.key.channel,
+            file=plane.path,
+        )
+
+
 def _well_input(
     plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord], well: str, filemanager: FileManager, *, working: Path
 ) -> WellInput:
@@ -90,6 +108,8 @@ def _well_input(
     raw = plan.settings.read_backend == Backend.DISK
     paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
+    wanted = plan.wants_stage_positions
+    positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
     in_memory = plan.settings.intermediate_backend == Backend.MEMORY
     return WellInput(
         plate=info.plate,
@@ -100,6 +120,8 @@ def _well_input(
         describe=files.__getitem__,
         shape=info.shape,
         dtype=info.dtype,
-        stage_positions_um=field_positions(info, planes) if plan.wants_stage_positions else {},
+        stage_positions_um=positions,
+        calibrations=calibrations(info, planes, positions),
+        stage_y_up=info.stage_y_up,
         intermediate=(Backend.MEMORY, "/") if in_memory else (Backend.DISK, os.fspath(working)),
     )

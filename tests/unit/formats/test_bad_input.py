@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from hypothesis import strategies as st
 from tests.unit.formats.samples import SAMPLES, UNFIT, roi, same
 from wellfield.errors import DataNotFoundError, DiskSpaceError, StorageError, UnreadableImageError, WellfieldError
 from wellfield.formats import FORMATS, reader, writer
+from wellfield.formats.plane import read_plane_header
 from wellfield.formats.reading import reading
+from wellfield.storage.files import read_file
 
 every = pytest.mark.parametrize("suffix", FORMATS)
 TEXT = (".csv", ".txt")  # any text without an end of its own is whole
@@ -167,6 +171,65 @@ def test_no_permission_is_an_error_naming_the_file(tmp_path: Path, suffix: str) 
     assert isinstance(writes, StorageError) and "a" + suffix + " cannot be written: " in str(writes)
     assert "ermission denied" in str(reads) and "ermission denied" in str(writes)
     assert names(path.parent) == [path.name]
+
+
+IMAGES = (".tif", ".png")
+
+
+@contextmanager
+def no_longer_than(seconds: int) -> Iterator[None]:
+    """End a block that waits for ever."""
+
+    def late(*_: Any) -> None:
+        pytest.fail("the block waits")  # no Exception, which a reader would take for its own
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+def _circle(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+@pytest.mark.parametrize("make", [_pipe, _device, _socket, _circle, Path.mkdir])
+def test_what_is_no_file_is_an_unreadable_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    make(Path(f"a{suffix}"))
+    for read in (reader(f"a{suffix}"), read_plane_header, read_file):
+        with no_longer_than(20), pytest.raises(UnreadableImageError, match=rf"a\{suffix} "):
+            read(f"a{suffix}")
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_an_image_without_permission_is_an_unreadable_image(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path, suffix)
+    for read in (reader(path), read_plane_header, read_file):
+        read(path)  # and everything is imported
+        with without_rights(tmp_path), pytest.raises(UnreadableImageError) as caught:
+            read(path)
+        assert isinstance(caught.value, PermissionError)
+        assert f"a{suffix} cannot be read: Permission denied; allow yourself" in str(caught.value)
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EMFILE])

@@ -46,7 +46,9 @@ def test_a_png_of_few_bits_keeps_its_values(tmp_path: Path, bits: int) -> None:
 
 
 def _palette_by_pillow(path: Path) -> None:
-    Image.fromarray(GREY).convert("P").save(path)
+    image = Image.fromarray(GREY).convert("P")
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+    image.save(path)
 
 
 def _palette_by_tifffile(path: Path) -> None:
@@ -156,3 +158,38 @@ def test_a_png_of_several_frames_is_refused(tmp_path: Path) -> None:
         read_plane_header(tmp_path / "a.png")
     with pytest.raises(ImageKindError, match=r"a\.png has 2 frames"):
         read_png(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("missing", [13, 200, 5_000])
+def test_a_png_whose_end_is_zeros_or_missing_is_no_image(tmp_path: Path, dtype: str, missing: int) -> None:
+    """Copies that make room first, and are interrupted, leave zeros."""
+    image = np.random.default_rng(0).integers(0, 200, (128, 128)).astype(dtype)
+    path = tmp_path / "a.png"
+    Image.fromarray(image).save(path)
+    content = path.read_bytes()
+    np.testing.assert_array_equal(read_png(path), image, strict=True)
+    hole = bytearray(content)
+    hole[2_000:2_100] = bytes(100)
+    for broken in (content[:-missing] + bytes(missing), content[:-missing], bytes(hole), content + b"\0"):
+        path.write_bytes(broken)
+        if broken.startswith(content):  # what follows the end does not count
+            np.testing.assert_array_equal(read_png(path), image, strict=True)
+            continue
+        with pytest.raises(UnreadableImageError, match=r"a\.png is no readable PNG .*(damaged or )?truncated"):
+            read_png(path)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_png_that_is_stored_turned_is_refused_by_name(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+    if orientation == 1:
+        np.testing.assert_array_equal(read_png(tmp_path / "a.png"), GREY, strict=True)
+        return
+    for read in (read_png, read_plane_header):
+        with pytest.raises(
+            ImageKindError, match=rf"a\.png is stored turned or mirrored \(its Orientation is {orientation}"
+        ):
+            read(tmp_path / "a.png")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wellfield.errors import StorageError, UnknownFormatError, UnreadableImageError
+from wellfield.errors import ImageKindError, StorageError, UnknownFormatError, UnreadableImageError
 from wellfield.formats import tiff
+from wellfield.formats.plane import read_plane_header
 from wellfield.formats.tiff import Calibration, read_calibration, read_pixel_size, read_tiff, write_tiff
 
 IMAGEJ = ("u1", "u2", "f4")
-OME = ("?", "i1", "i2", "i4", "u4", "f8", "c8", "c16", *IMAGEJ)
-PLAIN = ("i8", "u8", "f2", *OME)
+OME_TYPES = ("?", "i1", "i2", "i4", "u4", "f8", "c8", "c16", *IMAGEJ)
+PLAIN = ("i8", "u8", "f2", *OME_TYPES)
 AXES = ("YX", "ZYX", "CYX", "TYX", "CZYX", "ZCYX", "TZYX", "TCYX", "TCZYX", "ZTCYX")
 CODECS = (None, "zlib", "zstd", "lzw")
 
@@ -245,6 +248,173 @@ def test_a_file_that_metadata_names_is_not_opened(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_tiff(folder / "a.ome.tif"), values((4, 5)), strict=True)
 
 
+def write_micromanager(path: Path, image: np.ndarray[Any, Any], head: bytes, index: bytes = b"") -> None:
+    """Write a page as Micro-Manager does: *head* behind the 8 bytes of every TIFF, *index* behind that."""
+    pixels = image.astype("<u2").tobytes()
+    place = 8 + len(head) + len(index)
+    height, width = image.shape
+    tags = [(256, 4, width), (257, 4, height), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, place), (277, 3, 1)]
+    tags += [(278, 4, height), (279, 4, len(pixels)), (51123, 2, place + len(pixels))]
+    entries = b"".join(struct.pack("<HHII", code, kind, 8 if kind == 2 else 1, value) for code, kind, value in tags)
+    start = struct.pack("<2sHI", b"II", 42, place + len(pixels) + 8)
+    path.write_bytes(start + head + index + pixels + b"{}      " + struct.pack("<H", len(tags)) + entries + bytes(4))
+
+
+def test_micromanager_files_of_a_folder_stay_apart(tmp_path: Path) -> None:
+    text = json.dumps({"MicroManagerVersion": "1.4", "Prefix": "p", "Positions": 2, "Frames": 1}).encode()
+    paths = [tmp_path / f"p_MMStack_{well}.ome.tif" for well in ("A1", "A2")]
+    for position, path in enumerate(paths):
+        # Where the index is, no settings, no comments, the summary; the index: channel, z, time, position, page.
+        head = struct.pack("<8I", 54773648, 40 + len(text), 483765892, 0, 99384722, 0, 2355492, len(text)) + text
+        page = 8 + len(head) + 28 + 40 + 8
+        index = struct.pack("<7I", 3453623, 1, 0, 0, 0, position, page)
+        write_micromanager(path, np.full((4, 5), position + 1), head, index)
+    with tifffile.TiffFile(paths[0]) as file:
+        assert np.unique(file.asarray()).tolist() == [1, 2]  # what must not happen
+    for position, path in enumerate(paths):
+        np.testing.assert_array_equal(read_tiff(path), np.full((4, 5), position + 1, "u2"), strict=True)
+        assert read_plane_header(path).shape == (4, 5)
+
+
+def test_files_in_an_index_of_ndtiff_stay_apart(tmp_path: Path) -> None:
+    text, index = b"{}", b""
+    for number, name in enumerate(("a.tif", "b.tif")):
+        head = struct.pack("<4I", 483729, 2, 2355492, len(text)) + text
+        write_micromanager(tmp_path / name, np.full((4, 5), number + 1), head)
+        axes = json.dumps({"time": number}).encode()
+        index += struct.pack("<I", len(axes)) + axes + struct.pack("<I", 5) + name.encode()
+        index += struct.pack("<IiiiiIii", 8 + len(head), 5, 4, 1, 0, 0, 0, 0)
+    (tmp_path / "NDTiff.index").write_bytes(index)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert np.unique(file.asarray()).tolist() == [1, 2]  # what must not happen
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), np.full((4, 5), 1, "u2"), strict=True)
+
+
+OME = (
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels '
+    'ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="5" SizeY="4" SizeZ="1" SizeC="1" SizeT="1">'
+    '<Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData IFD="0"/></Pixels></Image></OME>'
+)
+
+
+@pytest.mark.parametrize(
+    "text", [OME, "ImageJ=1.54f\nimages=1\n", "ImageJ=1.54f\nimages=2\nslices=2\n", '{"shape": [4, 5]}', None], ids=str
+)
+def test_pages_that_the_metadata_is_silent_about_are_no_plane(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        for number in range(3):
+            file.write(values((4, 5)) + number, description=None if number else text, metadata=None, contiguous=False)
+    with pytest.raises(ImageKindError, match=r"a\.tif (has several planes|holds 3 images)"):
+        read_plane_header(path)
+    try:
+        assert read_tiff(path).shape == (3, 4, 5)
+    except ImageKindError as error:
+        assert "a.tif has several planes: 3 pages, but its metadata speaks of" in str(error)
+
+
+@pytest.mark.parametrize("text", [OME, None], ids=str)
+def test_smaller_copies_of_the_plane_are_no_further_planes(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(values((4, 5)), description=text, metadata=None, subifds=1)
+        file.write(values((2, 2)), subfiletype=1, metadata=None)
+        file.write(values((3, 3)), subfiletype=1, metadata=None)
+    assert read_plane_header(path).shape == (4, 5)
+    np.testing.assert_array_equal(read_tiff(path), values((4, 5)), strict=True)
+
+
+def test_a_page_of_half_the_size_is_a_copy_only_if_it_says_so(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for size in (64, 32):
+            file.write(values((size, size)), metadata=None)
+    with pytest.raises(ImageKindError, match=r"a\.tif has several planes: 2 pages"):
+        read_tiff(tmp_path / "a.tif")
+
+
+# --- numbers that are no intensities ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "u2", "f4"])
+def test_white_as_0_is_refused_by_name(tmp_path: Path, dtype: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", values((4, 5), dtype), photometric="miniswhite")
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(
+            ImageKindError, match=r"a\.tif stores white as 0 .*WhiteIsZero.*; export it with black as 0"
+        ):
+            read(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "a.tif", values((4, 5), dtype), photometric="minisblack")
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), values((4, 5), dtype), strict=True)
+
+
+@pytest.mark.parametrize("kind", ["CFA", "MASK", "CIELAB", "LOGL", "LINEAR_RAW", "DEPTH_MAP"])
+def test_other_meanings_of_one_number_are_refused_by_name(tmp_path: Path, kind: str) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((4, 5)), photometric="minisblack")
+    content = patched(buffer.getvalue(), "PhotometricInterpretation", int(tifffile.PHOTOMETRIC[kind]))
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ImageKindError, match=rf"a\.tif has pixels of the kind {kind}, which are no intensities"):
+        read_tiff(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_an_image_that_is_stored_turned_or_mirrored_is_refused_by_name(tmp_path: Path, orientation: int) -> None:
+    tag = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "a.tif", values((4, 5)), extratags=tag, metadata=None)
+    if orientation in (0, 1, 9):  # the usual one, and what has no meaning
+        np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), values((4, 5)), strict=True)
+        return
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(
+            ImageKindError, match=rf"a\.tif is stored turned or mirrored \(its Orientation is {orientation}"
+        ):
+            read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("bits", [1, 4, 12])
+def test_fewer_bits_in_the_header_than_in_the_data_are_refused(tmp_path: Path, bits: int) -> None:
+    """Some cameras' files say 12 bits and have 16, which would be read shifted against each other."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((8, 8)), metadata=None)
+    (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "BitsPerSample", bits))
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(UnreadableImageError, match=rf"a\.tif .* its header says {bits} bits a pixel"):
+            read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("bits", "shape"), [(1, (9, 1)), (1, (3, 7)), (2, (5, 3)), (4, (5, 3)), (1, (64, 64))])
+def test_packed_bits_are_read(tmp_path: Path, bits: int, shape: tuple[int, ...]) -> None:
+    image = (values(shape, "u1") % 2**bits).astype("?" if bits == 1 else "u1")
+    tifffile.imwrite(tmp_path / "a.tif", image, bitspersample=bits, photometric="minisblack", metadata=None)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), image, strict=True)
+
+
+def test_numbers_without_a_type_and_complex_ones_are_no_plane(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((4, 5), "i4"), metadata=None)
+    (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "SampleFormat", 9))
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif .*pixels of 32 bits and SampleFormat 9 have no type"):
+            read(tmp_path / "a.tif")
+    write_tiff(tmp_path / "a.tif", values((4, 5), "c8"))
+    with pytest.raises(ImageKindError, match=r"a\.tif has complex numbers; expected intensities"):
+        read_plane_header(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("cut", ["second page", "third page"])
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}], ids=str)
+def test_a_stack_that_is_cut_between_pages_is_truncated(tmp_path: Path, options: dict[str, Any], cut: str) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for number in range(3):
+            file.write(values((4, 5)) + number, metadata=None, contiguous=False, **options)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        place = file.pages[1 if cut == "second page" else 2].offset
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:place])
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(UnreadableImageError, match=rf"a\.tif .*truncated: a further page begins at byte {place}"):
+            read(tmp_path / "a.tif")
+
+
 def test_xml_entities_are_not_read(tmp_path: Path) -> None:
     text = '<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a "x">]><OME><Image Name="&a;"/></OME>'
     tifffile.imwrite(tmp_path / "a.ome.tif", values((4, 5)), description=text, metadata=None)
@@ -289,7 +459,8 @@ def test_black_planes_that_compress_to_nearly_nothing_are_read(tmp_path: Path, c
     array = np.zeros((3, 2048, 2048), dtype)
     write_tiff(tmp_path / "a.tif", array, compression=compression)
     np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), array, strict=True)
-    tifffile.imwrite(tmp_path / "b.tif", array[0], compression=compression, rowsperstrip=2048, metadata=None)
+    options: dict[str, Any] = {"compression": compression, "rowsperstrip": 2048, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "b.tif", array[0], metadata=None, **options)
     np.testing.assert_array_equal(read_tiff(tmp_path / "b.tif"), array[0], strict=True)
 
 
@@ -300,6 +471,90 @@ def test_a_strip_that_is_missing_or_short_is_no_black(tmp_path: Path, compressio
     for count in (0, 1, 9):
         (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "StripByteCounts", count, item=1))
         with pytest.raises(UnreadableImageError, match=r"a\.tif is no readable TIFF"):
+            read_tiff(tmp_path / "a.tif")
+
+
+LOSSY: list[dict[str, Any]] = [
+    {"compression": "jpeg", "tile": (64, 64)},
+    {"compression": "jpeg", "rowsperstrip": 32},
+    {"compression": "jpeg", "tile": (64, 64), "bigtiff": True},
+    {"compression": "jpeg2000", "tile": (64, 64)},
+]
+OTHERS: list[dict[str, Any]] = [{"compression": codec, "tile": (64, 64)} for codec in ("jpegxr", "png", "lzma", "zstd")]
+SCENE = np.random.default_rng(3).normal(100, 20, (128, 128)).clip(0, 255).astype("u1")
+
+
+@pytest.mark.parametrize("options", LOSSY + OTHERS, ids=str)
+def test_a_file_that_was_cut_is_truncated_whatever_its_codec(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, SCENE, metadata=None, **options)
+    content = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        whole, end = page.asarray(), max(np.add(page.dataoffsets, page.databytecounts))
+    np.testing.assert_array_equal(read_tiff(path), whole, strict=True)
+    for cut in (1, 10, 1500):
+        path.write_bytes(content[: end - cut])
+        for read in (read_tiff, read_plane_header):
+            with pytest.raises(UnreadableImageError, match=rf"a\.tif .*it is truncated: its pixels end at byte {end}"):
+                read(path)
+
+
+@pytest.mark.parametrize("options", LOSSY, ids=str)
+@pytest.mark.parametrize("piece", [0, -1])
+@pytest.mark.parametrize("missing", [2, 500])
+def test_a_piece_whose_end_is_zeros_is_truncated(
+    tmp_path: Path, options: dict[str, Any], piece: int, missing: int
+) -> None:
+    """Copies that make room first, and are interrupted, leave zeros."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, SCENE, metadata=None, **options)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        end = page.dataoffsets[piece] + page.databytecounts[piece]
+    content[end - missing : end] = bytes(missing)
+    path.write_bytes(content)
+    with pytest.raises(
+        UnreadableImageError, match=r"a\.tif .*it is truncated: the data of a part of its pixels has no end"
+    ):
+        read_tiff(path)
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (100, 130), (3, 100, 130), (100, 130, 3)], ids=str)
+@pytest.mark.parametrize("options", LOSSY, ids=str)
+def test_jpeg_is_decoded_as_tifffile_does(tmp_path: Path, shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape).astype("u1")
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb" if shape[-1] == 3 else "minisblack", **options)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), tifffile.imread(tmp_path / "a.tif"), strict=True)
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "zlib", None])
+@pytest.mark.parametrize("tag", ["TileOffsets", "TileByteCounts"])
+def test_a_tile_that_was_never_written_is_no_black(tmp_path: Path, compression: str | None, tag: str) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, SCENE, compression=compression, tile=(64, 64), metadata=None)
+    (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), tag, 0, item=2))
+    for read in (read_tiff, read_plane_header):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif .*a part of its pixels is missing"):
+            read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "zlib"])
+def test_a_list_of_strips_that_is_too_short_is_no_black(tmp_path: Path, compression: str) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, SCENE, compression=compression, rowsperstrip=32, metadata=None)
+    (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "RowsPerStrip", 16))
+    with pytest.raises(UnreadableImageError, match=r"a\.tif .*the places of a part of its pixels are missing"):
+        read_tiff(tmp_path / "a.tif")
+
+
+def test_a_strip_without_compression_that_is_too_short_is_not_filled_with_what_follows(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values((4, 5)), metadata=None, extratags=[(65000, "s", 0, "x" * 99, True)])
+    for tag, value in (("StripByteCounts", 20), ("StripOffsets", 0)):
+        (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), tag, value))
+        with pytest.raises(UnreadableImageError, match=r"a\.tif .*(40 bytes of pixels, and 20|pixels is missing)"):
             read_tiff(tmp_path / "a.tif")
 
 

@@ -1,0 +1,56 @@
+"""Palettes: the colours by which an image shows its numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wellfield.errors import ImageKindError
+
+_COARSE, _FINE = 255, 65_535  # the brightest value of a colour, in palettes of 8 and of 16 bits
+
+
+def check_palette(colours: Any, bits: int, *, source: str) -> None:
+    """Raise unless the numbers of an image with this palette are intensities.
+
+    They are where every number has a colour and each of red, green and blue rises evenly with the number or stays the
+    same, as in grey (0 is black, 255 is white) and in black to green. Other palettes do not tell: neither the numbers
+    nor the colours need to be what was measured.
+
+    Parameters
+    ----------
+    colours:
+        Array ``[3, number]``, or ``None``.
+    bits:
+        Of a pixel.
+    source:
+        What the message begins with.
+
+    Raises
+    ------
+    ImageKindError
+        The palette is another one.
+    """
+    shape = np.shape(colours)
+    if shape == (3, 2**bits):
+        table = np.asarray(colours, np.float64)
+        if _rises(table):
+            return
+        if _rises(table[:, ::-1]):
+            raise ImageKindError(
+                f"{source} has a palette from bright to dark, in which 0 is the brightest value; export it as grey "
+                "with black as 0"
+            )
+    raise ImageKindError(
+        f"{source} has colours from a palette, whose numbers are no intensities; export it as grey. Only palettes that "
+        "rise evenly are read, such as grey, or black to green"
+    )
+
+
+def _rises(table: np.ndarray[Any, Any]) -> bool:
+    first, last = table[:, :1], table[:, -1:]
+    full = _COARSE if table.max() <= _COARSE else _FINE
+    even = first + (last - first) * np.linspace(0, 1, table.shape[1])
+    brightens = bool((last >= first).all()) and float((last - first).max()) >= full / 2
+    return brightens and bool((abs(table - even) <= full / _COARSE).all())  # colours are rounded to 8 bits, or cut
