@@ -77,6 +77,14 @@ class ForeignStoreError(StorageError):
     """A Zarr store, or a well in it, was not written by Wellfield; it is left as it is."""
 
 
+class UnstorableDataError(StorageError, ValueError):
+    """Data cannot be stored as it is: a dtype, a size or a value that the format does not have."""
+
+
+class BrokenStageError(StorageError):
+    """What a well's first job staged for its second one is damaged; the next run stages it again."""
+
+
 class UnsupportedOperationError(WellfieldError, io.UnsupportedOperation):
     """A storage backend cannot do what was asked of it."""
 

@@ -8,14 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
+from wellfield.errors import (
+    BrokenStageError,
+    DataNotFoundError,
+    MetadataError,
+    UnknownFormatError,
+    UnreadableImageError,
+)
+from wellfield.faults import error_text, fails_well
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
 from wellfield.materialization.spec import ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
-from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedWell
+from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedOutput, StagedWell
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, plane_name
 from wellfield.processing.registry import ImageKind
@@ -54,21 +61,32 @@ def materialize_well(
 
     Each folder of the well is written beside the old one and put in its place when complete; what the pipeline does not
     write any more is removed. A failed well keeps no result of an earlier run, which would not belong to its input.
+
+    Raises
+    ------
+    BrokenStageError
+        A staged file is damaged or gone.
+    OSError, MemoryError
+        The machine is to blame: the disk is full, or refuses. What the pipeline made and no file can hold fails the
+        well instead.
     """
     writer = _WellWriter(staged, staging, plan, results, filemanager)
-    files = []
+    files, picture = [], no_thumbnail()
     if staged.status == DONE:
         try:
-            files = writer.write()
-        except (ArrayShapeError, MaterializationError, UnknownFormatError) as error:
-            # What the pipeline made cannot be stored as it is: the data's fault, and so the well's alone.
+            files, picture = writer.write(), writer.thumbnail(info)
+        except Exception as error:
+            if not fails_well(error):
+                raise
             _logger.exception("well %s failed", staged.well)
-            staged.status, staged.error = FAILED, {"message": str(error), "step": STEP_NAME}
+            staged.status, staged.error = FAILED, {"message": error_text(error), "step": STEP_NAME}
+            files, picture = [], no_thumbnail()
+            writer.remove_parts()
     kept = {entry["path"] for entry in files}
     for folder in well_folders(results, staged.well):
         if folder.exists() and not any(_covers(folder.relative_to(results).as_posix(), path) for path in kept):
             shutil.rmtree(folder)
-    writer.write_thumbnail(thumbnail, info)
+    filemanager.save(picture, thumbnail, Backend.DISK)
     write_manifest(
         manifest,
         plate=staged.plate,
@@ -79,6 +97,13 @@ def materialize_well(
         plan_digest=plan.digest(),
         files=files,
     )
+
+
+def no_thumbnail() -> Any:
+    """Return the empty picture of a well without a stored image."""
+    import numpy as np
+
+    return np.zeros((2, 0, 0), np.float32)
 
 
 def _covers(folder: str, path: str) -> bool:
@@ -106,8 +131,17 @@ class _WellWriter:
             entries += self._move_in(kind)
         return entries
 
-    def _load(self, image: StagedImage) -> Any:
-        return self._filemanager.load(self._staging / image.path, Backend.DISK)
+    def remove_parts(self) -> None:
+        """Remove what was written of a well that failed and has no place yet."""
+        for part in self._parts.values():
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _load(self, staged: StagedImage | StagedOutput) -> Any:
+        path = self._staging / staged.path
+        try:
+            return self._filemanager.load(path, Backend.DISK)
+        except (UnreadableImageError, UnknownFormatError, MetadataError, DataNotFoundError) as error:
+            raise BrokenStageError(f"what was staged of well {self._staged.well} is damaged: {error}") from error
 
     def _images(self, target: str) -> list[tuple[CompiledStep, StagedImage]]:
         steps = {step.name: step for step in self._plan.steps if target in step.materialize}
@@ -188,10 +222,10 @@ class _WellWriter:
         specs = {name: output.spec for name, output in self._plan.special_outputs().items()}
         for output in self._staged.outputs:
             spec = specs[output.name]
-            if spec is None:  # staged.json was written for another plan
-                raise MaterializationError(f"special output {output.name!r} has no spec")
+            if spec is None:
+                raise BrokenStageError(f"well {self._staged.well} was staged for another plan: {output.name!r}")
             option = spec.options[output.option]
-            data = self._filemanager.load(self._staging / output.path, Backend.DISK)
+            data = self._load(output)
             kind = "rois" if isinstance(option, ROIOptions) else "tables"
             kind = "images" if isinstance(option, TiffStackOptions) else kind
             place = ImagePlace(
@@ -203,19 +237,14 @@ class _WellWriter:
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
-    def write_thumbnail(self, path: Path, info: PlateInfo) -> None:
-        """Write the well's picture for the report: the stored image with the outlines of the last labels.
-
-        A well without a stored image gets an empty array.
-        """
-        import numpy as np
-
+    def thumbnail(self, info: PlateInfo) -> Any:
+        """Return the well's picture for the report: the stored image with the outlines of the last labels."""
         from wellfield.report.thumbnails import well_thumbnail
 
         written = [step for step in self._plan.steps if step.materialize]
         intensity = next((step for step in written if step.kind == ImageKind.INTENSITY), None)
-        thumbnail = np.zeros((2, 0, 0), np.float32)
-        if intensity is not None and self._staged.status == DONE:
+        thumbnail = no_thumbnail()
+        if intensity is not None:
             alike = [s for s in written if s.kind == ImageKind.LABELS and s.merged == intensity.merged]
             channel = next(
                 (c for c in (alike[-1].channels if alike else ()) if c in intensity.channels), intensity.channels[0]
@@ -226,7 +255,7 @@ class _WellWriter:
                 thumbnail = well_thumbnail({1: pictures[WHOLE_WELL]}, grid=(1, 1), field_count=1)
             elif pictures:
                 thumbnail = well_thumbnail(pictures, grid=info.grid_dimensions, field_count=info.field_count)
-        self._filemanager.save(thumbnail, path, Backend.DISK)
+        return thumbnail
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
         """Return the middle plane of the first timepoint of every field."""

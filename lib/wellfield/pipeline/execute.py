@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from typing import Any, Protocol
 
-from wellfield.errors import MaterializationError, MemoryConversionError, UnknownFormatError
+from wellfield.errors import MemoryConversionError
+from wellfield.faults import error_text, fails_well
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory import MemoryType, stack_slices, unstack_slices
 from wellfield.memory.devices import placed
@@ -191,13 +192,16 @@ class _Run:
         try:
             image, outputs = run_chain(branch, stack, further)
         except (CallFailed, MemoryConversionError) as error:
-            raise step_error(self._well, step, key, channel, str(error)) from error
+            raise step_error(self._well, step, key, channel, error_text(error)) from error
         for name, spec, value in outputs:
             of_channel = self._inputs.add_special(name, key, channels[0], value)
             try:
                 self._sink.output(name, spec, key, of_channel, host_values(value) if spec else value)
-            except (MaterializationError, UnknownFormatError) as error:
-                raise step_error(self._well, step, key, channel, f"special output {name!r}: {error}") from error
+            except Exception as error:
+                if not fails_well(error):
+                    raise
+                reason = f"special output {name!r}: {error_text(error)}"
+                raise step_error(self._well, step, key, channel, reason) from error
         return image
 
     def _keep(self, step: CompiledStep, key: FieldKey, channel: int, before: PlaneAxis, image: Any) -> None:

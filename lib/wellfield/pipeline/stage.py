@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import MaterializationError, StepError, UnknownFormatError
+from wellfield.errors import MaterializationError, UnknownFormatError
+from wellfield.faults import error_text
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.spec import (
     CsvOptions,
@@ -58,7 +59,7 @@ class StageWriter:
         well: str,
         scratch: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._final = Path(folder)
+        self._final = Path(folder).absolute()  # a function may change the working directory
         self._folder = part_path(self._final)
         self._scratch = None if scratch is None else Path(scratch).absolute()
         self._files = self._scratch or self._folder
@@ -127,11 +128,11 @@ class StageWriter:
             for place in [place for place in taken if place.key == key]:
                 del taken[place]
 
-    def finish(self, account: PlaneAccount, error: StepError | UnknownFormatError | None = None) -> StagedWell:
+    def finish(self, account: PlaneAccount, error: Exception | None = None) -> StagedWell:
         """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
         if error is not None:
             shutil.rmtree(self._files, ignore_errors=True)
-            details = getattr(error, "details", {"message": str(error)})
+            details = getattr(error, "details", {"message": error_text(error)})
             staged = StagedWell(self._plate, self._well, FAILED, details, account)
         else:
             shutil.rmtree(self.working_folder, ignore_errors=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wellfield.errors import BrokenStageError, DataNotFoundError, MetadataError
 from wellfield.formats.atomic import is_part, part_path
 from wellfield.pipeline.well import PlaneAccount
 from wellfield.plate.index import check_schema_version
@@ -91,19 +92,26 @@ class StagedWell:
 
         Raises
         ------
+        BrokenStageError
+            The list is damaged or gone.
         SchemaVersionError
             Another version staged the well.
         """
         path = Path(folder) / STAGED_NAME
-        data = filemanager.load(path, Backend.DISK)
-        check_schema_version(data.pop("schema_version", None), STAGE_SCHEMA_VERSION, source=str(path))
-        data["planes"] = PlaneAccount(**data["planes"])
-        data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
-        data["images"] = [
-            StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
-            for entry in data["images"]
-        ]
-        return cls(**data)
+        try:
+            data = filemanager.load(path, Backend.DISK)
+            check_schema_version(data.pop("schema_version", None), STAGE_SCHEMA_VERSION, source=str(path))
+            data["planes"] = PlaneAccount(**data["planes"])
+            data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
+            data["images"] = [
+                StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
+                for entry in data["images"]
+            ]
+            return cls(**data)
+        except (MetadataError, DataNotFoundError) as error:
+            raise BrokenStageError(f"the list of a staged well is damaged: {error}") from error
+        except (AttributeError, KeyError, TypeError) as error:
+            raise BrokenStageError(f"{path} is no list of a staged well: {error!r}") from error
 
 
 def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
@@ -115,12 +123,17 @@ def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
     broken = []
     for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
         if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
-            part = part_path(stage)
-            with suppress(FileNotFoundError):  # a job that outlived its run
-                stage.rename(part)
-                shutil.rmtree(part)
+            remove_stage(stage)
             broken.append(stage.name)
     return broken
+
+
+def remove_stage(stage: Path) -> None:
+    """Remove a staged well, at no moment of which half of it passes for a whole one."""
+    part = part_path(stage)
+    with suppress(FileNotFoundError):  # a job that outlived its run
+        stage.rename(part)
+        shutil.rmtree(part)
 
 
 def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:

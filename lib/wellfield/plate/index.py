@@ -76,6 +76,8 @@ class PlateInfo:
         The stage's y rises towards the top of the images, not towards their bottom.
     label_channels:
         Channels that hold labels of objects.
+    channel_dtypes:
+        Channels whose planes have another dtype than *dtype*.
     """
 
     plate: str
@@ -93,6 +95,12 @@ class PlateInfo:
     flatfields: Mapping[int, FlatfieldProfile] = field(default_factory=dict)
     stage_y_up: bool = False
     label_channels: tuple[int, ...] = ()
+    channel_dtypes: Mapping[int, str] = field(default_factory=dict)
+
+    def dtypes(self) -> dict[int, str]:
+        """Return the dtype of each channel's images where it is known; labels may have any."""
+        known = {channel: self.channel_dtypes.get(channel, self.dtype) for channel in self.channels}
+        return {c: dtype for c, dtype in known.items() if dtype is not None and c not in self.label_channels}
 
     def to_json(self) -> str:
         """Return the metadata as JSON text, schema version included."""
@@ -113,6 +121,7 @@ class PlateInfo:
         values["wells"] = tuple(values["wells"])
         values["channels"] = {int(number): name for number, name in values["channels"].items()}
         values["label_channels"] = tuple(values.get("label_channels", ()))
+        values["channel_dtypes"] = {int(n): dtype for n, dtype in values.get("channel_dtypes", {}).items()}
         profiles = values.get("flatfields", {})
         values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles.items()}
         for name in ("shape", "grid_dimensions"):

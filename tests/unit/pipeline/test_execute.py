@@ -38,7 +38,8 @@ class Sink:
 class Plate:
     """A well in the memory backend under the name of a plate."""
 
-    def __init__(self, *, fields=(1, 2), channels=(1, 2), z=(1, 2, 3), leave_out=(), replace=None):
+    def __init__(self, *, fields=(1, 2), channels=(1, 2), z=(1, 2, 3), leave_out=(), replace=None, dtype="uint16"):
+        self.dtypes = {} if dtype is None else {1: dtype, 2: dtype}
         self.memory, self.working = MemoryStorageBackend(), MemoryStorageBackend()
         self.planes = {}
         for field in fields:
@@ -59,7 +60,7 @@ class Plate:
         plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, config=settings)
         sink, account = sink or Sink(), PlaneAccount()
         files = FileManager({"raw": self.memory, "memory": self.working})
-        well = WellInput("P1", "B03", self.planes, files, "raw", shape=(4, 5), dtype="uint16")
+        well = WellInput("P1", "B03", self.planes, files, "raw", shape=(4, 5), dtypes=self.dtypes)
         run_well(plan, well, sink, account)
         return sink, account
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wellfield.errors import ArrayShapeError, DuplicatePlaneError, MemoryTypeError, StorageError
+from wellfield.errors import ArrayShapeError, DuplicatePlaneError, MemoryTypeError, StorageError, UnstorableDataError
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.host import host_array
 from wellfield.storage.zarr.layout import PlaneAddress, PlaneGrid, describe, parse_logical, split_store
@@ -130,7 +130,7 @@ def _addresses(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Plan
 
 def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) -> PlaneSeries:
     if not planes:
-        raise StorageError("a batch holds labels only; a field's labels are written with its images")
+        raise UnstorableDataError("a batch holds labels only; a field's labels are written with its images")
     first_key, first = next(iter(planes.items()))
 
     def say(key: PlaneKey) -> str:
@@ -145,7 +145,7 @@ def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) ->
                 f"planes of one well differ in size: {say(first_key)} is {_size(first)}, {say(key)} is {_size(plane)}"
             )
         if _native(plane) != _native(first):
-            raise StorageError(
+            raise UnstorableDataError(
                 f"planes of one well differ in dtype: {say(first_key)} is {first.dtype}, {say(key)} is {plane.dtype}"
             )
         fields[key.field][key] = plane
@@ -155,17 +155,17 @@ def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) ->
 
 def _check_images(images: PlaneSeries, store: Path) -> None:
     if images.dtype.kind not in "iuf" or images.dtype.itemsize > 8:
-        raise StorageError(
+        raise UnstorableDataError(
             f"{store} takes images of integers or floats of up to 64 bits, not {images.dtype}; a mask is a label"
         )
 
 
 def _check_label(name: str, label: PlaneSeries, images: PlaneSeries) -> None:
     if label.dtype.kind not in "biu":
-        raise StorageError(f"label {name!r} is {label.dtype}; expected integers")
+        raise UnstorableDataError(f"label {name!r} is {label.dtype}; expected integers")
     if len(label.grid.channels) > 1:
         numbers = " and ".join(map(str, label.grid.channels))
-        raise StorageError(
+        raise UnstorableDataError(
             f"label {name!r} has planes of channels {numbers}, but a label image has no channel axis; "
             "give each channel a label of its own"
         )
@@ -177,7 +177,7 @@ def _check_label(name: str, label: PlaneSeries, images: PlaneSeries) -> None:
         )
     lost = sorted(set(label.fields) - set(images.fields))
     if lost:
-        raise StorageError(f"label {name!r} has planes of field {lost[0]}, which has no images in the batch")
+        raise UnstorableDataError(f"label {name!r} has planes of field {lost[0]}, which has no images in the batch")
 
 
 def _native(plane: npt.NDArray[Any]) -> np.dtype[Any]:
