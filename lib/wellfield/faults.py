@@ -31,6 +31,7 @@ from wellfield.errors import (
 
 # Longer texts are cut: a function may put a whole table into its error.
 LONGEST_REASON = 2_000
+_CUT_NOTE = 100  # what the note about a cut takes at most
 
 # Errors that are also built-in errors of the system, but are about the data.
 _OF_THE_DATA = (StepError, UnstorableDataError, UnsupportedOperationError)
@@ -117,10 +118,12 @@ def clean_text(text: str, longest: int = LONGEST_REASON) -> str:
     >>> clean_text("lost\\x00 \\udcff")
     'lost\\\\x00 \\\\udcff'
     """
-    shown = text[:longest].encode(errors="backslashreplace").decode()
-    shown = _CONTROL.sub(lambda match: repr(match[0])[1:-1], shown)
-    more = f" … (cut: {len(text):,} characters in all)" if len(text) > longest else ""
-    return shown + more
+    more = ""
+    if len(text) > longest + _CUT_NOTE:  # so that a text that was cut is not cut again
+        more = f" … (cut: {len(text):,} characters in all)"
+        text = text[:longest]
+    shown = text.encode(errors="backslashreplace").decode()
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], shown) + more
 
 
 # All but tab and line feed.

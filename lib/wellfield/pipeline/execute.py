@@ -23,7 +23,7 @@ from wellfield.pipeline.libraries import host_values, open_libraries
 from wellfield.pipeline.plan import Branch, CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.source import PlaneSource
 from wellfield.pipeline.step import START, StackAxis
-from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, step_error
+from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, WellStepError, step_error
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, Projection
 
 
@@ -63,6 +63,8 @@ def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccoun
             run.run(timepoint, keys)
         finally:
             run.close()
+    if account.blanked and not account.used:
+        raise _nothing_read(well, account)
 
 
 class _Run:
@@ -211,6 +213,17 @@ class _Run:
             self._sink.image(step, key, channel, axis, image)
         if step.last_use > step.number:
             self._inputs.images.save(step.name, key, channel, image, step.kind)
+
+
+def _nothing_read(well: WellInput, account: PlaneAccount) -> WellStepError:
+    """Return the error of a well whose images would all be made up."""
+    first = account.blanked[0]
+    reason = (
+        f"no plane of the well can be read, and black ones do not replace all; the first of {len(account.blanked)}: "
+        f"{first['reason']}"
+    )
+    key = FieldKey(well.well, WHOLE_WELL, min(well.fields_by_timepoint()))
+    return WellStepError(reason, plate=well.plate, key=key, file=first["file"])
 
 
 def _planes(image: Any, branch: Branch) -> Iterator[Any]:

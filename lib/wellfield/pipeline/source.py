@@ -63,7 +63,7 @@ class PlaneSource:
         self._used.update(plane for plane, loaded in zip(keys, planes, strict=True) if loaded is not None)
         self._account.used = len(self._used)
         axis = PlaneAxis(tuple(plane.z for plane in keys), self._plan.sources[channel].projection)
-        stack = [self._black(channel, read) if plane is None else plane for plane in planes]
+        stack = [self._black(keys[0], read) if plane is None else plane for plane in planes]
         return stack_slices(stack, self._plan.start_type), axis
 
     def _expected(self, key: FieldKey, channel: int) -> list[PlaneKey]:
@@ -74,13 +74,16 @@ class PlaneSource:
             return [PlaneKey(key.well, key.field, channel, 0, key.timepoint, layers.projection)]
         return [PlaneKey(key.well, key.field, channel, z, key.timepoint) for z in layers.z]
 
-    def _black(self, channel: int, read: Sequence[Any]) -> Any:
+    def _black(self, key: PlaneKey, read: Sequence[Any]) -> Any:
         """Return the black plane that stands for an unreadable one: like those of its stack, or of the plate."""
         import numpy as np
 
         if read:
             return np.zeros_like(read[0])
-        return np.zeros(self._well.shape or (1, 1), self._well.dtypes.get(channel, "uint16"))
+        if self._well.shape is None:
+            reason = "no plane of the stack can be read, and the size of the plate's planes is not known"
+            raise WellStepError(reason, plate=self._well.plate, key=key.field_key, channel=key.channel)
+        return np.zeros(self._well.shape, self._well.dtypes.get(key.channel, "uint16"))
 
     def _load_plane(self, key: PlaneKey, first: Any | None) -> Any | None:
         """Return a plane, or ``None`` for one that is to be blanked.

@@ -139,6 +139,8 @@ class StageWriter:
             staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
         staged.scratch = None if self._scratch is None else str(self._scratch)
+        named = [entry.path for entry in (*staged.images, *staged.outputs)]
+        staged.sizes = {path: (self._folder / path).stat().st_size for path in named}
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
         self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
         replace_directory(self._folder, self._final)

@@ -75,7 +75,10 @@ def place_name(field: int, timepoint: int, channel: int | None) -> str:
 
 @dataclass
 class StagedWell:
-    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*."""
+    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*.
+
+    *sizes* are those of the staged files in bytes: half a file may look like a whole one, as half a text does.
+    """
 
     plate: str
     well: str
@@ -85,6 +88,7 @@ class StagedWell:
     images: list[StagedImage] = field(default_factory=list)
     outputs: list[StagedOutput] = field(default_factory=list)
     scratch: str | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
@@ -93,7 +97,7 @@ class StagedWell:
         Raises
         ------
         BrokenStageError
-            The list is damaged or gone.
+            The list is damaged or gone, or a file has not the size that it was staged with.
         SchemaVersionError
             Another version staged the well.
         """
@@ -107,11 +111,17 @@ class StagedWell:
                 StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
                 for entry in data["images"]
             ]
-            return cls(**data)
+            staged = cls(**data)
         except (MetadataError, DataNotFoundError) as error:
             raise BrokenStageError(f"the list of a staged well is damaged: {error}") from error
         except (AttributeError, KeyError, TypeError) as error:
             raise BrokenStageError(f"{path} is no list of a staged well: {error!r}") from error
+        for name, size in staged.sizes.items():
+            found = _size(path.parent / name)
+            if found != size and not (staged.scratch and found is None):  # of another node's scratch
+                held = "it is not there" if found is None else f"it has {found:,}"
+                raise BrokenStageError(f"{path.parent / name} was staged with {size:,} bytes; {held}")
+        return staged
 
 
 def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
@@ -150,11 +160,21 @@ def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathL
     return done
 
 
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 def _is_whole(stage: Path) -> bool:
     try:
         listed = json.loads((stage / STAGED_NAME).read_bytes())
         if listed.get("scratch") is not None:
             return False
-        return all((stage / entry["path"]).is_file() for entry in [*listed["images"], *listed["outputs"]])
+        sizes = listed["sizes"]
+        return all(
+            _size(stage / entry["path"]) == sizes[entry["path"]] for entry in [*listed["images"], *listed["outputs"]]
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
