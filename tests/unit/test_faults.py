@@ -94,8 +94,13 @@ def test_a_machine_at_its_limit_makes_no_plane_unreadable(tmp_path, number):
 
 @pytest.mark.parametrize(
     "error",
-    [errors.UnreadableImageError("x"), errors.DataNotFoundError("x"), errors.ImageKindError("x"), ValueError("x")]
-    + [errors.StorageError("x is a folder; expected a file")],
+    [
+        errors.UnreadableImageError("x"),
+        errors.DataNotFoundError("x"),
+        errors.ImageKindError("x"),
+        errors.StorageError("x is a folder; expected a file"),
+        ValueError("x"),
+    ],
     ids=kind,
 )
 def test_what_is_wrong_with_a_file_is_an_unreadable_plane_unless_the_whole_plate_is_gone(tmp_path, error):

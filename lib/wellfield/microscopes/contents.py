@@ -48,6 +48,8 @@ class PlateContents:
         Median time between two timepoints in seconds.
     label_channels:
         Channels that hold labels of objects, which a pipeline takes only where a step names them.
+    channel_dtypes:
+        Channels whose planes have another dtype than *dtype*.
     """
 
     planes: list[PlaneRecord]
@@ -67,6 +69,7 @@ class PlateContents:
     stage_y_up: bool = False
     time_interval_s: float | None = None
     label_channels: tuple[int, ...] = ()
+    channel_dtypes: dict[int, str] = field(default_factory=dict)
 
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
         """Return the plate's own metadata; sorts the planes by key, wells row by row."""
@@ -94,7 +97,19 @@ class PlateContents:
             flatfields=self.flatfields,
             stage_y_up=self.stage_y_up,
             label_channels=self.label_channels,
+            channel_dtypes=self.channel_dtypes,
         )
+
+
+def channel_dtypes(sampled: Iterable[tuple[int, str]], dtype: str | None) -> dict[int, str]:
+    """Return the channels whose sampled planes all have one dtype that is not *dtype*; *sampled* is pairs of both.
+
+    Bright field is 8 bits in some plates of 16 bits. An odd plane among others says nothing of its channel.
+    """
+    found: dict[int, set[str]] = defaultdict(set)
+    for channel, name in sampled:
+        found[channel].add(name)
+    return {channel: min(names) for channel, names in sorted(found.items()) if len(names) == 1 and names != {dtype}}
 
 
 def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from wellfield.errors import DuplicatePlaneError, WellNameError
 from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
+from wellfield.microscopes.contents import PlateContents, channel_dtypes, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.htd import Htd, read_htd
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -223,6 +223,8 @@ class ImageXpressHandler(MicroscopeHandler):
             if len(shapes) > 1:
                 seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
                 contents.notes.append(f"planes of different size or dtype among those sampled: {seen}")
+        by_wave = ((wave, t.dtype) for (_, wave), sampled in groups.items() for t in sampled.values())
+        contents.channel_dtypes = channel_dtypes(by_wave, contents.dtype)
         sizes = Counter(t.pixel_size_um for t in tags if t.pixel_size_um)
         if sizes:
             contents.pixel_size_um = sizes.most_common(1)[0][0]
