@@ -7,6 +7,7 @@ without memory, space or permission fails the job, which is tried again. The lin
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import re
 import traceback
@@ -143,9 +144,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _place(error: BaseException, function: Callable[..., Any] | None) -> str:
     """Return where an error was raised: in the file of *function*, if it was called there. Folders are left out."""
     frames = traceback.extract_tb(error.__traceback__)
-    plain = function
-    while hasattr(plain, "__wrapped__"):
-        plain = plain.__wrapped__
-    own = getattr(getattr(plain, "__code__", None), "co_filename", None)
+    code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
+    own = getattr(code, "co_filename", None)
     frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1] if frames else None)
     return "" if frame is None else f" ({os.path.basename(frame.filename)}:{frame.lineno}, in {frame.name})"

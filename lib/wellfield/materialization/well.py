@@ -79,7 +79,7 @@ def materialize_well(
             if not fails_well(error):
                 raise
             _logger.exception("well %s failed", staged.well)
-            staged.status, staged.error = FAILED, {"message": error_text(error), "step": STEP_NAME}
+            staged.status, staged.error = FAILED, {"message": writer.reason(error), "step": STEP_NAME}
             files, picture = [], no_thumbnail()
             writer.remove_parts()
     kept = {entry["path"] for entry in files}
@@ -130,6 +130,13 @@ class _WellWriter:
         for kind in FOLDERS:
             entries += self._move_in(kind)
         return entries
+
+    def reason(self, error: Exception) -> str:
+        """Return what an error says; files have the names that they would have got, not hidden ones."""
+        text = error_text(error)
+        for kind, part in self._parts.items():
+            text = text.replace(str(part), str(self._results / kind / self._staged.well))
+        return text
 
     def remove_parts(self) -> None:
         """Remove what was written of a well that failed and has no place yet."""

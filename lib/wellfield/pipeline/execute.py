@@ -197,20 +197,26 @@ class _Run:
             raise step_error(self._well, step, key, channel, error_text(error)) from error
         for name, spec, value in outputs:
             of_channel = self._inputs.add_special(name, key, channels[0], value)
-            try:
+            with self._blaming(step, key, channel, f"special output {name!r}: "):
                 self._sink.output(name, spec, key, of_channel, host_values(value) if spec else value)
-            except Exception as error:
-                if not fails_well(error):
-                    raise
-                reason = f"special output {name!r}: {error_text(error)}"
-                raise step_error(self._well, step, key, channel, reason) from error
         return image
+
+    @contextmanager
+    def _blaming(self, step: CompiledStep, key: FieldKey, channel: int | None, what: str = "") -> Iterator[None]:
+        """Say of which step a result is that cannot be stored."""
+        try:
+            yield
+        except Exception as error:
+            if not fails_well(error):
+                raise
+            raise step_error(self._well, step, key, channel, f"{what}{error_text(error)}") from error
 
     def _keep(self, step: CompiledStep, key: FieldKey, channel: int, before: PlaneAxis, image: Any) -> None:
         axis = _axis_after(step.branch(channel).projection, before, len(image))
         self._inputs.images.note(step.name, key, channel, axis)
         if step.materialize:
-            self._sink.image(step, key, channel, axis, image)
+            with self._blaming(step, key, channel):
+                self._sink.image(step, key, channel, axis, image)
         if step.last_use > step.number:
             self._inputs.images.save(step.name, key, channel, image, step.kind)
 

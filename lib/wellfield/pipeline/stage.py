@@ -87,7 +87,7 @@ class StageWriter:
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
         path = self._named(f"images/{step.name}/{key.name}_w{channel}.npy")
-        self._filemanager.save(convert_image(stack, step.kind, MemoryType.NUMPY), self._folder / path, Backend.DISK)
+        self._save(convert_image(stack, step.kind, MemoryType.NUMPY), path, f"the image of channel {channel}")
         self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
 
     def output(
@@ -113,7 +113,7 @@ class StageWriter:
                 suffix = ".txt" if isinstance(option, TextOptions) else ".npy"
                 path = self._named(f"outputs/{name}_{number}/{place.name}{suffix}")
                 content = as_text(part) if isinstance(option, TextOptions) else as_image(part)
-                self._filemanager.save(content, self._folder / path, Backend.DISK)
+                self._save(content, path, "it")
                 self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel))
 
     def discard(self, key: FieldKey) -> None:
@@ -139,7 +139,7 @@ class StageWriter:
             staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
         staged.scratch = None if self._scratch is None else str(self._scratch)
-        named = [entry.path for entry in (*staged.images, *staged.outputs)]
+        named = [image.path for image in staged.images] + [output.path for output in staged.outputs]
         staged.sizes = {path: (self._folder / path).stat().st_size for path in named}
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
         self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
@@ -170,8 +170,16 @@ class StageWriter:
         staged.outputs += self._single
 
     def _write(self, staged: StagedWell, output: StagedOutput, data: Any) -> None:
-        self._filemanager.save(data, self._folder / output.path, Backend.DISK)
+        self._save(data, output.path, f"special output {output.name!r}")
         staged.outputs.append(output)
+
+    def _save(self, data: Any, path: str, what: str) -> None:
+        """Write a file; an error names what it is about, not the hidden file."""
+        target = self._folder / path
+        try:
+            self._filemanager.save(data, target, Backend.DISK)
+        except UnknownFormatError as error:
+            raise UnknownFormatError(f"{what} cannot be stored: {str(error).removeprefix(f'{target}: ')}") from error
 
     def _keyed(self, data: Any, place: _Place) -> Any:
         """Return a table behind its key columns. A table of the whole well may say itself which field a row is of.
