@@ -68,7 +68,8 @@ def test_a_plane_that_is_no_image_of_the_plate_fails_its_well_alone(copy, conten
         truncate(plane)
     elif content in ("8 bits", "mask"):
         pixels = tifffile.imread(plane)
-        tifffile.imwrite(plane, (pixels // 16).astype(np.uint8) if content == "8 bits" else pixels > 300)
+        odd = (pixels // 16).astype(np.uint8) if content == "8 bits" else pixels > 300
+        tifffile.imwrite(plane, odd, photometric="minisblack")
     else:
         plane.write_bytes(content)
     assert {well for _, well in failed_runs(copy, plane).jobs} == {"B03", ""}
@@ -86,7 +87,7 @@ def test_masks_instead_of_images_fail_their_wells_and_not_the_plate(project):
     (project.root / "raw").mkdir()
     image = np.random.default_rng(0).normal(300, 20, (64, 64)).astype(np.uint16)
     for well in ("A01", "A02"):
-        tifffile.imwrite(project.root / "raw" / f"{well}_s1_w1.tif", image > 300)
+        tifffile.imwrite(project.root / "raw" / f"{well}_s1_w1.tif", image > 300, photometric="minisblack")
     project.config["steps"] = [{"name": "projected", "func": "max_projection", "materialize": ["zarr"]}]
     run = project.add("P1", "raw").run(succeeds=False)
     assert "2 of 2 wells failed" in run.text

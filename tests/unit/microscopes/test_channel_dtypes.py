@@ -25,7 +25,11 @@ def ingested(request, tmp_path):
         raw.mkdir()
         for (well, channel), dtype in dtypes.items():
             name = f"{well}_s1_w{channel}.tif"
-            tifffile.imwrite(raw / (f"P-{name}" if request.param == "own" else name), np.ones((8, 9), dtype))
+            tifffile.imwrite(
+                raw / (f"P-{name}" if request.param == "own" else name),
+                np.ones((8, 9), dtype),
+                photometric="minisblack",
+            )
         results = tmp_path / "results"
         ingest_plate(str(raw), plate="P", microscope=request.param, results=results, layouts=LAYOUTS)
         return results / "index.parquet"
