@@ -56,12 +56,12 @@ def test_a_channel_may_have_a_dtype_of_its_own(ingested, tmp_path, bright):
 
 @pytest.mark.parametrize("odd", WELLS)
 def test_an_odd_plane_is_not_the_dtype_of_its_channel(ingested, tmp_path, odd):
-    index = ingested({(well, c): "uint8" if (well, c) == (odd, 2) else "uint16" for well in WELLS for c in USUAL})
+    index = ingested({(well, c): "float32" if (well, c) == (odd, 2) else "uint16" for well in WELLS for c in USUAL})
     assert read_info(index).dtypes() == USUAL
     for well in WELLS:
         staged = run(index, well, tmp_path, 2)
         assert staged.status == ("failed" if well == odd else "done")
-        assert (staged.error is None) or "dtype uint8; expected uint16" in staged.error["message"]
+        assert (staged.error is None) or "dtype float32; expected uint16" in staged.error["message"]
 
 
 def test_labels_of_a_plate_may_have_any_dtype():

@@ -157,7 +157,7 @@ def test_a_function_that_changes_its_process_changes_nothing_of_the_results_and_
 
 def test_a_working_directory_that_a_thread_changes_later_moves_no_result(well, tmp_path, monkeypatch):
     (tmp_path / "working").mkdir()
-    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "further" / "away").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "working")
     well.function("def odd(image):\n    return image\n")
     from wellfield.pipeline.stage import StageWriter
@@ -165,13 +165,13 @@ def test_a_working_directory_that_a_thread_changes_later_moves_no_result(well, t
     finish = StageWriter.finish
 
     def late(self, *arguments):
-        os.chdir(tmp_path / "elsewhere")
+        os.chdir(tmp_path / "further" / "away")
         return finish(self, *arguments)
 
     monkeypatch.setattr(StageWriter, "finish", late)
     process_well(well.index, well.results / "plan.json", "B02", os.path.relpath(well.staging))
     assert (well.staging / "staged.json").exists()
-    assert not list((tmp_path / "elsewhere").iterdir())
+    assert list((tmp_path / "further").rglob("*")) == [tmp_path / "further" / "away"]
 
 
 def test_a_file_that_ends_the_process_when_it_is_imported_is_named(well):
