@@ -21,7 +21,7 @@ from wellfield.microscopes.paths import refuse_results_in_plate
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.staged import remove_broken_stages
-from wellfield.plate.index import read_info, read_paths
+from wellfield.plate.index import read_info, read_paths, read_place_digests
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest import chosen_wells, mapping_number
 
@@ -260,11 +260,18 @@ def _present(plate):
     return digests.present_state(plate_scan(plate).files)
 
 
+@cache
+def _place_digests(path, mtime_ns):
+    return read_place_digests(path)
+
+
 def planes_digest(wildcards):
-    """Changes when a plane of the well changes. Jobs on other machines do not look at the whole plate again."""
+    """Changes when a plane of the well, its size in µm or its position changes. Jobs on other machines do not look at the whole plate again."""
     if not workflow.is_main_process:
         return "of the main process"
-    return digests.planes_digest(well_planes(wildcards), _present(wildcards.plate))
+    places = _from_index(_place_digests, wildcards.plate).get(wildcards.well, "")
+    planes = digests.planes_digest(well_planes(wildcards), _present(wildcards.plate))
+    return digests.digest_of([planes, places])
 
 
 def _fields(wildcards):

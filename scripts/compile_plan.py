@@ -9,7 +9,7 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     from wellfield.config.plates import read_plate_sheet
     from wellfield.formats.json import write_json
     from wellfield.plate.index import read_info
-    from wellfield.workflow.compile import compile_plan
+    from wellfield.workflow.compile import compile_plan, transmitted_notes
     from wellfield.workflow.ingest import chosen_wells
     from wellfield.workflow.space import plan_space, space_lines
 
@@ -17,7 +17,10 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
     # From the sheet and not from params: asking for other wells does not compile the plan again.
     config = load_config(snakemake.config)
     entry = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)[snakemake.wildcards.plate]
-    wells = chosen_wells(read_info(snakemake.input.index), entry.wells)
+    info = read_info(snakemake.input.index)
+    for note in transmitted_notes(plan, info):
+        say(logger, f"warning: {info.plate}: {note}")
+    wells = chosen_wells(info, entry.wells)
     folder = Path(snakemake.output.plan).parent
     need = plan_space(plan, snakemake.input.index, wells, folder, scratch=bool(config.scratch))
     for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once, at_most=True):

@@ -26,6 +26,17 @@ def real_plates() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def reference_document() -> str:
+    """Text of the architecture document: ``WELLFIELD_REFERENCE``, or ``../shared/reference`` beside the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "reference"
+    folder = Path(os.environ.get("WELLFIELD_REFERENCE") or beside)
+    files = sorted(folder.glob("*.txt"))
+    if not files:
+        pytest.skip(f"no architecture document in {folder}; set WELLFIELD_REFERENCE")
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -121,7 +121,8 @@ def _default(parameter: str) -> str:
 def _plan(options: argparse.Namespace) -> int:
     from wellfield.config.load import read_config
     from wellfield.config.plates import read_plate_sheet
-    from wellfield.workflow.compile import compile_plan
+    from wellfield.plate.index import read_info
+    from wellfield.workflow.compile import compile_plan, transmitted_notes
 
     config = read_config(options.config)
     plates = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)
@@ -135,6 +136,8 @@ def _plan(options: argparse.Namespace) -> int:
             shown = True
             print(f"{plate}:")
             _print_plan(compiled)
+            for note in transmitted_notes(compiled, read_info(index)):
+                print(f"   warning: {note}")
         else:
             print(f"{plate}: not ingested yet; run: snakemake --cores 1 {index}")
     return 0

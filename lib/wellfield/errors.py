@@ -5,11 +5,48 @@ A message says what happened, where (plate, well, field, channel, file), what wa
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+from functools import partial
+from typing import Any, ClassVar
 
 
 class WellfieldError(Exception):
     """Root of all errors that Wellfield raises on purpose."""
+
+
+class SystemFailure(WellfieldError, OSError):
+    """Base of the errors that are an :class:`OSError` as well: ``errno`` and ``filename`` are set as Python sets them.
+
+    Parameters
+    ----------
+    message:
+        What happened, in full; ``str`` of the error.
+    path:
+        The path that it happened at, kept as ``filename``.
+    code:
+        Number of the operating system's error, kept as ``errno``; without it the one of the class.
+    """
+
+    default_code: ClassVar[int] = errno.EIO
+
+    def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None, code: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = self.default_code if code is None else code
+        self.strerror = message
+        if path is not None:
+            self.filename = os.fspath(path)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), path=self.filename, code=self.errno), self.args, self.__dict__ or None
+
+
+class ArgumentTypeError(WellfieldError, TypeError):
+    """An argument has a type that cannot be used, such as a number for a path."""
 
 
 # --- configuration -----------------------------------------------------------------------------------------------
@@ -30,8 +67,10 @@ class WellNameError(WellfieldError, ValueError):
     """A well name cannot be read."""
 
 
-class PlateNotFoundError(WellfieldError, FileNotFoundError):
+class PlateNotFoundError(SystemFailure, FileNotFoundError):
     """The folder of a plate does not exist or is no folder."""
+
+    default_code = errno.ENOENT
 
 
 class EmptyPlateError(WellfieldError, ValueError):
@@ -57,36 +96,90 @@ class MissingPlaneError(WellfieldError, LookupError):
 # --- storage and formats -----------------------------------------------------------------------------------------
 
 
-class StorageError(WellfieldError, OSError):
+class StorageError(SystemFailure):
     """A storage operation failed."""
 
 
 class DataNotFoundError(StorageError, FileNotFoundError):
     """Nothing is stored under the given path."""
 
+    default_code = errno.ENOENT
+
 
 class DestinationExistsError(StorageError, FileExistsError):
     """Something lies where a copy, a move or a link should go; nothing is overwritten unasked."""
+
+    default_code = errno.EEXIST
+
+
+class IsFolderError(StorageError, IsADirectoryError):
+    """A folder is where an object is expected."""
+
+    default_code = errno.EISDIR
+
+
+class NotAFolderError(StorageError, NotADirectoryError):
+    """An object is where a folder is expected."""
+
+    default_code = errno.ENOTDIR
+
+
+class FolderNotEmptyError(StorageError):
+    """A folder holds something; only an empty one is deleted."""
+
+    default_code = errno.ENOTEMPTY
+
+
+class AccessError(StorageError, PermissionError):
+    """The operating system does not allow to read or write a path."""
+
+    default_code = errno.EACCES
+
+
+class InvalidPathError(StorageError, ValueError):
+    """A text is no path: it is empty, holds a null character, or is kept for unfinished writes."""
+
+    default_code = errno.EINVAL
+
+
+class BatchError(StorageError, ValueError):
+    """The objects and paths of a batch do not fit together."""
+
+    default_code = errno.EINVAL
+
+
+class UnknownBackendError(StorageError, LookupError):
+    """No storage backend has the given name."""
+
+    default_code = errno.EINVAL
 
 
 class MemoryLimitError(StorageError, MemoryError):
     """The memory backend would hold more than its limit."""
 
+    default_code = errno.ENOMEM
+
 
 class ForeignStoreError(StorageError):
     """A Zarr store, or a well in it, was not written by Wellfield; it is left as it is."""
 
+    default_code = errno.EPERM
+
 
 class UnstorableDataError(StorageError, ValueError):
     """Data cannot be stored as it is: a dtype, a size or a value that the format does not have."""
+
+    default_code = errno.EINVAL
 
 
 class BrokenStageError(StorageError):
     """What a well's first job staged for its second one is damaged; the next run stages it again."""
 
 
-class UnsupportedOperationError(WellfieldError, io.UnsupportedOperation):
+class UnsupportedOperationError(SystemFailure, io.UnsupportedOperation):
     """A storage backend cannot do what was asked of it."""
+
+    default_code = errno.ENOTSUP
 
 
 class UnreadableImageError(StorageError, ValueError):
@@ -97,8 +190,12 @@ class ImageKindError(UnreadableImageError):
     """A readable image is no single grey plane of intensities: colours, a palette, several planes, white as 0."""
 
 
-class FileAccessError(UnreadableImageError, PermissionError):
+class FileAccessError(AccessError, UnreadableImageError):
     """The user may not read an image file."""
+
+
+class FolderForImageError(IsFolderError, UnreadableImageError):
+    """A folder is where an image file is expected."""
 
 
 class PathEscapeError(WellfieldError, ValueError):
@@ -113,8 +210,26 @@ class MissingLibraryError(WellfieldError, ImportError):
     """A backend's optional library is not installed; the message names what to install."""
 
 
-class DiskSpaceError(WellfieldError, OSError):
+class DiskSpaceError(SystemFailure):
     """The file system has not enough free space."""
+
+    default_code = errno.ENOSPC
+
+
+def os_failure(error: OSError, message: str, path: str | os.PathLike[str] | None = None) -> SystemFailure:
+    """Return the error of ours that an error of the operating system is, with its number."""
+    kinds: dict[int | None, type[SystemFailure]] = {
+        errno.ENOENT: DataNotFoundError,
+        errno.EEXIST: DestinationExistsError,
+        errno.EISDIR: IsFolderError,
+        errno.ENOTDIR: NotAFolderError,
+        errno.ENOTEMPTY: FolderNotEmptyError,
+        errno.EACCES: AccessError,
+        errno.EPERM: AccessError,
+        errno.ENOSPC: DiskSpaceError,
+        errno.EDQUOT: DiskSpaceError,
+    }
+    return kinds.get(error.errno, StorageError)(message, path=path, code=error.errno)
 
 
 # --- memory types ------------------------------------------------------------------------------------------------

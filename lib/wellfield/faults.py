@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from wellfield.errors import (
+    BatchError,
     ConfigError,
     DeviceNotFoundError,
     MemoryConversionError,
@@ -24,6 +25,7 @@ from wellfield.errors import (
     PlateNotFoundError,
     SchemaVersionError,
     StepError,
+    SystemFailure,
     UnknownFunctionError,
     UnstorableDataError,
     UnsupportedOperationError,
@@ -35,7 +37,7 @@ LONGEST_REASON = 2_000
 _CUT_NOTE = 100  # what the note about a cut takes at most
 
 # Errors that are also built-in errors of the system, but are about the data.
-_OF_THE_DATA = (StepError, UnstorableDataError, UnsupportedOperationError)
+_OF_THE_DATA = (StepError, BatchError, UnstorableDataError, UnsupportedOperationError)
 # Another try, another machine or the user has to help; the images are not to blame.
 _OF_THE_JOB = (
     MemoryError,
@@ -81,15 +83,14 @@ def fails_plane(error: BaseException, folder: str | os.PathLike[str] | None) -> 
     """
     if not isinstance(error, Exception) or isinstance(error, MemoryError | ImportError | PlateNotFoundError):
         return False
-    if any(isinstance(cause, OSError) and cause.errno in _AT_A_LIMIT for cause in _causes(error)):
+    if any(number in _AT_A_LIMIT for number in _system_numbers(error)):
         return False
     return folder is None or os.path.isdir(folder)
 
 
 def refused_by_system(error: BaseException) -> bool:
     """Tell whether the system refused to read a file that is there, as for want of permission."""
-    numbers = [cause.errno for cause in _causes(error) if isinstance(cause, OSError)]
-    return any(number not in (None, *_OF_THE_CONTENT) for number in numbers)
+    return any(number not in (None, *_OF_THE_CONTENT) for number in _system_numbers(error))
 
 
 def error_text(error: BaseException, function: Callable[..., Any] | None = None) -> str:
@@ -129,6 +130,13 @@ def clean_text(text: str, longest: int = LONGEST_REASON) -> str:
 
 # All but tab and line feed.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _system_numbers(error: BaseException) -> list[int | None]:
+    """Return the numbers that the system itself gave; errors of the tree have one for damaged files too."""
+    return [
+        cause.errno for cause in _causes(error) if isinstance(cause, OSError) and not isinstance(cause, SystemFailure)
+    ]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wellfield.errors import DataNotFoundError
 from wellfield.storage import (
     DiskStorageBackend,
     MemoryStorageBackend,
@@ -18,7 +19,6 @@ from wellfield.storage import (
     ZarrConfig,
     ZarrStorageBackend,
 )
-from wellfield.storage.base import PathLike
 from wellfield.storage.conformance import BackendBehaviours, Subject, TreeMachine, WellMachine, run_machine
 from wellfield.storage.conformance.subjects import (
     DiskSubject,
@@ -27,6 +27,7 @@ from wellfield.storage.conformance.subjects import (
     ZarrArraySubject,
     ZarrPlateSubject,
 )
+from wellfield.storage.paths import PathLike
 
 FAILURES = (AssertionError, pytest.fail.Exception)
 
@@ -69,6 +70,21 @@ class RemovesFullFolders(DiskStorageBackend):
             super().delete(path)
 
 
+class TakesObjectsForMissingFolders(DiskStorageBackend):
+    def list_files(self, directory: PathLike, **kwargs: Any) -> list[str]:
+        if self.is_file(directory):
+            raise DataNotFoundError(f"{directory} is no folder", path=directory)
+        return super().list_files(directory, **kwargs)
+
+
+class ForgetsThePath(MemoryStorageBackend):
+    def delete(self, path: PathLike) -> None:
+        try:
+            super().delete(path)
+        except DataNotFoundError as error:
+            raise DataNotFoundError(str(error)) from None
+
+
 class WidensIntegers(ZarrStorageBackend):
     def load(self, file_path: PathLike, **kwargs: Any) -> Any:
         loaded = super().load(file_path, **kwargs)
@@ -101,6 +117,8 @@ BREAKAGES = [
     (DiskSubject, MovesOverAnything, "test_a_destination_is_never_overwritten", ("move",)),
     (DiskSubject, RemovesBeforeItWrites, "test_a_save_that_fails_leaves_what_was_there", ()),
     (DiskSubject, RemovesFullFolders, "test_only_an_empty_folder_is_deleted", ()),
+    (DiskSubject, TakesObjectsForMissingFolders, "test_a_wrong_reading_is_the_error_that_says_so", ("list_files",)),
+    (MemorySubject, ForgetsThePath, "test_a_wrong_change_is_the_error_that_says_so", ("delete",)),
     (ZarrArraySubject, WidensIntegers, "test_an_array_comes_back_bit_for_bit_with_its_dtype", ("u2",)),
     (ZarrPlateSubject, LoadsInItsOwnOrder, "test_a_batch_comes_back_in_the_order_of_its_paths", ()),
     (ZarrPlateSubject, BlackForMissing, "test_a_black_plane_is_there_and_a_missing_one_is_not", ()),

@@ -11,12 +11,13 @@ from wellfield.faults import LONGEST_REASON, clean_text, error_text, fails_plane
 
 OF_THE_WELL = [
     errors.ArrayShapeError("x"),
+    errors.BatchError("planes of one well differ in dtype"),
     errors.DuplicatePlaneError("x"),
     errors.MaterializationError("x"),
     errors.MemoryTypeError("x"),
     errors.StepError("x"),
     errors.UnknownFormatError("x"),
-    errors.UnstorableDataError("planes of one well differ in dtype"),
+    errors.UnstorableDataError("label has id -1"),
     errors.UnsupportedOperationError("layout WELL holds images only"),
     pa.ArrowInvalid("x"),
     pa.lib.ArrowNotImplementedError("x"),
@@ -41,6 +42,7 @@ OF_THE_JOB = [
     OSError(errno.ESTALE, "Stale file handle"),
     PermissionError(errno.EACCES, "Permission denied"),
     ImportError("x"),
+    errors.AccessError("x"),
     errors.BrokenStageError("x"),
     errors.ConfigError("x"),
     errors.DataNotFoundError("x"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,10 +16,11 @@ from pydantic import (
     StrictInt,
     StrictStr,
     WithJsonSchema,
+    model_validator,
 )
 
 from wellfield.config.paths import typed_path
-from wellfield.plate.layout import Layout, pattern_problems
+from wellfield.plate.layout import Layout, WellNumbers, pattern_problems
 
 CONFIG_SCHEMA_VERSION = 1
 
@@ -195,6 +196,14 @@ class LayoutDefaults(_Model):
     timepoint: _Number = Field(1, description="Timepoint of files whose name has none.")
 
 
+class WellNumbersBlock(_Model):
+    """How wells are numbered through the plate."""
+
+    rows: Annotated[StrictInt, Field(ge=1, le=32)] = Field(description="Rows of the plate.")
+    columns: Annotated[StrictInt, Field(ge=1, le=48)] = Field(description="Columns of the plate.")
+    order: Literal["rows", "columns"] = Field("rows", description="Well 2 is A02 (rows) or B01 (columns).")
+
+
 class LayoutBlock(_Model):
     """How the file names of plates say what each plane is."""
 
@@ -208,6 +217,15 @@ class LayoutBlock(_Model):
         None, description="Names of the channels in their order, or token: name."
     )
     defaults: LayoutDefaults = LayoutDefaults()
+    well_numbers: WellNumbersBlock | None = Field(
+        None, description="The group well takes a number that counts through a plate of this size."
+    )
+
+    @model_validator(mode="after")
+    def _numbers_need_the_group(self) -> Self:
+        if self.well_numbers is not None and "(?P<well>" not in self.pattern:
+            raise ValueError("well_numbers needs a pattern with the group well, which takes the number: (?P<well>…)")
+        return self
 
     def layout(self, name: str) -> Layout:
         """Return the layout under its name."""
@@ -219,7 +237,9 @@ class LayoutBlock(_Model):
             channels = {str(token): channel for token, channel in self.channels.items()}
         elif self.channels is not None:
             channels = tuple(self.channels)
-        return Layout(name, pattern, self.pixel_size_um, self.z_spacing_um, channels, self.defaults.model_dump())
+        numbers = WellNumbers(**self.well_numbers.model_dump()) if self.well_numbers is not None else None
+        defaults = self.defaults.model_dump()
+        return Layout(name, pattern, self.pixel_size_um, self.z_spacing_um, channels, defaults, numbers)
 
 
 # Keys of which an edit reruns nothing; layouts decide how a plate is mapped, which has a digest of its own.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wellfield.errors import DiskSpaceError, StorageError, WellfieldError
+from wellfield.errors import StorageError, WellfieldError, os_failure
 
 PART_SUFFIX = ".part"
 _OLD_SUFFIX = f".old{PART_SUFFIX}"
@@ -29,7 +29,7 @@ def is_part(name: str) -> bool:
 
 def part_path(final: Path) -> Path:
     """Return a new hidden sibling of *final* to write to."""
-    name = final.name.encode()[:_LONGEST_STEM].decode(errors="ignore")  # a file system takes 255 bytes
+    name = os.fsencode(final.name)[:_LONGEST_STEM].decode(errors="ignore")  # a file system takes 255 bytes
     return final.with_name(f".{name}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
 
 
@@ -61,11 +61,9 @@ def atomic_path(final: str | os.PathLike[str], *, durable: bool = False) -> Iter
             part.unlink(missing_ok=True)
         if not isinstance(error, OSError) or isinstance(error, WellfieldError):
             raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskSpaceError(
-                error.errno, f"no space left to write {target}; free some space, or move the results, and run again"
-            ) from error
-        raise StorageError(f"{target} cannot be written: {error.strerror or error}") from error
+        full = f"no space left to write {target}; free some space, or move the results, and run again"
+        other = f"{target} cannot be written: {error.strerror or error}"
+        raise os_failure(error, full if error.errno in (errno.ENOSPC, errno.EDQUOT) else other, target) from error
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview, *, durable: bool = False) -> None:

@@ -12,10 +12,10 @@ from io import BufferedReader
 from wellfield.errors import (
     DataNotFoundError,
     FileAccessError,
-    StorageError,
     UnknownFormatError,
     UnreadableImageError,
     WellfieldError,
+    os_failure,
 )
 
 # Numbers by which the system reports what a corrupt file made a reader ask for, such as a place before its start.
@@ -73,23 +73,31 @@ def reading(
     except (WellfieldError, MemoryError):
         raise
     except FileNotFoundError as cause:
-        raise DataNotFoundError(f"{name} does not exist") from cause
+        raise DataNotFoundError(f"{name} does not exist", path=name) from cause
     except Exception as cause:
         if os.path.isdir(name):
-            raise error(f"{name} is a folder; expected a {what} file") from cause
+            raise _naming(name, error(f"{name} is a folder; expected a {what} file")) from cause
         if isinstance(cause, OSError) and cause.errno not in _OF_THE_CONTENT:
             raise _refused(name, cause, error) from cause
-        raise error(f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}") from cause
+        message = f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}"
+        raise _naming(name, error(message)) from cause
+
+
+def _naming(path: str, error: WellfieldError) -> WellfieldError:
+    """Return an error with the path as its file name, if it has one as Python's own errors do."""
+    if isinstance(error, OSError):
+        error.filename = path
+    return error
 
 
 def _refused(name: str, cause: OSError, error: type[WellfieldError]) -> WellfieldError:
     """Return the error for a file that the system does not open or read; of an image, what is wrong with it alone."""
     message = f"{name} cannot be read: {cause.strerror or cause}"
     if error is UnreadableImageError and isinstance(cause, PermissionError):
-        return FileAccessError(f"{message}; allow yourself to read it")
+        return FileAccessError(f"{message}; allow yourself to read it", path=name, code=cause.errno)
     if error is UnreadableImageError and cause.errno in _OF_THE_FILE:
-        return UnreadableImageError(message)
-    return StorageError(message)
+        return UnreadableImageError(message, path=name, code=cause.errno)
+    return os_failure(cause, message, name)
 
 
 @contextmanager

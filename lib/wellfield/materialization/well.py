@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
 from wellfield.errors import (
     BrokenStageError,
     DataNotFoundError,
+    MaterializationError,
     MetadataError,
     UnknownFormatError,
     UnreadableImageError,
 )
-from wellfield.faults import error_text, fails_well
+from wellfield.faults import error_text, fails_well, refused_by_system
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
 from wellfield.materialization.spec import ROIOptions, TiffStackOptions
@@ -23,10 +26,11 @@ from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
 from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedOutput, StagedWell
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, plane_name
 from wellfield.processing.registry import ImageKind
-from wellfield.storage.backend import Backend
+from wellfield.storage.backend import Backend, ZarrChunkStrategy
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.layout import well_folder
 
@@ -70,7 +74,7 @@ def materialize_well(
         The machine is to blame: the disk is full, or refuses. What the pipeline made and no file can hold fails the
         well instead.
     """
-    writer = _WellWriter(staged, staging, plan, results, filemanager)
+    writer = _WellWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
     files, picture = [], no_thumbnail()
     if staged.status == DONE:
         try:
@@ -111,7 +115,17 @@ def _covers(folder: str, path: str) -> bool:
 
 
 class _WellWriter:
-    def __init__(self, staged: StagedWell, staging: Path, plan: Plan, results: Path, filemanager: FileManager) -> None:
+    def __init__(
+        self,
+        staged: StagedWell,
+        staging: Path,
+        plan: Plan,
+        results: Path,
+        filemanager: FileManager,
+        *,
+        stage_y_up: bool,
+    ) -> None:
+        self._stage_y_up = stage_y_up
         self._staged = staged
         self._staging = staging
         self._plan = plan
@@ -148,6 +162,8 @@ class _WellWriter:
         try:
             return self._filemanager.load(path, Backend.DISK)
         except (UnreadableImageError, UnknownFormatError, MetadataError, DataNotFoundError) as error:
+            if refused_by_system(error):
+                raise
             raise BrokenStageError(f"what was staged of well {self._staged.well} is damaged: {error}") from error
 
     def _images(self, target: str) -> list[tuple[CompiledStep, StagedImage]]:
@@ -171,11 +187,10 @@ class _WellWriter:
             for plane, key in zip(stack, image.keys(self._staged.well), strict=True):
                 planes.append(plane)
                 paths.append(folder / plane_name(key))
-        projected = all(image.projection != Projection.NONE for _, image in images)
         metadata = FieldMetadata(
-            pixel_size_um=self._plan.pixel_size_um,
-            z_spacing_um=None if projected else self._plan.z_spacing_um,
             channel_names=dict(self._plan.channels),
+            calibrations=self._calibrations([image for _, image in images]),
+            stage_y_up=self._stage_y_up,
         )
         self._filemanager.save_batch(
             planes,
@@ -188,6 +203,30 @@ class _WellWriter:
         return [
             folder_entry(self._results, well_folder(self._results / STORE_NAME, self._staged.well), {"images": facts})
         ]
+
+    def _calibrations(self, images: Sequence[StagedImage]) -> dict[int, FieldCalibration]:
+        """Return sizes and place of each field.
+
+        Raises
+        ------
+        MaterializationError
+            Images that share one scale have different pixel sizes: those of a field, or with the layouts WELL and FILE
+            those of the well.
+        """
+        by_field: dict[int, dict[str, FieldCalibration]] = {}
+        for image in images:
+            flat = image.projection != Projection.NONE
+            own = image.calibration._replace(z_spacing_um=None) if flat else image.calibration
+            by_field.setdefault(image.field, {})[f"field {image.field} channel {image.channel}"] = own
+        in_one = self._plan.settings.zarr.chunk_strategy != ZarrChunkStrategy.FIELD
+        for named in [reduce(or_, by_field.values())] if in_one else by_field.values():
+            if common(named.values()) is None:
+                raise MaterializationError(
+                    f"plate.zarr has one scale for {'a well' if in_one else 'a field'}, but images of well "
+                    f"{self._staged.well} have different pixel sizes: {describe_sizes(named)}; write them as tiff"
+                    + (", or set zarr.chunk_strategy: field" if in_one else "")
+                )
+        return {field: common(named.values()) or UNKNOWN for field, named in by_field.items()}
 
     # --- files ---------------------------------------------------------------------------------------------------
 
@@ -204,15 +243,13 @@ class _WellWriter:
 
     def _write_tiffs(self) -> None:
         codec = self._plan.settings.tiff_compression
-        options = {
-            "pixel_size_um": self._plan.pixel_size_um,
-            "compression": None if codec == TiffCompression.NONE else codec.value,
-        }
+        compression = None if codec == TiffCompression.NONE else codec.value
         for step, image in self._images("tiff"):
             for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
                 path = self._parts["images"] / step.sub_dir / plane_name(key)
                 pixels = _narrow_labels(plane) if step.kind == ImageKind.LABELS else plane
-                self._filemanager.save(pixels, path, Backend.DISK, **options)
+                size = image.calibration.pixel_size_um
+                self._filemanager.save(pixels, path, Backend.DISK, pixel_size_um=size, compression=compression)
                 self._note("images", path, {"shape": list(pixels.shape), "dtype": pixels.dtype.name})
 
     def _write_rois(self) -> None:
@@ -235,9 +272,8 @@ class _WellWriter:
             data = self._load(output)
             kind = "rois" if isinstance(option, ROIOptions) else "tables"
             kind = "images" if isinstance(option, TiffStackOptions) else kind
-            place = ImagePlace(
-                output.channel, None, output.timepoint, self._plan.pixel_size_um, self._plan.z_spacing_um
-            )
+            sizes = output.calibration
+            place = ImagePlace(output.channel, None, output.timepoint, sizes.pixel_size_um, sizes.z_spacing_um)
             base = self._parts[kind] / (output.name if output.field is None else f"{output.name}_{output.place_name}")
             written = write_option(option, data, base, self._filemanager, place=place)
             self._note(kind, written, _content(data))

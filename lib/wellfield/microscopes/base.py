@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from abc import ABC, abstractmethod
@@ -14,9 +15,11 @@ from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.acquisition import find_acquisition
 from wellfield.microscopes.contents import PlateContents, ingest_report
-from wellfield.microscopes.metadata import main_subdirectory, primary_backend, read_metadata
+from wellfield.microscopes.image_facts import read_facts
+from wellfield.microscopes.metadata import available_backends, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
 from wellfield.microscopes.paths import refuse_results_in_plate, workspace_mapping
+from wellfield.microscopes.pixel_sizes import settle_pixel_sizes
 from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlateInfo, write_index
@@ -24,6 +27,8 @@ from wellfield.storage.backend import Backend
 
 # Of a field, channel, z or timepoint.
 HIGHEST_NUMBER = 999_999
+
+_LATEST_NS = 2**63 - 1  # of a file's time: what the plate index can hold
 
 MICROSCOPES: dict[str, type[MicroscopeHandler]] = {}
 
@@ -83,8 +88,14 @@ class MicroscopeHandler(ABC):
 
     @classmethod
     def stage_position(cls, path: Path) -> tuple[float, float] | None:
-        """Return x and y of the stage in µm as an image file itself says, ``None`` where it does not."""
-        return None
+        """Return x and y of the stage in µm as an image file itself says, ``None`` where it does not.
+
+        x rises to the right of the image; y downwards, or upwards where the plate is ``stage_y_up``.
+        """
+        facts = read_facts(path)
+        if math.isnan(facts.stage_x_um + facts.stage_y_um):
+            return None
+        return facts.stage_x_um, facts.stage_y_um
 
     def read_plate(self) -> PlateContents:
         """Return :meth:`find_planes`, with what the scan left out.
@@ -98,6 +109,7 @@ class MicroscopeHandler(ABC):
         """
         contents = self.find_planes()
         _check_numbers(contents)
+        _check_times(contents)
         for reason, paths in self.scan.skipped.items():
             contents.ignored.setdefault(reason, []).extend(paths)
         if not contents.planes:
@@ -111,6 +123,8 @@ class MicroscopeHandler(ABC):
                 f"Copy the images, or correct the folder in plates.tsv"
                 + (f"\nIts metadata promises:{promised}" if promised else "")
             )
+        if contents.pixel_size_of_files:
+            settle_pixel_sizes(self.plate_path, contents)
         return contents
 
     @without_garbage_collection()
@@ -161,7 +175,7 @@ class MicroscopeHandler(ABC):
         entry = {
             "microscope_handler_name": self._microscope_type,
             "source_filename_parser_name": _NAME_PARSER,
-            "plate_path": info.plate_path,
+            "plate_path": os.path.abspath(info.plate_path),  # so that it is found from any folder
             "grid_dimensions": list(info.grid_dimensions or ()),
             "pixel_size": info.pixel_size_um,
             "channels": {str(number): name for number, name in info.channels.items()},
@@ -179,7 +193,7 @@ class MicroscopeHandler(ABC):
     @staticmethod
     def get_available_backends(workspace: str | os.PathLike[str]) -> dict[str, bool]:
         """Return which backends can read the plate that was mapped into *workspace*."""
-        return dict(_main_entry(workspace).get("available_backends", {}))
+        return available_backends(_main_entry(workspace), source=os.fspath(workspace))
 
     @staticmethod
     def get_primary_backend(workspace: str | os.PathLike[str]) -> Backend:
@@ -191,6 +205,17 @@ class MicroscopeHandler(ABC):
         """Return the plate's images as paths of the primary backend."""
         entry = _main_entry(workspace)
         return list(entry.get("image_files") or entry.get("workspace_mapping", {}))
+
+
+def _check_times(contents: PlateContents) -> None:
+    """Refuse times that no table can hold."""
+    latest = max(contents.planes, key=attrgetter("mtime_ns"), default=None)
+    if latest is not None and latest.mtime_ns > _LATEST_NS:
+        year = time.gmtime(latest.mtime_ns // 1_000_000_000).tm_year
+        raise MetadataError(
+            f"the time of {latest.path} is in the year {year}; expected one before 2262: a clock was wrong. Set it "
+            "with `touch`, in the raw folder or in a copy of it"
+        )
 
 
 def _check_numbers(contents: PlateContents) -> None:

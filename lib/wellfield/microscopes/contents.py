@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +12,13 @@ from operator import itemgetter
 from typing import Any
 
 from wellfield.plate.flatfield import FlatfieldProfile
-from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo
+from wellfield.plate.index import NAN, SCHEMA_VERSION, PlaneRecord, PlateInfo
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import split_well
 
+# Bytes of a TIFF's header and of a directory with one tag; no image is that short.
+_SHORTEST_IMAGE = 26
+_IMAGES = (".tif", ".tiff", ".png")
 # More absent planes than this are no holes, but a misunderstanding of how fields are numbered.
 MOST_HOLES = 250_000
 _SHOWN_HOLES = 1_000
@@ -50,6 +54,10 @@ class PlateContents:
         Channels that hold labels of objects, which a pipeline takes only where a step names them.
     channel_dtypes:
         Channels whose planes have another dtype than *dtype*.
+    sizes_per_plane:
+        Every plane says its own sizes: where it does not, they are unknown, and not those of the plate.
+    pixel_size_of_files:
+        Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
     """
 
     planes: list[PlaneRecord]
@@ -70,17 +78,31 @@ class PlateContents:
     time_interval_s: float | None = None
     label_channels: tuple[int, ...] = ()
     channel_dtypes: dict[int, str] = field(default_factory=dict)
+    sizes_per_plane: bool = False
+    pixel_size_of_files: bool = False
+
+    def _transmitted(self) -> tuple[int, ...]:
+        """Return the channels of transmitted light: by name, or without an emission where others have one."""
+        emitting = {number for number, (_, emission) in self.wavelengths_nm.items() if emission}
+        dark = {number for number in self.wavelengths_nm if emitting and number not in emitting}
+        named = {number for number, name in self.channels.items() if _TRANSMITTED.search(name)}
+        return tuple(sorted(named | (dark & self.channels.keys())))
 
     def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
-        """Return the plate's own metadata; sorts the planes by key, wells row by row."""
+        """Return the plate's own metadata; sorts the planes by key, wells row by row, and completes them.
+
+        A plane without a pixel size has the plate's. One without a stage position has that of its field at its
+        timepoint, if another channel or z of it has one.
+        """
         order = {well: split_well(well) for well in {plane.key.well for plane in self.planes}}
         wells = tuple(sorted(order, key=order.__getitem__))
         by_well: dict[str, list[PlaneRecord]] = {well: [] for well in wells}
         for plane in self.planes:
             by_well[plane.key.well].append(plane)
+        pixel_size = NAN if self.sizes_per_plane else self.pixel_size_um or NAN
         for group in by_well.values():
             group.sort()  # no two have one key
-        self.planes = [plane for group in by_well.values() for plane in group]
+        self.planes = [plane for group in by_well.values() for plane in _completed(group, pixel_size)]
         return PlateInfo(
             plate=plate,
             plate_path=plate_path,
@@ -98,6 +120,9 @@ class PlateContents:
             stage_y_up=self.stage_y_up,
             label_channels=self.label_channels,
             channel_dtypes=self.channel_dtypes,
+            sizes_per_plane=self.sizes_per_plane,
+            pixel_size_of_files=self.pixel_size_of_files,
+            transmitted_channels=self._transmitted(),
         )
 
 
@@ -110,6 +135,33 @@ def channel_dtypes(sampled: Iterable[tuple[int, str]], dtype: str | None) -> dic
     for channel, name in sampled:
         found[channel].add(name)
     return {channel: min(names) for channel, names in sorted(found.items()) if len(names) == 1 and names != {dtype}}
+
+
+# Names of channels that are no fluorescence.
+_TRANSMITTED = re.compile(
+    r"(?i)(?<![^\W_])(digital phase|phase[ _-]?contrast|dpc|dic|bright[ _-]?field|bf|transmitted|trans|tl ?[0-9]*)"
+    r"(?![^\W_])"
+)
+
+
+def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord]:
+    """Return the planes of a well with what the plate or the field knows, where they do not know it themselves."""
+    known = {
+        (plane.key.field, plane.key.timepoint): (plane.stage_x_um, plane.stage_y_um)
+        for plane in reversed(planes)
+        if not math.isnan(plane.stage_x_um + plane.stage_y_um)
+    }
+    isnan = math.isnan
+    if not known and not any(isnan(plane.pixel_size_um) for plane in planes):
+        return planes
+    complete = list(planes)
+    for number, plane in enumerate(planes):
+        if isnan(plane.pixel_size_um):
+            complete[number] = plane._replace(pixel_size_um=pixel_size)
+        place = known.get((plane.key.field, plane.key.timepoint))
+        if place is not None and isnan(plane.stage_x_um + plane.stage_y_um):
+            complete[number] = complete[number]._replace(stage_x_um=place[0], stage_y_um=place[1])
+    return complete
 
 
 def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
@@ -179,11 +231,27 @@ def usual_z_spacing(heights: Iterable[tuple[Hashable, int, float]]) -> float | N
     return (round(steps[len(steps) // 2], 2) or None) if steps else None
 
 
+def empty_images(planes: Iterable[PlaneRecord]) -> list[PlaneRecord]:
+    """Return the planes whose files are empty, or too short for any image, by the size that the scan found."""
+    return [plane for plane in planes if plane.size < _SHORTEST_IMAGE and plane.path.lower().endswith(_IMAGES)]
+
+
+def _empty_note(empty: list[PlaneRecord], count: int) -> str:
+    wells = list(dict.fromkeys(plane.key.well for plane in empty))
+    shown = ", ".join(plane.path for plane in empty[:3]) + (", …" if len(empty) > 3 else "")
+    of_wells = ", ".join(wells[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
+    return (
+        f"{len(empty)} of {count} images are empty files ({shown}; at most {max(p.size for p in empty)} bytes): they "
+        f"cannot be read, and wells fail by them: {of_wells}. Copy the plate again"
+    )
+
+
 def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict[str, Any]:
     """Return what was found, what is missing and what was ignored, as JSON values."""
     keys = [plane.key for plane in contents.planes]
     missing = [plane_name(key) for key in find_holes(contents.planes)]
-    notes = contents.notes
+    empty = empty_images(contents.planes)
+    notes = [*([_empty_note(empty, len(keys))] if empty else []), *contents.notes, *_different_sizes(contents)]
     if len(missing) == MOST_HOLES:
         missing = missing[:_SHOWN_HOLES]
         notes = [
@@ -223,12 +291,29 @@ def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict
             "field_grid_rows_columns": info.grid_dimensions,
             "time_interval_s": contents.time_interval_s,
         },
+        "empty_images": [plane.path for plane in empty],
         "missing_planes": missing,
         "promised_but_absent": contents.promised,
         "ignored": {reason: {"count": len(paths), "files": paths} for reason, paths in contents.ignored.items()},
         "notes": notes,
         "images_opened": contents.images_opened,
     }
+
+
+def _different_sizes(contents: PlateContents) -> list[str]:
+    """Say which wells have which pixel size, and which z spacing, where they are known and differ."""
+    notes = []
+    for title, size in (("pixel size", itemgetter(7)), ("z spacing", itemgetter(8))):
+        wells: dict[str, dict[str, None]] = defaultdict(dict)
+        for well, found in dict.fromkeys((plane.key.well, f"{size(plane):g}") for plane in contents.planes):
+            if contents.sizes_per_plane or found != "nan":
+                wells["unknown" if found == "nan" else f"{found} µm"][well] = None
+        if len(wells) > 1:
+            seen = ", ".join(
+                f"{found} ({', '.join(list(own)[:4])}{' …' * (len(own) > 4)})" for found, own in wells.items()
+            )
+            notes.append(f"images have different {title}s: {seen}; every result states its own")
+    return notes
 
 
 def _light(contents: PlateContents, channel: int) -> dict[str, float | bool]:

@@ -33,6 +33,17 @@ def parse_flatfield(text: str) -> FlatfieldProfile | None:
     return FlatfieldProfile(level, profiles[0], profiles[1]) if abs(level) < _LARGEST else None
 
 
+def what_is_lacking(text: str) -> str:
+    """Say why :func:`parse_flatfield` gives no profile for a text that has coefficients."""
+    background, foreground = _part(text, "Background"), _part(text, "Foreground")
+    if background is not None and foreground is None and _polynomial(background) is not None:
+        return (
+            "is of the background alone (Harmony's basic correction): it has no Foreground, so how the light falls on "
+            "the signal is not known"
+        )
+    return "is not understood"
+
+
 def _part(text: str, name: str) -> str | None:
     """Return what stands between the braces of a part."""
     start = re.search(_PART % name, text)

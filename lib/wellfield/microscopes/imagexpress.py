@@ -10,25 +10,27 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import NamedTuple
 
-from wellfield.errors import DuplicatePlaneError, WellNameError
+from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
 from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents, channel_dtypes, unique_channel_names, usual_z_spacing
+from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.htd import Htd, read_htd
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
+from wellfield.microscopes.plate_folders import refuse_several_plates
+from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.index import NAN, PlaneRecord
-from wellfield.plate.keys import PlaneKey, Projection, plane_name
+from wellfield.plate.keys import PlaneKey, Projection, match_plane_name, plane_name
 from wellfield.plate.wells import canonical_well
 
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 # The well is the last token before site and wave, of either case (so the prefix is as short as it can be), and never a
-# lower-case s1 or w1 itself; a GUID may be glued to any of them, bracketed or not.
+# lower-case s1 or w1 itself. A GUID follows any of them, with "_" before it or without, bracketed or not.
 _NAME = re.compile(
     r"(?:.*?_)??(?P<well>(?:[A-Z]{1,2}|[a-rt-vx-z]|[a-z]{2})[0-9]{1,2})(?:_[sS](?P<site>[0-9]{1,4}?))?"
-    rf"(?:_[wW](?P<wave>[0-9]{{1,2}}?))?(?P<thumb>_thumb)?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}})?\.[tT][iI][fF][fF]?"
+    r"(?:_[wW](?P<wave>[0-9]{1,2}?))?(?P<thumb>_[tT]humb)?"
+    rf"(?:_?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}}))?\.[tT][iI][fF][fF]?"
 )
 _OTHER_TOKENS = "sStTwWzZ"  # letters of site, time, wave and z, which are rows of large plates too
 _TIMEPOINT = re.compile(r"timepoint_?([0-9]+)", re.IGNORECASE)
@@ -43,13 +45,22 @@ class Place(NamedTuple):
     z: int | None
 
 
+class Group(NamedTuple):
+    """Files whose tags should agree; *canonical*: their names say every axis (``A01_s001_w1_z001_t001.tif``)."""
+
+    place: Place
+    wave: int
+    canonical: bool = False
+
+
 class Candidate(NamedTuple):
-    """A file that a name and a folder make a plane."""
+    """A file that a name and a folder make a plane; its key, where the name alone says it."""
 
     file: ScannedFile
     well: str
     site: int
     wave: int
+    key: PlaneKey | None = None
 
 
 class ParsedName(NamedTuple):
@@ -95,8 +106,16 @@ def _is_other_token(name: str, start: int, end: int) -> bool:
         return False
 
 
+def _canonical_key(name: str) -> PlaneKey | None:
+    """Return what a canonical name says (``A01_s001_w1_max_t001.tif``), ``None`` for others and for stitched wells."""
+    if not name.lower().endswith(_TIFF):
+        return None
+    key = match_plane_name(name)
+    return key if key is not None and key.field else None
+
+
 class ImageXpressHandler(MicroscopeHandler):
-    """Plates of Molecular Devices' ImageXpress, in database or export style."""
+    """Plates of Molecular Devices' ImageXpress, in database or export style; files with canonical names too."""
 
     _microscope_type = "imagexpress"
     metadata_suffixes = (".htd",)
@@ -108,7 +127,8 @@ class ImageXpressHandler(MicroscopeHandler):
         images = (
             file.path
             for file in scan.files
-            if token.search(file.name) and (parsed := parse_filename(file.name)) and not parsed.thumbnail
+            if token.search(file.name)
+            and (((parsed := parse_filename(file.name)) and not parsed.thumbnail) or _canonical_key(file.name))
         )
         htds = (file.path for file in scan.files if file.name.lower().endswith(".htd"))
         reasons = (f"metadata {next(htds, '')}", f"images named like {next(images, '')}")
@@ -118,35 +138,28 @@ class ImageXpressHandler(MicroscopeHandler):
         """Return the lines of the plate's ``.HTD`` file."""
         return [line for _, htd in self._htds()[:1] for line in htd.lines()]
 
-    @classmethod
-    def stage_position(cls, path: Path) -> tuple[float, float] | None:
-        """Return x and y of the stage in µm from the tags of a file."""
-        tags = read_tags(path)
-        if tags is None or math.isnan(tags.stage_x_um + tags.stage_y_um):
-            return None
-        return tags.stage_x_um, tags.stage_y_um
-
     def find_planes(self) -> PlateContents:
-        """Return the planes of the plate; opens two images per wave and folder."""
+        """Return the planes of the plate; opens two images per wave and folder, and two more per wave."""
         contents = PlateContents(planes=[], channels={})
         groups = self._group_files(contents)
         tags = {key: self._sample(group, contents) for key, group in groups.items()}
-        has_z = any(place.z is not None for place, _ in groups)
+        has_z = any(key.place.z is not None for key in groups if not key.canonical)
         chosen = _Chooser(contents)
-        for (place, wave), group in groups.items():
-            sampled = tags[place, wave]
+        for key, group in groups.items():
+            place, sampled = key.place, tags[key]
             common = _agreed(sampled)
-            if common is not None or not sampled:
+            if common is not None or not sampled or key.canonical:
                 chosen.add(group, place, common, sampled, has_z=has_z)
                 continue
             for candidate in group:
                 chosen.add([candidate], place, sampled.get(candidate.file.path), sampled, has_z=has_z)
         contents.planes = chosen.records()
-        self._describe(contents, [t for sampled in tags.values() for t in sampled.values()], tags)
+        self._describe(contents, tags)
+        refuse_several_plates(self.plate_path, contents)
         return contents
 
-    def _group_files(self, contents: PlateContents) -> dict[tuple[Place, int], list[Candidate]]:
-        groups: dict[tuple[Place, int], list[Candidate]] = defaultdict(list)
+    def _group_files(self, contents: PlateContents) -> dict[Group, list[Candidate]]:
+        groups: dict[Group, list[Candidate]] = defaultdict(list)
         folder, waves = None, dict[int, list[Candidate]]()
         names: dict[str, ParsedName | None] = {}  # exports repeat every name in every ZStep folder
         ignored = defaultdict(list, contents.ignored)
@@ -156,6 +169,11 @@ class ImageXpressHandler(MicroscopeHandler):
                 names[name] = parse_filename(name)
             parsed = names[name]
             if parsed is None:
+                if (key := _canonical_key(name)) is not None:
+                    self._check_folder(file, key)
+                    group = Group(Place(key.timepoint, key.z), key.channel, canonical=True)
+                    groups[group].append(Candidate(file, key.well, key.field, key.channel, key))
+                    continue
                 if not file.name.lower().endswith(self.metadata_suffixes):
                     tiff = file.name.lower().endswith(_TIFF)
                     ignored["name is not of the vendor's form" if tiff else "no image"].append(file.path)
@@ -167,10 +185,22 @@ class ImageXpressHandler(MicroscopeHandler):
                 folder, waves = file.folder, {}
             well, site, wave, _ = parsed
             if wave not in waves:
-                waves[wave] = groups[_place(folder), wave]
+                waves[wave] = groups[Group(_place(folder), wave)]
             waves[wave].append(Candidate(file, well, site, wave))
         contents.ignored = dict(ignored)
+        groups = _counted_from_one(groups, contents.notes)
         return dict(sorted(groups.items(), key=lambda item: (item[0][0].timepoint or 0, item[0][0].z or 0, item[0][1])))
+
+    def _check_folder(self, file: ScannedFile, key: PlaneKey) -> None:
+        """Raise if the folders of a file with a canonical name say another timepoint or z than its name."""
+        place = _place(file.folder)
+        if place.timepoint in (None, key.timepoint) and place.z in (None, key.z):
+            return
+        raise MetadataError(
+            f"plate folder {self.plate_path}: the folders of {file.path} say timepoint {place.timepoint or '?'} and z "
+            f"{'?' if place.z is None else place.z}; expected timepoint {key.timepoint} and z {key.z}, as its name "
+            "says (0 for a projection). Move or rename the file"
+        )
 
     def _sample(self, group: list[Candidate], contents: PlateContents) -> dict[str, PlaneTags]:
         """Return the tags of the first and last readable file of a group; of all files when these two disagree."""
@@ -184,7 +214,7 @@ class ImageXpressHandler(MicroscopeHandler):
                         found[path] = tags
                 if path in found:
                     break
-        if _agreed(found) is None and len(found) > 1:
+        if _agreed(found) is None and len(found) > 1 and group[0].key is None:
             for candidate in group:
                 if candidate.file.path not in found:
                     contents.images_opened += 1
@@ -200,9 +230,7 @@ class ImageXpressHandler(MicroscopeHandler):
             distinct.setdefault((file.name, file.size), file.path)
         return [(path, read_htd(self.plate_path / path)) for path in distinct.values()]
 
-    def _describe(
-        self, contents: PlateContents, tags: list[PlaneTags], groups: dict[tuple[Place, int], dict[str, PlaneTags]]
-    ) -> None:
+    def _describe(self, contents: PlateContents, groups: dict[Group, dict[str, PlaneTags]]) -> None:
         htds = self._htds()
         htd = htds[0][1] if htds else Htd()
         for path, other in htds[1:]:
@@ -211,23 +239,17 @@ class ImageXpressHandler(MicroscopeHandler):
         waves = sorted({plane.key.channel for plane in contents.planes})
         tag_names = {
             wave: name
-            for (_, wave), sampled in groups.items()
+            for (_, wave, _), sampled in groups.items()
             for name in [next((t.illumination for t in sampled.values() if t.illumination), None)]
             if name
         }
         names = {wave: (htd.wave_names or {}).get(wave) or tag_names.get(wave) or f"w{wave}" for wave in waves}
         contents.channels = unique_channel_names(names, contents.notes)
-        shapes = Counter((t.shape, t.dtype) for t in tags)
-        if shapes:
-            (contents.shape, contents.dtype), _ = shapes.most_common(1)[0]
-            if len(shapes) > 1:
-                seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
-                contents.notes.append(f"planes of different size or dtype among those sampled: {seen}")
-        by_wave = ((wave, t.dtype) for (_, wave), sampled in groups.items() for t in sampled.values())
-        contents.channel_dtypes = channel_dtypes(by_wave, contents.dtype)
-        sizes = Counter(t.pixel_size_um for t in tags if t.pixel_size_um)
+        sample_images(self.plate_path, contents)
+        sizes = Counter(t.pixel_size_um for tags in groups.values() for t in tags.values() if t.pixel_size_um)
         if sizes:
             contents.pixel_size_um = sizes.most_common(1)[0][0]
+            contents.pixel_size_of_files = True
             if len(sizes) > 1:
                 contents.notes.append(f"planes of different pixel size among those sampled: {sorted(sizes)} µm")
         contents.grid_dimensions = htd.site_grid
@@ -236,6 +258,22 @@ class ImageXpressHandler(MicroscopeHandler):
             ((key.well, key.field, key.channel, key.timepoint), key.z, height) for key, height in heights
         )
         contents.promised = _absent(htd, contents.planes)
+
+
+def _counted_from_one(groups: dict[Group, list[Candidate]], notes: list[str]) -> dict[Group, list[Candidate]]:
+    """Return the groups with sites and waves that count from 1; names may count from 0, on the whole plate."""
+    vendors = {group: found for group, found in groups.items() if not group.canonical}
+    site = int(any(candidate.site == 0 for found in vendors.values() for candidate in found))
+    wave = int(any(group.wave == 0 for group in vendors))
+    if not site and not wave:
+        return groups
+    axes = " and ".join(name for name, raised in (("sites", site), ("waves", wave)) if raised)
+    notes.append(f"{axes} in the names count from 0; each is raised by one")
+    raised = {
+        group._replace(wave=group.wave + wave): [c._replace(site=c.site + site, wave=c.wave + wave) for c in found]
+        for group, found in vendors.items()
+    }
+    return raised | {group: found for group, found in groups.items() if group.canonical}
 
 
 def _place(folder: str) -> Place:
@@ -276,20 +314,21 @@ class _Chooser:
         projection, z, in_place = _z_and_projection(place, tags, has_z=has_z)
         time = (tags.timepoint if tags else None) or place.timepoint or 1
         in_place &= place.timepoint in (None, time)
-        pixel = (tags.pixel_size_um or NAN) if tags else NAN
+        sizes = {found.pixel_size_um for found in sampled.values()}
+        pixel = (tags.pixel_size_um or NAN) if tags and len(sizes) == 1 else NAN
         nowhere = (NAN, NAN, NAN)
-        for (folder, name, size, mtime), well, site, wave in group:
-            key = PlaneKey(well, site, wave, z, time, projection)
+        for (folder, name, size, mtime), well, site, wave, own_key in group:
+            key = own_key or PlaneKey(well, site, wave, z, time, projection)
             path = f"{folder}/{name}" if folder else name
             own = sampled.get(path)
             x, y, height = (own.stage_x_um, own.stage_y_um, own.stage_z_um) if own else nowhere
-            record = PlaneRecord(key, path, size, mtime, x, y, height, pixel)
-            if not in_place:
+            record = PlaneRecord(key, path, size, mtime, x, y, height, (own and own.pixel_size_um) or pixel)
+            if not (in_place or own_key):
                 self._fillers.append((key, record))
             elif (known := self._planes.setdefault(key, record)) is not record:
                 raise DuplicatePlaneError(
                     f"two files are the same plane {plane_name(key)} (well {well}, field {site}, channel {wave}, "
-                    f"timepoint {time}): {known.path} and {path}. "
+                    f"timepoint {key.timepoint}): {known.path} and {path}. "
                     "Remove one, or list each acquisition as a plate of its own"
                 )
 

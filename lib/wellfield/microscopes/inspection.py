@@ -15,7 +15,10 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     """Return the lines that describe an ingest report (:func:`wellfield.microscopes.contents.ingest_report`)."""
     found, image = report["found"], report["image"]
     size = "unknown" if image["shape"] is None else f"{image['shape'][0]} x {image['shape'][1]} {image['dtype']}"
+    empty = report["empty_images"]
+    notes = report["notes"]
     rows = [
+        *([("EMPTY FILES", notes[0])] if empty else []),
         ("planes", f"{found['planes']} ({found['bytes'] / 1e6:.1f} MB)"),
         *well_rows(found["planes_per_well"]),
         ("fields", shorten(found["fields"]) + _field_facts(report)),
@@ -31,7 +34,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         ("missing", f"{len(report['missing_planes'])}: {shorten(report['missing_planes'])}"),
         *((f"promised {axis}, absent", shorten(names)) for axis, names in report["promised_but_absent"].items()),
         *((f"ignored: {why}", f"{e['count']}: {shorten(e['files'])}") for why, e in report["ignored"].items()),
-        *(("note", note) for note in report["notes"]),
+        *(("note", note) for note in (notes[1:] if empty else notes)),
     ]
     width = min(max(len(name) for name, _ in rows), 48)
     return [f"  {name:<{width}}  {value}".rstrip() for name, value in rows]

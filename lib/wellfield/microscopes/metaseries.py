@@ -6,7 +6,7 @@ import html
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,8 +30,8 @@ class PlaneTags:
     count from 1.
     """
 
-    shape: tuple[int, int]
-    dtype: str
+    shape: tuple[int, int] = (0, 0)
+    dtype: str = ""
     projection: Projection = Projection.NONE
     z: int | None = None
     timepoint: int | None = None
@@ -67,14 +67,17 @@ def read_tags(path: str | os.PathLike[str]) -> PlaneTags | None:
             text = str(page.description)
     except Exception:  # tifffile meets what is corrupt with almost any kind of error
         return None
+    return replace(parse_description(text), shape=(height, width), dtype=dtype)
+
+
+def parse_description(text: str) -> PlaneTags:
+    """Return what a description says; shape and dtype are not in it."""
     tags = dict(_PROPERTY.findall(text))
     calibrated = tags.get("spatial-calibration-state", "on").lower() in ("on", "true", "1")
     micrometres = html.unescape(tags.get("spatial-calibration-units", "")).lower() in _MICROMETRE
     pixel_size = _number(tags.get("spatial-calibration-x")) if calibrated and micrometres else math.nan
     method = tags.get("Z Projection Method")
     return PlaneTags(
-        shape=(height, width),
-        dtype=dtype,
         projection=Projection.NONE if method is None else _PROJECTIONS.get(method.lower(), Projection.UNKNOWN),
         z=_count(tags.get("Z Step")),
         timepoint=_count(tags.get("Timepoint")),

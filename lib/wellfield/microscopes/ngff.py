@@ -1,4 +1,4 @@
-"""What the metadata of an OME-Zarr store says of its plate, wells and images; NGFF 0.4 (Zarr v2) and 0.5 (Zarr v3).
+"""What the metadata of an OME-Zarr store says of its wells and images; NGFF 0.4 (Zarr v2) and 0.5 (Zarr v3).
 
 Sources: https://ngff.openmicroscopy.org/0.5/ and https://ngff.openmicroscopy.org/0.4/. Only what Wellfield needs is
 read, and every value of that is checked: other programs write more freely than the validators of NGFF allow.
@@ -6,14 +6,13 @@ read, and every value of that is checked: other programs write more freely than 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from wellfield.errors import MetadataError, WellNameError
+from wellfield.errors import MetadataError
 from wellfield.formats.checked import Checked
 from wellfield.plate.index import NAN
-from wellfield.plate.wells import row_number, well_name
 
 # Names of the units of space in µm; NGFF takes those of UDUNITS-2, and some programs write the symbols.
 _UM = {
@@ -27,17 +26,10 @@ _UM = {
     "inch": 25_400.0,
 }
 FIELD_AXIS = "field"
+# The version of NGFF that a version of Zarr holds.
+VERSIONS = {2: "0.4", 3: "0.5"}
 _TYPES = {"time": "t", "channel": "c"}
 _NAMES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
-
-
-@dataclass(frozen=True, slots=True)
-class ListedWell:
-    """A well of a plate; *note* says what was contradictory about its place."""
-
-    path: str
-    name: str
-    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +50,8 @@ class ImageMetadata:
         Paths of its arrays, the highest resolution first.
     axes:
         What each axis of the arrays is: ``t``, ``c``, ``z``, ``y``, ``x``, ``field``, or the name of another axis.
+    axis_names:
+        The names of these axes.
     pixel_size_um, z_spacing_um:
         Distances of neighbouring pixels and z planes, ``None`` where they are unknown.
     origin_um:
@@ -70,6 +64,7 @@ class ImageMetadata:
 
     levels: tuple[str, ...]
     axes: tuple[str, ...]
+    axis_names: tuple[str, ...]
     pixel_size_um: float | None
     z_spacing_um: float | None
     origin_um: tuple[float, float, float]
@@ -77,25 +72,27 @@ class ImageMetadata:
     notes: tuple[str, ...]
 
 
-def read_wells(plate: Checked) -> list[ListedWell]:
-    """Return the wells that a plate lists, in its order.
+def check_version(said: Checked, zarr_format: int, *, is_needed: bool = False) -> str | None:
+    """Check the version of NGFF that *said* states; return a note where it states none.
 
-    Where a well lies its path says: letters or number of the row, number of the column. ``rowIndex`` and
-    ``columnIndex`` count only where the path's names are no such; a contradiction is noted.
+    NGFF 0.5 demands it; of 0.4 many files have none, but no later version is kept in Zarr v2.
 
     Raises
     ------
     MetadataError
-        A value is missing or wrong, or two wells are at one place.
+        It is not the version that Wellfield reads in this version of Zarr, or not stated though it *is_needed*.
     """
-    rows, columns = _names(plate.get("rows")), _names(plate.get("columns"))
-    wells: dict[str, ListedWell] = {}
-    for listed in plate["wells"].items():
-        well = _well(listed, rows, columns)
-        other = wells.setdefault(well.name, well)
-        if other is not well:
-            raise MetadataError(f"{listed.source}: {other.path} and {well.path} are both well {well.name}")
-    return list(wells.values())
+    version, expected = said.get("version"), VERSIONS[zarr_format]
+    read = "Wellfield reads 0.4 (in Zarr v2) and 0.5 (in Zarr v3)"
+    if version is None and is_needed:
+        raise MetadataError(f"{said.source}: {said.place or 'the file'} states no version of OME-Zarr; {read}")
+    if version is None:
+        return f"no version of OME-Zarr is stated; taken as {expected}, the version that Zarr v{zarr_format} holds"
+    if str(version.value) != expected:
+        raise MetadataError(
+            f"{version.source}: {version.place} is {version.value!r}, in Zarr v{zarr_format}; {read}. Convert the store"
+        )
+    return None
 
 
 def read_acquisitions(plate: Checked) -> dict[int, str]:
@@ -119,23 +116,29 @@ def read_images(well: Checked) -> list[ListedImage]:
     return list(found.values())
 
 
-def read_image(attributes: Checked) -> ImageMetadata:
+def read_image(attributes: Checked, zarr_format: int, *, is_root: bool = False) -> ImageMetadata:
     """Return what an image's attributes say; of several multiscales the first counts, as NGFF has it.
 
     Raises
     ------
     MetadataError
-        A value is missing or wrong, or the last two axes are not y and x.
+        A value is missing or wrong, the version is not one that is read, or the last two axes are not y and x.
     """
     multiscales = attributes["multiscales"].items()
     if not multiscales:
         raise attributes["multiscales"].error("at least one multiscale")
     multiscale = multiscales[0]
+    versioned = multiscale if zarr_format == 2 else attributes
+    listed = multiscale.get("axes")
+    is_older = listed is None or (isinstance(listed.value, list) and any(isinstance(n, str) for n in listed.value))
+    note = check_version(versioned, zarr_format, is_needed=is_older or (is_root and zarr_format == 3))
     datasets = multiscale["datasets"].items()
     if not datasets:
         raise multiscale["datasets"].error("at least one dataset")
     notes = [f"only the first of its {len(multiscales)} multiscales is read"] if len(multiscales) > 1 else []
-    axes, units = _axes(multiscale["axes"])
+    notes += [note] if note else []
+    axes, axis_names, units = _axes(multiscale["axes"])
+    _check_order(datasets, axes)
     scale, offset = [1.0] * len(axes), [0.0] * len(axes)
     is_moved = False
     for transformations in (datasets[0].get("coordinateTransformations"), multiscale.get("coordinateTransformations")):
@@ -168,6 +171,7 @@ def read_image(attributes: Checked) -> ImageMetadata:
     return ImageMetadata(
         levels=tuple(dataset["path"].path() for dataset in datasets),
         axes=axes,
+        axis_names=axis_names,
         pixel_size_um=pixel_size,
         z_spacing_um=sizes.get("z"),
         origin_um=(origin[0], origin[1], origin[2]),
@@ -176,49 +180,8 @@ def read_image(attributes: Checked) -> ImageMetadata:
     )
 
 
-def _names(listed: Checked | None) -> list[str]:
-    return [entry["name"].text() for entry in listed.items()] if listed else []
-
-
-def _well(listed: Checked, rows: list[str], columns: list[str]) -> ListedWell:
-    path = listed["path"].path()
-    row, _, column = path.partition("/")
-    if not column or "/" in column:
-        raise listed["path"].error("row and column, such as B/3")
-    indices = [listed.get(name) for name in ("rowIndex", "columnIndex")]
-    numbers = [None if index is None else index.whole() for index in indices]
-    own = _place(row, letters=True), _place(column, letters=False)
-    place = [number if said is None else said for said, number in zip(own, numbers, strict=True)]
-    if place[0] is None or place[1] is None:
-        raise listed["path"].error("a row and a column as A and 1, or a rowIndex and a columnIndex")
-    try:
-        name = well_name(place[0], place[1])
-    except WellNameError as error:
-        raise MetadataError(f"{listed.source}: {listed.place} ({path}): {error}") from error
-    if None in own:
-        return ListedWell(path, name, "names that are no letters and numbers: rowIndex and columnIndex tell the well")
-    pairs = list(zip((row, column), (rows, columns), numbers, strict=True))
-    given = [
-        names[number] if number < len(names) else None for _, names, number in pairs if names and number is not None
-    ]
-    expected = [part for part, names, number in pairs if names and number is not None]
-    if given != expected:
-        return ListedWell(path, name, "rowIndex and columnIndex are another place than the path, which is followed")
-    return ListedWell(path, name, "rows are numbers, counted from 1" if row.isdecimal() else None)
-
-
-def _place(name: str, *, letters: bool) -> int | None:
-    """Return the row or column, from 0 on, that a name means: letters of a row, or a number from 1 on."""
-    if re.fullmatch("0*[1-9][0-9]?", name):
-        return int(name) - 1
-    try:
-        return row_number(name) if letters else None
-    except WellNameError:
-        return None
-
-
-def _axes(listed: Checked) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what each axis is, and its unit (empty where none is given)."""
+def _axes(listed: Checked) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return what each axis is, its name, and its unit (empty where none is given)."""
     names, kinds, units = [], [], []
     for axis in listed.items():
         name, kind, unit = axis["name"].text(), axis.get("type"), axis.get("unit")
@@ -232,10 +195,55 @@ def _axes(listed: Checked) -> tuple[tuple[str, ...], tuple[str, ...]]:
     roles = [_TYPES.get(kind, name) for kind, name in zip(kinds, names, strict=True)]
     for number, role in zip(reversed(space), ("x", "y", "z"), strict=False):
         roles[number] = role
+        if names[number].casefold() in ("z", "y", "x") and names[number].casefold() != role:
+            raise listed.error("the axes of space in the order (z,) y, x")
     others = [role for role, kind in zip(roles, kinds, strict=True) if kind not in ("space", "time", "channel")]
     if len(set(roles)) < len(roles) or set(others) & set("tczyx"):
         raise listed.error("axes of different names")
-    return tuple(roles), tuple(units)
+    return tuple(roles), tuple(names), tuple(units)
+
+
+def _check_order(datasets: Sequence[Checked], axes: tuple[str, ...]) -> None:
+    """Refuse levels that are finer than the first one, which is read.
+
+    Raises
+    ------
+    MetadataError
+        The levels are in another order than from the highest resolution down.
+    """
+    finest: list[float] | None = None
+    for dataset in datasets:
+        transformations = dataset.get("coordinateTransformations")
+        for step in transformations.items() if transformations else ():
+            if step["type"].text() != "scale":
+                continue
+            scale = [abs(factor) for factor in _numbers(step["scale"], len(axes))[-2:]]
+            finest = finest or scale
+            if any(own < first * (1 - 1e-6) for own, first in zip(scale, finest, strict=True)):
+                raise step["scale"].error(f"levels from the highest resolution down, the first is at {finest}")
+
+
+def check_dimension_names(names: tuple[str | None, ...], image: ImageMetadata, *, array: str) -> None:
+    """Refuse an array whose dimensions have other names than its image's axes; those without a name fit any.
+
+    Raises
+    ------
+    MetadataError
+        They have: one of the two says wrongly what the array's axes are.
+    """
+    if not names:
+        return
+    axes = zip(image.axis_names, image.axes, strict=True)
+    known = [
+        {name.casefold(), role, next((kind for kind, r in _TYPES.items() if r == role), role)} for name, role in axes
+    ]
+    fits = [name is None or name.casefold() in own for name, own in zip(names, known, strict=False)]
+    if len(names) != len(known) or not all(fits):
+        said = ", ".join(str(name) for name in names)
+        raise MetadataError(
+            f"{array}: dimension_names are {said}, but the axes of its image are {', '.join(image.axis_names)}; "
+            "expected the same. Correct the one that is wrong"
+        )
 
 
 def _numbers(listed: Checked, count: int) -> list[float]:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes.contents import PlateContents
-from wellfield.microscopes.ngff import ImageMetadata, ListedImage, read_acquisitions, read_images, read_wells
-from wellfield.microscopes.ngff_store import NgffStore
+from wellfield.microscopes.ngff import (
+    ImageMetadata,
+    ListedImage,
+    check_dimension_names,
+    read_acquisitions,
+    read_images,
+)
+from wellfield.microscopes.ngff_fields import number_fields
+from wellfield.microscopes.ngff_store import NgffStore, parents
+from wellfield.microscopes.ngff_wells import read_wells
 from wellfield.storage.zarr.chunks import ArrayLayout
 from wellfield.storage.zarr.record import WellRecord
 
-_NUMBER = re.compile("0|[1-9][0-9]{0,5}")
 SERIES = "OME"
+DERIVED = "image that a program made of another one of its well and acquisition"
 
 
 @dataclass(slots=True)
 class FieldImage:
     """An image of a well: one field, or the fields of an array that Wellfield wrote.
 
-    *number* is the field's, of such an array the timepoint.
+    *number* is the field's, of such an array the timepoint. In labels that are *sparse* a plane without chunks is
+    background.
     """
 
     path: str
     well: str
     number: int
     record: WellRecord | None = None
+    sparse: bool = False
     metadata: ImageMetadata = field(init=False)
     layout: ArrayLayout = field(init=False)
 
@@ -43,8 +52,10 @@ def plate_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]:
     attributes = store.attributes("")
     assert attributes is not None
     plate = attributes["plate"]
-    listed: list[tuple[str, str, list[ListedImage], WellRecord | None]] = []
+    listed: dict[str, tuple[str, list[ListedImage], WellRecord | None]] = {}
     unusual: defaultdict[str, list[str]] = defaultdict(list)
+    if note := store.version_note(attributes, "plate", is_needed=store.zarr_format == 3):
+        contents.notes.append(f"{plate.source}: {note}")
     for well in read_wells(plate):
         if well.note:
             unusual[well.note].append(f"{well.path} ({well.name})")
@@ -52,26 +63,31 @@ def plate_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]:
         if group is None:
             contents.promised.setdefault("wells", []).append(well.path)
             continue
-        listed.append((well.path, well.name, read_images(group["well"]), store.record(well.path)))
-    for note, wells in unusual.items():
-        contents.notes.append(f"{len(wells)} well{'s' * (len(wells) > 1)}, such as {wells[0]}: {note}")
-    names = [image.path for _, _, images, _ in listed for image in images]
-    are_numbers = all(_NUMBER.fullmatch(name) for name in names)
-    first = 1 if are_numbers and "0" in names else 0
-    if names and not are_numbers:
-        contents.notes.append(
-            f"images are not named by numbers but such as {names[0]}: fields have their positions in the wells' lists"
-        )
+        store.version_note(group, "well")  # where it has none, that of the plate holds
+        listed[well.path] = well.name, read_images(group["well"]), store.record(well.path)
+    for text, wells in unusual.items():
+        contents.notes.append(f"{len(wells)} well{'s' * (len(wells) > 1)}, such as {wells[0]}: {text}")
+    fields = number_fields({path: images for path, (_, images, _) in listed.items()})
+    contents.notes += fields.notes
+    if fields.derived:
+        contents.ignored[DERIVED] = fields.derived
     found: list[FieldImage] = []
     acquisitions: defaultdict[int | None, set[int]] = defaultdict(set)
-    for path, name, images, record in listed:
-        for position, image in enumerate(images, start=1):
-            number = int(image.path) + first if are_numbers else position
-            found.append(FieldImage(f"{path}/{image.path}", name, number, record))
-            acquisitions[image.acquisition].add(number)
+    for path, (name, images, record) in listed.items():
+        numbers = fields.numbers[path]
+        for image in (image for image in images if image.path in numbers):
+            found.append(FieldImage(f"{path}/{image.path}", name, numbers[image.path], record))
+            acquisitions[image.acquisition].add(numbers[image.path])
     if len(acquisitions) > 1:
         _note_acquisitions(acquisitions, read_acquisitions(plate), contents)
     return found
+
+
+def listed_wells(store: NgffStore) -> set[str]:
+    """Return the paths of the wells that a plate lists, and those of their rows."""
+    attributes = store.attributes("") if store.what == "plate" else None
+    wells = attributes["plate"]["wells"].items() if attributes is not None else ()
+    return {path for well in wells for path in parents(well["path"].path())}
 
 
 def _note_acquisitions(
@@ -95,6 +111,9 @@ def series_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]
     if store.what == "image":
         paths = [""]
     else:
+        root = store.attributes("")
+        if root is not None and store.zarr_format == 3:
+            store.version_note(root, "", is_needed=True)
         series = store.attributes(SERIES)
         given = series.get("series") if series is not None else None
         if given is not None:
@@ -131,6 +150,7 @@ def described(store: NgffStore, listed: Sequence[FieldImage], contents: PlateCon
                 f"{store.path(image.array)}: the array has shape {list(layout.shape)}, its image the axes "
                 f"{', '.join(metadata.axes)}"
             )
+        check_dimension_names(layout.dimension_names, metadata, array=store.path(image.array))
         image.layout = layout
         images.append(image)
     for note, paths in unusual.items():
@@ -147,10 +167,9 @@ def describe_images(images: Sequence[FieldImage], contents: PlateContents) -> No
     if len(shapes) > 1:
         seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
         contents.notes.append(f"images of different size or dtype: {seen}")
-    for name, title in (("pixel_size_um", "pixel size"), ("z_spacing_um", "z spacing")):
+    contents.sizes_per_plane = True
+    contents.stage_y_up = any(image.record is not None and image.record.stage_y_up for image in images)
+    for name in ("pixel_size_um", "z_spacing_um"):
         sizes = Counter(getattr(image.metadata, name) for image in images)
         if sizes:
             setattr(contents, name, sizes.most_common(1)[0][0])
-        if len(sizes) > 1:
-            seen = ", ".join(f"{size or 'unknown'} ({n})" for size, n in sizes.most_common())
-            contents.notes.append(f"images of different {title} in µm: {seen}")

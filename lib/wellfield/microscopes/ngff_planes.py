@@ -16,7 +16,7 @@ from wellfield.plate.addresses import ArrayPlane
 from wellfield.plate.index import NAN, PlaneRecord
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage.backend import ZarrChunkStrategy
-from wellfield.storage.zarr.chunks import stored_planes
+from wellfield.storage.zarr.chunks import StoredPlane, stored_planes
 
 
 def number_channels(images: Sequence[FieldImage], contents: PlateContents) -> dict[str, list[int]]:
@@ -90,6 +90,8 @@ class PlaneCollector:
         The planes that are stored, by key; those that are not are reported as promised in the contents.
     partial:
         Names of those that lack some of their chunks.
+    background:
+        Names of those of labels that have no chunk.
     """
 
     def __init__(self, store: NgffStore, scan: Scan, images: Sequence[FieldImage], contents: PlateContents) -> None:
@@ -99,9 +101,12 @@ class PlaneCollector:
         self._origins = _origins(images)
         self.planes: dict[PlaneKey, PlaneRecord] = {}
         self.partial: list[str] = []
+        self.background: list[str] = []
+        # The z of every well, field and timepoint that some channel has an image of.
+        self._acquired: defaultdict[tuple[str, int, int], set[int]] = defaultdict(set)
 
     def add(self, image: FieldImage, channels: Sequence[int]) -> None:
-        """Take the planes of an image of which the channels have these numbers.
+        """Take the planes of an image of which the channels have these numbers; labels come after all images.
 
         Raises
         ------
@@ -127,14 +132,34 @@ class PlaneCollector:
             )
             key = PlaneKey(image.well, site, channel, z, time, projection)
             found = stored.get(index)
+            is_background = found is None and self._is_background(image, key)
+            if is_background:
+                found = StoredPlane(0, self._array_time(files), partial=False)
+                self.background.append(plane_name(key))
             if found is None or (missing and plane_name(key) in missing):
                 absent.append(plane_name(key))
                 continue
+            if record is not None:
+                x, y = record.positions_um.get(_recorded_field(image, site), (NAN, NAN))
             z_um = height + index[places["z"]] * depth if "z" in places else height
-            path = ArrayPlane(array, index).path
-            self.planes[key] = PlaneRecord(key, path, found.size, found.mtime_ns, x, y, z_um, pixel)
-            if found.partial:
+            path = ArrayPlane(array, index, is_background).path
+            self.planes[key] = PlaneRecord(key, path, found.size, found.mtime_ns, x, y, z_um, pixel, depth)
+            if found.partial and not image.sparse:
                 self.partial.append(plane_name(key))
+            if key.channel not in self._contents.label_channels:
+                self._acquired[key.field_key].add(key.z)
+
+    def _is_background(self, image: FieldImage, key: PlaneKey) -> bool:
+        """Tell whether an absent plane of labels is background: only where some channel has an image there.
+
+        Labels of fewer z planes than the images are of the whole stack.
+        """
+        acquired = self._acquired.get(key.field_key)
+        return image.sparse and acquired is not None and (key.z in acquired or _length(image, "z") == 1)
+
+    @staticmethod
+    def _array_time(files: Sequence[tuple[str, int, int]]) -> int:
+        return max((time for path, _, time in files if path in (".zarray", "zarr.json")), default=0)
 
     def _values(self, image: FieldImage, channels: Sequence[int]) -> dict[str, Sequence[int]]:
         """Return the numbers along the axes field, t, c and z."""
@@ -154,6 +179,12 @@ class PlaneCollector:
         return values
 
 
+def _recorded_field(image: FieldImage, site: int) -> int:
+    """Return the number that a field has in its well's record: the image of a whole well is field 0 there."""
+    by_field = image.record is not None and image.record.strategy == ZarrChunkStrategy.FIELD
+    return image.record.images.fields[0] if by_field and image.record and len(image.record.images.fields) == 1 else site
+
+
 def _origins(images: Sequence[FieldImage]) -> dict[str, tuple[float, float, float]]:
     """Return where each image lies, x and y unknown where all fields of a well have the same: that is no position."""
     wells: defaultdict[str, dict[int, tuple[float, float]]] = defaultdict(dict)
@@ -164,7 +195,8 @@ def _origins(images: Sequence[FieldImage]) -> dict[str, tuple[float, float, floa
         fields = wells[image.well]
         same = len(fields) > 1 and len(set(fields.values())) == 1
         x, y, z = image.metadata.origin_um
-        unknown = same or image.record is not None  # whose translations place pixels, not fields
+        # Wellfield's record has the positions, of the fields of an array too; its translations also place pixels.
+        unknown = same or image.record is not None
         origins[image.path] = (NAN, NAN, z) if unknown else (x, y, z)
     return origins
 

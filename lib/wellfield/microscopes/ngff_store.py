@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from wellfield.errors import MetadataError
 from wellfield.formats.checked import Checked
 from wellfield.formats.json import read_json
-from wellfield.microscopes.ngff import ImageMetadata, read_image
+from wellfield.microscopes.ngff import VERSIONS, ImageMetadata, check_version, read_image
 from wellfield.microscopes.scan import BROKEN_LINK, LINKS, Scan, ScannedFile
 from wellfield.storage.zarr.chunks import ArrayLayout, parse_layout
 from wellfield.storage.zarr.layout import ATTRIBUTE
@@ -96,11 +96,29 @@ class NgffStore:
 
     @cached_property
     def what(self) -> str | None:
-        """What the store is by its root's metadata: ``plate``, ``series`` or ``image``; ``None`` if none of these."""
+        """What the store is by its root's metadata: ``plate``, ``series`` or ``image``; ``None`` if none of these.
+
+        Raises
+        ------
+        MetadataError
+            The metadata is damaged, or has the place of another version of NGFF.
+        """
         attributes = self.attributes("")
-        kinds = {"plate": "plate", LAYOUT: "series", "multiscales": "image"}
-        found = (kind for name, kind in kinds.items() if attributes is not None and attributes.get(name) is not None)
-        return next(found, None)
+        found = None if attributes is None else _kind(attributes)
+        if found is None:
+            self._refuse_other_place()
+        return found
+
+    def version_note(self, attributes: Checked, kind: str, *, is_needed: bool = False) -> str | None:
+        """Check the version of NGFF that a group states in *kind* of its attributes; return a note if it states none.
+
+        Raises
+        ------
+        MetadataError
+            As for :func:`~wellfield.microscopes.ngff.check_version`.
+        """
+        said = attributes[kind] if self.zarr_format == 2 else attributes
+        return check_version(said, self.zarr_format, is_needed=is_needed)
 
     def attributes(self, group: str) -> Checked | None:
         """Return the NGFF attributes of a group; ``None`` if there is no such group, or it has none.
@@ -118,7 +136,7 @@ class NgffStore:
 
     def image(self, group: str) -> ImageMetadata | None:
         """Return the metadata of an image; ``None`` if there is no such group, or it has none."""
-        return self._parsed(group, ".zattrs", self._read_image)
+        return self._parsed(group, ".zattrs", lambda content: self._read_image(content, is_root=not group))
 
     def record(self, group: str) -> WellRecord | None:
         """Return what Wellfield wrote of the planes of a well, if it did.
@@ -182,9 +200,27 @@ class NgffStore:
             self._known[key] = parse(Checked(read_json(self.root / file), file))
         return cast("T", self._known[key])
 
-    def _read_image(self, content: Checked) -> ImageMetadata | None:
+    def _read_image(self, content: Checked, *, is_root: bool) -> ImageMetadata | None:
         attributes = self._ngff(content)
-        return None if attributes is None else read_image(attributes)
+        return None if attributes is None else read_image(attributes, self.zarr_format, is_root=is_root)
+
+    def _refuse_other_place(self) -> None:
+        """Raise where the root has the metadata of one version of NGFF in the place of another."""
+        file = self._file("", ".zattrs")
+        content = Checked(read_json(self.root / file), file) if file is not None else None
+        given = content.get("attributes") if content is not None and self.zarr_format == 3 else content
+        if given is None or not isinstance(given.value, dict):
+            return
+        below = given.get("ome")
+        other = below if self.zarr_format == 2 and below is not None and isinstance(below.value, dict) else given
+        if (self.zarr_format == 3 or other is below) and _kind(other) is not None:
+            expected = (
+                "below 'ome', as NGFF 0.5 has it" if self.zarr_format == 3 else "not below 'ome', as NGFF 0.4 has it"
+            )
+            raise MetadataError(
+                f"{given.source}: in Zarr v{self.zarr_format} the metadata of OME-Zarr {VERSIONS[self.zarr_format]} is "
+                f"{expected}. Convert the store with the program that wrote it"
+            )
 
     def _ngff(self, content: Checked) -> Checked | None:
         if self.zarr_format == 2:
@@ -192,6 +228,11 @@ class NgffStore:
             return content
         attributes = content.get("attributes")
         return None if attributes is None else attributes.get("ome")
+
+
+def _kind(attributes: Checked) -> str | None:
+    kinds = {"plate": "plate", LAYOUT: "series", "multiscales": "image"}
+    return next((kind for name, kind in kinds.items() if attributes.get(name) is not None), None)
 
 
 def _link_error(root: Path, link: str) -> MetadataError:

@@ -3,10 +3,11 @@
 A plate folder is a store or holds exactly one. Planes are those of the highest resolution; nothing is opened but
 metadata (each JSON file once) and the indices of shards. What is decided where NGFF leaves it open:
 
-* *Wells* lie where their path says (``B/2`` and ``2/2`` → B02); indices count where its names are no letters and
-  numbers.
-* *Fields* have the number that is their image's path, one more where any path of the plate is 0: an absent image does
-  not move the others. Where paths are no numbers, the position in the well's list counts.
+* *Wells* lie where their path says, see :mod:`~wellfield.microscopes.ngff_wells`: ``B/2`` and ``2/2`` are B02, numbers
+  count from 0 where one of the plate's is 0; indices count where names are no letters and numbers.
+* *Fields* have the number in their image's name, one more where any of the plate is 0, see
+  :mod:`~wellfield.microscopes.ngff_fields`: an absent image does not move the others. Where names have no numbers, the
+  position in the wells' lists counts. Images that a program made of others, ``0_illum_corr`` beside ``0``, are ignored.
 * *Acquisitions*: every image is a field of its own, as in NGFF's list of a well's fields of view. Which acquisition a
   field belongs to, a note of the report says: which of them show the same place, or which came first, no metadata does.
 * *Channels* have the position on their axis as number. Where images name different channels at one position, a number
@@ -14,6 +15,7 @@ metadata (each JSON file once) and the indices of shards. What is decided where 
 * *Labels* are channels after those of the images, named ``labels/<name>``; a pipeline takes them only by name.
 * *Stage positions* are the images' translations, unless all fields of a well have the same.
 * *Absent*: a plane that has none of its chunks is not there; one that lacks some is, with the fill value in its gaps.
+  Labels without a chunk are background where their field has an image, unless their fill value is another than 0.
 * *Images without a plate* are fields 1 to n of well A01.
 
 Plates that Wellfield wrote keep the numbers of fields, channels, z and timepoints that they were written with.
@@ -27,10 +29,12 @@ from wellfield.errors import MetadataError
 from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.ngff_images import (
+    DERIVED,
     SERIES,
     FieldImage,
     describe_images,
     described,
+    listed_wells,
     plate_images,
     series_images,
 )
@@ -95,6 +99,11 @@ class OmeZarrHandler(MicroscopeHandler):
             contents.notes.append(
                 f"{len(partial)} planes lack some of their chunks, such as {partial[0]}; they have the fill value there"
             )
+        if background := collector.background:
+            contents.notes.append(
+                f"{len(background)} planes of labels have no chunk, such as {background[0]}: they are background, "
+                "without an object"
+            )
         if opaque := [image.array for image in images if image.layout.opaque]:
             contents.notes.append(
                 f"{len(opaque)} arrays, such as {opaque[0]}, have shards that are not looked into: chunks that these "
@@ -113,7 +122,9 @@ class OmeZarrHandler(MicroscopeHandler):
         roots |= {level.partition("/")[0] for image in images if not image.path for level in image.metadata.levels}
         roots |= {SERIES, "labels"}
         listed = {path for image in images for path in parents(image.path)}
+        listed |= {path for name in contents.ignored.get(DERIVED, ()) for path in parents(name)}
         listed |= {path for names in contents.promised.values() for name in names for path in parents(name)}
+        listed |= listed_wells(store)
         for group in store.groups() if store.what == "plate" else ():
             depth = group.count("/")
             if group in listed or depth not in (1, 2) or group.partition("/")[0] == SERIES:

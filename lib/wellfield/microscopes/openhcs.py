@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wellfield.errors import DuplicatePlaneError, MetadataError, PathEscapeError
+from wellfield.errors import DuplicatePlaneError, ImageKindError, MetadataError, PathEscapeError, WellfieldError
+from wellfield.formats.plane import read_plane_header
 from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, channel_dtypes, unique_channel_names
-from wellfield.microscopes.imagexpress import ImageXpressHandler
 from wellfield.microscopes.metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
@@ -67,11 +67,6 @@ class OpenHCSHandler(MicroscopeHandler):
             if file.name == METADATA_NAME:
                 return f"metadata {METADATA_NAME}"
         return None
-
-    @classmethod
-    def stage_position(cls, path: Path) -> tuple[float, float] | None:
-        """Return what a raw ImageXpress file says; files of OpenHCS itself and of other vendors say nothing."""
-        return ImageXpressHandler.stage_position(path)
 
     def promises(self) -> list[str]:
         """Return how many planes the metadata lists, and of which plate: metadata may lie in a folder of results."""
@@ -228,6 +223,7 @@ class OpenHCSHandler(MicroscopeHandler):
         calibrated = {t.pixel_size_um for t in tags if t.pixel_size_um}
         if calibrated and contents.pixel_size_um is None:
             contents.pixel_size_um = min(calibrated)
+            contents.pixel_size_of_files = True
         for size in sorted(calibrated):
             if not math.isclose(size, contents.pixel_size_um or size, rel_tol=1e-3):
                 contents.notes.append(
@@ -250,6 +246,13 @@ class OpenHCSHandler(MicroscopeHandler):
                 by_channel[plane.key.channel].append(plane.path)
         chosen = {path: channel for channel, paths in by_channel.items() for path in (paths[0], paths[-1])}
         contents.images_opened += len(chosen)
+        for path in chosen:
+            try:
+                read_plane_header(self.plate_path / path)
+            except ImageKindError as error:
+                contents.notes.append(f"the well of {path} will fail: {error}")
+            except WellfieldError:
+                continue  # what cannot be read says nothing, here as below
         found = ((channel, read_tags(self.plate_path / path)) for path, channel in chosen.items())
         return [(channel, tags) for channel, tags in found if tags is not None]
 
@@ -292,5 +295,5 @@ def _numbers(entry: Mapping[str, Any], field: str, found: set[int]) -> list[str]
     return [
         f"{number} ({name})" if name and name != number else number
         for number, name in _named(entry, field).items()
-        if not (number.isdecimal() and int(number) in found)
+        if not (number.isdecimal() and len(number) <= 18 and int(number) in found)
     ]

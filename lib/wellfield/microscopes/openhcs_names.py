@@ -9,15 +9,16 @@ from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
 from wellfield.plate.wells import canonical_well, well_name
 
 _SUFFIX = r"\.[tT][iI][fF][fF]?"
+_N = "[0-9]{1,18}"  # Python refuses to read numbers of thousands of digits
 _BY_WELL = re.compile(
-    r"(?P<well>[A-Za-z]{1,2}[0-9]{1,3})(?:_s(?P<field>[0-9]+))?(?:_w(?P<channel>[0-9]+))?"
-    rf"(?:_z(?P<z>[0-9]+))?(?:_t(?P<timepoint>[0-9]+))?{_SUFFIX}"
+    rf"(?P<well>[A-Za-z]{{1,2}}[0-9]{{1,3}})(?:_s(?P<field>{_N}))?(?:_w(?P<channel>{_N}))?"
+    rf"(?:_z(?P<z>{_N}))?(?:_t(?P<timepoint>{_N}))?{_SUFFIX}"
 )
 _BY_ROW = re.compile(
-    r"[rR](?P<row>[0-9]+)[cC](?P<column>[0-9]+)[fF](?P<field>[0-9]+)(?:[pP](?P<z>[0-9]+))?-ch(?P<channel>[0-9]+)"
-    rf"(?:sk(?P<timepoint>[0-9]+))?(?:fk[0-9]+)?(?:fl[0-9]+)?{_SUFFIX}"
+    rf"[rR](?P<row>{_N})[cC](?P<column>{_N})[fF](?P<field>{_N})(?:[pP](?P<z>{_N}))?-ch(?P<channel>{_N})"
+    rf"(?:sk(?P<timepoint>{_N}))?(?:fk{_N})?(?:fl{_N})?{_SUFFIX}"
 )
-_WELL_BY_ROW = re.compile(r"[rR]([0-9]+)[cC]([0-9]+)")
+_WELL_BY_ROW = re.compile(rf"[rR]({_N})[cC]({_N})")
 
 
 def parse_name(name: str) -> PlaneKey | None:

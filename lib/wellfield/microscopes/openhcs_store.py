@@ -13,8 +13,8 @@ from wellfield.errors import MetadataError
 from wellfield.formats.checked import Checked
 from wellfield.formats.json import read_json
 from wellfield.microscopes.scan import BROKEN_LINK, LINKS, Scan
+from wellfield.storage.zarr.array_files import ARRAY_FILES
 from wellfield.storage.zarr.chunks import StoredPlane, parse_layout, stored_planes
-from wellfield.storage.zarr.plain import ARRAY_FILES
 
 # Attribute of an array that maps file names to the indices of all axes before y and x; the first name is today's.
 _MAPS = ("polystore_filename_map", "openhcs_filename_map")

@@ -7,7 +7,7 @@ fields are numbered as they lie in the well, row by row from the top left, and t
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import isnan
@@ -16,7 +16,7 @@ from statistics import median
 from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
 from wellfield.microscopes.base import MicroscopeHandler
 from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
-from wellfield.microscopes.flatfield import parse_flatfield
+from wellfield.microscopes.flatfield import parse_flatfield, what_is_lacking
 from wellfield.microscopes.harmony import HarmonyIndex, Measurement, read_harmony_index, read_measurement
 from wellfield.microscopes.harmony_files import (
     INDEX_NAMES,
@@ -26,7 +26,9 @@ from wellfield.microscopes.harmony_files import (
     base_name,
     parse_filename,
 )
-from wellfield.microscopes.sampling import sample_images
+from wellfield.microscopes.image_facts import at_stage, read_facts
+from wellfield.microscopes.plate_folders import refuse_several_plates, several_plates, without_vendor_folders
+from wellfield.microscopes.sampling import Sample, sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.field_grid import arrange_fields, plate_wide_positions
 from wellfield.plate.index import NAN, PlaneRecord
@@ -68,14 +70,31 @@ class OperaPhenixHandler(MicroscopeHandler):
             self._by_names(contents)
         else:
             _IndexedPlate(self.scan, self._index_paths[0], self._index, contents).describe()
+            self._refuse_unlisted_plate(contents)
+        refuse_several_plates(self.plate_path, contents)
         for other in self._index_paths[1:]:
             contents.ignored.setdefault("another index of the same measurement", []).append(other)
-        sample_images(self.plate_path, contents)
+        samples = sample_images(self.plate_path, contents)
+        if self._index is None:
+            self._take_facts(contents, samples)
         sizes = {channel.shape for channel in self._index.channels.values()} - {None} if self._index else set()
         if contents.shape and sizes and contents.shape not in sizes:
             said = " or ".join(str(size) for size in sorted(filter(None, sizes)))
             contents.notes.append(f"images have {contents.shape} pixels, the index says {said}")
         return contents
+
+    def _refuse_unlisted_plate(self, contents: PlateContents) -> None:
+        """Raise if a folder holds the images of another plate, without an index; some copies are only left out."""
+        index = without_vendor_folders(self._index_paths[0].rpartition("/")[0])
+        images: dict[str, list[str]] = defaultdict(list)
+        for path in contents.ignored.get("not listed in the index", ()):
+            folder, _, name = path.rpartition("/")
+            if parse_filename(name) is not None and not (index and f"{folder}/".startswith(f"{index}/")):
+                images[without_vendor_folders(folder)].append(name)
+        listed = {base_name(plane.path) for plane in contents.planes}
+        for folder, names in images.items():
+            if folder != index and (2 * len(names) >= len(listed) or not listed.issuperset(names)):
+                raise several_plates(self.plate_path, (index, folder))
 
     @cached_property
     def _index_paths(self) -> list[str]:
@@ -101,6 +120,19 @@ class OperaPhenixHandler(MicroscopeHandler):
     @cached_property
     def _index(self) -> HarmonyIndex | None:
         return read_harmony_index(self.plate_path / self._index_paths[0]) if self._index_paths else None
+
+    def _take_facts(self, contents: PlateContents, samples: Sequence[Sample]) -> None:
+        """Take calibration, channel names and positions from the files themselves, which Harmony describes each."""
+        facts = {sample.plane.path: read_facts(self.plate_path / sample.plane.path) for sample in samples}
+        sizes = Counter(found.pixel_size_um for found in facts.values() if found.pixel_size_um)
+        if sizes:
+            contents.pixel_size_um = sizes.most_common(1)[0][0]
+            contents.pixel_size_of_files = True
+        said = {sample.plane.key.channel: facts[sample.plane.path].channel for sample in samples}
+        named = {number: said.get(number) or name for number, name in contents.channels.items()}
+        contents.channels = unique_channel_names(named, contents.notes)
+        contents.stage_y_up = any(found.stage_y_up for found in facts.values())
+        contents.planes = [at_stage(plane, facts.get(plane.path)) for plane in contents.planes]
 
     def _by_names(self, contents: PlateContents) -> None:
         planes: dict[PlaneKey, PlaneRecord] = {}
@@ -128,8 +160,8 @@ class OperaPhenixHandler(MicroscopeHandler):
         contents.channels = {number: f"ch{number}" for number in sorted({key.channel for key in planes})}
         if planes:
             contents.notes.append(
-                f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone, without "
-                "positions, names of channels and calibration; fields have the vendor's numbers"
+                f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone, and "
+                "positions, names of channels and calibration by what the files say; fields have the vendor's numbers"
             )
 
 
@@ -164,7 +196,10 @@ class _IndexedPlate:
             if profile is not None:
                 contents.flatfields[number] = profile
             elif channel.flatfield and "Coefficients" in channel.flatfield:
-                contents.notes.append(f"the flat-field profile of channel {number} is not understood and not used")
+                contents.notes.append(
+                    f"the flat-field profile of channel {number} {what_is_lacking(channel.flatfield)}; it is not used: "
+                    "correct the channel with `illumination: fitted`"
+                )
         contents.z_spacing_um = usual_z_spacing(
             ((p.row, p.column, p.field, p.channel, p.timepoint), p.plane, p.z_um) for p in index.planes
         )

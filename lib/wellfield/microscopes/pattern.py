@@ -13,10 +13,12 @@ from wellfield.errors import (
 )
 from wellfield.formats.plane import PLANE_SUFFIXES
 from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.contents import PlateContents, unique_channel_names
 from wellfield.microscopes.diagnosis import how_far
+from wellfield.microscopes.image_facts import ImageFacts, at_stage, read_facts
+from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.presets import PRESETS
-from wellfield.microscopes.sampling import sample_images
+from wellfield.microscopes.sampling import Sample, sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.microscopes.tokens import Tokens
 from wellfield.plate.index import PlaneRecord
@@ -75,6 +77,12 @@ class PatternHandler(MicroscopeHandler):
             PlaneRecord(key, file.path, file.size, file.mtime_ns) for key, file in zip(keys, files, strict=True)
         ]
         self._describe(contents)
+        if "/" not in self.layout.pattern:
+            refuse_several_plates(self.plate_path, contents, any_folder=True)
+        elif self.layout.pattern == PRESETS["folder_per_well"].pattern:
+            above = (match.string[: match.start("well")].rpartition("/")[0] for match in matches)
+            folders = dict(zip((file.path for file in files), above, strict=True))
+            refuse_several_plates(self.plate_path, contents, folders)
         return contents
 
     def _match(self, contents: PlateContents) -> tuple[list[ScannedFile], list[Match]]:
@@ -129,18 +137,44 @@ class PatternHandler(MicroscopeHandler):
         )
 
     def _describe(self, contents: PlateContents) -> None:
-        headers = sample_images(self.plate_path, contents)
-        contents.pixel_size_um = _length(
-            "pixel size", self.layout.pixel_size_um, [header.pixel_size_um for header in headers], contents.notes
-        )
-        if contents.pixel_size_um is not None and self.layout.pixel_size_um is None:
-            contents.notes.append(  # Harmony writes that of the camera, for one
+        samples = sample_images(self.plate_path, contents)
+        facts = {sample.plane.path: read_facts(self.plate_path / sample.plane.path) for sample in samples}
+        sizes = [facts[sample.plane.path].pixel_size_um or sample.header.pixel_size_um for sample in samples]
+        given = self.layout.pixel_size_um
+        contents.pixel_size_um = _length("pixel size", given, sizes, contents.notes)
+        contents.pixel_size_of_files = given is None and contents.pixel_size_um is not None
+        if contents.pixel_size_of_files and not any(found.pixel_size_um for found in facts.values()):
+            contents.notes.append(
                 f"pixel size: {contents.pixel_size_um:g} µm is what the files say; some programs write the camera's "
                 "own pixel there, whatever the objective: if so, set `pixel_size_um` in a layout"
             )
         contents.z_spacing_um = _length(
-            "z spacing", self.layout.z_spacing_um, [header.z_spacing_um for header in headers], contents.notes
+            "z spacing",
+            self.layout.z_spacing_um,
+            [sample.header.z_spacing_um for sample in samples],
+            contents.notes,
         )
+        self._name_channels(contents, samples, facts)
+        contents.stage_y_up = any(found.stage_y_up for found in facts.values())
+        contents.planes = [at_stage(plane, facts.get(plane.path)) for plane in contents.planes]
+
+    def _name_channels(
+        self, contents: PlateContents, samples: Sequence[Sample], facts: Mapping[str, ImageFacts]
+    ) -> None:
+        """Take the names of channels from the files where neither the layout nor the file names have any."""
+        said: dict[int, str] = {}
+        for sample in samples:
+            if name := facts[sample.plane.path].channel:
+                said.setdefault(sample.plane.key.channel, name)
+        unnamed = self.layout.channels is None and all(name == f"w{n}" for n, name in contents.channels.items())
+        if unnamed and said:
+            contents.channels = unique_channel_names(contents.channels | said, contents.notes)
+            return
+        for number, name in sorted(said.items()):
+            own = contents.channels[number]
+            if name.casefold() not in own.casefold() and own.casefold() not in name.casefold():
+                whose = "the layout" if self.layout.channels is not None else "the file names"
+                contents.notes.append(f"channel {number} is {own} by {whose}, which is followed; files say {name}")
 
 
 def path_matcher(pattern: str) -> Callable[[ScannedFile], Match | None]:

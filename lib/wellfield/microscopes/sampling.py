@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from wellfield.errors import DataNotFoundError, ImageKindError, UnreadableImageError
 from wellfield.formats.plane import PlaneHeader, read_plane_header
@@ -13,48 +14,99 @@ from wellfield.plate.index import PlaneRecord
 
 # Files that are tried at either end of a channel: an unreadable one does not hide what its neighbours say.
 _TRIES = 3
+# Files that are no grey planes, and are named with what is wrong with them.
+_NAMED = 3
+# Further files of a channel, spread over the plate, when the first and the last one differ.
+_MORE = 9
 
 
-def sample_images(plate_path: Path, contents: PlateContents) -> list[PlaneHeader]:
-    """Fill in shape and dtype of the planes, and return the headers of those that were looked at.
+class Sample(NamedTuple):
+    """A plane whose file was looked at."""
 
-    They are the first and the last readable file of each channel; no pixel is read. Files that cannot be read, and
-    images that differ, are noted.
+    plane: PlaneRecord
+    header: PlaneHeader
+
+
+def sample_images(plate_path: Path, contents: PlateContents) -> list[Sample]:
+    """Fill in shape and dtype of the planes, and return the files that were looked at; no pixel is read.
+
+    Looked at are the first and the last readable file of each channel, and more of them when these two differ. Size
+    and dtype of the plate are those of most of them. The others are named in a note, as are files that cannot be read
+    or hold colours, a palette or several planes: their own wells fail.
 
     Raises
     ------
     ImageKindError
-        A file holds colours, a palette or several planes.
+        Every file that was looked at holds colours, a palette or several planes.
     """
-    sampled = list(_headers(plate_path, contents))
-    headers = [header for _, header in sampled]
-    kinds = Counter((header.shape, header.dtype) for header in headers)
-    if kinds:
-        (contents.shape, contents.dtype), _ = kinds.most_common(1)[0]
-    contents.channel_dtypes = channel_dtypes(((n, header.dtype) for n, header in sampled), contents.dtype)
-    if len(kinds) > 1:
-        seen = ", ".join(f"{list(shape)} {dtype} ({count})" for (shape, dtype), count in kinds.most_common())
-        contents.notes.append(f"planes of different size or dtype among those sampled: {seen}")
-    return headers
-
-
-def _headers(plate_path: Path, contents: PlateContents) -> Iterator[tuple[int, PlaneHeader]]:
+    sampler = _Sampler(plate_path, contents)
     by_channel: dict[int, list[PlaneRecord]] = defaultdict(list)
     for plane in contents.planes:
         by_channel[plane.key.channel].append(plane)
-    for channel, planes in sorted(by_channel.items()):
-        seen: set[str] = set()
-        for order in (planes[:_TRIES], planes[: -_TRIES - 1 : -1]):
-            for plane in order:
-                if plane.path in seen:
-                    break
-                seen.add(plane.path)
-                contents.images_opened += 1
-                try:
-                    yield channel, read_plane_header(plate_path / plane.path)
-                except ImageKindError:
-                    raise
-                except (UnreadableImageError, DataNotFoundError) as error:
-                    contents.notes.append(f"{plane.path} was sampled and cannot be read: {error}")
-                    continue
-                break
+    samples = [sample for _, planes in sorted(by_channel.items()) for sample in sampler.channel(planes)]
+    if sampler.refused and not samples:
+        raise next(iter(sampler.refused.values()))
+    for path, error in list(sampler.refused.items())[:_NAMED]:
+        contents.notes.append(f"the well of {path} will fail: {error}")
+    if others := list(sampler.refused)[_NAMED:]:
+        contents.notes.append(f"so will those of {len(others)} more of the files sampled: {', '.join(others)}")
+    kinds = Counter((sample.header.shape, sample.header.dtype) for sample in samples)
+    if kinds:
+        (contents.shape, contents.dtype), _ = kinds.most_common(1)[0]
+    dtypes = ((sample.plane.key.channel, sample.header.dtype) for sample in samples)
+    contents.channel_dtypes = channel_dtypes(dtypes, contents.dtype)
+    if len(kinds) > 1:
+        seen = ", ".join(f"{list(shape)} {dtype} ({count})" for (shape, dtype), count in kinds.most_common())
+        usual = contents.shape, contents.dtype
+        odd = [s.plane.path for s in samples if (s.header.shape, s.header.dtype) != usual]
+        more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+        contents.notes.append(
+            f"planes of different size or dtype among those sampled: {seen}; the rarer are {', '.join(odd[:3])}{more}"
+        )
+    return samples
+
+
+class _Sampler:
+    """Looks at files of a plate, each once; *refused* are those that are no grey plane, by path."""
+
+    def __init__(self, plate_path: Path, contents: PlateContents) -> None:
+        self.refused: dict[str, ImageKindError] = {}
+        self._root = plate_path
+        self._contents = contents
+        self._seen: set[str] = set()
+
+    def channel(self, planes: Sequence[PlaneRecord]) -> list[Sample]:
+        """Return samples of one channel: from both ends, and in between where the ends differ."""
+        before = len(self.refused)
+        found = [*self._first_readable(planes[:_TRIES]), *self._first_readable(planes[: -_TRIES - 1 : -1])]
+        if len({(s.header.shape, s.header.dtype) for s in found}) > 1 or len(self.refused) > before:
+            found += [s for plane in spread(planes, _MORE) if (s := self._look(plane)) is not None]
+        return found
+
+    def _first_readable(self, planes: Sequence[PlaneRecord]) -> Iterator[Sample]:
+        for plane in planes:
+            if plane.path in self._seen:
+                return
+            if (sample := self._look(plane)) is not None:
+                yield sample
+                return
+
+    def _look(self, plane: PlaneRecord) -> Sample | None:
+        if plane.path in self._seen:
+            return None
+        self._seen.add(plane.path)
+        self._contents.images_opened += 1
+        try:
+            return Sample(plane, read_plane_header(self._root / plane.path))
+        except ImageKindError as error:
+            self.refused[plane.path] = error
+        except (UnreadableImageError, DataNotFoundError) as error:
+            self._contents.notes.append(f"{plane.path} was sampled and cannot be read: {error}")
+        return None
+
+
+def spread(planes: Sequence[PlaneRecord], count: int) -> list[PlaneRecord]:
+    """Return so many planes at equal distances, all of them if there are no more."""
+    if len(planes) <= count:
+        return list(planes)
+    return [planes[place * (len(planes) - 1) // (count - 1)] for place in range(count)]

@@ -21,6 +21,7 @@ from wellfield.errors import PlateNotFoundError
 _ZARR_METADATA = frozenset({".zgroup", ".zattrs", ".zarray"})
 
 _TO_FOLDER, _OUTSIDE, BROKEN_LINK = "link to a folder", "link that leaves the plate folder", "broken link"
+_IMAGES = (".tif", ".tiff", ".png")
 # Reasons by which links are left out that lead somewhere.
 LINKS = (_TO_FOLDER, _OUTSIDE)
 
@@ -126,6 +127,8 @@ def scan_plate(root: str | os.PathLike[str]) -> Scan:
                             files.append(ScannedFile(folder, name, status.st_size, status.st_mtime_ns))
                         elif entry.is_dir(follow_symlinks=False):
                             pending.append((prefix + name, entry.path))
+                            if name.lower().endswith(_IMAGES):
+                                skipped["folder that is named like an image"].append(prefix + name)
                         elif entry.is_symlink() and (reason := _link_problem(entry, real_root)):
                             skipped[reason].append(prefix + name)
                         elif entry.is_file():

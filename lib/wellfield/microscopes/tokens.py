@@ -8,10 +8,13 @@ from typing import Any
 
 from wellfield.errors import ConfigError, WellNameError
 from wellfield.microscopes.scan import ScannedFile
-from wellfield.plate.layout import Layout
+from wellfield.plate.layout import Layout, WellNumbers
 from wellfield.plate.wells import MAX_COLUMNS, MAX_ROWS, canonical_well, row_name, row_number, well_name
 
 _HIGHEST = 2**31 - 1  # that the plate table can hold
+# Other axes in what a group takes for a channel: words before a number, and letters glued to one.
+_AXIS_WORD = re.compile(r"(?i)(?<![^\W\d_])(?:(?:z|plane|time)[ _-]+|(?:zstep|timepoint|fld|field|site)[ _-]*)[0-9]+")
+_AXIS_LETTER = re.compile(r"(?i)[ _.-][zts][0-9]+(?![^\W_])")
 _MOST_CHANNELS = 256  # more than any microscope has
 
 
@@ -47,9 +50,11 @@ class Tokens:
         names = [name for name in ("well", "row", "column") if name in self._columns]
         places = list(zip(*(self._columns[name] for name in names), strict=True))
         known: dict[tuple[str | None, ...], str] = {}
+        numbers = self._layout.well_numbers
         for place in dict.fromkeys(places):
+            texts = [text or "" for text in place]
             try:
-                known[place] = _well(*(text or "" for text in place))
+                known[place] = _well(*texts) if numbers is None else _numbered_well(numbers, texts[0])
             except WellNameError as error:
                 raise WellNameError(
                     f"{self._files[places.index(place)].path}: {error}; layout {self._layout.name!r} takes "
@@ -76,7 +81,7 @@ class Tokens:
                     f"{self._first(axis, token)}: the group {axis!r} of layout {self._layout.name!r} takes "
                     f"{token!r}, which is no number between 0 and {_HIGHEST - 1}; correct the pattern"
                 )
-        found = {token: int(token) for token in tokens if token}
+        found = {token: int(token[-10:]) for token in tokens if token}
         if found and min(found.values()) == 0:
             notes.append(
                 f"{axis}: numbers in the names count from 0; each is raised by one (0 to {max(found.values())})"
@@ -98,6 +103,8 @@ class Tokens:
         """
         column = self._columns.get("channel", ())
         tokens = {token for token in column if token}
+        if self._layout.channels is None:
+            self._refuse_other_axes(tokens)
         if len(tokens) > _MOST_CHANNELS:
             raise ConfigError(
                 f"the group 'channel' of layout {self._layout.name!r} takes {len(tokens)} different texts, such as "
@@ -127,6 +134,25 @@ class Tokens:
             number: order[token] for token, number in numbered.items() if token in tokens
         }
 
+    def _refuse_other_axes(self, tokens: Iterable[str]) -> None:
+        """Raise if what the group takes for a channel holds another axis: ``UV - DAPI z 3 time 1 - 0ms``.
+
+        Words such as ``z 3`` are that anywhere, letters such as ``_t1`` where channels differ in nothing else.
+        """
+        bare: dict[str, str] = {}
+        for token in sorted(tokens):
+            found = [match[0].strip(" _-.") for match in _AXIS_WORD.finditer(token)]
+            shorter = _AXIS_LETTER.sub("", token)
+            other = bare.setdefault(shorter, token)
+            if not found and shorter and other != token:
+                found = [match[0].strip(" _-.") for match in _AXIS_LETTER.finditer(token)]
+            if found:
+                raise ConfigError(
+                    f"{self._first('channel', token)}: the group 'channel' of layout {self._layout.name!r} takes "
+                    f"{token!r}, which holds {' and '.join(map(repr, found))}; give the pattern groups for field, z "
+                    "and timepoint, or list the channels in the layout"
+                )
+
     def _named(self, numbers: Sequence[int], tokens: Iterable[str]) -> dict[int, str]:
         """Return the names of channels that are numbers: of the layout's list by place, of its mapping by token."""
         given = self._layout.channels
@@ -152,12 +178,32 @@ class Tokens:
 
 
 def _is_number(token: str) -> bool:
-    return token.isascii() and token.isdigit() and int(token) < _HIGHEST
+    return token.isascii() and token.isdigit() and len(token.lstrip("0")) <= 10 and int(token[-10:]) < _HIGHEST
+
+
+def _numbered_well(plate: WellNumbers, text: str) -> str:
+    """Return the well of its number in a plate."""
+    count = plate.rows * plate.columns
+    if not (_is_number(text) and 1 <= int(text) <= count):
+        raise WellNameError(
+            f"{text!r} is no well of a plate of {plate.rows} rows and {plate.columns} columns; expected a number from "
+            f"1 to {count}"
+        )
+    number = int(text) - 1
+    if plate.order == "rows":
+        return well_name(*divmod(number, plate.columns))
+    column, row = divmod(number, plate.rows)
+    return well_name(row, column)
 
 
 def _well(*texts: str) -> str:
     """Return the well of its name, or of its row (letters or a number from 1) and column."""
     if len(texts) == 1:
+        if texts[0].isdigit():
+            raise WellNameError(
+                f"{texts[0]!r} is a number, no name of a well; if wells are numbered through the plate, say its size "
+                "in the layout: `well_numbers: {rows: 8, columns: 12}`"
+            )
         return canonical_well(texts[0])
     row, column = texts
     if not _is_number(row):

@@ -58,7 +58,7 @@ def compile_pipeline(
     levels: list[tuple[str, PipelineConfig | Mapping[str, Any]]] = [("pipeline", config)] if config is not None else []
     levels += [("global", global_config)] if global_config is not None else []
     settings = resolve_settings(levels)
-    compiler = StepCompiler(dict(channels), dict(sources), settings, pixel_size_um, stage_y_up, tuple(label_channels))
+    compiler = StepCompiler(dict(channels), dict(sources), settings, stage_y_up, tuple(label_channels))
     for number, step in enumerate(steps, start=1):
         compiler.add(number, step)
     if not steps:

@@ -62,7 +62,6 @@ class StepCompiler:
     channels: dict[int, str]
     sources: dict[int, SourceLayers]
     settings: Settings
-    pixel_size_um: float | None = None
     stage_y_up: bool = False
     label_channels: tuple[int, ...] = ()
     mistakes: list[str] = field(default_factory=list)
@@ -278,7 +277,6 @@ class StepCompiler:
     ) -> dict[str, Any]:
         """Return the arguments of a function with those facts of the plate that are known now."""
         facts = {
-            "pixel_size_um": self.pixel_size_um,
             "image_kind": None if kind is None else str(kind),
             "flip_y": self.stage_y_up,
         }

@@ -24,6 +24,7 @@ from wellfield.pipeline.plan import Branch, CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.source import PlaneSource
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, WellStepError, step_error
+from wellfield.plate.calibration import FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, Projection
 
 
@@ -34,7 +35,14 @@ class ResultSink(Protocol):
         """Take the stack ``[Z, Y, X]`` of one channel."""
 
     def output(
-        self, name: str, spec: MaterializationSpec | None, key: FieldKey, channel: int | None, data: Any
+        self,
+        name: str,
+        spec: MaterializationSpec | None,
+        key: FieldKey,
+        channel: int | None,
+        data: Any,
+        *,
+        calibration: FieldCalibration,
     ) -> None:
         """Take a side result of one field; *channel* where there is one for each channel."""
 
@@ -168,7 +176,9 @@ class _Run:
                 stack = self._inputs.take_stacked(step, branch, [(key, channel) for key in keys])
                 image = self._call(step, whole, stack, keys=keys, channels=[channel])
                 if step.merged:
-                    self._keep(step, whole, channel, self._inputs.axis(step, keys[0], channel), image)
+                    axis = self._inputs.axis(step, keys[0], channel)
+                    place = self._inputs.stitched_place(step, keys, channel)
+                    self._keep(step, whole, channel, axis._replace(calibration=place), image)
                     continue
                 if len(image) != len(keys):
                     reason = f"{len(keys)} fields went in, {len(image)} planes came out"
@@ -190,6 +200,7 @@ class _Run:
         """Call a step's functions on a stack of *keys* and *channels*; hand over side results, return the image."""
         channel = channels[0] if step.stack != StackAxis.CHANNEL else None
         branch = step.branch(channel)
+        calibration = self._inputs.calibration(step, keys, channels)
         further = [self._inputs.arguments(step, call, keys, channels) for call in branch.calls]
         try:
             image, outputs = run_chain(branch, stack, further)
@@ -198,7 +209,8 @@ class _Run:
         for name, spec, value in outputs:
             of_channel = self._inputs.add_special(name, key, channels[0], value)
             with self._blaming(step, key, channel, f"special output {name!r}: "):
-                self._sink.output(name, spec, key, of_channel, host_values(value) if spec else value)
+                values = host_values(value) if spec else value
+                self._sink.output(name, spec, key, of_channel, values, calibration=calibration)
         return image
 
     @contextmanager
@@ -242,5 +254,7 @@ def _planes(image: Any, branch: Branch) -> Iterator[Any]:
 def _axis_after(projection: Projection, before: PlaneAxis, planes: int) -> PlaneAxis:
     """Return what the planes are that functions made of planes *before*."""
     if projection != Projection.NONE and planes == 1:
-        return PlaneAxis((0,), projection)
-    return before if planes == len(before.z) else PlaneAxis(tuple(range(1, planes + 1)))
+        return PlaneAxis((0,), projection, before.calibration)
+    if planes == len(before.z):
+        return before
+    return PlaneAxis(tuple(range(1, planes + 1)), calibration=before.calibration)

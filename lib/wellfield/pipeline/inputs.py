@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan, Pl
 from wellfield.pipeline.source import PlaneSource
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.pipeline.well import NOWHERE, FieldSkipped, WellInput, step_error
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.keys import WHOLE_WELL, FieldKey
 from wellfield.processing.registry import ImageKind
 
@@ -163,12 +164,13 @@ class StepInputs:
                 raise FieldSkipped(f"step {step.name}: {name} of channel {channel} is not there in this field")
             for key in keys:
                 self._check_planes(step, name, key, channel, channels[0])
+                self._check_sizes(step, name, key, channel, channels[0])
             images = [self._for_call(step, call, name, key, channel) for key in keys]
             over_fields = step.stack == StackAxis.FIELD
             arguments[parameter] = stack_slices([i[0] for i in images], call.memory_type) if over_fields else images[0]
         for parameter, name in call.specials.items():
             arguments[parameter] = self._special(step, name, keys[0], channels[0])
-        return arguments | self._facts(call, keys, channels)
+        return arguments | self._facts(step, call, keys, channels)
 
     def _check_planes(self, step: CompiledStep, name: str, key: FieldKey, channel: int, of_input: int) -> None:
         """Refuse a further image whose planes are others than those of the input: they would be paired wrongly."""
@@ -176,15 +178,65 @@ class StepInputs:
             return
         self._stored(name, key, channel)  # loads the plate's planes, of which nothing is known before
         given, own = self.images.axis(name, key, channel), self.images.axis(step.input, key, of_input)
-        if given and own and given != own and 1 not in (len(given.z), len(own.z)):
+        if given and own and given[:2] != own[:2] and 1 not in (len(given.z), len(own.z)):
             reason = f"its input has the planes z {list(own.z)}, {name!r} has z {list(given.z)}; project them first"
             raise step_error(self._well, step, key, of_input, reason)
 
-    def _facts(self, call: CompiledCall, keys: Sequence[FieldKey], channels: Sequence[int]) -> dict[str, Any]:
+    def _check_sizes(self, step: CompiledStep, name: str, key: FieldKey, channel: int, of_input: int) -> None:
+        """Refuse a further image of another pixel size than the input's, as far as it is loaded."""
+        given = self.images.axis(name, key, channel)
+        if given is None:
+            return
+        sizes = {"its input": self.axis(step, key, of_input).calibration, f"{name!r}": given.calibration}
+        if common(sizes.values()) is None:
+            reason = f"images of different pixel sizes: {describe_sizes(sizes)}; take images of one size"
+            raise step_error(self._well, step, key, of_input, reason)
+
+    def calibration(self, step: CompiledStep, keys: Sequence[FieldKey], channels: Sequence[int]) -> FieldCalibration:
+        """Return the calibration of a step's input: of one image, or of several that are taken together.
+
+        Raises
+        ------
+        StepError
+            They have different pixel sizes: a pixel of one would be taken for a pixel of another.
+        """
+        found = {
+            (key, channel): self.axis(step, key, channel).calibration
+            for key in keys
+            for channel in channels
+            if self.has(step.input, key, channel)
+        }
+        together = common(found.values()) if found else UNKNOWN
+        if together is None:
+            over_fields = step.stack == StackAxis.FIELD
+            sizes = describe_sizes(
+                {f"field {key.field}" if over_fields else f"channel {c}": own for (key, c), own in found.items()}
+            )
+            reason = f"stack: {step.stack} takes images of different pixel sizes together: {sizes}; take them apart"
+            place = keys[0]._replace(field=WHOLE_WELL) if len(keys) > 1 else keys[0]
+            raise step_error(self._well, step, place, None, reason)
+        return together
+
+    def stitched_place(self, step: CompiledStep, keys: Sequence[FieldKey], channel: int) -> FieldCalibration:
+        """Return the calibration of one image of all fields: it lies where its upper left corner does.
+
+        The place is known where the step gets a table of positions, in pixels and on the stage, that agree.
+        """
+        found = self.calibration(step, keys, [channel])
+        names = [name for call in step.branch(channel).calls for name in call.specials.values()]
+        tables = [self._special(step, name, keys[0], channel) for name in names]
+        places = (stage_of_corner(table, found.pixel_size_um, y_up=self._well.stage_y_up) for table in tables)
+        return found._replace(stage_um=next((place for place in places if place is not None), None))
+
+    def _facts(
+        self, step: CompiledStep, call: CompiledCall, keys: Sequence[FieldKey], channels: Sequence[int]
+    ) -> dict[str, Any]:
         """Return the facts of the plate that a function asks for."""
+        calibration = self.calibration(step, keys, channels)
         positions = [self._well.stage_positions_um.get(key.field, NOWHERE) for key in keys]
         facts = {
             "channel_names": [self._plan.channels[channel] for channel in channels],
+            "pixel_size_um": calibration.pixel_size_um,
             "field_numbers": [key.field for key in keys],
             "stage_positions_um": np.array(positions, np.float64),
             "illumination": self._well.illumination.get(channels[0]),
@@ -216,6 +268,21 @@ class StepInputs:
         self._start.pop(key, None)
         for place in [place for place in self._specials if place[1] == key]:
             del self._specials[place]
+
+
+def stage_of_corner(table: Any, pixel_size_um: float | None, *, y_up: bool) -> tuple[float, float] | None:
+    """Return the stage position of the upper left pixel of an image that is made by a table of positions.
+
+    ``None`` where the table does not say it: it has other columns, or its pixels and stage positions do not agree.
+    """
+    columns = [f"{axis}_position_{unit}" for unit in ("um", "px") for axis in "xy"]
+    if pixel_size_um is None or not isinstance(table, Mapping) or any(name not in table for name in columns):
+        return None
+    x_um, y_um, x_px, y_px = (np.asarray(table[name], np.float64) for name in columns)
+    corner_x = x_um - (x_px - x_px.min()) * pixel_size_um
+    corner_y = y_um - (y_px - y_px.min()) * pixel_size_um * (-1 if y_up else 1)
+    spread = max(np.ptp(corner_x), np.ptp(corner_y))
+    return (float(corner_x[0]), float(corner_y[0])) if spread < pixel_size_um / 100 else None
 
 
 def _stacked_on_host(planes: Iterable[Any], count: int) -> Any:

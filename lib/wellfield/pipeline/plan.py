@@ -20,6 +20,7 @@ from wellfield.pipeline.functions import plain_function, resolve_function
 from wellfield.pipeline.settings import Settings
 from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import Projection
 from wellfield.processing.registry import ImageKind, get_implementation, is_registered
@@ -32,10 +33,11 @@ _ARRAY = "array"
 
 
 class PlaneAxis(NamedTuple):
-    """What the planes of a stack are: their z numbers, or ``(0,)`` and the projection."""
+    """What the planes of a stack are: their z numbers, or ``(0,)`` and the projection; and their calibration."""
 
     z: tuple[int, ...]
     projection: Projection = Projection.NONE
+    calibration: FieldCalibration = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ class Plan:
     channels:
         Channel number → name.
     pixel_size_um, z_spacing_um:
-        Calibration of the plate, ``None`` where unknown.
+        FieldCalibration of the plate, ``None`` where unknown.
     settings:
         Everything else that was configured.
     start_type:
@@ -261,6 +263,11 @@ class Plan:
     def wants_stage_positions(self) -> bool:
         """Tell whether some function gets the stage positions of fields."""
         return any("stage_positions_um" in call.filled for step in self.steps for call in step.calls)
+
+    @property
+    def writes_zarr(self) -> bool:
+        """Tell whether some image goes to ``plate.zarr``, which says where fields lie."""
+        return any("zarr" in step.materialize for step in self.steps)
 
     def step(self, name: str) -> CompiledStep:
         """Return the step *name*."""

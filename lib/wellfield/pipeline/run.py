@@ -18,6 +18,7 @@ from wellfield.pipeline.settings import PipelineConfig
 from wellfield.pipeline.sources import SourceLayers
 from wellfield.pipeline.step import FunctionStep
 from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import FieldKey, PlaneKey, plane_name
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
@@ -48,7 +49,14 @@ class _Collector:
         self.result.images.setdefault(step.name, {})[channel] = stack
 
     def output(
-        self, name: str, spec: MaterializationSpec | None, key: FieldKey, channel: int | None, data: Any
+        self,
+        name: str,
+        spec: MaterializationSpec | None,
+        key: FieldKey,
+        channel: int | None,
+        data: Any,
+        *,
+        calibration: FieldCalibration = UNKNOWN,
     ) -> None:
         if channel is None:
             self.result.outputs[name] = data

@@ -11,6 +11,7 @@ from wellfield.formats.plane import check_plane
 from wellfield.memory import stack_slices
 from wellfield.pipeline.plan import Plan, PlaneAxis
 from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, WellStepError
+from wellfield.plate.calibration import FieldCalibration
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
 
 
@@ -62,7 +63,9 @@ class PlaneSource:
         read = [plane for plane in planes if plane is not None]
         self._used.update(plane for plane, loaded in zip(keys, planes, strict=True) if loaded is not None)
         self._account.used = len(self._used)
-        axis = PlaneAxis(tuple(plane.z for plane in keys), self._plan.sources[channel].projection)
+        usual = FieldCalibration(self._plan.pixel_size_um, self._plan.z_spacing_um)
+        calibration = self._well.calibrations.get((key, channel), usual)
+        axis = PlaneAxis(tuple(plane.z for plane in keys), self._plan.sources[channel].projection, calibration)
         stack = [self._black(keys[0], read) if plane is None else plane for plane in planes]
         return stack_slices(stack, self._plan.start_type), axis
 

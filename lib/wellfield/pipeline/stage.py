@@ -34,6 +34,7 @@ from wellfield.pipeline.staged import (
     place_name,
 )
 from wellfield.pipeline.well import PlaneAccount
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, FieldKey
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
@@ -88,10 +89,18 @@ class StageWriter:
         """Write one stack at once, so that memory holds it no longer."""
         path = self._named(f"images/{step.name}/{key.name}_w{channel}.npy")
         self._save(convert_image(stack, step.kind, MemoryType.NUMPY), path, f"the image of channel {channel}")
-        self._images.append(StagedImage(step.name, key.field, key.timepoint, channel, axis.z, axis.projection, path))
+        place = step.name, key.field, key.timepoint, channel
+        self._images.append(StagedImage(*place, axis.z, axis.projection, path, axis.calibration))
 
     def output(
-        self, name: str, spec: MaterializationSpec | None, key: FieldKey, channel: int | None, data: Any
+        self,
+        name: str,
+        spec: MaterializationSpec | None,
+        key: FieldKey,
+        channel: int | None,
+        data: Any,
+        *,
+        calibration: FieldCalibration = UNKNOWN,
     ) -> None:
         """Take a side result: tables get key columns and are joined per well, JSON values are keyed by field.
 
@@ -114,7 +123,7 @@ class StageWriter:
                 path = self._named(f"outputs/{name}_{number}/{place.name}{suffix}")
                 content = as_text(part) if isinstance(option, TextOptions) else as_image(part)
                 self._save(content, path, "it")
-                self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel))
+                self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel, calibration))
 
     def discard(self, key: FieldKey) -> None:
         """Remove what was staged of a field."""

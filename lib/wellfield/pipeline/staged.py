@@ -17,12 +17,13 @@ from typing import Any
 from wellfield.errors import BrokenStageError, DataNotFoundError, MetadataError
 from wellfield.formats.atomic import is_part, part_path
 from wellfield.pipeline.well import PlaneAccount
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.index import check_schema_version
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
-STAGE_SCHEMA_VERSION = 2
+STAGE_SCHEMA_VERSION = 3
 STAGED_NAME = "staged.json"
 
 # Status of a well.
@@ -40,6 +41,7 @@ class StagedImage:
     z: tuple[int, ...]
     projection: Projection
     path: str
+    calibration: FieldCalibration = UNKNOWN
 
     def keys(self, well: str) -> list[PlaneKey]:
         """Return the key of each plane of the stack."""
@@ -60,6 +62,7 @@ class StagedOutput:
     field: int | None = None
     timepoint: int | None = None
     channel: int | None = None
+    calibration: FieldCalibration = UNKNOWN
 
     @property
     def place_name(self) -> str:
@@ -106,6 +109,8 @@ class StagedWell:
             data = filemanager.load(path, Backend.DISK)
             check_schema_version(data.pop("schema_version", None), STAGE_SCHEMA_VERSION, source=str(path))
             data["planes"] = PlaneAccount(**data["planes"])
+            for entry in (*data["outputs"], *data["images"]):
+                entry["calibration"] = FieldCalibration.from_json(entry["calibration"])
             data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
             data["images"] = [
                 StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))

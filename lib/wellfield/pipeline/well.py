@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wellfield.errors import StepError
+from wellfield.plate.calibration import FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, PlaneKey
 from wellfield.storage.filemanager import FileManager
 
@@ -48,6 +49,10 @@ class WellInput:
         with, and what a blanked plane looks like.
     stage_positions_um:
         Field → x and y of the stage.
+    calibrations:
+        Sizes and place of a field's channel; those of the plan where there are none.
+    stage_y_up:
+        The stage's y rises towards the top of the images.
     illumination:
         Channel → its fitted illumination.
     intermediate:
@@ -64,6 +69,8 @@ class WellInput:
     shape: tuple[int, int] | None = None
     dtypes: Mapping[int, str] = field(default_factory=dict)
     stage_positions_um: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    calibrations: Mapping[tuple[FieldKey, int], FieldCalibration] = field(default_factory=dict)
+    stage_y_up: bool = False
     illumination: Mapping[int, Any] = field(default_factory=dict)
     intermediate: tuple[str, str] = ("memory", "/")
 

@@ -1,7 +1,8 @@
 """Addresses of planes that lie in arrays: ``B/2/0/0#[0,1,2]``, an array's folder and the plane's index in it.
 
 The index has a number for every axis before y and x, in the order of the array's axes; a 2-D array's only plane is
-``#[]``. A path that does not end so is one of a file.
+``#[]``. A path that does not end so is one of a file. ``B/2/0/labels/nuclei/0#background[0,0]`` is a plane of labels
+that had no chunk when the plate was mapped: it is background, without an object.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_ADDRESS = re.compile(r"(?P<array>.+)#\[(?P<index>(?:(?:0|[1-9][0-9]*)(?:,(?:0|[1-9][0-9]*))*)?)\]", re.DOTALL)
+_ADDRESS = re.compile(
+    r"(?P<array>.+)#(?P<background>background)?\[(?P<index>(?:(?:0|[1-9][0-9]*)(?:,(?:0|[1-9][0-9]*))*)?)\]", re.DOTALL
+)
 
 
 class ArrayPlane(NamedTuple):
-    """One plane of an array: the array's folder, relative to the plate folder, and the plane's index *at*."""
+    """One plane of an array: the array's folder, relative to the plate folder, and the plane's index *at*.
+
+    A plane that is *background* may have no chunk, and has the fill value then.
+    """
 
     array: str
     at: tuple[int, ...]
+    background: bool = False
 
     @property
     def path(self) -> str:
         """The address: ``B/2/0/0#[0,1,2]``."""
-        return f"{self.array}#[{','.join(map(str, self.at))}]"
+        return f"{self.array}#{'background' * self.background}[{','.join(map(str, self.at))}]"
 
 
 def parse_array_plane(path: str) -> ArrayPlane | None:
@@ -31,4 +38,5 @@ def parse_array_plane(path: str) -> ArrayPlane | None:
     match = _ADDRESS.fullmatch(path)
     if match is None:
         return None
-    return ArrayPlane(match["array"], tuple(map(int, match["index"].split(","))) if match["index"] else ())
+    at = tuple(map(int, match["index"].split(","))) if match["index"] else ()
+    return ArrayPlane(match["array"], at, bool(match["background"]))

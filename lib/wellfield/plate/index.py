@@ -7,6 +7,7 @@ schema's metadata.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from wellfield.formats.table import text_column
 from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.keys import PlaneKey, Projection
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _METADATA_KEY = b"wellfield"
 
 NAN = float("nan")
@@ -33,7 +34,8 @@ class PlaneRecord(NamedTuple):
     """One plane of a plate.
 
     ``path`` is relative to the plate folder, with forward slashes. Stage positions are in µm, ``nan`` where the
-    microscope's metadata of this plane was not read or does not say; ``size`` is in bytes, ``mtime_ns`` in nanoseconds.
+    microscope's metadata of this plane was not read or does not say: x rises to the right of the image, y downwards, or
+    upwards where the plate is ``stage_y_up``. ``size`` is in bytes, ``mtime_ns`` in nanoseconds.
     """
 
     key: PlaneKey
@@ -44,6 +46,7 @@ class PlaneRecord(NamedTuple):
     stage_y_um: float = NAN
     stage_z_um: float = NAN
     pixel_size_um: float = NAN
+    z_spacing_um: float = NAN
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,13 @@ class PlateInfo:
         Channels that hold labels of objects.
     channel_dtypes:
         Channels whose planes have another dtype than *dtype*.
+    sizes_per_plane:
+        The index has the sizes of every plane, and ``nan`` where they are unknown; otherwise ``nan`` stands for those
+        of the plate.
+    transmitted_channels:
+        Channels of transmitted light (brightfield, phase contrast), by their names or wavelengths.
+    pixel_size_of_files:
+        Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
     """
 
     plate: str
@@ -96,6 +106,9 @@ class PlateInfo:
     stage_y_up: bool = False
     label_channels: tuple[int, ...] = ()
     channel_dtypes: Mapping[int, str] = field(default_factory=dict)
+    sizes_per_plane: bool = False
+    pixel_size_of_files: bool = False
+    transmitted_channels: tuple[int, ...] = ()
 
     def dtypes(self) -> dict[int, str]:
         """Return the dtype of each channel's images where it is known; labels may have any."""
@@ -122,6 +135,7 @@ class PlateInfo:
         values["channels"] = {int(number): name for number, name in values["channels"].items()}
         values["label_channels"] = tuple(values.get("label_channels", ()))
         values["channel_dtypes"] = {int(n): dtype for n, dtype in values.get("channel_dtypes", {}).items()}
+        values["transmitted_channels"] = tuple(values.get("transmitted_channels", ()))
         profiles = values.get("flatfields", {})
         values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles.items()}
         for name in ("shape", "grid_dimensions"):
@@ -153,6 +167,7 @@ def _schema(info: PlateInfo) -> Any:
         ("stage_y_um", pa.float64()),
         ("stage_z_um", pa.float64()),
         ("pixel_size_um", pa.float64()),
+        ("z_spacing_um", pa.float64()),
         ("size", pa.int64()),
         ("mtime_ns", pa.int64()),
     ]
@@ -180,7 +195,7 @@ def write_index(path: str | os.PathLike[str], planes: Sequence[PlaneRecord], inf
     keys = [row.key for row in rows]
     columns: list[list[Any]] = [list(map(itemgetter(column), keys)) for column in range(6)]
     columns[5] = [str.__str__(projection) for projection in columns[5]]
-    columns += [list(map(itemgetter(column), rows)) for column in (1, 4, 5, 6, 7, 2, 3)]
+    columns += [list(map(itemgetter(column), rows)) for column in (1, 4, 5, 6, 7, 8, 2, 3)]
     arrays = [_array(column, entry.type) for column, entry in zip(columns, schema, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema)
     # Groups are small: dictionaries, statistics and zstd's set-up cost three times what writing does.
@@ -265,8 +280,36 @@ def read_paths(
     return by_well
 
 
+def read_place_digests(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return a digest of what each well's results say of sizes and places; no value becomes a Python object.
+
+    Where the index has them of a sample of planes, whichever these are, the sizes are those of the plate, and positions
+    do not count: they are read with the pixels.
+    """
+    with _open(path) as file:
+        info = _info(file, path)
+        columns = _PLACE if info.sizes_per_plane else _SIZES
+        table = file.read(columns=list(columns))
+        counts = [file.metadata.row_group(number).num_rows for number in range(len(info.wells))]
+    values = {name: table[name].to_numpy() for name in columns}
+    if not info.sizes_per_plane:
+        usual = {"pixel_size_um": info.pixel_size_um, "z_spacing_um": info.z_spacing_um}
+        values = {
+            name: np.where(np.isnan(values[name]), NAN if size is None else size, values[name])
+            for name, size in usual.items()
+        }
+    digests, start = {}, 0
+    for well, count in zip(info.wells, counts, strict=True):
+        own = b"".join(column[start : start + count].tobytes() for column in values.values())
+        digests[well] = hashlib.sha256(own).hexdigest()[:16]
+        start += count
+    return digests
+
+
 _KEY = ("well", "field", "channel", "z", "timepoint", "projection")
-_REST = ("path", "size", "mtime_ns", "stage_x_um", "stage_y_um", "stage_z_um", "pixel_size_um")
+_SIZES = ("pixel_size_um", "z_spacing_um")
+_PLACE = ("stage_x_um", "stage_y_um", "stage_z_um", *_SIZES)
+_REST = ("path", "size", "mtime_ns", *_PLACE)
 
 
 def _read_rows(

@@ -58,9 +58,10 @@ class PlaneKey(NamedTuple):
         return FieldKey(self.well, self.field, self.timepoint)
 
 
+# Numbers have 18 digits at most: Python refuses to read those of thousands.
 _NAME = re.compile(
-    r"(?P<well>[A-Z]{1,2}[0-9]{2})_(?:s(?P<field>[0-9]{3,})|stitched)_w(?P<channel>[0-9]+)"
-    r"_(?:z(?P<z>[0-9]{3,})|(?P<projection>max|best_focus|unknown))_t(?P<timepoint>[0-9]{3,})(?:\.[A-Za-z0-9.]+)?"
+    r"(?P<well>[A-Z]{1,2}[0-9]{2})_(?:s(?P<field>[0-9]{3,18})|stitched)_w(?P<channel>[0-9]{1,18})"
+    r"_(?:z(?P<z>[0-9]{3,18})|(?P<projection>max|best_focus|unknown))_t(?P<timepoint>[0-9]{3,18})(?:\.[A-Za-z0-9.]+)?"
 )
 
 

@@ -7,8 +7,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+ORDERS = ("rows", "columns")
 AXES = ("field", "channel", "z", "timepoint")
 GROUPS = ("well", "row", "column", *AXES)
+
+
+@dataclass(frozen=True, slots=True)
+class WellNumbers:
+    """How wells are numbered through a plate: from 1 at A01, row by row (``rows``) or column by column (``columns``).
+
+    In a plate of 8 rows and 12 columns, well 13 is B01 by rows and E02 by columns.
+    """
+
+    rows: int
+    columns: int
+    order: str = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,8 @@ class Layout:
         tokens themselves.
     defaults:
         Number on an axis of the files whose name has none; 1 where an axis is not listed.
+    well_numbers:
+        The group ``well`` takes the number of a well in a plate of this size; ``None`` where it takes a name.
     """
 
     name: str
@@ -38,6 +53,7 @@ class Layout:
     z_spacing_um: float | None = None
     channels: tuple[str, ...] | Mapping[str, str] | None = None
     defaults: Mapping[str, int] = field(default_factory=dict)
+    well_numbers: WellNumbers | None = None
 
 
 def pattern_problems(pattern: str) -> list[str]:

@@ -15,22 +15,37 @@ import numpy as np
 from natsort import natsorted
 
 from wellfield import formats
-from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError, UnknownFormatError
-from wellfield.formats.atomic import is_part, part_path
+from wellfield.errors import (
+    DataNotFoundError,
+    DestinationExistsError,
+    NotAFolderError,
+    StorageError,
+    UnknownFormatError,
+)
+from wellfield.formats.atomic import part_path
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
+from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
 from wellfield.storage.disk_paths import (
     ARRAY_SUFFIX,
     array_path,
-    checked_path,
     found_path,
     is_bare,
+    is_zarr_array,
     path_in_same_format,
     present_path,
 )
-from wellfield.storage.files import file_errors, not_found, read_file
+from wellfield.storage.files import (
+    file_errors,
+    is_a_folder,
+    known_options,
+    link_status,
+    not_found,
+    read_file,
+    refuse_working_folder,
+)
 from wellfield.storage.host import host_array
-from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove_tree
+from wellfield.storage.paths import PathLike, new_path, path_text, valid_path
+from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove_tree, visible_entries
 
 ARCHIVE_SUFFIX = ".npz"
 
@@ -39,8 +54,10 @@ class DiskStorageBackend(StorageBackend):
     """Files and folders of the operating system; writes are atomic, options of ``save`` go to the format's writer.
 
     A path without a suffix stands for an array in ``<path>.npy``, so that one path serves on disk, in memory and in
-    Zarr. If a file or folder has exactly that path, the path means it and not the array. Arrays of any library are
-    stored as those of NumPy, see :func:`~wellfield.storage.host.host_array`.
+    Zarr. If a file or folder has exactly that path, the path means it and not the array; but for the folder of a Zarr
+    array, which is the object of the Zarr backend: it is neither seen nor touched here, so that both backends keep an
+    array under one path. Arrays of any library are stored as those of NumPy, see
+    :func:`~wellfield.storage.host.host_array`.
     """
 
     _backend_type = Backend.DISK
@@ -51,24 +68,30 @@ class DiskStorageBackend(StorageBackend):
 
         Raises
         ------
+        IsFolderError
+            A folder is there.
+        NotAFolderError
+            The path lies below a file.
         StorageError
-            A folder is there, or the path cannot be written.
+            It cannot be written.
         UnknownFormatError
             The suffix names no format or *data* does not fit it; without a suffix only arrays of numbers do.
         MemoryTypeError
             *data* is an array that cannot be copied to host memory.
         """
-        path = checked_path(identifier)
-        if os.path.isdir(path):
-            raise StorageError(f"{path} is a folder; a file cannot take its place")
+        path = Path(new_path(identifier))
+        if is_bare(path) and os.path.isdir(path) and not is_zarr_array(path):
+            raise is_a_folder(path)  # with a suffix, the rename at the end of the write finds that out
         target = array_path(path) if is_bare(path) else path
         write = formats.writer(target)
         values = _host_values(data, target)
         if target != path:
             _check_bare(path, values)
-        if not os.path.isdir(target.parent):
-            self.ensure_directory(target.parent)
-        write(target, values, **kwargs)
+        folder = target.parent
+        if not os.path.isdir(folder) or (os.path.exists(folder / "zarr.json") and is_zarr_array(folder)):
+            self.ensure_directory(folder)
+        with known_options(write, target, values, **kwargs):
+            write(target, values, **kwargs)
 
     def load(self, file_path: PathLike, **kwargs: Any) -> Any:
         """Read a file in the format of its suffix.
@@ -77,27 +100,29 @@ class DiskStorageBackend(StorageBackend):
         ------
         DataNotFoundError
             There is no such file, or it is a link to none.
+        IsFolderError
+            It is a folder.
         StorageError
-            It is a folder, damaged, or cannot be read.
+            It is damaged, or cannot be read.
         UnknownFormatError
             The suffix names no format.
         """
-        path = found_path(checked_path(file_path))
+        path = found_path(valid_path(file_path))
         if is_bare(path) and not os.path.exists(path):
             raise not_found(path)
         return read_file(path, **kwargs)
 
     def exists(self, path: PathLike) -> bool:
         """Tell whether *path* exists; a link to nothing does not."""
-        return os.path.exists(found_path(path))
+        return os.path.exists(found_path(path_text(path)))
 
     def is_file(self, path: PathLike) -> bool:
         """Tell whether *path* is a file."""
-        return os.path.isfile(found_path(path))
+        return os.path.isfile(found_path(path_text(path)))
 
     def is_dir(self, path: PathLike) -> bool:
         """Tell whether *path* is a folder."""
-        return os.path.isdir(path)
+        return os.path.isdir(path_text(path)) and not is_zarr_array(Path(path))
 
     def list_files(
         self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
@@ -112,33 +137,37 @@ class DiskStorageBackend(StorageBackend):
         """Return the names in a folder, without unfinished writes."""
         folder = self._folder(path)
         with file_errors(folder, "be listed"):
-            return natsorted(sorted(name for name in os.listdir(folder) if not is_part(name)))
+            return natsorted(sorted(entry.name for entry in visible_entries(folder)))
 
     def stat(self, path: PathLike) -> ObjectStatus:
-        """Return kind, size and time of a path; those of a link itself."""
-        status = os.lstat(present_path(path))
-        if stat.S_ISDIR(status.st_mode):
-            return ObjectStatus(ObjectKind.FOLDER, 0, status.st_mtime)
-        if stat.S_ISLNK(status.st_mode):
-            return ObjectStatus(ObjectKind.SYMLINK, 0, status.st_mtime)
-        return ObjectStatus(ObjectKind.FILE, status.st_size, status.st_mtime)
+        """Return kind, size and time of a path; of a link also what it leads to."""
+        found = present_path(path)
+        with file_errors(found, "be looked at"):
+            status = os.lstat(found)
+        if not stat.S_ISLNK(status.st_mode):
+            return _status(status)
+        try:
+            target = _status(os.stat(found))
+        except OSError:  # a link to nothing, or to itself
+            target = None
+        return link_status(found, status.st_mtime, target)
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
-        folder = checked_path(directory)
+        folder = Path(new_path(directory))
         for missing in (folder, *folder.parents):
             if os.path.lexists(missing):  # which another thread may have made just now
-                if os.path.isdir(missing):
+                if os.path.isdir(missing) and not is_zarr_array(missing):
                     break
-                raise StorageError(f"folder {folder} cannot be made: {missing} is no folder")
+                raise NotAFolderError(f"folder {folder} cannot be made: {missing} is no folder", path=missing)
             if is_bare(missing) and os.path.isfile(array_path(missing)):
-                raise StorageError(f"folder {folder} cannot be made: {missing} is an array")
+                raise NotAFolderError(f"folder {folder} cannot be made: {missing} is an array", path=missing)
         with file_errors(folder, "be made"):
             folder.mkdir(parents=True, exist_ok=True)
 
     def delete(self, path: PathLike) -> None:
         """Remove one file, one link (not what it points to) or one empty folder."""
-        target = present_path(path)
+        target = present_path(new_path(path))
         with file_errors(target, "be removed"):
             if os.path.isdir(target) and not os.path.islink(target):
                 target.rmdir()
@@ -147,9 +176,10 @@ class DiskStorageBackend(StorageBackend):
 
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder and everything in it."""
-        folder = self._folder(path)
+        folder = self._folder(new_path(path))
         if os.path.islink(folder):
-            raise StorageError(f"{folder} is a link to a folder; delete removes the link")
+            raise NotAFolderError(f"{folder} is a link to a folder; delete removes the link", path=folder)
+        refuse_working_folder(folder)
         with file_errors(folder, "be removed"):
             shutil.rmtree(folder)
 
@@ -172,7 +202,7 @@ class DiskStorageBackend(StorageBackend):
         origin = present_path(source)
         if not os.path.exists(origin):
             raise not_found(origin)
-        target = self._free_place(origin, destination, "be copied")
+        target = self._free_place(Path(os.path.realpath(origin)), destination, "be copied")
         with file_errors(origin, f"be copied to {target}"):
             self._copy(origin, target)
 
@@ -226,21 +256,25 @@ class DiskStorageBackend(StorageBackend):
 
         What else is in *destination* stays. See :meth:`StorageBackend.mirror_directory`.
         """
-        folder, mirror = self._folder(source), checked_path(destination)
+        folder, mirror = self._folder(source), Path(new_path(destination))
         if _is_below(folder, mirror) or _is_below(mirror, folder):
-            raise StorageError(f"{folder} cannot be mirrored to {mirror}: one lies in the other")
+            raise StorageError(
+                f"{folder} cannot be mirrored to {mirror}: one lies in the other", path=folder, code=errno.EINVAL
+            )
         with file_errors(folder, f"be mirrored to {mirror}"):
             return mirror_tree(folder, mirror, replace_files=not overwrite_symlinks_only)
 
     def _place(self, path: PathLike) -> str:
-        place = os.path.normpath(os.fspath(path))
+        place = super()._place(path)
         return place + ARRAY_SUFFIX if is_bare(Path(place)) else place
 
     def _folder(self, path: PathLike) -> Path:
-        folder = checked_path(path)
-        if not os.path.isdir(folder):
-            raise DataNotFoundError(f"{folder} is no folder")
-        return folder
+        folder = Path(valid_path(path))
+        if self.is_dir(folder):
+            return folder
+        if self.exists(folder):
+            raise NotAFolderError(f"{folder} is no folder", path=folder)
+        raise DataNotFoundError(f"{folder} is no folder", path=folder)
 
     def _copy(self, origin: Path, target: Path, *, replace_symlinks: bool = False, keep_link: bool = False) -> None:
         """Copy to a hidden sibling of *target*, then rename: complete or not at all."""
@@ -258,13 +292,17 @@ class DiskStorageBackend(StorageBackend):
 
     def _free_place(self, origin: Path, destination: PathLike, action: str, *, replace_symlinks: bool = False) -> Path:
         """Return the path that *origin* gets at *destination*, in a folder that exists."""
-        path = checked_path(destination)
+        path = Path(new_path(destination))
         target = path if os.path.isdir(origin) else path_in_same_format(origin, path, action)
-        for taken in {path, target, array_path(path) if is_bare(path) else path}:
+        places = {path, target, array_path(path) if is_bare(path) else path}
+        if target != path and is_zarr_array(path):
+            places.remove(path)
+        for taken in places:
             if os.path.lexists(taken) and not (replace_symlinks and os.path.islink(taken)):
-                raise DestinationExistsError(f"{origin} cannot {action} to {path}: {taken} is there")
+                raise DestinationExistsError(f"{origin} cannot {action} to {path}: {taken} is there", path=taken)
         if os.path.isdir(origin) and not os.path.islink(origin) and _is_below(target, origin):
-            raise StorageError(f"{origin} cannot {action} to {target}: a folder cannot lie in itself")
+            message = f"{origin} cannot {action} to {target}: a folder cannot lie in itself"
+            raise StorageError(message, path=target, code=errno.EINVAL)
         self.ensure_directory(target.parent)
         return target
 
@@ -279,7 +317,7 @@ def _host_values(data: Any, path: Path) -> Any:
 
 
 def _check_bare(path: Path, values: Any) -> None:
-    if os.path.lexists(path):
+    if os.path.lexists(path) and not is_zarr_array(path):
         raise UnknownFormatError(f"{path} is a file without a suffix, so its format is unknown; give another path")
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufc":
         what = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
@@ -287,6 +325,12 @@ def _check_bare(path: Path, values: Any) -> None:
         raise UnknownFormatError(
             f"{path}: without a suffix an array of numbers is expected, not {what}; give it one of {known}"
         )
+
+
+def _status(status: os.stat_result) -> ObjectStatus:
+    if stat.S_ISDIR(status.st_mode):
+        return ObjectStatus(ObjectKind.FOLDER, 0, status.st_mtime)
+    return ObjectStatus(ObjectKind.FILE, status.st_size, status.st_mtime)
 
 
 def _is_below(path: Path, folder: Path) -> bool:

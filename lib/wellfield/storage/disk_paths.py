@@ -6,18 +6,12 @@ import os
 from pathlib import Path
 
 from wellfield import formats
-from wellfield.errors import StorageError, UnknownFormatError
-from wellfield.storage.base import PathLike
-from wellfield.storage.files import file_errors
+from wellfield.errors import UnknownFormatError
+from wellfield.storage.files import file_errors, is_missing, not_found
+from wellfield.storage.paths import PathLike, valid_path
+from wellfield.storage.zarr.array_files import is_sound_array
 
 ARRAY_SUFFIX = ".npy"
-
-
-def checked_path(path: PathLike) -> Path:
-    """Return what may be a path; one with a null character cannot."""
-    if "\0" in os.fspath(path):
-        raise StorageError(f"{os.fspath(path)!r} is no path: it holds a null character")
-    return Path(path)
 
 
 def is_bare(path: Path) -> bool:
@@ -30,12 +24,19 @@ def array_path(path: Path) -> Path:
     return path.with_name(path.name + ARRAY_SUFFIX)
 
 
+def is_zarr_array(path: Path) -> bool:
+    """Tell whether a path without a suffix is the folder of a Zarr array: the object of another backend."""
+    return is_bare(path) and not os.path.islink(path) and is_sound_array(path)
+
+
 def found_path(path: PathLike) -> Path:
-    """Return the file, link or folder that *path* means; *path* itself if there is none."""
+    """Return the file, link or folder that *path* means; where there is none, a path at which nothing is."""
     exact = Path(path)
-    if is_bare(exact) and not os.path.lexists(exact) and os.path.isfile(array_path(exact)):
-        return array_path(exact)
-    return exact
+    if not is_bare(exact):
+        return exact
+    if os.path.lexists(exact):
+        return array_path(exact) if is_zarr_array(exact) else exact
+    return array_path(exact) if os.path.isfile(array_path(exact)) else exact
 
 
 def present_path(path: PathLike) -> Path:
@@ -48,7 +49,9 @@ def present_path(path: PathLike) -> Path:
     StorageError
         It cannot be looked at.
     """
-    found = found_path(checked_path(path))
+    found = found_path(valid_path(path))
+    if not os.path.lexists(found) and is_missing(found):
+        raise not_found(found)
     with file_errors(found, "be looked at"):
         os.lstat(found)
     return found

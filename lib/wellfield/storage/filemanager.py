@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from wellfield.errors import StorageError, UnsupportedOperationError
+from wellfield.errors import ArgumentTypeError, UnknownBackendError, UnsupportedOperationError
 from wellfield.formats import IMAGE_SUFFIXES
-from wellfield.storage.base import DataSink, ObjectStatus, PathLike, ReadableBackend, StorageBackend
+from wellfield.storage.base import DataSink, ObjectStatus, ReadableBackend, StorageBackend
+from wellfield.storage.paths import PathLike
 
 
 class FileManager:
@@ -22,6 +23,16 @@ class FileManager:
         Backends by name, as :func:`wellfield.storage.create_storage_registry` returns them. A plate's virtual
         workspace belongs into the registry of that plate's own manager.
 
+    Raises
+    ------
+    ArgumentTypeError
+        It is no mapping of names to backends.
+
+    Notes
+    -----
+    A manager can be pickled, as for a worker process. What its memory backend holds stays behind: the worker's memory
+    is empty. Hand data over on disk or in Zarr.
+
     Examples
     --------
     >>> from wellfield.storage import Backend, create_storage_registry
@@ -32,20 +43,28 @@ class FileManager:
     """
 
     def __init__(self, storage_registry: Mapping[str, DataSink]) -> None:
-        self._registry = dict(storage_registry)
+        if not isinstance(storage_registry, Mapping):
+            raise ArgumentTypeError(
+                f"a FileManager is made of {storage_registry!r}; expected a mapping of names to backends, such as "
+                "create_storage_registry()"
+            )
+        for name, backend in storage_registry.items():
+            if not isinstance(backend, DataSink):
+                raise ArgumentTypeError(f"storage backend {str(name)!r} is {backend!r}; expected a DataSink")
+        self._registry = {str(name): backend for name, backend in storage_registry.items()}
 
     def backend(self, name: str) -> DataSink:
         """Return the backend *name*.
 
         Raises
         ------
-        StorageError
+        UnknownBackendError
             This manager has no such backend.
         """
         try:
             return self._registry[str(name)]
         except KeyError:
-            raise StorageError(
+            raise UnknownBackendError(
                 f"no storage backend {str(name)!r} here; known: {', '.join(sorted(self._registry))}"
             ) from None
 

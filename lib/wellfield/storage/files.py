@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from wellfield import formats
 from wellfield.errors import (
+    ArgumentTypeError,
     DataNotFoundError,
-    DestinationExistsError,
-    DiskSpaceError,
+    FolderForImageError,
+    IsFolderError,
     StorageError,
+    UnreadableImageError,
     WellfieldError,
+    os_failure,
 )
-
-PathLike = str | os.PathLike[str]
+from wellfield.storage.base import ObjectKind, ObjectStatus
+from wellfield.storage.paths import PathLike
 
 
 def read_file(path: PathLike, **options: Any) -> Any:
@@ -27,17 +31,20 @@ def read_file(path: PathLike, **options: Any) -> Any:
     ------
     DataNotFoundError
         There is no such file.
+    IsFolderError
+        It is a folder.
     StorageError
-        It is a folder, or cannot be read.
+        It cannot be read.
     UnknownFormatError
         Its suffix names no format.
     """
     try:
-        with file_errors(path, "be read"):
-            return formats.reader(path)(path, **options)
+        read = formats.reader(path)
+        with file_errors(path, "be read"), known_options(read, path, **options):
+            return read(path, **options)
     except WellfieldError as error:
-        if os.path.isdir(path) and not isinstance(error, StorageError):
-            raise StorageError(f"{os.fspath(path)} is a folder; expected a file") from error
+        if os.path.isdir(path):
+            raise is_a_folder(path, image=isinstance(error, UnreadableImageError)) from error
         if isinstance(error, StorageError) and is_missing(path):
             raise not_found(path) from error
         raise
@@ -55,24 +62,20 @@ def file_errors(path: PathLike, action: str) -> Iterator[None]:
         if isinstance(error, FileNotFoundError | NotADirectoryError) and is_missing(name):
             raise not_found(name) from error
         if isinstance(error, FileExistsError):
-            raise DestinationExistsError(
-                f"{name} cannot {action}: something is there, and nothing is overwritten"
-            ) from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskSpaceError(
-                error.errno, f"no space left: {name} cannot {action}; free some space and run again"
-            ) from error
-        raise StorageError(f"{name} cannot {action}: {error.strerror or error}") from error
+            message = f"{name} cannot {action}: something is there, and nothing is overwritten"
+        elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"no space left: {name} cannot {action}; free some space and run again"
+        else:
+            message = f"{name} cannot {action}: {error.strerror or error}"
+        raise os_failure(error, message, name) from error
 
 
 def is_missing(path: PathLike) -> bool:
     """Tell whether nothing is at *path*, or a link to nothing; not of a place that cannot be looked at."""
     try:
         os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
     return False
 
 
@@ -80,5 +83,46 @@ def not_found(path: PathLike) -> DataNotFoundError:
     """Return the error for a path that is not there."""
     name = os.fspath(path)
     if os.path.islink(name):
-        return DataNotFoundError(f"{name} is a link to {os.readlink(name)}, which does not exist")
-    return DataNotFoundError(f"{name} does not exist")
+        return DataNotFoundError(f"{name} is a link to {os.readlink(name)}, which does not exist", path=name)
+    return DataNotFoundError(f"{name} does not exist", path=name)
+
+
+@contextmanager
+def known_options(function: Callable[..., Any], path: PathLike, *arguments: Any, **options: Any) -> Iterator[None]:
+    """Turn the error about an option that a format's reader or writer does not know into one of ours."""
+    try:
+        yield
+    except TypeError as error:
+        try:
+            inspect.signature(function).bind(path, *arguments, **options)
+        except TypeError as unknown:
+            raise ArgumentTypeError(f"{os.fspath(path)}: {unknown}, an option of this format") from error
+        raise
+
+
+def link_status(link: PathLike, modified: float, target: ObjectStatus | None) -> ObjectStatus:
+    """Return the status of a link, from that of what it leads to; ``None`` if that is nothing."""
+    return ObjectStatus(
+        ObjectKind.SYMLINK,
+        None if target is None else target.size,
+        modified,
+        os.path.realpath(link),
+        None if target is None else target.kind,
+    )
+
+
+def refuse_working_folder(folder: PathLike) -> None:
+    """Raise if a folder that is to be removed is the working folder, or one above it such as ``/``."""
+    name = os.path.realpath(folder)
+    if os.path.commonpath([name, os.getcwd()]) == name:
+        raise StorageError(
+            f"{os.fspath(folder)} is not removed: the working folder {os.getcwd()} is in it",
+            path=folder,
+            code=errno.EBUSY,
+        )
+
+
+def is_a_folder(path: PathLike, *, image: bool = False) -> IsFolderError:
+    """Return the error for a folder where a file, or an image, is expected."""
+    kind = FolderForImageError if image else IsFolderError
+    return kind(f"{os.fspath(path)} is a folder; expected a file", path=path)

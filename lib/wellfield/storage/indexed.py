@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import operator
-import os
 import re
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from wellfield.errors import DataNotFoundError, MetadataError
+from wellfield.errors import (
+    ArgumentTypeError,
+    DataNotFoundError,
+    InvalidPathError,
+    IsFolderError,
+    MetadataError,
+    NotAFolderError,
+    StorageError,
+)
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.plate.wells import canonical_well
-from wellfield.storage.base import PathLike, VirtualBackend
+from wellfield.storage.base import VirtualBackend
 from wellfield.storage.path_index import PathIndex
+from wellfield.storage.paths import PathLike, valid_path
 
 # What makes a spelling other than the plain one: an empty part, a ".", a "/" at the end.
 _SPELLING = re.compile(r"//|(?:^|/)\.(?:/|$)|/$|^$")
@@ -38,11 +46,17 @@ class IndexedBackend(VirtualBackend):
 
     def is_file(self, path: PathLike) -> bool:
         """Tell whether *path* is a plane of the plate."""
-        return self._relative(path) in self._paths()
+        return self._known(path, self._paths())
 
     def is_dir(self, path: PathLike) -> bool:
         """Tell whether *path* is a virtual folder."""
-        return self._relative(path) in self._index
+        return self._known(path, self._index)
+
+    def _known(self, path: PathLike, paths: Container[str]) -> bool:
+        try:
+            return self._relative(path) in paths
+        except InvalidPathError:
+            return False
 
     def list_files(
         self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
@@ -65,7 +79,7 @@ class IndexedBackend(VirtualBackend):
             There is no well, a number is no whole number from 1, the projection or a name is unknown.
         """
         if kwargs:
-            raise TypeError(f"file names have no option {', '.join(sorted(kwargs))}")
+            raise ArgumentTypeError(f"file names have no option {', '.join(sorted(kwargs))}")
         unknown = metadata.keys() - {"well", "field", "channel", "z", "timepoint", "projection"}
         if unknown or "well" not in metadata:
             raise MetadataError(
@@ -82,16 +96,21 @@ class IndexedBackend(VirtualBackend):
 
     def _relative(self, path: PathLike) -> str:
         """Return the one spelling of *path*; a ``..`` stays, and so names nothing."""
-        return plain_path(os.fspath(path))
+        return plain_path(valid_path(path))
 
     def _folder(self, directory: PathLike) -> str:
         folder = self._relative(directory)
         if folder not in self._index:
-            raise DataNotFoundError(f"{self._title()} has no virtual folder {folder}")
+            if folder in self._paths():
+                raise NotAFolderError(f"{self._title()}: {folder} is a plane, no folder", path=folder)
+            raise DataNotFoundError(f"{self._title()} has no virtual folder {folder}", path=folder)
         return folder
 
-    def _missing(self, path: PathLike) -> DataNotFoundError:
-        return DataNotFoundError(f"{self._title()} has no plane {os.fspath(path)}")
+    def _missing(self, path: str) -> StorageError:
+        """Return the error for a path that is no plane."""
+        if path in self._index:
+            return IsFolderError(f"{self._title()}: {path} is a virtual folder; expected a plane", path=path)
+        return DataNotFoundError(f"{self._title()} has no plane {path}", path=path)
 
 
 def plain_path(name: str) -> str:

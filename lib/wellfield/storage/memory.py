@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import threading
 from collections.abc import Collection
@@ -14,16 +16,22 @@ from natsort import natsorted
 from wellfield.errors import (
     DataNotFoundError,
     DestinationExistsError,
+    FolderNotEmptyError,
+    IsFolderError,
     MemoryLimitError,
+    NotAFolderError,
     PathEscapeError,
     StorageError,
 )
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
+from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
+from wellfield.storage.paths import PathLike, new_path, path_text, valid_path
+
+_LOG = logging.getLogger(__name__)
 
 
-def _normal(path: PathLike) -> str:
-    name = os.path.normpath(os.fspath(path))
+def _normal(path: str) -> str:
+    name = os.path.normpath(path)
     return name[1:] if name.startswith("//") else name
 
 
@@ -49,12 +57,18 @@ def _nbytes(data: Any) -> int:
     return int(size) if isinstance(size, SupportsIndex) else 0
 
 
+def _not_found(path: str) -> DataNotFoundError:
+    return DataNotFoundError(f"memory: nothing is stored under {path}", path=path)
+
+
 class MemoryStorageBackend(StorageBackend):
     """Objects in a dictionary; folders are made by what is saved below them and stay until they are deleted.
 
     What was saved cannot be changed afterwards through the array that was given or through one that was loaded: NumPy
     arrays are copied on ``save`` and given out read-only. With ``save(…, copy=False)`` the caller hands the array over
     and nothing is copied. Any other object, such as an array on a device, is kept and given out itself.
+
+    What is stored stays in its process: the backend can be pickled, as for a worker, and is empty there.
 
     Parameters
     ----------
@@ -72,6 +86,14 @@ class MemoryStorageBackend(StorageBackend):
         self._held = 0
         self._lock = threading.RLock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings: the objects stay in this process."""
+        if self._objects:
+            _LOG.warning(
+                "memory: %d stored objects stay in their process; the copy of the backend is empty", len(self._objects)
+            )
+        return type(self), (self._limit,)
+
     def save(self, data: Any, identifier: PathLike, *, copy: bool = True, **_: Any) -> None:
         """Keep *data*; with ``copy=False`` a NumPy array itself, which the caller must not touch any more.
 
@@ -79,12 +101,14 @@ class MemoryStorageBackend(StorageBackend):
         ------
         MemoryLimitError
             It would be more than the limit; what was stored under the path stays.
-        StorageError
-            A folder has the path, or an object has the path of one of its folders.
+        IsFolderError
+            A folder has the path.
+        NotAFolderError
+            An object has the path of one of its folders.
         PathEscapeError
             A relative path leads out of where it starts.
         """
-        path, size = _normal(identifier), _nbytes(data)
+        path, size = _normal(new_path(identifier)), _nbytes(data)
         with self._lock:
             self._check_room(path, size)  # before the copy, which takes the room
         if isinstance(data, np.ndarray):
@@ -92,35 +116,36 @@ class MemoryStorageBackend(StorageBackend):
             data.flags.writeable = False
         with self._lock:
             if path in self._folders:
-                raise StorageError(f"memory: {path} is a folder")
+                raise IsFolderError(f"memory: {path} is a folder", path=path)
             self._check_room(path, size)
             self._enter(path)
             self._put(path, data, size)
 
     def load(self, file_path: PathLike, **_: Any) -> Any:
         """Return the object; a NumPy array as a read-only view."""
-        path = _normal(file_path)
+        path = _normal(valid_path(file_path))
         try:
             data = self._objects[path]
         except KeyError:
             if path in self._folders:
-                raise StorageError(f"memory: {path} is a folder") from None
-            raise DataNotFoundError(f"memory: nothing is stored under {path}") from None
+                raise IsFolderError(f"memory: {path} is a folder", path=path) from None
+            raise _not_found(path) from None
         if isinstance(data, np.ma.MaskedArray):
             return data.copy()  # a view would share the mask, which cannot be made read-only
         return data.view() if isinstance(data, np.ndarray) else data
 
     def exists(self, path: PathLike) -> bool:
         """Tell whether *path* is an object or a folder."""
-        return self.is_file(path) or self.is_dir(path)
+        with self._lock:
+            return self.is_file(path) or self.is_dir(path)
 
     def is_file(self, path: PathLike) -> bool:
         """Tell whether an object is stored under *path*."""
-        return _normal(path) in self._objects
+        return _normal(path_text(path)) in self._objects
 
     def is_dir(self, path: PathLike) -> bool:
         """Tell whether *path* is a folder."""
-        return _normal(path) in self._folders
+        return _normal(path_text(path)) in self._folders
 
     def list_files(
         self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
@@ -139,41 +164,43 @@ class MemoryStorageBackend(StorageBackend):
 
     def stat(self, path: PathLike) -> ObjectStatus:
         """Return kind and size of a path; no times are kept."""
-        name = _normal(path)
+        name = _normal(valid_path(path))
         with self._lock:
             if name in self._objects:
                 return ObjectStatus(ObjectKind.FILE, self._sizes[name])
             if name in self._folders:
                 return ObjectStatus(ObjectKind.FOLDER, 0)
-        raise DataNotFoundError(f"memory: nothing is stored under {name}")
+        raise _not_found(name)
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
-        path = _normal(directory)
+        path = _normal(new_path(directory))
         with self._lock:
             if path in self._objects:
-                raise StorageError(f"memory: {path} is an object, not a folder")
+                raise NotAFolderError(f"memory: {path} is an object, not a folder", path=path)
             self._enter(path)
             self._folders.setdefault(path, set())
 
     def delete(self, path: PathLike) -> None:
         """Forget one object or one empty folder."""
-        name = _normal(path)
+        name = _normal(new_path(path))
         with self._lock:
             if name in self._objects:
                 self._drop(name)
             elif name in self._folders:
-                if self._folders[name] or name == _parent(name):
-                    raise StorageError(f"memory: folder {name} is not empty")
+                if self._folders[name]:
+                    raise FolderNotEmptyError(f"memory: folder {name} is not empty", path=name)
+                if name == _parent(name):
+                    raise StorageError(f"memory: {name} is where paths start, and stays", path=name, code=errno.EBUSY)
                 del self._folders[name]
             else:
-                raise DataNotFoundError(f"memory: nothing is stored under {name}")
+                raise _not_found(name)
             self._folders[_parent(name)].discard(os.path.basename(name))
 
     def delete_all(self, path: PathLike) -> None:
         """Forget a folder and everything below it."""
         with self._lock:
-            folder = self._folder(path)
+            folder = self._folder(new_path(path))
             for name in self._below(folder):
                 self._drop(name)
             if folder == _parent(folder):
@@ -191,12 +218,14 @@ class MemoryStorageBackend(StorageBackend):
             There is no *source*.
         DestinationExistsError
             Something is at *destination*; it stays as it was.
+        NotAFolderError
+            *destination* lies below an object.
         StorageError
-            A folder goes into itself, or *destination* lies below an object.
+            A folder goes into itself.
         MemoryLimitError
             It would be more than the limit.
         """
-        old, new = _normal(source), _normal(destination)
+        old, new = _normal(valid_path(source)), _normal(new_path(destination))
         with self._lock:
             paths = self._movable(old, new, "copied")
             self._check_room(new, sum(self._sizes.get(path, 0) for path in paths))
@@ -217,10 +246,12 @@ class MemoryStorageBackend(StorageBackend):
             There is no *source*.
         DestinationExistsError
             Something is at *destination*; both stay as they were.
+        NotAFolderError
+            *destination* lies below an object.
         StorageError
-            A folder goes into itself, or *destination* lies below an object.
+            A folder goes into itself.
         """
-        old, new = _normal(source), _normal(destination)
+        old, new = _normal(valid_path(source)), _normal(new_path(destination))
         with self._lock:
             paths = self._movable(old, new, "moved")
             self._enter(new)
@@ -243,7 +274,8 @@ class MemoryStorageBackend(StorageBackend):
         if self._limit is not None and total > self._limit:
             raise MemoryLimitError(
                 f"memory: {path} of {size} bytes does not fit: {self._held} bytes are held and {self._limit} allowed; "
-                "delete what is no longer needed, or raise limit_bytes"
+                "delete what is no longer needed, or raise limit_bytes",
+                path=path,
             )
 
     def _put(self, path: str, data: Any, size: int) -> None:
@@ -259,19 +291,22 @@ class MemoryStorageBackend(StorageBackend):
     def _movable(self, old: str, new: str, done: str) -> list[str]:
         """Return *old* and all paths below it, which can go to *new*."""
         if old not in self._objects and old not in self._folders:
-            raise DataNotFoundError(f"memory: nothing is stored under {old}")
+            raise _not_found(old)
         if new in self._objects or new in self._folders:
-            raise DestinationExistsError(f"memory: {old} cannot be {done} to {new}: something is there")
+            raise DestinationExistsError(f"memory: {old} cannot be {done} to {new}: something is there", path=new)
         if old not in self._folders:
             return [old]
         if _is_below(new, old) or (done == "moved" and old == _parent(old)):
-            raise StorageError(f"memory: {old} cannot be {done} to {new}: a folder cannot lie in itself")
+            message = f"memory: {old} cannot be {done} to {new}: a folder cannot lie in itself"
+            raise StorageError(message, path=new, code=errno.EINVAL)
         return [old, *self._below(old)]
 
     def _folder(self, directory: PathLike) -> str:
-        path = _normal(directory)
+        path = _normal(valid_path(directory))
+        if path in self._objects:
+            raise NotAFolderError(f"memory: {path} is an object, not a folder", path=path)
         if path not in self._folders:
-            raise DataNotFoundError(f"memory: no folder {path}")
+            raise DataNotFoundError(f"memory: no folder {path}", path=path)
         return path
 
     def _below(self, folder: str) -> list[str]:
@@ -292,7 +327,9 @@ class MemoryStorageBackend(StorageBackend):
         above = [path]
         while above[-1] not in self._folders:
             if above[-1] in self._objects and above[-1] != path:
-                raise StorageError(f"memory: {above[-1]} is an object; nothing can be stored below it")
+                raise NotAFolderError(
+                    f"memory: {above[-1]} is an object; nothing can be stored below it", path=above[-1]
+                )
             above.append(_parent(above[-1]))
         for child, folder in pairwise(above):
             self._folders.setdefault(folder, set()).add(os.path.basename(child))

@@ -10,8 +10,9 @@ from typing import Any
 import numpy.typing as npt
 
 from wellfield.plate.keys import PlaneKey, plane_name
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike
+from wellfield.storage.base import ObjectKind, ObjectStatus
 from wellfield.storage.indexed import IndexedBackend
+from wellfield.storage.paths import PathLike
 
 
 class OMEROBackend(IndexedBackend):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
 import logging
@@ -11,7 +12,7 @@ from abc import ABCMeta
 from collections.abc import Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wellfield.errors import MissingLibraryError, StorageError, WellfieldError
+from wellfield.errors import MissingLibraryError, StorageError, UnknownBackendError, WellfieldError
 from wellfield.storage.backend import Backend
 
 if TYPE_CHECKING:
@@ -71,22 +72,32 @@ def discover_all_backends() -> None:
 
 
 def get_backend_instance(name: str) -> DataSink:
-    """Return a new instance of the backend *name*, which must need no arguments.
+    """Return the process's one instance of the backend *name*: that of :data:`storage_registry`.
 
     Raises
     ------
+    UnknownBackendError
+        There is no such backend.
     StorageError
-        No such backend, one that needs arguments, or one of another package that is broken.
+        It needs arguments, or is another package's and broken.
     MissingLibraryError
         A library of the backend is not installed.
     """
-    discover_all_backends()
     key = str(name)
+    with _LOCK:
+        if key not in storage_registry:
+            storage_registry[key] = _make(key)
+        return storage_registry[key]
+
+
+def _make(key: str) -> DataSink:
+    """Return a new instance of a backend that needs no arguments."""
+    discover_all_backends()
     if key not in STORAGE_BACKENDS:
         raise _absent(key)
     cls = STORAGE_BACKENDS[key]
     if _needs_arguments(cls):
-        raise StorageError(f"storage backend {key!r} needs arguments; make one of {cls.__name__}")
+        raise StorageError(f"storage backend {key!r} needs arguments; make one of {cls.__name__}", code=errno.EINVAL)
     try:
         return cls()
     except ImportError as error:
@@ -96,6 +107,7 @@ def get_backend_instance(name: str) -> DataSink:
 def create_storage_registry() -> dict[str, DataSink]:
     """Return one new instance of every backend that can be made without arguments, by name.
 
+    The memory of each such registry is its own; :data:`storage_registry` and :func:`get_backend_instance` share one.
     A backend that cannot be made, as its library is missing, is left out; asking for it by
     :func:`get_backend_instance` says what to install.
     """
@@ -163,9 +175,9 @@ def _absent(name: str) -> WellfieldError:
     if failure is not None:
         return failure
     if name in set(Backend) and not _is_limited():
-        return StorageError(f"storage backend {name!r} is not implemented yet")
+        return UnknownBackendError(f"storage backend {name!r} is not implemented yet")
     why = "; of others this subprocess is kept free (WELLFIELD_SUBPROCESS_NO_GPU=1)" if _is_limited() else ""
-    return StorageError(f"no storage backend {name!r}; known: {', '.join(sorted(STORAGE_BACKENDS))}{why}")
+    return UnknownBackendError(f"no storage backend {name!r}; known: {', '.join(sorted(STORAGE_BACKENDS))}{why}")
 
 
 def _needs_arguments(cls: type[DataSink]) -> bool:

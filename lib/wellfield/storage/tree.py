@@ -10,10 +10,17 @@ from pathlib import Path
 
 from wellfield.errors import DestinationExistsError
 from wellfield.formats.atomic import is_part, part_path, rename_new
+from wellfield.storage.disk_paths import is_zarr_array
+from wellfield.storage.zarr.array_files import ARRAY_FILES
+
+_ARRAY_FILES = frozenset(name for name, _ in ARRAY_FILES)
 
 
 def files_in(folder: str | os.PathLike[str], *, recursive: bool) -> Iterator[str]:
-    """Give the paths of the files in a folder, with links to files but without what links to folders lead to."""
+    """Give the paths of the files in a folder, with links to files.
+
+    Not those that a link to a folder leads to, nor those inside the folder of a Zarr array.
+    """
     pending = [os.fspath(folder)]
     while pending:
         current = pending.pop()
@@ -23,6 +30,9 @@ def files_in(folder: str | os.PathLike[str], *, recursive: bool) -> Iterator[str
             if current == os.fspath(folder):
                 raise
             continue  # a folder inside that went meanwhile
+        has_array_file = any(entry.name in _ARRAY_FILES for entry in entries)
+        if has_array_file and current != os.fspath(folder) and is_zarr_array(Path(current)):
+            continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if recursive:
@@ -102,6 +112,15 @@ def mirror_tree(source: Path, destination: Path, *, replace_files: bool) -> int:
     return len(links)
 
 
+def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, without unfinished writes and the folders of Zarr arrays that have no suffix."""
+    return [
+        entry
+        for entry in _entries(folder)
+        if not (entry.is_dir(follow_symlinks=False) and is_zarr_array(Path(entry.path)))
+    ]
+
+
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not is_part(entry.name)]
@@ -116,7 +135,9 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _refuse(path: Path, there: bool) -> None:
     if there:
-        raise DestinationExistsError(f"{path} is in the way of the mirror, and is not overwritten; move or delete it")
+        raise DestinationExistsError(
+            f"{path} is in the way of the mirror, and is not overwritten; move or delete it", path=path
+        )
 
 
 def _link(target: str, link: Path) -> None:

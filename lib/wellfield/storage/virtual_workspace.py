@@ -12,12 +12,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import DataNotFoundError, DuplicatePlaneError, PathEscapeError, PlateNotFoundError, WellfieldError
+from wellfield.errors import (
+    ArgumentTypeError,
+    DataNotFoundError,
+    DuplicatePlaneError,
+    PathEscapeError,
+    PlateNotFoundError,
+    WellfieldError,
+)
 from wellfield.plate.addresses import ArrayPlane, parse_array_plane
 from wellfield.storage.backend import Backend
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike
+from wellfield.storage.base import ObjectKind, ObjectStatus
 from wellfield.storage.files import file_errors, read_file
 from wellfield.storage.indexed import IndexedBackend, plain_path
+from wellfield.storage.paths import PathLike, path_list, valid_path
 
 # Absolute, with a drive letter, with a backslash (a separator elsewhere), with "..", or no path at all.
 _ESCAPE = re.compile(r"^/|^.:|\\|(?:^|/)\.\.(?:/|$)|^$|\0")
@@ -31,13 +39,18 @@ class VirtualWorkspaceBackend(IndexedBackend):
     Parameters
     ----------
     plate_root:
-        Folder of the raw plate.
+        Folder of the raw plate; without *mapping*, any folder with ``openhcs_metadata.json``, such as the results of
+        the plate. That file gives the mapping, and as ``plate_path`` the plate's folder if it is another one.
     mapping:
         Virtual path (``images/A01_s001_w1_z001_t001.tif``) → real path relative to *plate_root*: of a file, or of a
         Zarr array with the index of a plane (``B/2/0/0#[0,1,2]``, see :mod:`wellfield.plate.addresses`).
 
     Raises
     ------
+    DataNotFoundError
+        There is neither a mapping nor metadata.
+    MetadataError
+        The metadata is corrupt, or its main subdirectory has no mapping.
     PathEscapeError
         A path of the mapping is absolute or has a ``..``: nothing is opened then.
     DuplicatePlaneError
@@ -47,9 +60,18 @@ class VirtualWorkspaceBackend(IndexedBackend):
     _backend_type = Backend.VIRTUAL_WORKSPACE
     batch_threads = 4
 
-    def __init__(self, plate_root: PathLike, mapping: Mapping[str, str]) -> None:
-        self._root = Path(os.path.abspath(plate_root))
-        self._real_root = os.path.realpath(plate_root)
+    def __init__(self, plate_root: PathLike, mapping: Mapping[str, str] | None = None) -> None:
+        self._opened = root = Path(os.path.abspath(valid_path(plate_root)))
+        if mapping is None:
+            from wellfield.microscopes.metadata import mapped_plate  # which imports all microscopes
+
+            root, mapping = mapped_plate(root)
+        if not isinstance(mapping, Mapping):
+            raise ArgumentTypeError(
+                f"the mapping of {root} is {mapping!r}; expected virtual paths and their real paths"
+            )
+        self._root = root
+        self._real_root = os.path.realpath(root)
         self._mapping: dict[str, str] = {}
         for virtual, real in mapping.items():
             for path in (virtual, real):
@@ -88,14 +110,15 @@ class VirtualWorkspaceBackend(IndexedBackend):
 
     def load_batch(self, file_paths: Sequence[PathLike], **kwargs: Any) -> list[Any]:
         """Return what is stored under each path, in their order; every array is opened once."""
-        arrays: defaultdict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        file_paths = path_list(file_paths)
+        arrays: defaultdict[str, list[tuple[int, ArrayPlane]]] = defaultdict(list)
         for number, path in enumerate(file_paths):
             if (address := self._array_plane(path)) is not None:
-                arrays[address.array].append((number, address.at))
+                arrays[address.array].append((number, address))
         if not arrays:
             return super().load_batch(file_paths, **kwargs)
         if kwargs:
-            raise TypeError(f"planes of arrays are read without options such as {', '.join(sorted(kwargs))}")
+            raise ArgumentTypeError(f"planes of arrays are read without options such as {', '.join(sorted(kwargs))}")
         from wellfield.storage.zarr.planes import load_array_planes
 
         in_arrays = {number for planes in arrays.values() for number, _ in planes}
@@ -104,7 +127,12 @@ class VirtualWorkspaceBackend(IndexedBackend):
         for planes in arrays.values():
             folder = self.resolve(file_paths[planes[0][0]])
             try:
-                found = load_array_planes(folder, [index for _, index in planes], self._refuse_escapes)
+                found = load_array_planes(
+                    folder,
+                    [plane.at for _, plane in planes],
+                    self._refuse_escapes,
+                    background={plane.at for _, plane in planes if plane.background},
+                )
             except DataNotFoundError as error:
                 if folder.is_dir():
                     raise
@@ -123,7 +151,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if address is not None:
             from wellfield.storage.zarr.planes import stat_array_plane
 
-            size, seconds = stat_array_plane(real, address.at, self._refuse_escapes)
+            size, seconds = stat_array_plane(real, address.at, self._refuse_escapes, background=address.background)
             return ObjectStatus(ObjectKind.FILE, size, seconds)
         try:
             with file_errors(real, "be looked at"):
@@ -146,7 +174,10 @@ class VirtualWorkspaceBackend(IndexedBackend):
         name = super()._relative(path)
         if not name.startswith("/"):
             return name
-        return Path(name).relative_to(self._root).as_posix() if Path(name).is_relative_to(self._root) else name
+        for root in (self._root, self._opened):
+            if Path(name).is_relative_to(root):
+                return Path(name).relative_to(root).as_posix()
+        return name
 
     def _array_plane(self, path: PathLike) -> ArrayPlane | None:
         """Return the array and index that a virtual path is mapped to, ``None`` where it is mapped to a file."""
@@ -171,5 +202,5 @@ class VirtualWorkspaceBackend(IndexedBackend):
 
     def _vanished(self, real: Path, path: PathLike) -> WellfieldError:
         if not self._root.is_dir():
-            return PlateNotFoundError(f"plate folder {self._root} is gone; is its disk still mounted?")
-        return DataNotFoundError(f"{real}, mapped as {os.fspath(path)}, does not exist any more")
+            return PlateNotFoundError(f"plate folder {self._root} is gone; is its disk still mounted?", path=self._root)
+        return DataNotFoundError(f"{real}, mapped as {os.fspath(path)}, does not exist any more", path=real)

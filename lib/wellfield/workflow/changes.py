@@ -12,8 +12,8 @@ from wellfield.pipeline.well import WellStepError
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlaneRecord, PlateInfo
 from wellfield.plate.keys import PlaneKey
+from wellfield.storage.zarr.array_files import ARRAY_FILES, array_format
 from wellfield.storage.zarr.chunks import ArrayLayout, read_layout
-from wellfield.storage.zarr.plain import ARRAY_FILES, array_format
 
 # Size and time in nanoseconds of each file of a plane; None where it is not there.
 PlaneState = tuple[tuple[int, int] | None, ...]

@@ -15,7 +15,23 @@ from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.step import FunctionStep
 from wellfield.plate.addresses import parse_array_plane
-from wellfield.plate.index import read_index
+from wellfield.plate.index import PlateInfo, read_index
+from wellfield.processing.registry import ImageKind
+
+
+def transmitted_notes(plan: Plan, info: PlateInfo) -> list[str]:
+    """Say which channels of transmitted light a step makes objects of, one sentence for each channel."""
+    notes: dict[int, str] = {}
+    for step in plan.steps:
+        for channel in step.channels:
+            if channel in info.transmitted_channels and step.kind in (ImageKind.MASK, ImageKind.LABELS):
+                notes.setdefault(
+                    channel,
+                    f"step {step.name} makes objects of channel {channel} ({plan.channels[channel]}), which is "
+                    "transmitted light by its name or metadata: the objects may not be nuclei or cells; set `channels` "
+                    "of the step",
+                )
+    return list(notes.values())
 
 
 def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, Any]) -> Plan:

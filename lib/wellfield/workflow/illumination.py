@@ -136,7 +136,10 @@ def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illuminat
 def _measured(info: PlateInfo, channel: int) -> Illumination:
     """Return the illumination of a channel that the microscope measured."""
     if channel not in info.flatfields:
-        raise PipelineError("the microscope stored no flat field of this channel; fit it (illumination: fitted)")
+        raise PipelineError(
+            "the microscope stored no flat field of this channel that has background and foreground (the ingest report "
+            "says what is lacking); fit it (illumination: fitted)"
+        )
     if info.shape is None:
         raise PipelineError("the size of the plate's images is unknown: none could be opened")
     return illumination_of_profile(info.flatfields[channel], info.shape)

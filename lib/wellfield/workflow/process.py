@@ -12,12 +12,14 @@ from wellfield.faults import fails_well
 from wellfield.formats.json import read_json
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
+from wellfield.microscopes.pixel_sizes import contradicting_plane
 from wellfield.microscopes.positions import field_positions
 from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.stage import StageWriter
 from wellfield.pipeline.staged import StagedWell
-from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.pipeline.well import PlaneAccount, WellInput, WellStepError
+from wellfield.plate.calibration import calibrations
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
@@ -69,6 +71,7 @@ def process_well(
             source = replace(source, illumination=fitted)
         watch = PlaneWatch(info, planes_read(plan, planes), during="the well was processed")
         try:
+            _check_pixel_size(plan, info, planes)
             run_well(plan, source, writer, account)
             if changed := watch.changed():
                 raise changed
@@ -86,6 +89,21 @@ def process_well(
     return staged
 
 
+def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]) -> None:
+    """Raise if a file of the well says another pixel size than the index: its results would have a wrong scale."""
+    found = contradicting_plane(info, planes_read(plan, planes)) if info.pixel_size_of_files else None
+    if found is not None:
+        plane, size, indexed = found
+        raise WellStepError(
+            f"the file says {size:g} µm per pixel; expected {indexed:g} µm, as other files of the plate say. List "
+            "fields of another magnification or binning as a plate of their own",
+            plate=info.plate,
+            key=plane.key.field_key,
+            channel=plane.key.channel,
+            file=plane.path,
+        )
+
+
 def _well_input(
     plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord], well: str, filemanager: FileManager, *, working: Path
 ) -> WellInput:
@@ -93,6 +111,8 @@ def _well_input(
     raw = plan.settings.read_backend == Backend.DISK
     paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
+    wanted = plan.wants_stage_positions
+    positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
     in_memory = plan.settings.intermediate_backend == Backend.MEMORY
     return WellInput(
         plate=info.plate,
@@ -104,6 +124,8 @@ def _well_input(
         folder=info.plate_path,
         shape=info.shape,
         dtypes=info.dtypes(),
-        stage_positions_um=field_positions(info, planes) if plan.wants_stage_positions else {},
+        stage_positions_um=positions,
+        calibrations=calibrations(info, planes, positions),
+        stage_y_up=info.stage_y_up,
         intermediate=(Backend.MEMORY, "/") if in_memory else (Backend.DISK, os.fspath(working)),
     )

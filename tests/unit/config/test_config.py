@@ -16,6 +16,7 @@ from wellfield.config.schema import SCHEMAS, schema_text
 from wellfield.errors import ConfigError
 from wellfield.microscopes.presets import PRESETS
 from wellfield.pipeline import load_steps
+from wellfield.plate.layout import WellNumbers
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STEPS = [{"func": "max_projection"}]
@@ -78,6 +79,12 @@ def test_layouts_are_read_under_their_names():
     assert other.channels == ("a",)
 
 
+def test_a_layout_may_number_its_wells():
+    block = {"pattern": r"W(?P<well>\d+)\.tif", "well_numbers": {"rows": 8, "columns": 12}}
+    (layout,) = load_config({"steps": STEPS, "layouts": {"a": block}}).plate_layouts().values()
+    assert layout.well_numbers == WellNumbers(8, 12, "rows")
+
+
 def test_a_layout_may_name_a_preset_as_its_pattern():
     layouts = {"mine": {"pattern": "folder_per_well", "pixel_size_um": 0.5}}
     (layout,) = load_config({"steps": STEPS, "layouts": layouts}).plate_layouts().values()
@@ -112,6 +119,14 @@ def test_a_layout_may_name_a_preset_as_its_pattern():
         ("a", {"defaults": {"z": 0}}, "layouts.a.defaults.z: Input should be greater than or equal to 1"),
         ("a", {"defaults": {"feild": 1}}, "layouts.a.defaults.feild: unknown key; did you mean 'field'?"),
         ("a", {"chanels": ["DNA"]}, "layouts.a.chanels: unknown key; did you mean 'channels'?"),
+        ("a", {"well_numbers": {"rows": 8}}, "layouts.a.well_numbers.columns: "),
+        ("a", {"well_numbers": {"rows": 33, "columns": 1}}, "layouts.a.well_numbers.rows: Input should be less than"),
+        ("a", {"well_numbers": {"rows": 8, "columns": 12, "order": "x"}}, "layouts.a.well_numbers.order: "),
+        (
+            "a",
+            {"pattern": "(?P<row>.)(?P<column>.)", "well_numbers": {"rows": 8, "columns": 12}},
+            "well_numbers needs a pattern with the group well",
+        ),
         ("imagexpress", {}, "layouts.imagexpress: this name is taken by a microscope or a preset"),
         ("folder_per_well", {}, "layouts.folder_per_well: this name is taken"),
         ("auto", {}, "layouts.auto: this name is taken"),

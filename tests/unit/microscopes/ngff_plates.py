@@ -52,7 +52,13 @@ class Image:
 
 
 def group(path: Path, content: Mapping[str, Any], version: str) -> None:
-    """Write a group with NGFF attributes."""
+    """Write a group with NGFF attributes, and the version where each version has it."""
+    content = dict(content)
+    if version == "0.4":
+        for kind in ("plate", "well"):
+            content |= {kind: {"version": version, **content[kind]}} if kind in content else {}
+        if isinstance(scales := content.get("multiscales"), list):
+            content["multiscales"] = [{"version": version, **s} if isinstance(s, dict) else s for s in scales]
     made = zarr.open_group(path, mode="a", zarr_format=2 if version == "0.4" else 3)
     made.attrs.update(dict(content) if version == "0.4" else {"ome": {"version": version, **content}})
 

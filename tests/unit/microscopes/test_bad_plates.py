@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wellfield.errors import EmptyPlateError, MicroscopeDetectionError
+from wellfield.errors import EmptyPlateError, MetadataError, MicroscopeDetectionError
+from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
-from wellfield.plate.index import PlaneRecord
+from wellfield.microscopes.scan import scan_plate
+from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.wells import well_name
 from wellfield.testing.harmony_plate import HarmonyPlate
@@ -136,3 +139,22 @@ def test_numbers_that_count_on_through_the_plate_make_no_report_of_millions(monk
     report = ingest_report(contents, contents.plate_info(plate="P", plate_path="", microscope="x"), why="")
     assert len(report["missing_planes"]) == 1000
     assert report["notes"][0].startswith("5000 planes and more are missing")
+
+
+@pytest.mark.parametrize("seconds", [-2_000_000_000, 0])
+def test_files_of_any_past_time_are_mapped(tmp_path: Path, seconds: int) -> None:
+    (tmp_path / "p").mkdir()
+    write_tiff(tmp_path / "p" / "P_A01_s1_w1.tif", np.zeros((4, 4), "u2"))
+    os.utime(tmp_path / "p" / "P_A01_s1_w1.tif", (seconds, seconds))
+    ingest_plate(str(tmp_path / "p"), plate="P", microscope="auto", results=tmp_path / "r", acquisition_minutes=10)
+    [plane] = read_index(tmp_path / "r" / "index.parquet")[1]
+    assert plane.mtime_ns == seconds * 10**9
+
+
+def test_a_time_that_no_table_holds_is_an_error_naming_the_file(tmp_path: Path) -> None:
+    for well in ("A01", "A02"):
+        write_tiff(tmp_path / f"P_{well}_s1_w1.tif", np.zeros((4, 4), "u2"))
+    scan = scan_plate(tmp_path)
+    scan.files[1] = scan.files[1]._replace(mtime_ns=13_570_000_000 * 10**9)  # which file systems may not hold either
+    with pytest.raises(MetadataError, match=r"time of P_A02_s1_w1\.tif is in the year 2400; expected one before 2262"):
+        get_microscope_handler(tmp_path, scan=scan)[0].read_plate()

@@ -23,6 +23,13 @@ GUID = "2607EE13F-AB5E-4E8C-BC4B-52E1118E7723"[1:]
         ("x_A01_s12607EE13F-AB5E-4E8C-BC4B-52E1118E7723.tif", ("A01", 12, 1)),
         (f"x_A01_s1{GUID}.tif", ("A01", 1, 1)),
         (f"x_A01{GUID}.tif", ("A01", 1, 1)),
+        # "_" before the GUID
+        (f"x_C16_w1_[{GUID}].tif", ("C16", 1, 1)),
+        (f"x_C16_w1_{{{GUID}}}.tif", ("C16", 1, 1)),
+        (f"x_C01_w1_{GUID}.tif", ("C01", 1, 1)),
+        (f"x_c01_s3_w2_{GUID.lower()}.TIF", ("C01", 3, 2)),
+        (f"x_C01_s3_{GUID}.tif", ("C01", 3, 1)),
+        (f"x_C01_{GUID}.tif", ("C01", 1, 1)),
         # without site, wave or both
         ("x_A01_w2.tif", ("A01", 1, 2)),
         ("x_A01_s3.tif", ("A01", 3, 1)),
@@ -56,7 +63,15 @@ def test_names_of_the_vendor_are_understood(name: str, expected: tuple[str, int,
 
 
 @pytest.mark.parametrize(
-    "name", [f"x_E07_s1_w1_thumb{GUID}.tif", "x_E07_s1_w1_thumb.TIF", f"x_E07_s1_thumb{GUID}.tif", "x_E07_thumb.tif"]
+    "name",
+    [
+        f"x_E07_s1_w1_thumb{GUID}.tif",
+        f"x_E07_s1_w1_thumb_{GUID}.tif",
+        f"x_E07_s1_w1_Thumb_[{GUID}].tif",
+        "x_E07_s1_w1_thumb.TIF",
+        f"x_E07_s1_thumb{GUID}.tif",
+        "x_E07_thumb.tif",
+    ],
 )
 def test_thumbnails_are_told_from_images(name: str) -> None:
     parsed = parse_filename(name)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError, PlateNotFoundError
+from wellfield.errors import DuplicatePlaneError, EmptyPlateError, ImageKindError, MetadataError, PlateNotFoundError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
@@ -213,7 +214,7 @@ def test_image_opens_are_bounded_by_waves_and_folders(write_plate: WritePlate, r
     wells = tuple(f"{row}{column:02d}" for row in "ABCDEFGH" for column in range(1, 13))
     plate = ImageXpressPlate(name="p", wells=wells, waves=(Wave(), Wave(name="F", z=1)), z_steps=2, size=(4, 4))
     contents = read(write_plate(plate)[0])
-    assert contents.images_opened <= 2 * 2 * 2
+    assert contents.images_opened <= 2 * 2 * 2 + 2 * 2 + len(wells)  # groups, waves, wells
     assert len(contents.planes) == 96 * 2 * 3
 
 
@@ -228,6 +229,47 @@ def test_wells_come_row_by_row_as_on_the_plate(write_plate: WritePlate, read: Re
     contents = read(write_plate(PLATES["1536 wells, odd names"])[0])
     info = contents.plate_info(plate="P", plate_path="", microscope="imagexpress")
     assert info.wells == ("A01", "Z48", "AA02", "AF48")
+
+
+def test_sites_and_waves_that_count_from_zero_are_raised_on_the_whole_plate(write_file: WriteFile, read: Read) -> None:
+    for name in ("P_A01_s0_w0.tif", "P_A01_s1_w0.tif", "P_A02_s1_w1.tif"):
+        folder = write_file(name, tagged=False).parent
+    contents = read(folder)
+    assert [plane.key[:3] for plane in contents.planes] == [("A01", 1, 1), ("A01", 2, 1), ("A02", 2, 2)]
+    assert "sites and waves in the names count from 0; each is raised by one" in contents.notes
+
+
+def _palette(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((4, 4), "u1"), photometric="palette", colormap=np.zeros((3, 256), "u2"))
+
+
+def _pages(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((2, 4, 4), "u2"), photometric="minisblack")
+
+
+def _colours(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((4, 4, 3), "u1"), photometric="rgb")
+
+
+@pytest.mark.parametrize("name", ["P_A01_s1_w1.tif", "P_A03_s1_w1.tif"])
+@pytest.mark.parametrize("make", [_pages, _colours])
+def test_a_sampled_file_that_is_no_grey_plane_is_named(
+    write_file: WriteFile, read: Read, name: str, make: Callable[[Path], None]
+) -> None:
+    for well in ("A01", "A02", "A03"):
+        folder = write_file(f"P_{well}_s1_w1.tif").parent
+    make(folder / name)
+    contents = read(folder)
+    assert (contents.shape, contents.dtype) == ((4, 4), "uint16")
+    assert any(note.startswith(f"the well of {name} will fail: ") for note in contents.notes)
+
+
+@pytest.mark.parametrize("make", [_palette, _pages, _colours])
+def test_a_plate_without_any_grey_plane_is_an_error(tmp_path: Path, read: Read, make: Callable[[Path], None]) -> None:
+    for well in ("A01", "A02", "A03"):
+        make(tmp_path / f"P_{well}_s1_w1.tif")
+    with pytest.raises(ImageKindError, match=r"P_A01_s1_w1\.tif"):
+        read(tmp_path)
 
 
 # --- files without tags, odd files --------------------------------------------------------------------------------

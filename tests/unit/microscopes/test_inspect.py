@@ -47,6 +47,32 @@ def test_a_pattern_shows_what_would_be_found(plate: Path, capsys: pytest.Capture
     assert sorted(plate.rglob("*")) == before
 
 
+@pytest.mark.parametrize("size", [0, 8, 25])
+def test_empty_files_come_first_whether_all_or_some(plate: Path, capsys: pytest.CaptureFixture[str], size: int) -> None:
+    (plate / "B1_s0_DAPI.png").write_bytes(b"x" * size)
+    assert main(["inspect", str(plate), "--pattern", PATTERN]) == 0
+    first = capsys.readouterr().out.splitlines()[1].split(maxsplit=2)
+    assert first[:2] == ["EMPTY", "FILES"]
+    assert f"1 of 5 images are empty files (B1_s0_DAPI.png; at most {size} bytes)" in first[2]
+    assert "wells fail by them: B01." in first[2]
+    for file in plate.glob("*.png"):
+        file.write_bytes(b"")
+    assert main(["inspect", str(plate), "--pattern", PATTERN]) == 0
+    assert "5 of 5 images are empty files (A1_s0_DAPI.png, A1_s1_DAPI.png, A2_s0_DAPI.png, …" in capsys.readouterr().out
+
+
+def test_a_plate_of_empty_files_of_a_microscope_is_not_praised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("P_A01_s1_w1.tif", "P_A01_s2_w1.tif"):
+        (tmp_path / name).touch()
+    (tmp_path / "P_A02_s1_w1.tif").mkdir()
+    assert main(["inspect", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("  EMPTY FILES")
+    assert any("ignored: folder that is named like an image" in line and "P_A02_s1_w1.tif" in line for line in lines)
+
+
 def test_a_layout_of_a_configuration_may_be_named(
     plate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import zarr
 
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, group, pixels, write_image, write_plate
 from wellfield.config.load import load_config
-from wellfield.errors import PipelineError
+from wellfield.errors import DataNotFoundError, PipelineError
 from wellfield.formats.json import write_json
 from wellfield.microscopes import get_microscope_handler
 from wellfield.plate.index import PlateInfo, read_index
@@ -128,3 +129,141 @@ def test_label_images_that_fit_no_image_are_left_out_with_a_note(tmp_path: Path)
     plane = next(plane for plane in contents.planes if plane.key.channel == 3)
     workspace = VirtualWorkspaceBackend(store, {plane.path: plane.path})
     assert (workspace.load(plane.path) == pixels(odd["good"], 0)[0]).all()
+
+
+# --- labels without an object -------------------------------------------------------------------------------------
+
+
+def write_sparse(
+    folder: Path,
+    values: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    axes: str,
+    version: str,
+    *,
+    shards: bool = False,
+    fill: int = 0,
+) -> None:
+    """Write labels as zarr-python does by default: a chunk that holds nothing but the fill value is not written."""
+    image = Image(axes, dict(zip(axes, values.shape, strict=True)))
+    group(folder.parent, {"labels": [*(p.name for p in folder.parent.glob("*") if p.is_dir()), folder.name]}, version)
+    group(folder, {**image.attributes(), "image-label": {}}, version)
+    zarr.create_array(
+        folder / "0",
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=(*(1 for _ in axes[2:]), 3, 4),
+        shards=(*(1 for _ in axes[2:]), 6, 8) if shards else None,
+        fill_value=fill,
+        zarr_format=2 if version == "0.4" else 3,
+        chunk_key_encoding={"name": "v2" if version == "0.4" else "default", "separator": "/"},
+    )[...] = values
+
+
+def counted(store: Path, tmp_path: Path, well: str, label: str = "nuclei") -> dict[tuple[int, int], int]:
+    """Return the number of objects by field and timepoint, as a run counts them."""
+    tmp_path.mkdir(exist_ok=True)
+    ingest(store, tmp_path / "results")
+    steps = [
+        {"name": "nuclei", "func": "stored_labels", "input": "start", "channels": [f"labels/{label}"]},
+        {"func": "count_cells", "input": "start", "inputs": {"labels": "nuclei"}, "channels": [1], "stack": "channel"},
+    ]
+    index = tmp_path / "results" / "index.parquet"
+    plan = compile_plan(index, load_config({"steps": steps}))
+    write_json(tmp_path / "plan.json", json.dumps(plan.to_json()))
+    process_well(index, tmp_path / "plan.json", well, tmp_path / "staging")
+    table = pd.read_parquet(next((tmp_path / "staging").rglob("*cell_counts*")))
+    places = zip(table["Metadata_Site"], table["Metadata_Timepoint"], strict=True)
+    return dict(zip(places, table["Count"], strict=True))
+
+
+def labels_of(*counts: int, axes: str = "yx") -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+    """Return one plane of 6 × 8 pixels for each count, with as many objects of one pixel."""
+    planes = np.zeros((len(counts), 6, 8), np.int32)
+    for plane, count in zip(planes, counts, strict=True):
+        plane.reshape(-1)[: 2 * count : 2] = np.arange(1, count + 1)
+    return planes.reshape(*(1 for _ in axes[3:]), *planes.shape) if axes != "yx" else planes[0]
+
+
+SPARSE = [("0.4", False), ("0.5", False), ("0.5", True)]
+
+
+@pytest.mark.parametrize(("version", "shards"), SPARSE)
+def test_labels_without_a_chunk_are_background_and_count_0(tmp_path: Path, version: str, shards: bool) -> None:
+    store = tmp_path / "p.zarr"
+    write_plate(store, {"B/1": {str(f): Image("yx") for f in range(3)}}, version)
+    for field, count in enumerate((4, 0, 2)):
+        write_sparse(store / f"B/1/{field}/labels/nuclei", labels_of(count), "yx", version, shards=shards)
+    assert counted(store, tmp_path, "B01") == {(1, 1): 4, (2, 1): 0, (3, 1): 2}
+    (notes,) = [json.loads((tmp_path / "results" / "ingest_report.json").read_text())["notes"]]
+    assert notes == [
+        "1 planes of labels have no chunk, such as B01_s002_w2_z001_t001.tif: they are background, without an object"
+    ]
+
+
+@pytest.mark.parametrize(("version", "shards"), SPARSE)
+def test_each_label_image_and_timepoint_has_its_own_background(tmp_path: Path, version: str, shards: bool) -> None:
+    store = tmp_path / "p.zarr"
+    write_plate(store, {"B/1": {"0": Image("tyx", {"t": 3})}}, version)
+    labels = store / "B/1/0/labels"
+    write_sparse(labels / "cells", labels_of(0, 0, 0, axes="tyx"), "tyx", version, shards=shards)
+    write_sparse(labels / "nuclei", labels_of(0, 5, 0, axes="tyx"), "tyx", version, shards=shards)
+    assert counted(store, tmp_path / "a", "B01") == {(1, 1): 0, (1, 2): 5, (1, 3): 0}
+    assert counted(store, tmp_path / "b", "B01", "cells") == {(1, 1): 0, (1, 2): 0, (1, 3): 0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_labels_are_no_background_where_no_channel_was_acquired(tmp_path: Path, version: str) -> None:
+    store = tmp_path / "p.zarr"
+    write_plate(store, {"B/1": {"0": Image("tyx", {"t": 2})}}, version)
+    write_sparse(store / "B/1/0/labels/nuclei", labels_of(0, 0, axes="tyx"), "tyx", version)
+    prefix = "c/" if version == "0.5" else ""
+    for chunk in (store / f"B/1/0/0/{prefix}1").rglob("*"):
+        if chunk.is_file():
+            chunk.unlink()
+    contents = get_microscope_handler(store)[0].read_plate()
+    assert {(plane.key.channel, plane.key.timepoint) for plane in contents.planes} == {(1, 1), (2, 1)}
+    assert contents.promised["planes"] == ["B01_s001_w1_z001_t002.tif", "B01_s001_w2_z001_t002.tif"]
+
+
+def test_absent_labels_of_another_fill_value_are_absent(tmp_path: Path) -> None:
+    store = tmp_path / "p.zarr"
+    write_plate(store, {"B/1": {"0": Image("yx"), "1": Image("yx")}}, "0.5")
+    write_sparse(store / "B/1/0/labels/nuclei", labels_of(4), "yx", "0.5", fill=7)
+    write_sparse(store / "B/1/1/labels/nuclei", np.full((6, 8), 7, np.int32), "yx", "0.5", fill=7)
+    contents = get_microscope_handler(store)[0].read_plate()
+    assert {(plane.key.field, plane.key.channel) for plane in contents.planes} == {(1, 1), (1, 2), (2, 1)}
+    assert contents.promised["planes"] == ["B01_s002_w2_z001_t001.tif"]
+
+
+def test_labels_that_are_listed_without_their_array_count_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "p.zarr"
+    write_plate(store, {"B/1": {"0": Image("yx"), "1": Image("yx")}}, "0.4")
+    for field in "01":
+        write_sparse(store / f"B/1/{field}/labels/nuclei", labels_of(3), "yx", "0.4")
+    shutil.rmtree(store / "B/1/1/labels/nuclei/0")
+    assert counted(store, tmp_path, "B01") == {(1, 1): 3}
+
+
+def test_labels_whose_chunks_go_after_the_plate_was_mapped_are_no_background(tmp_path: Path) -> None:
+    store = tmp_path / "p.zarr"
+    write_plate(store, {"B/1": {"0": Image("yx")}}, "0.4")
+    write_sparse(store / "B/1/0/labels/nuclei", labels_of(3), "yx", "0.4")
+    path = next(p.path for p in get_microscope_handler(store)[0].read_plate().planes if p.key.channel == 2)
+    workspace = VirtualWorkspaceBackend(store, {"x": path})
+    assert (workspace.load("x") == labels_of(3)).all()
+    shutil.rmtree(store / "B/1/0/labels/nuclei/0/0")
+    with pytest.raises(DataNotFoundError, match="no chunk of this plane"):
+        workspace.load("x")
+
+
+def test_background_has_no_bytes_until_it_is_written(tmp_path: Path) -> None:
+    store = tmp_path / "p.zarr"
+    write_plate(store, {"B/1": {"0": Image("yx")}}, "0.5")
+    write_sparse(store / "B/1/0/labels/nuclei", labels_of(0), "yx", "0.5")
+    path = next(p.path for p in get_microscope_handler(store)[0].read_plate().planes if p.key.channel == 2)
+    assert path == "B/1/0/labels/nuclei/0#background[]"
+    workspace = VirtualWorkspaceBackend(store, {"x": path})
+    assert workspace.stat("x").size == 0
+    zarr.open_array(store / "B/1/0/labels/nuclei/0", mode="r+")[...] = labels_of(2)
+    assert workspace.stat("x").size > 0
+    assert (workspace.load("x") == labels_of(2)).all()

@@ -262,31 +262,41 @@ def edited(store: Path, **plate: Any) -> None:
     (store / ".zattrs").write_text(json.dumps(attributes))
 
 
-def test_the_path_of_a_well_counts_and_a_contradiction_is_noted(tmp_path: Path, read: Read) -> None:
+def test_an_index_that_contradicts_the_path_is_an_error_that_names_both(tmp_path: Path, read: Read) -> None:
+    write_plate(tmp_path / "p", {"B/2": {"0": Image()}, "C/3": {"0": Image()}})
+    for index, listed in ((0, "'B'"), (7, "none of its 2")):
+        wells = [
+            {"path": "B/2", "rowIndex": 0, "columnIndex": 0},
+            {"path": "C/3", "rowIndex": index, "columnIndex": 1},
+        ]
+        edited(tmp_path / "p", wells=wells)
+        message = rf"the path C/3, but rowIndex {index}, which in the plate's list of rows is {listed}; expected 'C'"
+        with pytest.raises(MetadataError, match=message):
+            read(tmp_path / "p")
+
+
+def test_indices_that_count_on_the_plate_agree_with_the_names(tmp_path: Path, read: Read) -> None:
     write_plate(tmp_path / "p", {"B/2": {"0": Image()}, "C/3": {"0": Image()}})
     wells = [
         {"path": "B/2", "rowIndex": 1, "columnIndex": 1},
-        {"path": "C/3", "rowIndex": 1, "columnIndex": 1},
+        {"path": "C/3", "rowIndex": 2, "columnIndex": 2},
     ]
     edited(tmp_path / "p", wells=wells)
     contents = read(tmp_path / "p")
-    assert {key.well for key in keys(contents)} == {"B02", "C03"}
-    assert contents.notes == [
-        "1 well, such as B/2 (B02): rowIndex and columnIndex are another place than the path, which is followed"
-    ]
+    assert ({key.well for key in keys(contents)}, contents.notes) == ({"B02", "C03"}, [])
 
 
 def test_rows_and_columns_of_other_names_lie_where_their_indices_say(tmp_path: Path, read: Read) -> None:
     write_plate(tmp_path / "p", {"first/left": {"0": Image()}, "2/right": {"0": Image()}})
     wells = [
-        {"path": "first/left", "rowIndex": 0, "columnIndex": 3},
-        {"path": "2/right", "rowIndex": 1, "columnIndex": 11},
+        {"path": "first/left", "rowIndex": 1, "columnIndex": 3},
+        {"path": "2/right", "rowIndex": 0, "columnIndex": 11},
     ]
     edited(tmp_path / "p", wells=wells)
     contents = read(tmp_path / "p")
-    assert {key.well for key in keys(contents)} == {"A04", "B12"}
+    assert {key.well for key in keys(contents)} == {"B04", "A12"}
     assert contents.notes[0] == (
-        "2 wells, such as first/left (A04): "
+        "2 wells, such as first/left (B04): "
         "names that are no letters and numbers: rowIndex and columnIndex tell the well"
     )
 
@@ -493,7 +503,6 @@ def test_images_that_differ_are_noted_and_kept(tmp_path: Path, read: Read) -> No
     assert len(keys(contents)) == 5
     for note in (
         "images of different size or dtype: [6, 8] uint16 (2), [4, 8] uint8 (1)",
-        "images of different pixel size in µm: 1.0 (2), 2.0 (1)",
         "images of different numbers of channels: 2 (2 images), 1 (1 images)",
     ):
         assert note in contents.notes

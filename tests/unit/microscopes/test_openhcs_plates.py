@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError, PathEscapeError
 from wellfield.microscopes import detect_microscope, get_microscope_handler
 from wellfield.microscopes.contents import PlateContents
-from wellfield.microscopes.openhcs_names import parse_name
+from wellfield.microscopes.openhcs_names import parse_name, parse_well
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.storage import VirtualWorkspaceBackend
 
@@ -518,3 +518,27 @@ def test_a_name_that_is_no_text_is_an_error(tmp_path: Path, read: Read) -> None:
     initialised(tmp_path, channels={"1": ["a"]})
     with pytest.raises(MetadataError, match=r"channels 1 is named \['a'\]; expected a text"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_the_flat_form_without_anything_else_is_a_plate(tmp_path: Path, read: Read, mapped: bool) -> None:
+    paths = initialised(tmp_path, objects=False) if mapped else written(tmp_path)
+    flat = {"workspace_mapping": {by_well(key): path for key, path in paths.items()}}
+    content = flat if mapped else {"image_files": list(paths.values())}
+    (tmp_path / "openhcs_metadata.json").write_text(json.dumps(content))
+    assert {plane.key: plane.path for plane in read(tmp_path).planes} == paths
+
+
+@pytest.mark.parametrize("available", [{}, {"zarr": False}, None, [], {"disk": "yes"}])
+def test_available_backends_that_name_none_are_not_guessed(tmp_path: Path, read: Read, available: Any) -> None:
+    initialised(tmp_path, available_backends=available)
+    with pytest.raises(MetadataError, match="available_backends"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["A01_s{}_w1_z001_t001.tif", "A01_s{}_w1.tif", "r{}c01f01p01-ch1.tiff", "A01_s001_w{}_z001_t001.tif"]
+)
+def test_numbers_of_thousands_of_digits_are_no_plane(name: str) -> None:
+    assert parse_name(name.format("9" * 5000)) is None
+    assert parse_well(f"R{'9' * 5000}C1") is None

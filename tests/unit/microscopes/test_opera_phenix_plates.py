@@ -490,6 +490,17 @@ def test_any_text_in_the_place_of_a_profile_is_a_profile_or_none(write, row: str
     assert any("flat-field profile of channel 1 is not understood" in note for note in contents.notes) is not understood
 
 
+def test_a_profile_of_the_background_alone_is_not_used_and_said_to_lack_the_foreground(write) -> None:  # type: ignore[no-untyped-def]
+    basic = Flatfield(background=((1.1,), (0.2, 0.1)), foreground=None)
+    channels = (HarmonyChannel(name="dye", flatfield=basic), HarmonyChannel(flatfield=Flatfield(foreground=None)))
+    contents = read(write(HarmonyPlate(channels=channels, size=(8, 8)))[0])
+    assert contents.flatfields == {}
+    (note,) = (note for note in contents.notes if "flat-field" in note)  # of channel 2, which is flat, none
+    assert note.startswith("the flat-field profile of channel 1 is of the background alone")
+    assert "it has no Foreground" in note
+    assert "illumination: fitted" in note
+
+
 def test_elements_without_text_say_nothing(write) -> None:  # type: ignore[no-untyped-def]
     folder, files = write(HarmonyPlate(wells=("B02",), field_mask=("x",), size=(8, 8)))
     text = index_of(folder).read_text(encoding="utf-8-sig")

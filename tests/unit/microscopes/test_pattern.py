@@ -25,7 +25,7 @@ from wellfield.microscopes.pattern import PatternHandler
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import PlaneKey
-from wellfield.plate.layout import Layout
+from wellfield.plate.layout import Layout, WellNumbers
 from wellfield.plate.wells import MAX_COLUMNS, MAX_ROWS, row_name, well_name
 
 SIMPLE = (
@@ -165,6 +165,65 @@ def test_a_channel_that_cannot_be_told_is_an_error_naming_the_file(
 def test_a_group_that_takes_more_than_the_channel_is_an_error() -> None:
     with pytest.raises(ConfigError, match="the group 'channel' of layout 'mine' takes 300 different texts, such as x0"):
         read_names(*(f"A1_cx{number}.tif" for number in range(300)))
+
+
+INCELL = r"(?P<row>[A-P]) - (?P<column>\d+)\(fld (?P<field>\d+) wv (?P<channel>.*?)( z (?P<z>\d+))?%s\)\.tif"
+TIMES = [f"A - 01(fld 1 wv UV - DAPI z {z} time {t} - {ms}ms).tif" for t, ms in ((1, 0), (2, 2636)) for z in (3, 4)]
+
+
+def test_a_channel_that_holds_another_axis_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"takes 'UV - DAPI z 3 time 1 - 0ms', which holds 'z 3' and 'time 1'; give"):
+        read_names(*TIMES, pattern=INCELL % "")
+    contents = read_names(*TIMES, pattern=INCELL % r"( time (?P<timepoint>\d+) - \d+ms)?")
+    assert contents.channels == {1: "UV - DAPI"}
+    assert {(key.z, key.timepoint) for key in keyed(contents).values()} == {(3, 1), (4, 1), (3, 2), (4, 2)}
+
+
+@pytest.mark.parametrize(
+    "tokens", [("GFP field 2",), ("DAPI_z1", "DAPI_z2"), ("FITC-t1", "FITC-t02"), ("A s1", "A s2")]
+)
+def test_other_axes_in_a_channel_are_found_by_word_or_by_what_channels_differ_in(tokens: tuple[str, ...]) -> None:
+    names = [f"A1_{token}.tif" for token in tokens]
+    pattern = r"(?P<well>A1)_(?P<channel>.*)\.tif"
+    with pytest.raises(ConfigError, match="give the pattern groups for field, z and timepoint"):
+        read_names(*names, pattern=pattern)
+    assert len(read_names(*names, pattern=pattern, channels={token: f"c{token}" for token in tokens}).channels) > 0
+
+
+@pytest.mark.parametrize("tokens", [("Cy3", "Cy5"), ("DAPI_t1",), ("Alexa 488", "Alexa 568"), ("FITC_z1", "DAPI_z1")])
+def test_names_of_channels_with_numbers_stay_channels(tokens: tuple[str, ...]) -> None:
+    contents = read_names(*(f"A1_{t}.tif" for t in tokens), pattern=r"(?P<well>A1)_(?P<channel>.*)\.tif")
+    assert set(contents.channels.values()) == set(tokens)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wells"),
+    [
+        (WellNumbers(8, 12), {1: "A01", 2: "A02", 12: "A12", 13: "B01", 29: "C05", 96: "H12"}),
+        (WellNumbers(8, 12, "columns"), {1: "A01", 2: "B01", 8: "H01", 9: "A02", 96: "H12"}),
+        (WellNumbers(16, 24), {24: "A24", 29: "B05", 384: "P24"}),
+        (WellNumbers(32, 48), {1536: "AF48"}),
+        (WellNumbers(2, 3), {4: "B01"}),
+    ],
+)
+def test_wells_may_be_numbered_through_the_plate(numbers: WellNumbers, wells: dict[int, str]) -> None:
+    names = {f"W{number:04d}F0001T0001Z001C1.tif": well for number, well in wells.items()}
+    pattern = r"W(?P<well>\d+)F(?P<field>\d+)T(?P<timepoint>\d+)Z(?P<z>\d+)C(?P<channel>\d+)\.tif"
+    contents = read_names(*names, pattern=pattern, well_numbers=numbers)
+    assert {path: key.well for path, key in keyed(contents).items()} == names
+
+
+@pytest.mark.parametrize("number", ["0000", "0097", "B02", "-1", "9" * 5000])
+def test_a_number_outside_of_the_plate_is_an_error(number: str) -> None:
+    with pytest.raises(
+        WellNameError, match=r"is no well of a plate of 8 rows and 12 columns; expected .* from 1 to 96"
+    ):
+        read_names(f"W{number}.tif", pattern=r"W(?P<well>.+)\.tif", well_numbers=WellNumbers(8, 12))
+
+
+def test_a_number_without_the_size_of_the_plate_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(WellNameError, match=r"W0029\.tif: '0029' is a number.*`well_numbers: {rows: 8, columns: 12}`"):
+        read_names("W0029.tif", pattern=r"W(?P<well>\d+)\.tif")
 
 
 # --- where a pattern fits -----------------------------------------------------------------------------------------
@@ -343,10 +402,11 @@ def test_the_layouts_calibration_is_followed_and_a_contradiction_noted(write: Wr
 
 
 def test_samples_that_differ_are_noted(write: Write) -> None:
-    folder = write("A1.tif", "A2.tif", pixel_size_um=0.5)
+    folder = write("A1.tif", "A2.tif", pixel_size_um=0.5)  # A2 decides between the first and the last
     write_tiff(folder / "A9.tif", np.zeros((5, 5), "u1"), pixel_size_um=1.0)
     assert read(folder).notes[:2] == [
-        "planes of different size or dtype among those sampled: [3, 4] uint16 (1), [5, 5] uint8 (1)",
+        "planes of different size or dtype among those sampled: [3, 4] uint16 (2), [5, 5] uint8 (1); the rarer are "
+        "A9.tif",
         "pixel size differs among the planes sampled: 0.5, 1 µm",
     ]
 
@@ -402,13 +462,43 @@ def _unlike(path: Path) -> None:
         ("A2.tif", _unlike, r"A2\.tif holds 2 images that make no stack"),
     ],
 )
-def test_what_is_no_grey_plane_is_refused_naming_the_file(
+def test_what_is_no_grey_plane_is_refused_if_no_other_is_and_else_noted(
     write: Write, name: str, make: Callable[[Path], None], message: str
 ) -> None:
-    folder = write("A1.tif")
+    folder = write("A3.tif")
     make(folder / name)
+    contents = read(folder, r"(?P<well>\w\d)\.(tif|png)")
+    assert (contents.shape, contents.dtype) == ((3, 4), "uint16")
+    assert any(re.search(f"the well of A2.*will fail: .*{message}", note) for note in contents.notes)
+    (folder / "A3.tif").unlink()
     with pytest.raises(ImageKindError, match=message):
         read(folder, r"(?P<well>\w\d)\.(tif|png)")
+
+
+def test_a_channel_without_a_grey_plane_is_noted_and_others_are_mapped(write: Write) -> None:
+    folder = write(*(f"A{column}_c1.tif" for column in range(1, 7)))
+    for column in range(1, 7):
+        _colour(folder / f"A{column}_c2.tif")
+    contents = read(folder)
+    assert (contents.shape, contents.dtype, len(contents.planes)) == ((3, 4), "uint16", 12)
+    assert sum("will fail: " in note for note in contents.notes) == 3
+    assert contents.notes[3] == "so will those of 3 more of the files sampled: A6_c2.tif, A5_c2.tif, A4_c2.tif"
+
+
+def test_grey_planes_between_colours_at_both_ends_are_found(write: Write) -> None:
+    folder = write(*(f"A{column}.tif" for column in range(1, 10)))
+    for column in (1, 2, 3, 7, 8, 9):
+        _colour(folder / f"A{column}.tif")
+    assert read(folder).shape == (3, 4)
+
+
+@pytest.mark.parametrize("odd", ["A1", "A2", "A8"])
+def test_one_odd_image_decides_nothing_wherever_it_is(write: Write, odd: str) -> None:
+    folder = write(*(f"A{column}.tif" for column in range(1, 9)))
+    write_tiff(folder / f"{odd}.tif", np.zeros((5, 5), "f4"))
+    contents = read(folder)
+    assert (contents.shape, contents.dtype) == ((3, 4), "uint16")
+    assert odd == "A2" or f"the rarer are {odd}.tif" in contents.notes[0]
 
 
 # --- as any microscope --------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ class Sink:
         if self.memory is not None:
             self.held.append(self.memory.nbytes)
 
-    def output(self, name, spec, key, channel, data):
+    def output(self, name, spec, key, channel, data, *, calibration):
         self.outputs.append((name, key.field, data))
 
     def discard(self, key):

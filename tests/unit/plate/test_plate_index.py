@@ -136,9 +136,9 @@ def test_planes_of_other_wells_than_the_plates_are_refused(tmp_path: Path) -> No
 
 
 def test_an_index_of_another_schema_version_is_refused_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(index, "SCHEMA_VERSION", 3)
     for read in (read_info, read_index):
-        with pytest.raises(SchemaVersionError, match=r"index\.parquet has schema version 1; this version .* reads 2"):
+        with pytest.raises(SchemaVersionError, match=r"index\.parquet has schema version 2; this version .* reads 3"):
             read(path)
 
 

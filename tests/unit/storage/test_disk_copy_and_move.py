@@ -291,3 +291,11 @@ def test_a_pipe_is_not_copied(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="pipe"):
         disk.copy(tmp_path, tmp_path.parent / "copy")
     assert not (tmp_path.parent / "copy").exists()
+
+
+def test_a_folder_is_not_copied_into_itself_by_way_of_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    with pytest.raises(StorageError, match="cannot lie in itself"):
+        disk.copy(tmp_path / "link", tmp_path / "folder" / "sub" / "new")
+    assert list((tmp_path / "folder" / "sub").iterdir()) == []

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
+import logging
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError, UnsupportedOperationError
+from wellfield.errors import (
+    ArgumentTypeError,
+    DataNotFoundError,
+    DestinationExistsError,
+    UnknownBackendError,
+    UnsupportedOperationError,
+)
 from wellfield.storage import (
     Backend,
     DataSink,
     FileManager,
+    MemoryStorageBackend,
     VirtualWorkspaceBackend,
     create_storage_registry,
 )
@@ -60,8 +71,9 @@ def test_an_unknown_backend_is_an_error_listing_the_known(manager: FileManager) 
         lambda: manager.exists("a", "dsik"),
         lambda: manager.delete("a", "dsik"),
     ):
-        with pytest.raises(StorageError, match=r"no storage backend 'dsik' here; known: disk, memory"):
+        with pytest.raises(UnknownBackendError, match=r"no storage backend 'dsik' here; known: disk, memory") as caught:
             operation()
+        assert isinstance(caught.value, LookupError)
 
 
 def test_batches_keep_order(manager: FileManager, tmp_path: Path) -> None:
@@ -175,3 +187,57 @@ def test_no_extension_wanted_is_no_image_found(manager: FileManager) -> None:
     assert manager.list_image_files("/p", "memory") == ["/p/a.ome.tif"]
     assert manager.list_image_files("/p", "memory", extensions=[".ome.tif"]) == ["/p/a.ome.tif"]
     assert manager.list_image_files("/p", "memory", extensions=[]) == []
+
+
+@pytest.mark.parametrize("registry", [None, 5, "memory", [Sink()], {"memory": None}, {"memory": Sink}])
+def test_what_is_no_registry_is_refused(registry: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"FileManager is made of|expected a DataSink") as caught:
+        FileManager(registry)
+    assert isinstance(caught.value, TypeError)
+
+
+def use_in_worker(manager: FileManager, path: str) -> tuple[list[int], bool]:
+    """Load from the disk; try the memory, which is empty here, and use it."""
+    there = manager.exists("/kept", "memory")
+    manager.save("of the worker", "/kept", "memory")
+    return manager.load(path, "disk").tolist(), there
+
+
+def test_a_manager_goes_to_a_worker_whose_memory_is_empty(
+    manager: FileManager, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager.save(np.arange(3), tmp_path / "a.npy", "disk")
+    manager.save("of this process", "/kept", "memory")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(use_in_worker, manager, str(tmp_path / "a.npy")).result() == ([0, 1, 2], False)
+    assert manager.load("/kept", "memory") == "of this process"
+    assert "1 stored objects stay in their process" in caplog.text
+
+
+def test_a_pickled_memory_keeps_its_limit_and_an_empty_one_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    copied = pickle.loads(pickle.dumps(FileManager({"memory": MemoryStorageBackend(limit_bytes=10)})))
+    assert caplog.text == ""
+    with pytest.raises(MemoryError):
+        copied.save(np.zeros(11, "u1"), "a", "memory")
+    copied.save(np.zeros(10, "u1"), "a", "memory")
+
+
+ERRORS = [
+    (lambda manager: manager.load("/none", "memory"), 2),
+    (lambda manager: manager.load("/none", "disk"), 2),
+    (lambda manager: manager.load("/none", "zarr"), 2),
+    (lambda manager: manager.create_symlink("a", "b", "memory"), 95),
+]
+
+
+@pytest.mark.parametrize(("operation", "number"), ERRORS)
+def test_an_error_has_its_number_and_keeps_it_when_it_is_pickled(
+    manager: FileManager, operation: Any, number: int
+) -> None:
+    with pytest.raises(OSError, match=r"none|cannot make symbolic links") as caught:
+        operation(manager)
+    error = pickle.loads(pickle.dumps(caught.value))
+    for one in (caught.value, error):
+        assert (one.errno, type(one), str(one)) == (number, type(caught.value), str(caught.value))
+        assert one.filename == ("/none" if number == 2 else None)

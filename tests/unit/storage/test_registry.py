@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
-from wellfield.errors import MissingLibraryError, StorageError
+from wellfield.errors import MissingLibraryError, StorageError, UnsupportedOperationError
 from wellfield.storage import (
     STORAGE_BACKENDS,
     Backend,
     DataSink,
+    FileManager,
+    StorageBackend,
     StorageBackendMeta,
+    VirtualBackend,
     create_storage_registry,
     discover_all_backends,
     get_backend_instance,
@@ -38,6 +41,7 @@ def restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     discover_all_backends()
     before = dict(STORAGE_BACKENDS)
     monkeypatch.setattr(registry, "_LOADED", {})
+    monkeypatch.setattr(storage_registry, "_backends", None)
     yield
     STORAGE_BACKENDS.clear()
     STORAGE_BACKENDS.update(before)
@@ -327,3 +331,87 @@ assert {{"disk", "memory", "zarr"}} <= set(create_storage_registry())
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
     assert in_fresh_process(code) == "[]"
+
+
+# The one instance
+
+
+def test_every_call_gives_the_one_instance_of_the_registry() -> None:
+    memory = get_backend_instance("memory")
+    memory.save(5, "a")
+    assert get_backend_instance(Backend.MEMORY) is memory is storage_registry["memory"]
+    assert FileManager(storage_registry).load("a", "memory") == 5
+    assert not FileManager(create_storage_registry()).exists("a", "memory")
+
+
+def test_a_backend_that_is_put_into_the_registry_is_the_instance_and_one_defined_later_enters_it() -> None:
+    own = make("Own")()
+    storage_registry["memory"] = own
+    assert get_backend_instance("memory") is own
+    later = make("Later", "test_later")
+    assert type(get_backend_instance("test_later")) is later
+    assert storage_registry["test_later"] is get_backend_instance("test_later")
+
+
+def test_threads_that_come_together_get_one_instance() -> None:
+    together = threading.Barrier(8, timeout=30)
+
+    def first_use(_: int) -> DataSink:
+        together.wait()
+        return get_backend_instance("memory")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(map(id, pool.map(first_use, range(8))))) == 1
+
+
+def test_an_unknown_backend_is_a_lookup_error() -> None:
+    with pytest.raises(LookupError, match="no storage backend 'dsik'; known: "):
+        get_backend_instance("dsik")
+
+
+# The reference's smallest backends
+
+
+def test_a_virtual_backend_with_the_four_methods_of_the_reference_can_be_made() -> None:
+    class Cloud(VirtualBackend):
+        _backend_type = "test_cloud"
+
+        def save(self, data: Any, identifier: Any, **kwargs: Any) -> None: ...
+
+        def save_batch(self, data_list: Any, identifiers: Any, **kwargs: Any) -> None: ...
+
+        def list_files(self, directory: Any, **kwargs: Any) -> list[str]:
+            return [f"{directory}/b.tif", f"{directory}/a.tif"]
+
+        def generate_filename(self, metadata: Any, **kwargs: Any) -> str:
+            return f"{metadata['well']}.tif"
+
+    assert isinstance(get_backend_instance("test_cloud"), Cloud)
+    manager = FileManager(create_storage_registry())
+    assert manager.list_files("p", "test_cloud") == ["p/b.tif", "p/a.tif"]
+    for operation in ("load", "exists", "is_file", "is_dir", "list_dir", "stat"):
+        with pytest.raises(UnsupportedOperationError, match="'test_cloud' cannot "):
+            getattr(manager, operation)("p", "test_cloud")
+
+
+def test_a_storage_backend_with_the_three_methods_of_the_reference_can_be_made() -> None:
+    class Small(StorageBackend):
+        _backend_type = "test_small"
+
+        def save(self, data: Any, identifier: Any, **kwargs: Any) -> None: ...
+
+        def load(self, file_path: Any, **kwargs: Any) -> Any:
+            return file_path
+
+    manager = FileManager({"small": Small()})
+    assert manager.load_batch(["a", "b"], "small") == ["a", "b"]
+    for operation, paths in {"delete": 1, "delete_all": 1, "ensure_directory": 1, "copy": 2, "move": 2}.items():
+        with pytest.raises(UnsupportedOperationError, match="'test_small' cannot "):
+            getattr(manager, operation)(*["a", "b"][:paths], "small")
+
+
+@pytest.mark.parametrize("missing", ["save", "list_files", "generate_filename"])
+def test_a_backend_without_what_it_is_for_cannot_be_made(missing: str) -> None:
+    members = {name: save for name in ("save", "list_files", "generate_filename") if name != missing}
+    with pytest.raises(TypeError, match=missing):
+        type(VirtualBackend)("Cloud", (VirtualBackend,), {**members, "__module__": __name__})()

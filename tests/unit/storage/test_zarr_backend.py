@@ -20,6 +20,7 @@ from wellfield.errors import (
     DuplicatePlaneError,
     MemoryTypeError,
     MissingPlaneError,
+    NotAFolderError,
     PathEscapeError,
     StorageError,
     UnreadableImageError,
@@ -338,9 +339,10 @@ def test_single_planes_can_be_neither_saved_nor_removed(store: Path) -> None:
     with pytest.raises(UnsupportedOperationError, match="save_batch"):
         backend.save(noise(1), store / name())
     save(store, {name(): noise(1)})
-    for remove in (backend.delete, backend.delete_all):
-        with pytest.raises(UnsupportedOperationError):
-            remove(store / name())
+    with pytest.raises(UnsupportedOperationError):
+        backend.delete(store / name())
+    with pytest.raises(NotAFolderError):
+        backend.delete_all(store / name())
     assert backend.exists(store / name())
 
 

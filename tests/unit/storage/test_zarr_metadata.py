@@ -160,3 +160,18 @@ def test_one_shard_holds_a_timepoint_of_a_field_at_a_level(tmp_path: Path) -> No
 def test_impossible_metadata_is_refused(options: dict) -> None:
     with pytest.raises(MetadataError):
         FieldMetadata(**options)
+
+
+@pytest.mark.parametrize("strategy", list(ZarrChunkStrategy))
+def test_one_level_claims_no_way_of_downsampling(tmp_path: Path, strategy: ZarrChunkStrategy) -> None:
+    config = ZarrConfig(chunk_strategy=strategy)
+    planes = [np.ones((20, 20), np.uint16)]
+    ZarrStorageBackend().save_batch(planes, [tmp_path / "p.zarr" / stack()[0]], zarr_config=config)
+    assert "type" not in multiscale(tmp_path / "p.zarr/A/01/1")
+
+
+def test_levels_say_how_they_were_made(tmp_path: Path) -> None:
+    save(tmp_path / "p.zarr", [*stack(), LABEL + stack()[0]])
+    image = tmp_path / "p.zarr/A/01/1"
+    assert multiscale(image)["type"] == "mean of 2 × 2 pixels"
+    assert multiscale(image / "labels/nuclei")["type"] == "nearest pixel"

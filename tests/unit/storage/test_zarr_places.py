@@ -274,7 +274,7 @@ def test_dots_in_a_path_lead_where_they_say(tmp_path: Path) -> None:
 def test_characters_that_no_store_can_have_are_refused(tmp_path: Path, name: str) -> None:
     assert not backend.exists(tmp_path / name)
     for action in (lambda: backend.save(PLANE, tmp_path / name), lambda: backend.load(tmp_path / name)):
-        with pytest.raises(StorageError, match="null character or a backslash"):
+        with pytest.raises(StorageError, match=r"null character|a backslash"):
             action()
 
 

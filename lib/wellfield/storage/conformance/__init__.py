@@ -16,7 +16,7 @@ import pytest
 
 # Before they are imported, so that their asserts explain themselves.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("checks", "reading", "changing", "folders", "machine"))
+    *(f"{__name__}.{module}" for module in ("checks", "reading", "changing", "faults", "folders", "machine"))
 )
 
 from wellfield.storage.conformance.behaviours import BackendBehaviours  # noqa: E402

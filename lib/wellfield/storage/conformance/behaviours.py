@@ -8,13 +8,14 @@ import pytest
 
 from wellfield.storage.conformance.changing import ChangingBehaviours
 from wellfield.storage.conformance.checks import needs
+from wellfield.storage.conformance.faults import FaultBehaviours
 from wellfield.storage.conformance.folders import FolderBehaviours
 from wellfield.storage.conformance.machine import TreeMachine, run_machine
 from wellfield.storage.conformance.reading import ReadingBehaviours
 from wellfield.storage.conformance.subject import Capability, Subject
 
 
-class BackendBehaviours(ReadingBehaviours, ChangingBehaviours, FolderBehaviours):
+class BackendBehaviours(ReadingBehaviours, ChangingBehaviours, FolderBehaviours, FaultBehaviours):
     """What every storage backend does. A subclass overrides the fixture :meth:`subject`."""
 
     @pytest.fixture

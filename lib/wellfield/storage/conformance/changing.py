@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,43 @@ class ChangingBehaviours:
         for number in range(1, 7):
             content |= {subject.path(n, f"B{number:02d}"): value(10 * number + 2 + n) for n in (1, 2)}
         assert_holds(files, subject.folder, content)
+
+    @needs(Capability.OBJECTS, Capability.FOLDERS, Capability.TREES)
+    def test_threads_at_one_place_get_whole_values_or_errors_that_say_why(self, subject: Subject) -> None:
+        """Whatever is saved, moved, removed and listed there at the same time; nothing unfinished is left."""
+        files = subject.fill(some(subject, (1, 2)))
+        wholes = [value(seed) for seed in range(4)]
+
+        def work(seed: int) -> None:
+            choose = random.Random(seed)
+            for _ in range(25):
+                source, destination = (subject.path(choose.randrange(1, 4)) for _ in range(2))
+                operation, arguments = choose.choice(
+                    [
+                        ("save", (wholes[choose.randrange(4)], source)),
+                        ("load", (source,)),
+                        ("stat", (source,)),
+                        ("delete", (source,)),
+                        ("copy", (source, destination)),
+                        ("move", (source, destination)),
+                        ("list_files", (str(subject.root),)),
+                        ("list_dir", (subject.folder,)),
+                        ("delete_all", (subject.folder,)),
+                    ]
+                )
+                recursive = {"recursive": True} if operation == "list_files" else {}
+                try:
+                    result = getattr(files, operation)(*arguments, **recursive)
+                except WellfieldError as error:
+                    assert str(error)
+                else:
+                    assert operation != "load" or any(np.array_equal(result, whole) for whole in wholes)
+
+        at_once(work, range(6))
+        if files.is_dir(subject.folder):
+            for path in files.list_files(subject.folder, recursive=True):
+                assert any(np.array_equal(files.load(path), whole) for whole in wholes)
+        assert not list(subject.root.rglob("*.part"))
 
     # --- single objects ---
 

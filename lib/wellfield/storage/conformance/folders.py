@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from wellfield.errors import DataNotFoundError, DestinationExistsError, StorageError, WellfieldError
+from wellfield.errors import (
+    DataNotFoundError,
+    DestinationExistsError,
+    NotAFolderError,
+    StorageError,
+    WellfieldError,
+)
 from wellfield.storage.base import ObjectKind
 from wellfield.storage.conformance.checks import assert_holds, assert_same, at_once, needs, some
 from wellfield.storage.conformance.subject import Array, Capability, Subject, value
@@ -172,6 +178,84 @@ class FolderBehaviours:
         assert files.list_files(subject.folder) == [subject.path(1), subject.path(2)]
         files.delete(subject.path(2))
         assert_holds(files, subject.folder, some(subject, (1,)))
+
+    @needs(Capability.SYMLINKS)
+    def test_stat_of_a_symbolic_link_tells_what_it_leads_to(self, subject: Subject) -> None:
+        """Path, kind and size; of nothing where nothing is any more. What is no link leads nowhere."""
+        files = subject.fill(some(subject, (1,)))
+        files.create_symlink(subject.path(1), subject.path(2))
+        files.create_symlink(subject.folder, subject.beside("link"))
+        file, link = files.stat(subject.path(1)), files.stat(subject.path(2))
+        assert (file.target, file.target_kind) == (None, None)
+        assert (link.target, link.target_kind, link.size) == (subject.path(1), ObjectKind.FILE, file.size)
+        folder = files.stat(subject.beside("link"))
+        assert (folder.kind, folder.target_kind, folder.size) == (ObjectKind.SYMLINK, ObjectKind.FOLDER, 0)
+        assert folder.target == subject.folder
+        files.delete(subject.path(1))
+        broken = files.stat(subject.path(2))
+        assert broken.kind is ObjectKind.SYMLINK
+        assert (broken.target, broken.target_kind, broken.size) == (subject.path(1), None, None)
+
+    @needs(Capability.SYMLINKS, Capability.TREES)
+    def test_a_symbolic_link_is_removed_and_what_it_leads_to_stays(self, subject: Subject) -> None:
+        """Alone, and in a folder that is removed with everything in it."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        links = subject.beside("links")
+        files.create_symlink(subject.folder, f"{links}/folder{subject.suffix}")
+        files.create_symlink(subject.path(1), f"{links}/deep/file{subject.suffix}")
+        files.create_symlink(subject.folder, subject.beside("link"))
+        for spelling in (subject.beside("link"), f"{subject.beside('link')}/"):
+            with pytest.raises(NotAFolderError):
+                files.delete_all(spelling)
+        assert_holds(files, subject.folder, content)
+        files.delete_all(links)
+        files.delete(subject.beside("link"))
+        assert not files.exists(links)
+        assert not files.exists(subject.beside("link"))
+        assert_holds(files, subject.folder, content)
+
+    @needs(Capability.SYMLINKS, Capability.TREES)
+    @pytest.mark.parametrize("operation", ["copy", "move"])
+    def test_links_in_a_folder_go_along_as_links(self, subject: Subject, operation: str) -> None:
+        """None is followed: what they lead to is neither copied nor moved."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        files.create_symlink(subject.folder, f"{subject.beside('links')}/folder{subject.suffix}")
+        getattr(files, operation)(subject.beside("links"), subject.beside("new"))
+        assert files.stat(f"{subject.beside('new')}/folder{subject.suffix}").kind is ObjectKind.SYMLINK
+        files.delete_all(subject.beside("new"))
+        assert_holds(files, subject.folder, content)
+
+    @needs(Capability.SYMLINKS, Capability.TREES)
+    def test_replacing_symbolic_links_replaces_nothing_else(self, subject: Subject) -> None:
+        """No folder with files, no empty folder, no file; and nothing goes onto or into itself."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        kept = self._sibling(subject)
+        files.ensure_directory(subject.beside("empty"))
+        for source in (subject.path(1), subject.folder):
+            for destination in (subject.beside("images_2"), subject.beside("empty"), subject.path(2), source):
+                with pytest.raises(DestinationExistsError):
+                    files.move(source, destination, replace_symlinks=True)
+        with pytest.raises(StorageError):
+            files.move(subject.folder, f"{subject.folder}/inside", replace_symlinks=True)
+        files.create_symlink(subject.beside("images_2"), subject.beside("link"))
+        files.move(subject.folder, subject.beside("link"), replace_symlinks=True)
+        assert_holds(files, subject.beside("link"), _moved(content, subject, "link"))
+        assert_holds(files, subject.beside("images_2"), kept)
+
+    @needs(Capability.SYMLINKS)
+    def test_a_mirror_lies_apart_from_its_source(self, subject: Subject) -> None:
+        """Neither is the other, nor in it: also by way of a link."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        files.create_symlink(subject.folder, subject.beside("link"))
+        for mirror in (subject.folder, f"{subject.folder}/inside", subject.beside("link"), str(subject.root)):
+            for only in (True, False):
+                with pytest.raises(StorageError):
+                    files.mirror_directory(subject.folder, mirror, overwrite_symlinks_only=only)
+        assert_holds(files, subject.folder, content)
 
     @needs(Capability.SYMLINKS)
     def test_a_symbolic_link_needs_a_source_and_a_free_path(self, subject: Subject) -> None:

@@ -153,6 +153,21 @@ class ReadingBehaviours:
         assert files.list_files(folder) == files.list_files(str(folder))
         assert files.list_dir(folder) == files.list_dir(str(folder))
 
+    def test_all_spellings_of_a_path_are_one_path(self, subject: Subject) -> None:
+        """Empty parts, ``.`` and a slash at the end mean nothing, and listings have the plain spelling."""
+        content = some(subject, (1, 2))
+        files = subject.fill(content)
+        folder, _, name = subject.path(1).rpartition("/")
+        for path in (f"{folder}//{name}", f"{folder}/./{name}", f"{folder}/{name}/", f"{folder}/.//{name}/."):
+            assert_same(files.load(path), value(1))
+            assert (files.exists(path), files.is_file(path), files.is_dir(path)) == (True, True, False)
+        for spelling in (f"{folder}/", f"{folder}//", f"{folder}/.", f"{folder}/./"):
+            assert files.is_dir(spelling)
+            assert files.list_dir(spelling) == files.list_dir(folder)
+            assert files.list_files(spelling, recursive=True) == sorted(content)
+            with pytest.raises(StorageError):
+                files.load(spelling)
+
     # --- listings ---
 
     def test_listings_are_in_natural_order(self, subject: Subject) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,8 +12,13 @@ import numpy as np
 from natsort import natsorted
 
 from wellfield.errors import (
+    ArgumentTypeError,
     DataNotFoundError,
     DestinationExistsError,
+    FolderNotEmptyError,
+    InvalidPathError,
+    IsFolderError,
+    NotAFolderError,
     PathEscapeError,
     StorageError,
     UnknownFormatError,
@@ -20,10 +26,12 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import heal_directory
 from wellfield.storage.backend import Backend, ZarrConfig
-from wellfield.storage.base import ObjectKind, ObjectStatus, PathLike, StorageBackend, has_extension
-from wellfield.storage.files import file_errors
+from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
+from wellfield.storage.files import file_errors, is_a_folder, link_status, not_found
 from wellfield.storage.host import host_array
+from wellfield.storage.paths import PathLike, new_path, path_list, valid_path
 from wellfield.storage.zarr import folders, plain, reader
+from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.batch import sort_batch
 from wellfield.storage.zarr.layout import (
     LABELS,
@@ -70,25 +78,34 @@ class ZarrStorageBackend(StorageBackend):
             The path is a plane of a plate: wells are written as a whole.
         UnknownFormatError
             The data is no array of numbers.
+        IsFolderError
+            A folder is there.
+        NotAFolderError
+            The path lies below an array or a file.
         """
         _refuse_options(kwargs)
-        path = _checked(identifier)
+        config = _config(zarr_config)
+        path = _checked(new_path(identifier))
         single = _single_format(path) is not None
         if _is_plate_plane(path) or (not single and self.is_file(path)):
             raise UnsupportedOperationError(
                 f"{path}: a plate takes whole wells; save all planes of the well with save_batch"
             )
         if in_named_store(path) and split_store(path).logical.partition("/")[0] == LABELS:
-            raise StorageError(f"{path}: {LABELS} of a store are those of its wells; an array goes elsewhere")
+            message = f"{path}: {LABELS} of a store are those of its wells; an array goes elsewhere"
+            raise InvalidPathError(message, path=path)
         array = host_array(data)
         if not isinstance(array, np.ndarray):
             raise UnknownFormatError(f"{path}: Zarr holds arrays, not a {type(data).__name__}")
-        if not single and os.path.lexists(path):
-            what = "a folder" if os.path.isdir(path) else "no Zarr array"
-            raise StorageError(f"{path} is {what}; an array cannot take its place")
+        if single:
+            folders.refuse_strangers(path)
+        elif os.path.isdir(path):
+            raise IsFolderError(f"{path} is a folder; an array cannot take its place", path=path)
+        elif os.path.lexists(path):
+            raise DestinationExistsError(f"{path} is no Zarr array; an array cannot take its place", path=path)
         folders.check_parents(path)
         with file_errors(path, "be written"):
-            plain.save_array(path, array, zarr_config or ZarrConfig())
+            plain.save_array(path, array, config)
 
     def save_batch(
         self,
@@ -128,18 +145,19 @@ class ZarrStorageBackend(StorageBackend):
         UnsupportedOperationError
             The layout cannot hold this, such as labels with ``WELL``.
         """
-        self._check_batch(data_list, identifiers)
+        objects, given = self._batch(data_list, identifiers)
         _refuse_options(kwargs)
-        config = zarr_config or ZarrConfig()
-        if chunk_name is None and not any(in_named_store(path) for path in identifiers):
-            super().save_batch(data_list, identifiers, zarr_config=config)
+        config = _config(zarr_config)
+        if chunk_name is None and not any(in_named_store(path) for path in given):
+            super().save_batch(objects, given, zarr_config=config)
             return
         well = None if chunk_name is None else parse_chunk_name(chunk_name)
-        paths = [_checked(path) for path in identifiers]
+        paths = [_checked(new_path(path)) for path in given]
         for path in paths:
             if not _is_plate_plane(path) and _single_format(path) is not None:
-                raise StorageError(f"{path} is a single array, which a plane of a well cannot replace")
-        write_well(sort_batch(data_list, paths, well), config=config, metadata=metadata or FieldMetadata())
+                message = f"{path} is a single array, which a plane of a well cannot replace"
+                raise DestinationExistsError(message, path=path)
+        write_well(sort_batch(objects, paths, well), config=config, metadata=metadata or FieldMetadata())
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -150,6 +168,8 @@ class ZarrStorageBackend(StorageBackend):
         ------
         PlaneNotStoredError
             It is not there (a :class:`DataNotFoundError` and a :class:`MissingPlaneError`).
+        IsFolderError
+            It is a folder.
         UnreadableImageError
             It is damaged.
         """
@@ -160,19 +180,25 @@ class ZarrStorageBackend(StorageBackend):
     ) -> list[npt.NDArray[Any]]:
         """Return planes in the given order; each well's record is read once."""
         _refuse_options(kwargs)
+        paths = path_list(file_paths)
         loaded: dict[int, npt.NDArray[Any]] = {}
         wells: dict[tuple[Path, str], list[tuple[int, PlaneAddress]]] = {}
-        for number, path in enumerate(map(_checked, file_paths)):
+        for number, path in enumerate(map(_checked, paths)):
             zarr_format = None if _is_plate_plane(path) else _single_format(path)
             if zarr_format is not None:
                 loaded[number] = plain.load_array(path, zarr_format)
                 continue
-            store, well, address = _locate(path, chunk_name)
+            try:
+                store, well, address = _locate(path, chunk_name)
+            except PlaneNotStoredError as error:
+                if self.is_dir(path):
+                    raise is_a_folder(path) from error
+                raise
             wells.setdefault((store, well), []).append((number, address))
         for (store, well), wanted in wells.items():
             planes = reader.load_planes(store, well, [address for _, address in wanted])
             loaded.update(zip((number for number, _ in wanted), planes, strict=True))
-        return [loaded[number] for number in range(len(file_paths))]
+        return [loaded[number] for number in range(len(paths))]
 
     def exists(self, path: PathLike) -> bool:
         """Tell whether *path* is a stored plane, a single array, a store or a folder."""
@@ -216,43 +242,55 @@ class ZarrStorageBackend(StorageBackend):
     def stat(self, path: PathLike) -> ObjectStatus:
         """Return kind, size and time; planes of a plate share objects, so that theirs has no size of its own."""
         target = _checked(path)
-        if self.is_dir(path):
-            modified = target.stat().st_mtime if target.is_dir() else None
-            return ObjectStatus(ObjectKind.FOLDER, 0, modified)
-        if not self.is_file(path):
-            raise DataNotFoundError(f"{target} does not exist")
+        if os.path.islink(target):
+            there = self._status(target) if self.exists(target) else None
+            return link_status(target, target.lstat().st_mtime, there)
+        return self._status(target)
+
+    def _status(self, target: Path) -> ObjectStatus:
+        if self.is_dir(target):
+            return ObjectStatus(ObjectKind.FOLDER, 0, _modified(target) if target.is_dir() else None)
+        if not self.is_file(target):
+            raise not_found(target)
         if not _is_plate_plane(target) and _single_format(target) is not None:
-            return ObjectStatus(ObjectKind.FILE, folders.size(target), target.stat().st_mtime)
+            return ObjectStatus(ObjectKind.FILE, folders.size(target), _modified(target))
         store, well, _ = _locate(target, None)
-        return ObjectStatus(ObjectKind.FILE, None, well_folder(store, well).stat().st_mtime)
+        return ObjectStatus(ObjectKind.FILE, None, _modified(well_folder(store, well)))
 
     # --- folders -------------------------------------------------------------------------------------------------
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder, which becomes a store with the first well; folders inside a store come with the planes."""
-        path = _checked(directory)
+        path = _checked(new_path(directory))
         if in_named_store(path):
             path = split_store(path).store
         if _single_format(path) is not None:
-            raise StorageError(f"{path} is an array, not a folder")
+            raise NotAFolderError(f"{path} is an array, not a folder", path=path)
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise NotAFolderError(f"{path} is a file, not a folder", path=path)
         folders.check_parents(path)
         with file_errors(path, "be made"):
             path.mkdir(parents=True, exist_ok=True)
 
     def delete(self, path: PathLike) -> None:
         """Remove one single array, an empty folder or a store without wells; a plane cannot be removed from a well."""
-        target = self._own_folder(path, "remove one plane; save the well's other planes with save_batch")
-        if not self.is_file(path) and not target.is_symlink() and not folders.is_empty(target):
-            raise StorageError(f"{target} is not empty; delete_all removes it with what is in it")
+        target = self._own_folder(new_path(path), "remove one plane; save the well's other planes with save_batch")
+        if target.is_symlink():
+            folders.remove(target)
+            return
+        if self.is_file(path):
+            folders.refuse_strangers(target)
+        elif not folders.is_empty(target):
+            raise FolderNotEmptyError(f"{target} is not empty; delete_all removes it with what is in it", path=target)
         folders.remove(target)
 
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder or a store and everything in it."""
-        if self.is_file(path) and not _is_plate_plane(path):
-            raise DataNotFoundError(f"{os.fspath(path)} is no folder")
+        if self.is_file(new_path(path)):
+            raise NotAFolderError(f"{os.fspath(path)} is no folder", path=path)
         target = self._own_folder(path, "remove a part of its wells")
         if target.is_symlink():
-            raise StorageError(f"{target} is a link to a folder; delete removes the link")
+            raise NotAFolderError(f"{target} is a link to a folder; delete removes the link", path=target)
         folders.remove(target)
 
     def copy(self, source: PathLike, destination: PathLike) -> None:
@@ -275,31 +313,37 @@ class ZarrStorageBackend(StorageBackend):
         if folders.is_folder(target) or (self.is_file(path) and _single_format(target) is not None):
             return target
         if self.exists(path) or _is_plate_plane(target):
-            raise UnsupportedOperationError(f"{target}: a Zarr store cannot {cannot}")
-        raise DataNotFoundError(f"{target} does not exist")
+            raise UnsupportedOperationError(f"{target}: a Zarr store cannot {cannot}", path=target)
+        raise not_found(target)
 
     def _new(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> Path:
         """Return where something goes, if nothing is there."""
-        target = _checked(destination)
+        target = _checked(new_path(destination))
         if _is_plate_plane(target) and not _is_plate_plane(source):
             raise UnsupportedOperationError(f"{target}: a plate takes whole wells; save them with save_batch")
         folders.check_parents(target)
         replaced = replace_symlinks and target.is_symlink()
         if not replaced and (os.path.lexists(target) or self.exists(target)):
-            raise DestinationExistsError(f"{target} exists; remove it first, or give another path")
+            raise DestinationExistsError(f"{target} exists; remove it first, or give another path", path=target)
         return target
 
     def _files(self, directory: PathLike, *, recursive: bool) -> list[str]:
-        files, names = self._entries(directory)
-        found = [os.path.join(directory, name) for name in files]
-        for inside in (os.path.join(directory, name) for name in names if recursive):
+        folder = _checked(directory)
+        files, names = self._entries(folder)
+        found = [os.path.join(folder, name) for name in files]
+        for inside in (os.path.join(folder, name) for name in names if recursive):
             if not os.path.islink(inside):  # which may lead in a circle
-                found += self._files(inside, recursive=True)
+                with suppress(DataNotFoundError):  # it went meanwhile
+                    found += self._files(inside, recursive=True)
         return found
 
     def _entries(self, directory: PathLike) -> tuple[list[str], list[str]]:
         """Return the names of what is in a folder: planes and arrays, and folders."""
         folder = _checked(directory)
+        with file_errors(folder, "be listed"):
+            return self._names(folder)
+
+    def _names(self, folder: Path) -> tuple[list[str], list[str]]:
         store = _label_store(folder)
         label = self._label_of(folder)
         if store is not None and label is not None:
@@ -308,7 +352,9 @@ class ZarrStorageBackend(StorageBackend):
                 return [], sorted({name for record in records for name in record.labels})
             return [name for record in records for name in record.plane_names(label)], []
         if not folders.is_folder(folder):
-            raise DataNotFoundError(f"{folder} is no folder or Zarr store")
+            if self.is_file(folder):
+                raise NotAFolderError(f"{folder} is no folder or Zarr store", path=folder)
+            raise DataNotFoundError(f"{folder} is no folder or Zarr store", path=folder)
         records = reader.records(folder)
         planes = [name for record in records for name in record.plane_names()]
         arrays, inside = folders.children(folder)
@@ -326,9 +372,20 @@ class ZarrStorageBackend(StorageBackend):
         return name if any(record.labels and (not name or name in record.labels) for record in records) else None
 
 
+def _modified(folder: Path) -> float:
+    with file_errors(folder, "be looked at"):
+        return folder.stat().st_mtime
+
+
+def _config(given: ZarrConfig | None) -> ZarrConfig:
+    if not isinstance(given, ZarrConfig | None):
+        raise ArgumentTypeError(f"zarr_config is {given!r}; expected a ZarrConfig")
+    return given or ZarrConfig()
+
+
 def _refuse_options(options: dict[str, Any]) -> None:
     if options:
-        raise TypeError(f"the Zarr backend knows no option {', '.join(sorted(options))}")
+        raise ArgumentTypeError(f"the Zarr backend knows no option {', '.join(sorted(options))}")
 
 
 def _checked(path: PathLike) -> Path:
@@ -336,14 +393,15 @@ def _checked(path: PathLike) -> Path:
 
     Raises
     ------
-    StorageError
+    InvalidPathError
         It holds a character that no path of a store may have.
     PathEscapeError
         It leads out of its store.
     """
-    name = os.fspath(path)
-    if "\0" in name or "\\" in name:
-        raise StorageError(f"{name!r} is no path of the Zarr backend: it holds a null character or a backslash")
+    name = valid_path(path)
+    if "\\" in name or (not name.isascii() and name.encode(errors="replace").decode() != name):
+        what = "a backslash" if "\\" in name else "what is no UTF-8"
+        raise InvalidPathError(f"{name!r} is no path of the Zarr backend: it holds {what}", path=name)
     if ".." in name:
         split_store(name)
         name = os.path.normpath(name)
@@ -352,10 +410,10 @@ def _checked(path: PathLike) -> Path:
 
 def _single_format(path: Path) -> int | None:
     """Return the Zarr version of the single array at *path*; ``None`` if there is none."""
-    found = plain.array_format(path)
-    if found is None:
+    found = array_format(path)
+    if found is None and path.name:
         heal_directory(path)
-        found = plain.array_format(path)
+        found = array_format(path)
     return found
 
 
@@ -388,8 +446,8 @@ def _locate(path: Path, chunk_name: str | None, *, damaged: bool = True) -> tupl
     if address is None and label_store is not None:  # a label of a store without .zarr
         store, address = label_store, parse_logical(str(path.relative_to(label_store)))
     if address is None:
-        raise PlaneNotStoredError(f"{path}: {logical!r} names no plane, such as A01_s001_w1_z001_t001.tif")
+        raise PlaneNotStoredError(f"{path}: {logical!r} names no plane, such as A01_s001_w1_z001_t001.tif", path=path)
     well = parse_chunk_name(chunk_name) if chunk_name is not None else reader.well_of(store, address, damaged=damaged)
     if well is None:
-        raise PlaneNotStoredError(f"{path} does not exist: {logical!r} names no plane of a well here")
+        raise PlaneNotStoredError(f"{path} does not exist: {logical!r} names no plane of a well here", path=path)
     return store, well, address

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wellfield.errors import ArrayShapeError, DuplicatePlaneError, MemoryTypeError, StorageError, UnstorableDataError
+from wellfield.errors import ArrayShapeError, BatchError, DuplicatePlaneError, MemoryTypeError
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.host import host_array
 from wellfield.storage.zarr.layout import PlaneAddress, PlaneGrid, describe, parse_logical, split_store
@@ -60,7 +60,7 @@ def sort_batch(planes: Sequence[Any], paths: Sequence[str | os.PathLike[str]], w
 
     Raises
     ------
-    StorageError
+    BatchError
         Plane names and others are mixed, or others come without a well; paths of several stores or wells; mixed dtypes;
         labels without images.
     ArrayShapeError
@@ -71,18 +71,18 @@ def sort_batch(planes: Sequence[Any], paths: Sequence[str | os.PathLike[str]], w
         Something is no array.
     """
     if not paths:
-        raise StorageError("a batch without planes; expected all planes of one well")
+        raise BatchError("a batch without planes; expected all planes of one well")
     store, addresses = _addresses(paths)
     names = tuple(address.name for address in addresses if address.name is not None)
     if names and well is None:
-        raise StorageError(
+        raise BatchError(
             f"{paths[0]} does not say its well; give chunk_name, or names such as A01_s001_w1_z001_t001.tif"
         )
     keys = [address.key or PlaneKey(str(well), 1, 1, number, 1) for number, address in enumerate(addresses, start=1)]
     wells = {key.well for key in keys}
     if len(wells) > 1 or (well is not None and wells != {well}):
         asked = "" if well is None else f" for well {well}"
-        raise StorageError(f"a batch{asked} holds planes of {', '.join(sorted(wells))}; expected those of one well")
+        raise BatchError(f"a batch{asked} holds planes of {', '.join(sorted(wells))}; expected those of one well")
 
     series: defaultdict[str | None, Planes] = defaultdict(dict)
     for key, address, data, path in zip(keys, addresses, planes, paths, strict=True):
@@ -111,7 +111,7 @@ def _addresses(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Plan
         store, logical = split_store(path)
         address = parse_logical(logical)
         if address is None:
-            raise StorageError(
+            raise BatchError(
                 f"{os.fspath(path)} is no place for a plane; expected a name such as A01_s001_w1_z001_t001.tif or "
                 "labels/nuclei/A01_s001_w1_z001_t001.tif"
             )
@@ -119,18 +119,18 @@ def _addresses(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Plan
         addresses.append(address)
     unnamed = [address.name for address in addresses if address.name is not None]
     if unnamed and len(unnamed) < len(addresses):
-        raise StorageError(
+        raise BatchError(
             f"a batch mixes plane names with others: {unnamed[0]!r} is none, such as A01_s001_w1_z001_t001.tif; "
             "planes are placed either by name or, all of them, in the given order"
         )
     if len(stores) > 1:
-        raise StorageError(f"a batch goes to several stores: {', '.join(sorted(map(str, stores)))}")
+        raise BatchError(f"a batch goes to several stores: {', '.join(sorted(map(str, stores)))}")
     return stores.pop(), addresses
 
 
 def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) -> PlaneSeries:
     if not planes:
-        raise UnstorableDataError("a batch holds labels only; a field's labels are written with its images")
+        raise BatchError("a batch holds labels only; a field's labels are written with its images")
     first_key, first = next(iter(planes.items()))
 
     def say(key: PlaneKey) -> str:
@@ -145,7 +145,7 @@ def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) ->
                 f"planes of one well differ in size: {say(first_key)} is {_size(first)}, {say(key)} is {_size(plane)}"
             )
         if _native(plane) != _native(first):
-            raise UnstorableDataError(
+            raise BatchError(
                 f"planes of one well differ in dtype: {say(first_key)} is {first.dtype}, {say(key)} is {plane.dtype}; "
                 "write one of them as TIFF, or convert it in a step"
             )
@@ -156,17 +156,17 @@ def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) ->
 
 def _check_images(images: PlaneSeries, store: Path) -> None:
     if images.dtype.kind not in "iuf" or images.dtype.itemsize > 8:
-        raise UnstorableDataError(
+        raise BatchError(
             f"{store} takes images of integers or floats of up to 64 bits, not {images.dtype}; a mask is a label"
         )
 
 
 def _check_label(name: str, label: PlaneSeries, images: PlaneSeries) -> None:
     if label.dtype.kind not in "biu":
-        raise UnstorableDataError(f"label {name!r} is {label.dtype}; expected integers")
+        raise BatchError(f"label {name!r} is {label.dtype}; expected integers")
     if len(label.grid.channels) > 1:
         numbers = " and ".join(map(str, label.grid.channels))
-        raise UnstorableDataError(
+        raise BatchError(
             f"label {name!r} has planes of channels {numbers}, but a label image has no channel axis; "
             "give each channel a label of its own"
         )
@@ -178,7 +178,7 @@ def _check_label(name: str, label: PlaneSeries, images: PlaneSeries) -> None:
         )
     lost = sorted(set(label.fields) - set(images.fields))
     if lost:
-        raise UnstorableDataError(f"label {name!r} has planes of field {lost[0]}, which has no images in the batch")
+        raise BatchError(f"label {name!r} has planes of field {lost[0]}, which has no images in the batch")
 
 
 def _native(plane: npt.NDArray[Any]) -> np.dtype[Any]:

@@ -63,6 +63,10 @@ class ArrayLayout:
         Which of the array's axes each axis of a shard is; empty where they are in the same order.
     opaque:
         There are shards that are not looked into: what they lack has the fill value, and counts as stored.
+    fill:
+        What pixels have where a chunk is not there; 0 where the metadata leaves it open, as every reader has it.
+    dimension_names:
+        Names of the axes, ``None`` for one without; empty where the metadata names none.
     """
 
     shape: tuple[int, ...]
@@ -74,6 +78,8 @@ class ArrayLayout:
     index: ShardIndex | None = None
     order: tuple[int, ...] = ()
     opaque: bool = False
+    fill: object = 0
+    dimension_names: tuple[str | None, ...] = ()
 
     @cached_property
     def grid(self) -> tuple[int, ...]:
@@ -115,13 +121,15 @@ def parse_layout(metadata: Checked, zarr_format: int) -> ArrayLayout:
         raise metadata["shape"].error(f"two axes or more, and up to {LARGEST:,} planes")
     if math.prod(shape[-2:]) > LARGEST_PLANE:
         raise metadata["shape"].error(f"planes of up to {LARGEST_PLANE:,} pixels")
+    given = metadata.get("fill_value")
+    fill = 0 if given is None else given.value
     if zarr_format == 2:
         dtype = metadata["dtype"]
         if not isinstance(dtype.value, str) or not _V2_DTYPE.fullmatch(dtype.value):
             raise dtype.error("the dtype of an image, such as <u2")
         separator = _separator(metadata.get("dimension_separator"), ".")
         chunks = _chunk_shape(metadata["chunks"], shape)
-        return ArrayLayout(shape, np.dtype(dtype.value).name, chunks, chunks, "", separator)
+        return ArrayLayout(shape, np.dtype(dtype.value).name, chunks, chunks, "", separator, fill=fill)
     dtype = metadata["data_type"]
     if not isinstance(dtype.value, str) or dtype.value not in _V3_DTYPES:
         raise dtype.error("the dtype of an image, such as uint16")
@@ -131,7 +139,11 @@ def parse_layout(metadata: Checked, zarr_format: int) -> ArrayLayout:
     stored = _chunk_shape(grid["configuration"]["chunk_shape"], shape)
     prefix, separator = _key_encoding(metadata["chunk_key_encoding"])
     shards = _shards(metadata["codecs"], stored)
-    return ArrayLayout(shape, dtype.value, stored, shards.chunks, prefix, separator, *shards[1:])
+    named = metadata.get("dimension_names")
+    names = named.each(lambda name: None if name.value is None else name.text()) if named is not None else ()
+    return ArrayLayout(
+        shape, dtype.value, stored, shards.chunks, prefix, separator, *shards[1:], fill=fill, dimension_names=names
+    )
 
 
 def stored_planes(

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
-from wellfield.errors import MetadataError, SchemaVersionError, StorageError, WellNameError
+from wellfield.errors import (
+    FolderNotEmptyError,
+    MetadataError,
+    NotAFolderError,
+    SchemaVersionError,
+    StorageError,
+    WellNameError,
+)
 from wellfield.formats.atomic import heal_children, is_part, part_path, rename_new
 from wellfield.plate.wells import canonical_well
-from wellfield.storage.files import file_errors
+from wellfield.storage.files import file_errors, refuse_working_folder
 from wellfield.storage.tree import copy_tree, put
+from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.layout import in_named_store, is_row_name, split_store
-from wellfield.storage.zarr.plain import array_format
 from wellfield.storage.zarr.record import NODE_FILES, check_store, read_record
+
+# What the folder of an array holds: metadata and chunks, of both versions of Zarr.
+_NAMES_IN_ARRAYS = frozenset({"zarr.json", ".zarray", ".zattrs", "c"})
+_CHUNK = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
 def is_folder(path: Path) -> bool:
@@ -52,8 +64,10 @@ def children(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the arrays and of the folders in a folder; rows of a store are neither."""
     arrays: list[str] = []
     folders: list[str] = []
-    heal_children(folder)
-    for entry in os.scandir(folder):
+    with file_errors(folder, "be listed"):
+        heal_children(folder)
+        entries = list(os.scandir(folder))
+    for entry in entries:
         path = Path(entry.path)
         if entry.is_dir() and not is_part(entry.name) and not (is_row_name(entry.name) and in_well(path)):
             (folders if array_format(path) is None else arrays).append(entry.name)
@@ -62,7 +76,8 @@ def children(folder: Path) -> tuple[list[str], list[str]]:
 
 def is_empty(folder: Path) -> bool:
     """Tell whether a folder holds nothing but the metadata of a group and unfinished writes."""
-    return all(name in NODE_FILES or is_part(name) for name in os.listdir(folder))
+    with file_errors(folder, "be listed"):
+        return all(name in NODE_FILES or is_part(name) for name in os.listdir(folder))
 
 
 def check_parents(path: Path) -> None:
@@ -70,21 +85,42 @@ def check_parents(path: Path) -> None:
 
     Raises
     ------
+    NotAFolderError
+        It lies below an array or a file.
     StorageError
-        It is one.
+        It is one of the others.
     """
     if in_well(path):
-        raise StorageError(f"{path} lies inside a well of a store; wells are saved with save_batch")
+        message = f"{path} lies inside a well of a store; wells are saved with save_batch"
+        raise StorageError(message, path=path, code=errno.EPERM)
     for parent in path.parents:
         if array_format(parent) is not None or os.path.isfile(parent):
-            raise StorageError(f"{path} lies below {parent}, which is no folder")
+            raise NotAFolderError(f"{path} lies below {parent}, which is no folder", path=parent)
     if in_named_store(path) and split_store(path).logical:
         check_store(split_store(path).store)
 
 
+def refuse_strangers(array: Path) -> None:
+    """Refuse to replace or remove the folder of an array that holds something else, such as a TIFF file.
+
+    Raises
+    ------
+    FolderNotEmptyError
+        It does.
+    """
+    with file_errors(array, "be listed"):
+        names = sorted(os.listdir(array))
+    for name in names:
+        if name not in _NAMES_IN_ARRAYS and _CHUNK.fullmatch(name) is None and not is_part(name):
+            raise FolderNotEmptyError(
+                f"{array} is an array that holds {name}, which is no part of it; move that away first", path=array
+            )
+
+
 def size(folder: Path) -> int:
     """Return the bytes of all files below a folder."""
-    return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(folder) for name in names)
+    with file_errors(folder, "be looked at"):
+        return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(folder) for name in names)
 
 
 def remove(folder: Path) -> None:
@@ -93,9 +129,12 @@ def remove(folder: Path) -> None:
         if folder.is_symlink():
             folder.unlink()
             return
+        refuse_working_folder(folder)
         part = part_path(folder)
         folder.rename(part)
-        shutil.rmtree(part)
+        shutil.rmtree(part, ignore_errors=True)  # which leaves the rest where another process removes files as well
+        if part.exists():
+            shutil.rmtree(part)
 
 
 def copy(source: Path, destination: Path) -> None:
@@ -143,4 +182,5 @@ def move(source: Path, destination: Path, *, replace_symlinks: bool) -> None:
 
 def _check_inside(source: Path, destination: Path) -> None:
     if destination.resolve().is_relative_to(source.resolve()) and not os.path.lexists(destination):
-        raise StorageError(f"{destination} is inside {source}, which cannot be copied or moved into itself")
+        message = f"{destination} is inside {source}, which cannot be copied or moved into itself"
+        raise StorageError(message, path=destination, code=errno.EINVAL)

@@ -11,7 +11,14 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import DataNotFoundError, MissingPlaneError, PathEscapeError, StorageError, WellNameError
+from wellfield.errors import (
+    ArgumentTypeError,
+    DataNotFoundError,
+    MissingPlaneError,
+    PathEscapeError,
+    StorageError,
+    WellNameError,
+)
 from wellfield.formats.atomic import heal_children
 from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
 from wellfield.plate.wells import canonical_well, row_name, split_well
@@ -104,6 +111,8 @@ def well_path(well: str) -> str:
 
 def parse_chunk_name(chunk_name: str) -> str:
     """Return the well that a batch is of: ``A01`` and ``well_A01`` → ``A01``."""
+    if not isinstance(chunk_name, str):
+        raise ArgumentTypeError(f"chunk_name is {chunk_name!r}; expected a well such as 'A01' or 'well_A01'")
     return canonical_well(chunk_name.removeprefix("well_"))
 
 

@@ -10,31 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wellfield.errors import UnknownFormatError, UnreadableImageError
+from wellfield.errors import StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.storage.backend import ZarrConfig
 from wellfield.storage.replaced import consistent
+from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.layout import ATTRIBUTE
 from wellfield.storage.zarr.nodes import ArraySpec
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, create_array, open_array, read_planes
 
 _CHUNK_BYTES = 2**23
-ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
-
-
-def array_format(folder: Path) -> int | None:
-    """Return the Zarr version of the array that a folder is; ``None`` if it is none."""
-    for name, zarr_format in ARRAY_FILES:
-        try:
-            content = (folder / name).read_bytes()
-        except OSError:
-            continue
-        try:
-            if zarr_format == 2 or json.loads(content).get("node_type") == "array":
-                return zarr_format
-        except (ValueError, AttributeError):
-            return zarr_format  # an array whose metadata is damaged; reading it says so
-    return None
 
 
 def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
@@ -58,6 +43,10 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
         replace_directory(staged / "array", path)
+    except ValueError as error:  # by which TensorStore reports what the file system said
+        if isinstance(error, WellfieldError):
+            raise
+        raise StorageError(f"{path} cannot be written: {error}", path=path) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
@@ -79,7 +68,7 @@ def _load(path: Path, zarr_format: int) -> npt.NDArray[Any]:
         return read_planes(array, [()])[0] if array.size else np.empty(array.shape, array.dtype.numpy_dtype)
     except (UnreadablePlaneError, ValueError) as error:
         reason = error.reason if isinstance(error, UnreadablePlaneError) else error
-        raise UnreadableImageError(f"{path} is no readable Zarr array: {reason}") from error
+        raise UnreadableImageError(f"{path} is no readable Zarr array: {reason}", path=path) from error
 
 
 def _is_complete(path: Path) -> bool:

@@ -11,8 +11,16 @@ from typing import Any
 import numpy.typing as npt
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError, UnreadableImageError
+from wellfield.plate.keys import plane_name
 from wellfield.storage.replaced import consistent
-from wellfield.storage.zarr.layout import PlaneAddress, PlaneNotStoredError, describe, stored_wells, well_folder
+from wellfield.storage.zarr.layout import (
+    LABELS,
+    PlaneAddress,
+    PlaneNotStoredError,
+    describe,
+    stored_wells,
+    well_folder,
+)
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
 from wellfield.storage.zarr.record import WellRecord, read_record
 
@@ -83,13 +91,15 @@ def _load(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> list[npt
     record = read_record(store, well)
     if record is None:
         what = f"well {well}" if store.is_dir() else "store"
-        raise PlaneNotStoredError(f"{store}: no {_name(addresses[0])}; there is no {what}")
+        raise PlaneNotStoredError(
+            f"{store}: no {_name(addresses[0])}; there is no {what}", path=_path(store, addresses[0])
+        )
     arrays: defaultdict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
     for number, address in enumerate(addresses):
         try:
             array, index = record.place(address)
         except PlaneNotStoredError as error:
-            raise PlaneNotStoredError(f"{store}: {error}") from None
+            raise PlaneNotStoredError(f"{store}: {error}", path=_path(store, address)) from None
         arrays[array].append((number, index))
     planes: dict[int, npt.NDArray[Any]] = {}
     for path, wanted in arrays.items():
@@ -107,7 +117,14 @@ def _load(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> list[npt
 
 
 def _unreadable(folder: Path, address: PlaneAddress, reason: Exception) -> UnreadableImageError:
-    return UnreadableImageError(f"{folder}: cannot read {_name(address)}, write the well again: {reason}")
+    message = f"{folder}: cannot read {_name(address)}, write the well again: {reason}"
+    return UnreadableImageError(message, path=folder)
+
+
+def _path(store: Path, address: PlaneAddress) -> Path:
+    """Return the path that a plane has for the backend."""
+    folder = store if address.label is None else store / LABELS / address.label
+    return folder / (str(address.name) if address.key is None else plane_name(address.key))
 
 
 def _name(address: PlaneAddress) -> str:

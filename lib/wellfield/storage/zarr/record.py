@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
+from wellfield.errors import ForeignStoreError, MetadataError, NotAFolderError, SchemaVersionError, os_failure
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import ZarrChunkStrategy
+from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.layout import (
     ATTRIBUTE,
     ATTRIBUTE_VERSION,
@@ -24,7 +25,6 @@ from wellfield.storage.zarr.layout import (
     describe,
     well_folder,
 )
-from wellfield.storage.zarr.plain import array_format
 
 # Where a Zarr node keeps its attributes, by the version of Zarr.
 _V3_FILE, _V2_FILE = "zarr.json", ".zattrs"
@@ -58,8 +58,8 @@ class SeriesRecord:
 
     def keys(self, well: str) -> Iterator[PlaneKey]:
         """Give the keys of all planes that are there, in the order field, t, c, z."""
-        for field in self.fields:
-            for key in self.grid.keys(well, field):
+        for number in self.fields:
+            for key in self.grid.keys(well, number):
                 if plane_name(key) not in self.missing:
                     yield key
 
@@ -82,6 +82,10 @@ class WellRecord:
     ----------
     names:
         Given names of the planes in the order of z, where they are no plane names; else empty.
+    positions_um:
+        x and y of the stage of the fields of which they are known, as the microscope says them.
+    stage_y_up:
+        The stage's y rises towards the top of the images.
     """
 
     well: str
@@ -90,6 +94,8 @@ class WellRecord:
     images: SeriesRecord
     labels: Mapping[str, SeriesRecord]
     names: tuple[str, ...] = ()
+    positions_um: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    stage_y_up: bool = False
 
     def key(self, address: PlaneAddress) -> PlaneKey | None:
         """Return the key of a plane; ``None`` if the well knows no plane of that name."""
@@ -150,7 +156,14 @@ class WellRecord:
             "images": self.images.to_attributes(),
             "labels": {name: series.to_attributes() for name, series in self.labels.items()},
             **({"names": list(self.names)} if self.names else {}),
+            **self._stage_attributes(),
         }
+
+    def _stage_attributes(self) -> dict[str, Any]:
+        if not self.positions_um:
+            return {}
+        positions = {str(number): list(place) for number, place in self.positions_um.items()}
+        return {"stage": {"y_up": self.stage_y_up, "positions_um": positions}}
 
 
 def check_store(store: Path) -> None:
@@ -173,7 +186,7 @@ def check_store(store: Path) -> None:
         ) from error
     for folder in (store, *store.parents):
         if array_format(folder) is not None:
-            raise StorageError(f"{folder} is a single array; a plate cannot be where it is")
+            raise NotAFolderError(f"{folder} is a single array; a plate cannot be where it is", path=folder)
     is_node = any((store / name).exists() for name in NODE_FILES)
     if is_node and (found is None or ATTRIBUTE not in found[1]):
         raise ForeignStoreError(
@@ -211,7 +224,8 @@ def _attributes(folder: Path) -> tuple[int, dict[str, Any]] | None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise StorageError(f"{folder / name} cannot be read: {error.strerror or error}") from error
+            file = folder / name
+            raise os_failure(error, f"{file} cannot be read: {error.strerror or error}", file) from error
         except ValueError as error:
             raise MetadataError(f"{folder / name} is damaged ({error}); write the well again") from error
         attributes = content.get("attributes", {}) if zarr_format == 3 and isinstance(content, dict) else content
@@ -233,6 +247,8 @@ def parse_record(folder: Path, zarr_format: int, attributes: Any) -> WellRecord:
             f"{ATTRIBUTE_VERSION}); write the well again"
         )
     try:
+        stage = attributes.get("stage", {})
+        positions = {int(n): (float(x), float(y)) for n, (x, y) in stage.get("positions_um", {}).items()}
         labels = {name: SeriesRecord.from_attributes(series) for name, series in attributes["labels"].items()}
         return WellRecord(
             attributes["well"],
@@ -241,6 +257,8 @@ def parse_record(folder: Path, zarr_format: int, attributes: Any) -> WellRecord:
             SeriesRecord.from_attributes(attributes["images"]),
             labels,
             tuple(attributes.get("names", ())),
+            positions,
+            bool(stage.get("y_up", False)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MetadataError(f"{folder}: its record of planes is damaged ({error!r}); write the well again") from error

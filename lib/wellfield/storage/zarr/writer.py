@@ -17,19 +17,22 @@ import numpy.typing as npt
 from natsort import natsorted
 
 from wellfield.errors import (
-    DiskSpaceError,
+    DestinationExistsError,
     MetadataError,
+    NotAFolderError,
     PathEscapeError,
     SchemaVersionError,
     StorageError,
     UnstorableDataError,
     UnsupportedOperationError,
     WellfieldError,
+    os_failure,
 )
 from wellfield.formats.atomic import heal_directory, part_path, replace_directory
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
 from wellfield.storage.zarr import metadata as ngff
+from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
 from wellfield.storage.zarr.display import WindowEstimator
 from wellfield.storage.zarr.layout import ATTRIBUTE, LABELS, describe, well_folder
@@ -44,7 +47,6 @@ from wellfield.storage.zarr.pixels import (
     create_array,
     threads,
 )
-from wellfield.storage.zarr.plain import array_format
 from wellfield.storage.zarr.pyramid import level_shapes, mean_levels, nearest
 from wellfield.storage.zarr.record import WellRecord, check_store, read_record
 
@@ -86,8 +88,8 @@ def write_well(batch: WellBatch, *, config: ZarrConfig, metadata: ngff.FieldMeta
         if isinstance(error, OSError) and not isinstance(error, WellfieldError):
             what = f"well {batch.well} of {batch.store} cannot be written: {error.strerror or error}"
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskSpaceError(error.errno, f"no space left: {what}; free some space and run again") from error
-            raise StorageError(what) from error
+                what = f"no space left: {what}; free some space and run again"
+            raise os_failure(error, what, folder) from error
         raise
 
 
@@ -116,9 +118,11 @@ def _check_layout(batch: WellBatch, config: ZarrConfig) -> None:
 def _check_place(store: Path, folder: Path) -> None:
     """Refuse a row or well that is something else than a folder of the store."""
     if array_format(folder.parent) is not None:
-        raise StorageError(f"{folder.parent} is a single array; a well cannot be where it is")
+        raise NotAFolderError(f"{folder.parent} is a single array; a well cannot be where it is", path=folder.parent)
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
-        raise StorageError(f"{folder} is a link or a file, where a well's folder goes; it is not replaced")
+        raise DestinationExistsError(
+            f"{folder} is a link or a file, where a well's folder goes; it is not replaced", path=folder
+        )
     if not folder.parent.resolve().is_relative_to(store.resolve()):
         raise PathEscapeError(f"{folder.parent} is a link that leads out of {store}")
 
@@ -138,6 +142,8 @@ class _WellWriter:
             batch.images.record(batch.well),
             labels,
             batch.names,
+            metadata.positions_um(batch.images.fields),
+            metadata.stage_y_up,
         )
         self._in_flight: deque[Writing] = deque()
 
@@ -203,7 +209,7 @@ class _WellWriter:
         shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
         name = f"{self._batch.well}/{timepoint}"
         attributes = ngff.image_attributes(
-            self._version, name, ngff.WELL_AXES, series.grid, 1, metadata=self._metadata, windows=shown
+            self._version, name, ngff.WELL_AXES, series.grid, 1, fields=fields, metadata=self._metadata, windows=shown
         )
         self._group(folder, {**attributes, ATTRIBUTE: {"filenames": dict(natsorted(filenames.items()))}})
 
@@ -235,7 +241,14 @@ class _WellWriter:
         shown = windows.windows(series.grid.channels, series.dtype, self._metadata.windows)
         name = f"{self._batch.well}/{field}"
         attributes = ngff.image_attributes(
-            self._version, name, ngff.IMAGE_AXES, series.grid, len(levels), metadata=self._metadata, windows=shown
+            self._version,
+            name,
+            ngff.IMAGE_AXES,
+            series.grid,
+            len(levels),
+            fields=[field],
+            metadata=self._metadata,
+            windows=shown,
         )
         self._group(folder, attributes)
 
@@ -249,7 +262,10 @@ class _WellWriter:
                 (t, z): self._ids(name, field, plane) for (_, z), plane in planes.items()
             }
             self._write_pyramid(levels, ids, lambda plane: [nearest(plane, level) for level in range(1, len(levels))])
-        self._group(folder, ngff.label_attributes(self._version, name, series.grid, len(levels), self._metadata))
+        attributes = ngff.label_attributes(
+            self._version, name, series.grid, len(levels), number=field, metadata=self._metadata
+        )
+        self._group(folder, attributes)
 
     def _levels(
         self,
