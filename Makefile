@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
 	@echo "make test    run the tests (the first time with 3 GB of array libraries)"
-	@echo "make readers the tests with ngio, napari-ome-zarr and OpenHCS, each in an environment of its own (2 GB)"
+	@echo "make readers the tests with ngio, napari-ome-zarr, OpenHCS and pycytominer, each in an environment of its own (2.6 GB)"
 	@echo "make setup   make .venv with all of that; make docs renews docs/conversions.md"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"

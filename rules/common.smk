@@ -23,7 +23,7 @@ from wellfield.pipeline.sources import choose_sources
 from wellfield.pipeline.staged import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths, read_place_digests
 from wellfield.workflow import digests, environments, resources
-from wellfield.workflow.ingest import chosen_wells, mapping_number
+from wellfield.workflow.ingest import chosen_wells, mapping_number, plate_map_notes
 
 
 def stop(error):
@@ -67,7 +67,9 @@ for plate, entry in PLATES.items() if workflow.is_main_process else ():
         # A fresh plate's wells are checked by the job that maps it.
         index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():
-            chosen_wells(read_info(index), entry.wells)
+            info = read_info(index)
+            chosen_wells(info, entry.wells)
+            plate_map_notes(entry.plate_map, info, entry.wells)
         if not LOCKED:
             remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:

@@ -7,7 +7,7 @@ from wellfield.workflow.jobs import job, say
 with job(snakemake.log[0], threads=snakemake.threads) as logger:
     from wellfield.config.load import load_config
     from wellfield.config.plates import read_plate_sheet
-    from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate
+    from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate, plate_map_notes
     from wellfield.workflow.space import last_plan, plan_space, space_lines
 
     # From the sheet and not from params: asking for other wells does not map the plate again.
@@ -24,7 +24,8 @@ with job(snakemake.log[0], threads=snakemake.threads) as logger:
         acquisition_minutes=config.acquisition_minutes,
         mapped_again=snakemake.params.mapped_again,
     )
-    for note in acquisition_notes(snakemake.output.report):
+    notes = acquisition_notes(snakemake.output.report)
+    for note in [*notes, *plate_map_notes(entry.plate_map, info, entry.wells)]:
         say(logger, f"warning: {info.plate}: {note}")
     # Whether the plan is compiled again is decided after this job; that of a fresh plate, or another one, says its own.
     if plan := last_plan(folder):

@@ -16,6 +16,8 @@ from wellfield.storage import ZarrChunkStrategy
 NGIO = ReaderEnvironment("ngio", ("ngio==1.1.3", "zarr==3.1.6"))
 # It brings napari, whose pytest plugins would load in every run of the tests.
 NAPARI = ReaderEnvironment("napari-ome-zarr", ("napari-ome-zarr==0.10.0", "napari==0.9.2", "zarr==3.1.6"))
+# It brings scikit-learn and AnnData, of which the project uses nothing.
+PYCYTOMINER = ReaderEnvironment("pycytominer", ("pycytominer==1.7.1",))
 # It would bring Qt and twice the packages that it needs without its window: the list is that of the benchmarks.
 OPENHCS = ReaderEnvironment(
     "openhcs", tuple((ROOT / "benchmarks/peers/openhcs.txt").read_text().split()), complete=True
@@ -50,6 +52,12 @@ def napari() -> Callable[..., object]:
 def openhcs() -> Callable[..., object]:
     """Return the function that has OpenHCS do a list of things with folders and returns what it answers to each."""
     return _checker(OPENHCS, "check_with_openhcs.py")
+
+
+@pytest.fixture(scope="session")
+def pycytominer() -> Callable[..., object]:
+    """Return the function that gives a table of objects to pycytominer and returns what becomes of it."""
+    return _checker(PYCYTOMINER, "check_with_pycytominer.py")
 
 
 def _checker(environment: ReaderEnvironment, script: str) -> Callable[..., object]:

@@ -108,6 +108,21 @@ def test_an_unreadable_plane_can_leave_out_its_field(copy):
     assert counts.loc[("B03", 1), "Status"] == "ok"
 
 
+def test_a_blanked_field_is_in_no_statistic_and_no_picture(copy):
+    truncate(plane_of(copy, "*_B03_s2_w1.TIF"))
+    copy.config["on_unreadable"] = "blank"
+    copy.run()
+    counts = pd.read_csv(copy.results("P1", "cell_counts.csv")).set_index(["Metadata_Well", "Metadata_Site"])
+    assert counts.loc[("B03", 2), "Status"] == "field_blanked"
+    assert counts.loc[("B03", 2), "Note"] == "1 plane could not be read; black in the place"
+    assert counts.loc[("B03", 1), "Status"] == "ok"
+    images = {well: np.load(copy.results("P1", "report", "thumbnails", f"{well}.npy"))[0] for well in ("B02", "B03")}
+    assert np.isfinite(images["B02"]).all()
+    assert np.isnan(images["B03"]).mean() == 0.5
+    page = copy.results("P1", "report", "summary.html").read_text()
+    assert "1 of 2" in page
+
+
 def refused(project, *messages):
     run = project.run(succeeds=False)
     for message in messages:

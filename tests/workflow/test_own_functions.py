@@ -29,7 +29,7 @@ from wellfield.pipeline import special_inputs, special_outputs
 
 @special_outputs(
     ("cell_counts", MaterializationSpec(CsvOptions(filename_suffix="_details.csv"))),
-    ("masks", MaterializationSpec(ROIOptions())),
+    ("masks", MaterializationSpec(ROIOptions(min_area=21))),
 )
 def count_cells_with_materialization(image_stack):
     labels = np.zeros(image_stack.shape, np.int32)
@@ -111,7 +111,10 @@ def test_what_is_written_is_what_was_returned(own):
     assert details["object"].tolist() == [70000, 3] * 2
     assert details["Metadata_Site"].tolist() == [1, 1, 2, 2]
     regions = ImagejRoi.fromfile(folder / "rois" / "B02" / "masks_s001_t001.roi.zip")
-    assert [region.name for region in regions] == ["3", "70000"]
+    assert [region.name for region in regions] == ["70000"]
+    manifest = read_json(folder / "wells" / "B02.json")
+    [entry] = [entry for entry in manifest["files"] if entry["path"] == "rois/B02/masks_s001_t001.roi.zip"]
+    assert entry["regions_left_out"] == 1
     values = read_json(folder / "tables" / "B02" / "analysis_results.json")
     projected = read_tiff(folder / "images" / "B02" / "mips" / "B02_s001_w1_max_t001.tif")
     assert values["s001_t001"] == {"brightest": int(projected.max()), "nothing": None}

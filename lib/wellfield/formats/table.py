@@ -6,16 +6,20 @@ pandas DataFrame; all become one :class:`pyarrow.Table`.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.reading import fitting, reading
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def to_table(data: Any) -> Any:
@@ -151,6 +155,17 @@ def write_csv(path: str | os.PathLike[str], data: Any) -> None:
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
     with atomic_path(path) as part, fitting(path, f"CSV cannot hold these columns ({_types(table)})", *_unfit(pa)):
         pyarrow.csv.write_csv(table, part, write_options=options)
+
+
+def write_frame(path: str | os.PathLike[str], frame: pandas.DataFrame) -> None:
+    """Write a DataFrame as comma-separated text, atomically; text is quoted where it must be and never changed."""
+    text = frame.select_dtypes(exclude="number")
+    # pandas quotes the ends of its own lines only.
+    broken = any("\r" in str(value) for name in text for value in text[name])
+    with atomic_path(path) as part:
+        frame.to_csv(
+            part, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
+        )
 
 
 def _types(table: Any) -> str:

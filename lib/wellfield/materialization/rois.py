@@ -19,7 +19,12 @@ _MOVE_TO, _LINE_TO, _CLOSE = 0, 1, 4
 
 
 def labels_to_rois(
-    labels: Any, *, channel: int | None = None, timepoint: int | None = None, z: Sequence[int] | None = None
+    labels: Any,
+    *,
+    channel: int | None = None,
+    timepoint: int | None = None,
+    z: Sequence[int] | None = None,
+    min_area: int = 0,
 ) -> list[ImagejRoi]:
     """Return a region for every object in every plane, in the order of their ids, then of their planes.
 
@@ -38,6 +43,8 @@ def labels_to_rois(
     z:
         Number of each plane, counted from 1. By default the planes of a stack are counted, and a single ``[Y, X]`` has
         no position.
+    min_area:
+        Regions of fewer pixels are left out; :func:`count_small_regions` counts them.
 
     Raises
     ------
@@ -54,11 +61,28 @@ def labels_to_rois(
         raise ArrayShapeError(f"{len(z)} numbers of planes {list(z)} for labels of shape {list(stack.shape)}")
     found = []
     for number, plane in zip(z, planes, strict=True):
+        small = set(_small_objects(plane, min_area).tolist())
         for object_id, roi in _regions(_trace(plane)):
+            if object_id in small:
+                continue
             roi.c_position, roi.z_position, roi.t_position = channel or 0, int(number), timepoint or 0
             found.append((object_id, roi))
     found.sort(key=lambda entry: entry[0])  # stable: an object's planes keep their order
     return [roi for _, roi in found]
+
+
+def count_small_regions(labels: Any, min_area: int) -> int:
+    """Return how many regions :func:`labels_to_rois` leaves out of labels ``[Z, Y, X]`` or ``[Y, X]``."""
+    stack = _checked(host_array(labels))
+    return sum(_small_objects(plane, min_area).size for plane in (stack[np.newaxis] if stack.ndim == 2 else stack))
+
+
+def _small_objects(plane: npt.NDArray[Any], min_area: int) -> npt.NDArray[Any]:
+    """Return the ids of the objects that have fewer pixels in a plane."""
+    if min_area <= 1:
+        return np.array([], plane.dtype)
+    ids, areas = np.unique(plane, return_counts=True)
+    return ids[(areas < min_area) & (ids > 0)]
 
 
 def _checked(labels: Any) -> npt.NDArray[Any]:

@@ -72,9 +72,15 @@ class ROIOptions(_Options):
     """Write labels ``[Z, Y, X]`` or ``[Y, X]`` as regions that ImageJ's ROI Manager opens, one per object and plane.
 
     See :func:`wellfield.materialization.rois.labels_to_rois`.
+
+    Parameters
+    ----------
+    min_area:
+        Regions of fewer pixels are left out; the manifest and the log say how many.
     """
 
     filename_suffix: str = ".roi.zip"
+    min_area: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,8 @@ def _check_option(option: Any) -> None:
         raise MaterializationError(f"{name}: source={source!r}; expected names with dots between them, or None")
     if isinstance(option, _TableOptions) and option.fields is not None:
         _check_fields(name, option.fields)
+    if isinstance(option, ROIOptions) and (type(option.min_area) is not int or option.min_area < 0):
+        raise MaterializationError(f"{name}: min_area={option.min_area!r}; expected a number of pixels, 0 or more")
     if isinstance(option, TiffStackOptions) and option.compression is not None:
         from wellfield.formats.tiff import COMPRESSIONS
 

@@ -112,7 +112,9 @@ def as_image(data: Any) -> npt.NDArray[Any]:
     return image
 
 
-def as_rois(data: Any, channel: int | None, timepoint: int | None, z: Sequence[int] | None) -> list[Any]:
+def as_rois(
+    data: Any, channel: int | None, timepoint: int | None, z: Sequence[int] | None, min_area: int = 0
+) -> list[Any]:
     """Return the regions of labels ``[Z, Y, X]`` or ``[Y, X]``, or of a list of planes; none for ``None``.
 
     Raises
@@ -124,7 +126,7 @@ def as_rois(data: Any, channel: int | None, timepoint: int | None, z: Sequence[i
 
     if data is None or (isinstance(data, list | tuple) and not data):
         return []
-    return labels_to_rois(_stacked(data), channel=channel, timepoint=timepoint, z=z)
+    return labels_to_rois(_stacked(data), channel=channel, timepoint=timepoint, z=z, min_area=min_area)
 
 
 def _stacked(data: Any) -> Any:

@@ -21,14 +21,14 @@ from wellfield.errors import (
 from wellfield.faults import error_text, fails_well, refused_by_system
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
-from wellfield.materialization.spec import ROIOptions, TiffStackOptions
+from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
 from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedOutput, StagedWell
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.index import PlateInfo
-from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, plane_name
+from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
 from wellfield.processing.registry import ImageKind
 from wellfield.storage.backend import Backend, ZarrChunkStrategy
 from wellfield.storage.filemanager import FileManager
@@ -276,7 +276,19 @@ class _WellWriter:
             place = ImagePlace(output.channel, None, output.timepoint, sizes.pixel_size_um, sizes.z_spacing_um)
             base = self._parts[kind] / (output.name if output.field is None else f"{output.name}_{output.place_name}")
             written = write_option(option, data, base, self._filemanager, place=place)
-            self._note(kind, written, _content(data))
+            left_out = self._small_regions(option, data, written)
+            self._note(kind, written, _content(data) | left_out)
+
+    def _small_regions(self, option: Options, data: Any, path: str) -> dict[str, int]:
+        """Return what the manifest says of regions that were too small to be written; the log says it too."""
+        if not (isinstance(option, ROIOptions) and option.min_area):
+            return {}
+        from wellfield.materialization.rois import count_small_regions
+
+        number = count_small_regions(data, option.min_area)
+        name, pixels = Path(path).name, option.min_area
+        _logger.info("well %s: %s leaves out %d regions below %d pixels", self._staged.well, name, number, pixels)
+        return {"regions_left_out": number}
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
@@ -301,12 +313,15 @@ class _WellWriter:
         return thumbnail
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
-        """Return the middle plane of the first timepoint of every field."""
+        """Return the middle plane of the first timepoint of every field, but of those where the channel was blanked."""
+        blanked = {parse_plane_name(entry["plane"]) for entry in self._staged.planes.blanked}
+        black = {(key.field, key.timepoint) for key in blanked if key.channel == channel}
         first = min((image.timepoint for image in self._staged.images), default=1)
         return {
             image.field: stack[len(stack) // 2]
             for image in self._staged.images
             if (image.step, image.channel, image.timepoint) == (step.name, channel, first)
+            and (image.field, image.timepoint) not in black
             for stack in [self._load(image)]
         }
 

@@ -165,7 +165,9 @@ def _content(option: Options, data: Any, source: str | None, path: str | os.Path
             case TiffStackOptions():
                 return values.as_image(part)
             case ROIOptions():
-                return values.as_rois(part, channel=place.channel, timepoint=place.timepoint, z=place.z)
+                return values.as_rois(
+                    part, channel=place.channel, timepoint=place.timepoint, z=place.z, min_area=option.min_area
+                )
     except WellfieldError as error:
         raise MaterializationError(f"{_target(option, path)}: {error}") from error
 

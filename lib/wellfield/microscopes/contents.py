@@ -305,9 +305,9 @@ def _different_sizes(contents: PlateContents) -> list[str]:
     notes = []
     for title, size in (("pixel size", itemgetter(7)), ("z spacing", itemgetter(8))):
         wells: dict[str, dict[str, None]] = defaultdict(dict)
-        for well, found in dict.fromkeys((plane.key.well, f"{size(plane):g}") for plane in contents.planes):
-            if contents.sizes_per_plane or found != "nan":
-                wells["unknown" if found == "nan" else f"{found} µm"][well] = None
+        for well, found in dict.fromkeys((plane.key.well, size(plane)) for plane in contents.planes):
+            if contents.sizes_per_plane or not math.isnan(found):
+                wells["unknown" if math.isnan(found) else f"{found:g} µm"][well] = None
         if len(wells) > 1:
             seen = ", ".join(
                 f"{found} ({', '.join(list(own)[:4])}{' …' * (len(own) > 4)})" for found, own in wells.items()

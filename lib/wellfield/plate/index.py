@@ -22,7 +22,7 @@ from wellfield.errors import DataNotFoundError, MissingPlaneError, SchemaVersion
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.table import text_column
 from wellfield.plate.flatfield import FlatfieldProfile
-from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.plate.keys import FieldKey, PlaneKey, Projection
 
 SCHEMA_VERSION = 2
 _METADATA_KEY = b"wellfield"
@@ -304,6 +304,21 @@ def read_place_digests(path: str | os.PathLike[str]) -> dict[str, str]:
         digests[well] = hashlib.sha256(own).hexdigest()[:16]
         start += count
     return digests
+
+
+def read_fields(path: str | os.PathLike[str]) -> dict[str, list[FieldKey]]:
+    """Return the fields and timepoints of each well of the plate of which there is a plane.
+
+    Raises
+    ------
+    DataNotFoundError
+        There is no such file.
+    """
+    info, table = _read_rows(path, None, ["well", "field", "timepoint"])
+    fields: dict[str, list[FieldKey]] = {well: [] for well in info.wells}
+    for key in sorted(set(map(FieldKey, table["well"], table["field"], table["timepoint"]))):
+        fields[key.well].append(key)
+    return fields
 
 
 _KEY = ("well", "field", "channel", "z", "timepoint", "projection")

@@ -29,6 +29,7 @@ DEGREE = 2
 
 # How strongly the background is drawn to the darkest pixels where the planes leave it open.
 _PRIOR = 1e-3
+_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -187,11 +188,13 @@ def _fit(grids: _Array, floor: float) -> tuple[float, _Array]:
     else:
         of_spread = _centred(_smooth_log(spread, terms))
 
-        def mismatch(background: float) -> float:
-            difference = _centred(_smooth_log(mean - background, terms)) - of_spread
-            return float(np.mean(difference**2)) + _PRIOR * ((background - floor) / floor) ** 2
+        # As a part of the floor: the tolerance of the search is an absolute number.
+        def mismatch(part: float) -> float:
+            difference = _centred(_smooth_log(mean - part * floor, terms)) - of_spread
+            return float(np.mean(difference**2)) + _PRIOR * (part - 1) ** 2
 
-        background = float(minimize_scalar(mismatch, bounds=(0, floor), method="bounded").x)
+        search = minimize_scalar(mismatch, bounds=(0, 1), method="bounded", options={"xatol": _TOLERANCE})
+        background = floor * float(search.x)
     flatfield = np.exp(_smooth_log(mean - background, terms))
     return background, flatfield / flatfield.mean()
 

@@ -20,6 +20,9 @@ from wellfield.processing.registry import ImageKind, register
 _Array = np.ndarray[Any, np.dtype[Any]]
 Table = dict[str, Any]
 
+# The id of an object in its labels. Behind ``Metadata_`` profiling tools take it for no feature and keep it.
+OBJECT_ID = "Metadata_ObjectNumber"
+
 
 @register(accepts=(ImageKind.INTENSITY,))
 @special_outputs(
@@ -54,9 +57,9 @@ def count_cells(
     ``cell_counts``, one row:
         ``Object`` (*object_name*) and ``Count``.
     ``objects``, one row per object, by rising id; without objects the same columns and no rows:
-        ``ObjectNumber`` is the id, ``<Object>_AreaShape_Area`` in pixels, ``<Object>_Location_Center_X`` and ``_Y`` the
-        unweighted centroid in pixels, the centre of the first pixel being 0. For each channel, in the units of *image*
-        and summed in float64, ``<Object>_Intensity_MeanIntensity_<Channel>`` and
+        ``Metadata_ObjectNumber`` is the id, ``<Object>_AreaShape_Area`` in pixels, ``<Object>_Location_Center_X`` and
+        ``_Y`` the unweighted centroid in pixels, the centre of the first pixel being 0. For each channel, in the units
+        of *image* and summed in float64, ``<Object>_Intensity_MeanIntensity_<Channel>`` and
         ``<Object>_Intensity_IntegratedIntensity_<Channel>``; a NaN pixel makes those of its own object NaN.
 
     Raises
@@ -83,7 +86,7 @@ def count_cells(
         return np.bincount(index, weights=values, minlength=ids.size).astype(np.float64, copy=False)
 
     objects: Table = {
-        "ObjectNumber": ids.astype(np.int64),
+        OBJECT_ID: ids.astype(np.int64),
         f"{object_name}_AreaShape_Area": areas.astype(np.int64),
         f"{object_name}_Location_Center_X": total(positions % width) / areas,
         f"{object_name}_Location_Center_Y": total(positions // width) / areas,

@@ -12,7 +12,7 @@ from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOp
 from wellfield.memory import numpy
 from wellfield.pipeline.contracts import special_outputs
 from wellfield.processing.intensity import intensity_features
-from wellfield.processing.measurement import Table, checked_channel_names, require_labels
+from wellfield.processing.measurement import OBJECT_ID, Table, checked_channel_names, require_labels
 from wellfield.processing.object_pixels import ObjectPixels
 from wellfield.processing.registry import ImageKind, register
 from wellfield.processing.shape import shape_features
@@ -67,7 +67,7 @@ def measure_objects(
     ``cell_counts``:
         ``Object`` (*object_name*, ``Cells``, ``Cytoplasm``: those that were given) and ``Count`` (int64), a row each.
     ``objects``, one row per id of *labels*, rising; without objects the same columns and no rows:
-        ``ObjectNumber`` is the id (int64). Then come, for *object_name*, ``Cells`` and ``Cytoplasm``,
+        ``Metadata_ObjectNumber`` is the id (int64). Then come, for *object_name*, ``Cells`` and ``Cytoplasm``,
         ``<Object>_<Category>_<Feature>`` and, of each channel, ``<Object>_<Category>_<Feature>_<Channel>``.
 
     Features, their formulas, units and sources are listed where they are computed:
@@ -108,7 +108,7 @@ def measure_objects(
 
     pixels = ObjectPixels.of(labels)
     counts: Table = {"Object": [object_name], "Count": [len(pixels)]}
-    objects: Table = {"ObjectNumber": pixels.ids}
+    objects: Table = {OBJECT_ID: pixels.ids}
     for feature, values in _features(pixels, image, channels, texture_distance).items():
         objects[f"{object_name}_{feature}"] = values
     for name, plane in given.items():

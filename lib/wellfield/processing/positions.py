@@ -49,7 +49,8 @@ def generate_positions(
 
     Fields are neighbours if by the stage they overlap, or miss each other by so little that *search_margin* may make up
     for it, along at least a quarter of their height or width. For each pair of neighbours whose overlap shows more than
-    noise the offset is measured (:func:`~wellfield.processing.registration.register_pair`); from the offsets that can
+    noise the offset is measured (:func:`~wellfield.processing.registration.register_pair`; where the stage predicts
+    less than 16 px of overlap, it needs stronger evidence); from the offsets that can
     be believed and the stage for the rest, all fields are placed
     (:func:`~wellfield.processing.placement.place_fields`).
 

@@ -25,6 +25,11 @@ MIN_OVERLAP = 8
 _PEAKS = 5
 # Steps of at most a pixel from a peak to the highest correlation.
 _REFINEMENTS = 5
+# Where the stage predicts less overlap than this, both fields may only show the same blurred objects on either side of
+# their common border. That looks alike as well, but not by more than neighbouring strips of one field do: the right
+# overlap leaves at most this part of their unlikeness.
+_SURE_OVERLAP = 2 * MIN_OVERLAP
+_MOST_UNLIKE = 0.1
 # So many standard deviations of the correlation of unlike images are no chance, even for the best of five.
 _MIN_CHANCES = 4
 
@@ -72,7 +77,8 @@ def register_pair(
     Both planes are cut to the predicted overlap and *search_margin* pixels more. Phase correlation gives the five best
     offsets of up to that margin from the prediction; the one with the highest normalized cross-correlation counts, and
     is refined to a fraction of a pixel. A correlation of less than four times its standard deviation for images that
-    have nothing in common is not believed.
+    have nothing in common is not believed. Where the stage predicts hardly any overlap, the fields must agree far
+    better than strips that lie side by side in one field, else the stage's offset stays.
 
     Parameters
     ----------
@@ -108,13 +114,45 @@ def register_pair(
     shift, quality, chance = found
     y, x = (shift + origin).tolist()
     edge = replace(edge, measured=(y, x), quality=quality)
-    if max(abs(y - edge.predicted[0]), abs(x - edge.predicted[1])) > search_margin:
-        return replace(edge, reason=f"offset is more than {search_margin} px from the stage's")
-    if not quality >= min_quality:
-        return replace(edge, reason=f"fields do not agree: correlation {quality:.2f}, below {min_quality:g}")
-    if not quality >= _MIN_CHANCES * chance:
-        return replace(edge, reason=f"too little in the overlap: correlation {quality:.2f}, by chance {chance:.2f}")
-    return replace(edge, used=True, reason=ACCEPTED)
+    doubt = _doubt(edge, pair, chance, search_margin=search_margin, min_quality=min_quality)
+    return replace(edge, used=not doubt, reason=doubt or ACCEPTED)
+
+
+def _doubt(edge: Edge, pair: Sequence[_Array], chance: float, *, search_margin: int, min_quality: float) -> str:
+    """Return why the measured offset of an edge is not believed; nothing if it is."""
+    shape = np.array(pair[0].shape)
+    predicted, measured = (float((shape - np.abs(offset)).min()) for offset in (edge.predicted, edge.measured))
+    if max(abs(np.subtract(edge.measured, edge.predicted))) > search_margin:
+        return f"offset is more than {search_margin} px from the stage's"
+    if not edge.quality >= min_quality:
+        return f"fields do not agree: correlation {edge.quality:.2f}, below {min_quality:g}"
+    if not edge.quality >= _MIN_CHANCES * chance:
+        return f"too little in the overlap: correlation {edge.quality:.2f}, by chance {chance:.2f}"
+    if not measured >= MIN_OVERLAP - 0.5:
+        return f"too little overlap: {measured:.1f} px at the best offset"
+    likeness = _likeness_of_strips(pair, edge.measured) if predicted < _SURE_OVERLAP else -math.inf
+    if 1 - edge.quality > _MOST_UNLIKE * (1 - likeness):
+        return (
+            f"the stage predicts {predicted:.1f} px of overlap; strips side by side in one field agree hardly less: "
+            f"correlation {edge.quality:.2f}, there {likeness:.2f}"
+        )
+    return ""
+
+
+def _likeness_of_strips(pair: Sequence[_Array], offset: tuple[float, float]) -> float:
+    """Return how alike two strips as wide as the overlap are that lie side by side in a field, at its common border.
+
+    Of both fields the higher correlation. *offset* is that of the second field from the first.
+    """
+    sides = np.array(pair[0].shape) - np.abs(offset)
+    axis = int(np.argmin(sides))
+    width = min(round(float(sides[axis])), pair[0].shape[axis] // 2)
+    found = []
+    for plane, direction in zip(pair, (offset[axis], -offset[axis]), strict=True):
+        inwards = np.moveaxis(plane, axis, 0)[:: -1 if direction > 0 else 1]  # from the common border
+        strips = (inwards[:width].astype(np.float32), inwards[width : 2 * width].astype(np.float32))
+        found.append(_correlation(*(_filtered(strip - strip.mean(dtype=np.float64))[1] for strip in strips)))
+    return max(found)
 
 
 @dataclass(frozen=True, slots=True)

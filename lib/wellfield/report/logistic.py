@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,14 @@ LEVEL = 0.05
 START_SLOPES, START_POINTS = (0.5, 1.0, 2.0, 4.0, 8.0), 25
 # Beyond it, numbers are no longer finite.
 LARGEST_LOGARITHM = 700.0
+# Decimals of what the fit sees: those behind them change with the unit, by rounding, and where wells hardly determine
+# a curve they would decide whether there is one.
+DIGITS = 11
+# A step between two concentrations: where no well lies on the slope, any EC50 between them does. The curve changes by
+# less than this part of its height at all wells when its EC50 is e-fold another.
+FLAT = 1e-3
+# Of the logarithm of a concentration, whatever its unit.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -83,51 +91,100 @@ def fit_logistic(concentrations: Sequence[float], values: Sequence[float]) -> Fi
     scale = float(response.max()) - float(response.min())
     if not 0 < scale < math.inf:
         return Fit(None, "all wells have the same value" if scale == 0 else "the values are too large")
-    # On this scale neither units nor the size of the values matter to the fit.
+    # The fit sees values between -1 and 1, and logarithms about 0 of the concentrations: no unit changes what it does.
     middle = float(np.median(response))
-    scaled = (response - middle) / scale
-    found = _least_squares(_logarithms(dose), scaled)
+    scaled = np.round((response - middle) / scale, DIGITS)
+    logs = _logarithms(dose)
+    lowest, highest = float(logs[dose > 0].min()), float(logs.max())
+    centre = (lowest + highest) / 2
+    found = _least_squares(np.round(logs - centre, DIGITS), scaled)
     if found is None:
         return Fit(None, "the fit does not converge")
-    curve, error = found
-    reach = _student_t(len(dose) - PARAMETERS) * error
-    chance = _chance_of_no_effect(scaled, curve(dose))
-    if reason := _objection(curve, reach, chance, tested[tested > 0]):
+    reach = _student_t(len(dose) - PARAMETERS) * found.error
+    log_ec50 = found.log_ec50 + centre
+    if reason := _objection(found, reach, highest - centre):
         return Fit(None, reason)
-    interval = curve.ec50 * math.exp(-reach), curve.ec50 * math.exp(reach)
-    start, end = middle + scale * curve.start, middle + scale * curve.end
-    return Fit(replace(curve, start=start, end=end, interval=interval))
+    if abs(log_ec50) + reach > LARGEST_LOGARITHM:
+        return Fit(None, "the wells do not determine the EC50")
+    start, end = (middle + scale * plateau for plateau in (found.start, found.end))
+    interval = math.exp(log_ec50 - reach), math.exp(log_ec50 + reach)
+    return Fit(LogisticCurve(start, end, math.exp(log_ec50), math.exp(found.log_slope), interval))
 
 
-def _objection(curve: LogisticCurve, reach: float, chance: float, tested: _Array) -> str:
-    """Return why a curve means nothing; *reach* is half the interval of the logarithm of its EC50."""
-    if chance >= LEVEL:
-        return f"no effect (p = {chance:.2g})"
-    if not tested[0] <= curve.ec50 <= tested[-1]:
+class _Found(NamedTuple):
+    """What the fit found, over centred logarithms of concentration.
+
+    Parameters
+    ----------
+    error:
+        Standard error of *log_ec50*.
+    chance:
+        p of the test for an effect.
+    steepness:
+        How much of its height the curve changes at most at a well when *log_ec50* changes by 1.
+    """
+
+    start: float
+    end: float
+    log_ec50: float
+    log_slope: float
+    error: float
+    chance: float
+    steepness: float
+
+
+def _objection(found: _Found, reach: float, farthest: float) -> str:
+    """Return why a curve means nothing.
+
+    *reach* is half the interval of the logarithm of its EC50; concentrations up to *farthest* from the centre were
+    tested.
+    """
+    if found.chance >= LEVEL:
+        return f"no effect (p = {found.chance:.2g})"
+    if not abs(found.log_ec50) <= farthest * (1 + ROUNDING):
         return "the EC50 is outside the tested concentrations"
-    if reach > math.log(tested[-1]) - math.log(tested[0]) or math.log(curve.ec50) + reach > LARGEST_LOGARITHM:
+    if reach > 2 * farthest:
         return "the wells do not determine the EC50"
-    return ""
+    return (
+        "the fit does not converge" if found.steepness < FLAT else ""
+    )  # without noise there is no interval that tells
 
 
-def _least_squares(x: _Array, y: _Array) -> tuple[LogisticCurve, float] | None:
-    """Return the curve over the logarithms *x*, and the standard error of the logarithm of its EC50."""
+def _least_squares(x: _Array, y: _Array) -> _Found | None:
+    """Return the curve over the centred logarithms *x*."""
     from scipy.optimize import OptimizeWarning, curve_fit
 
     def model(_: _Array, start: float, end: float, log_ec50: float, log_slope: float) -> _Array:
-        return start + (end - start) * _share(x, log_ec50, np.exp(min(log_slope, LARGEST_LOGARITHM)))
+        return start + (end - start) * _share(x, log_ec50, _slope(log_slope))
 
-    with warnings.catch_warnings():
+    # Steps of a numerical derivative are a part of the parameter: next to 0, nothing.
+    def derivatives(_: _Array, start: float, end: float, log_ec50: float, log_slope: float) -> _Array:
+        slope = _slope(log_slope)
+        share = _share(x, log_ec50, slope)
+        rise = (end - start) * slope * share * (1 - share)
+        away = np.where(np.isfinite(x), x - log_ec50, 0.0)  # without compound, all derivatives are 0 but the first
+        return np.stack([1 - share, share, -rise, rise * away], axis=1)
+
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", OptimizeWarning)  # an infinite covariance says the same
         try:
-            parameters, covariance = curve_fit(model, np.exp(x), y, p0=_starting_point(x, y), maxfev=5000)
+            parameters, covariance = curve_fit(
+                model, np.arange(len(y)), y, p0=_starting_point(x, y), jac=derivatives, maxfev=5000
+            )
         except RuntimeError:
             return None
     start, end, log_ec50, log_slope = map(float, parameters)
     error = float(np.sqrt(covariance[2, 2]))
     if not (math.isfinite(error) and max(abs(log_ec50), abs(log_slope)) < LARGEST_LOGARITHM):
         return None
-    return LogisticCurve(start, end, math.exp(log_ec50), math.exp(log_slope), (0.0, math.inf)), error
+    chance = _chance_of_no_effect(y, model(x, start, end, log_ec50, log_slope))
+    share = _share(x, log_ec50, _slope(log_slope))
+    steepness = float((_slope(log_slope) * share * (1 - share)).max())
+    return _Found(start, end, log_ec50, log_slope, error, chance, steepness)
+
+
+def _slope(logarithm: float) -> float:
+    return math.exp(min(max(logarithm, -LARGEST_LOGARITHM), LARGEST_LOGARITHM))
 
 
 def _starting_point(x: _Array, y: _Array) -> tuple[float, float, float, float]:

@@ -4,6 +4,7 @@ A *readout* is a number that every well has at each timepoint:
 
 * ``<Object>_Count``: objects per field, the mean over the fields that were counted. A field that was skipped makes it
   less certain, not smaller, as it would a sum; where no field is lacking, the statistics of both are the same.
+  A field in which an image that could not be read was taken as black is left out too: nobody saw what is there.
 * ``<Object>_AreaShape_Area`` and ``<Object>_Intensity_MeanIntensity_<Channel>``: the median over the well's objects,
   which a few merged or broken objects do not move. Other features are left out: of hundreds, some tell any two groups
   of wells apart by chance.
@@ -14,7 +15,9 @@ A well that failed, or has no object to measure, has no value; it is left out an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +25,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-WELL, TIMEPOINT = "Metadata_Well", "Metadata_Timepoint"
+WELL, SITE, TIMEPOINT = "Metadata_Well", "Metadata_Site", "Metadata_Timepoint"
 VALUE_TYPES = {WELL: "str", TIMEPOINT: "int64", "Readout": "str", "Value": "float64"}
 VALUE_COLUMNS = tuple(VALUE_TYPES)
 STATISTICS_COLUMNS = (
@@ -36,6 +39,24 @@ _FEATURE = re.compile(r".+_(AreaShape_Area|Intensity_MeanIntensity_.+)")
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 Values = Sequence[float] | _Array
+
+
+class Status(StrEnum):
+    """What became of a field, in the column ``Status`` of ``cell_counts``; of a whole well, the worst of its fields."""
+
+    OK = "ok"
+    FIELD_BLANKED = "field_blanked"
+    FIELD_SKIPPED = "field_skipped"
+    FIELD_ABSENT = "field_absent"
+    WELL_FAILED = "well_failed"
+
+
+class Place(NamedTuple):
+    """A field at a timepoint; *field* is 0 for a whole well, whose table has no field number."""
+
+    well: str
+    field: int
+    timepoint: int
 
 
 class Statistic(NamedTuple):
@@ -102,9 +123,9 @@ def no_values() -> pd.DataFrame:
 def count_values(counts: pd.DataFrame) -> pd.DataFrame:
     """Return the objects per field of each well, timepoint and class, as rows of :data:`VALUE_COLUMNS`.
 
-    *counts* is the plate's ``cell_counts`` table; fields without a count do not count.
+    *counts* is the plate's ``cell_counts`` table; fields without a count do not count, nor those that are not ``ok``.
     """
-    counted = counts.dropna(subset=["Count"])
+    counted = seen_counts(counts)
     if counted.empty:
         return no_values()
     names = counted["Object"].astype(str) + "_Count"
@@ -115,21 +136,48 @@ def count_values(counts: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index().astype(VALUE_TYPES)
 
 
+def seen_counts(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a ``cell_counts`` table whose count can be compared with others."""
+    known = counts["Count"].notna()
+    return counts[known & (counts["Status"] == Status.OK)] if "Status" in counts else counts[known]
+
+
+def fields_left_out(counts: pd.DataFrame) -> dict[Place, Status]:
+    """Return the fields that are not seen wholly, by a ``cell_counts`` table, and what became of each.
+
+    Where a well has such a field, it is left out as a whole (field 0) too: a stitched image of it has a gap.
+    """
+    found: dict[Place, Status] = {}
+    if "Status" not in counts:
+        return found
+    rows = counts[counts["Status"] != Status.OK]
+    sites = rows[SITE].fillna(0).astype(int)
+    for well, site, timepoint, status in zip(rows[WELL], sites, rows[TIMEPOINT], rows["Status"], strict=True):
+        found[Place(str(well), site, int(timepoint))] = Status(status)
+    for place, status in list(found.items()):
+        found.setdefault(place._replace(field=0), status)
+    return found
+
+
 def feature_columns(names: Sequence[str]) -> list[str]:
     """Return which columns of a table of objects are readouts."""
     return [name for name in names if _FEATURE.fullmatch(name)]
 
 
-def object_values(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def object_values(tables: Iterable[pd.DataFrame], left_out: Collection[Place] = ()) -> pd.DataFrame:
     """Return the median of each feature over the objects of each well and timepoint, as rows of :data:`VALUE_COLUMNS`.
 
     *tables* are parts of a table of objects that share its columns, each with all objects of its wells. Objects without
-    a value (missing, NaN) do not count.
+    a value (missing, NaN) do not count, nor those of fields that are *left_out*.
     """
     import pandas as pd
 
     medians = []
-    for objects in tables:
+    for table in tables:
+        objects = table
+        if left_out and SITE in table:
+            places = zip(table[WELL], table[SITE].fillna(0).astype(int), table[TIMEPOINT], strict=True)
+            objects = table[[place not in left_out for place in places]]
         features = feature_columns(list(objects.select_dtypes("number").columns))
         medians.append(objects.groupby([WELL, TIMEPOINT], sort=False)[features].median().reset_index())
     if not medians:
@@ -138,7 +186,9 @@ def object_values(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return wide.melt([WELL, TIMEPOINT], var_name="Readout", value_name="Value").astype(VALUE_TYPES)
 
 
-def plate_statistics(values: pd.DataFrame, controls: Mapping[str, str], *, plate: str) -> pd.DataFrame:
+def plate_statistics(
+    values: pd.DataFrame, controls: Mapping[str, str], *, plate: str, left_out: Mapping[Place, Status] | None = None
+) -> pd.DataFrame:
     """Return one row per readout and timepoint: both groups of controls, Z′-factor and SSMD.
 
     Parameters
@@ -148,6 +198,8 @@ def plate_statistics(values: pd.DataFrame, controls: Mapping[str, str], *, plate
     controls:
         Kind of control by well, of all wells that should have a value; kinds other than ``"positive"`` and
         ``"negative"`` are left out. Without any of these two, the table has no row.
+    left_out:
+        Fields that the values leave out, and why; the note says how many of the controls' there are.
 
     Returns
     -------
@@ -162,16 +214,37 @@ def plate_statistics(values: pd.DataFrame, controls: Mapping[str, str], *, plate
         groups = dict(list(values.groupby(["Readout", TIMEPOINT])))
         for readout, timepoint in sorted(groups, key=lambda key: (order[key[0]], key[1])):
             by_well = groups[readout, timepoint].set_index(WELL)["Value"]
-            rows.append([plate, timepoint, readout, *_row(by_well, wells)])
+            notes = _notes_on_fields(left_out or {}, wells, timepoint)
+            rows.append([plate, timepoint, readout, *_row(by_well, wells, notes)])
     kinds = dict.fromkeys(STATISTICS_COLUMNS, "float64") | dict.fromkeys(("Metadata_Plate", "Readout", "Note"), "str")
     kinds |= dict.fromkeys((TIMEPOINT, "Positive_Wells", "Negative_Wells"), "int64")
     return pd.DataFrame(rows, columns=list(STATISTICS_COLUMNS)).astype(kinds)
 
 
-def _row(by_well: pd.Series[Any], wells: Mapping[str, list[str]]) -> list[Any]:
-    """Return what follows the readout in a row of the table."""
-    groups = {kind: _finite(by_well.reindex(wells[kind])) for kind in KINDS}
+_WHY = {
+    Status.FIELD_BLANKED: "an image was put in the place of one that could not be read",
+    Status.FIELD_SKIPPED: "skipped",
+    Status.FIELD_ABSENT: "absent",
+}
+
+
+def _notes_on_fields(left_out: Mapping[Place, Status], wells: Mapping[str, list[str]], timepoint: Any) -> list[str]:
+    """Return how many fields of the controls are left out at a timepoint, by the reason."""
     notes = []
+    for kind in KINDS:
+        of_kind = {place: s for place, s in left_out.items() if place.well in wells[kind] and place.field}
+        statuses = Counter(status for place, status in of_kind.items() if place.timepoint == timepoint)
+        notes += [
+            f"{statuses[status]} field{'s' * (statuses[status] > 1)} of {kind} controls left out ({why})"
+            for status, why in _WHY.items()
+            if statuses[status]
+        ]
+    return notes
+
+
+def _row(by_well: pd.Series[Any], wells: Mapping[str, list[str]], notes: list[str]) -> list[Any]:
+    """Return what follows the readout in a row of the table; *notes* are the first of its notes."""
+    groups = {kind: _finite(by_well.reindex(wells[kind])) for kind in KINDS}
     row: list[Any] = []
     for kind, found in groups.items():
         if lost := len(wells[kind]) - len(found):

@@ -40,6 +40,7 @@ def write_summary(
     statistics: pd.DataFrame,
     responses: Sequence[DoseResponse],
     responses_note: str,
+    plate_map_notes: Sequence[str] = (),
 ) -> None:
     """Write the page of a plate as one small HTML file.
 
@@ -64,6 +65,8 @@ def write_summary(
         The plate's table of statistics; without a row where no control is named.
     responses, responses_note:
         The dose–responses that were drawn, and what is to be said of those that were not.
+    plate_map_notes:
+        What plate and plate map do not agree about.
     """
     clean = PathCleaner(info.plate_path)
     by_well = {
@@ -76,6 +79,7 @@ def write_summary(
         f"<h1>{html_text(info.plate)}</h1>",
         f'<p class="facts">{_facts(info, ingest, len(by_well))}</p>',
         _what_went_wrong(by_well, {canonical_well(well): log for well, log in logs.items()}, wells, clean),
+        *(f'<p class="note">{html_text(note)}</p>' for note in plate_map_notes),
         _statistics(statistics, plate_map),
         _dose_responses(responses, responses_note),
         _counts(wells, plate_map),
@@ -123,7 +127,11 @@ def _what_went_wrong(
     failed, failures = html_failed(manifests, logs, clean)
     left_out = [_left_out(well, *entry) for well, summary in wells.items() for entry in summary.left_out]
     missing = {well: entry.missing for well, entry in wells.items() if entry.missing}
-    if not (failed or left_out or missing):
+    skipped = [
+        [well, *_place(name), why] for well, entry in wells.items() for name, why in entry.skipped_fields.items()
+    ]
+    absent = [[well, *_place(name)] for well, entry in wells.items() for name in entry.absent]
+    if not (failed or left_out or missing or skipped or absent):
         done = f"All {counted(len(manifests), 'well')}" if len(manifests) != 1 else "The well"
         verb = "were" if len(manifests) != 1 else "was"
         message = f"{done} {verb} processed; no plane was missing, skipped or blanked."
@@ -133,8 +141,19 @@ def _what_went_wrong(
         parts += [f"<h3>{_of(failed, len(manifests))} failed</h3>", failures]
     if left_out:
         parts.append(f"<h3>{counted(len(left_out), 'plane')} skipped or blanked</h3>")
-        parts.append('<p class="note">A field with a skipped plane is left out; a blanked plane is taken as black.</p>')
+        note = (
+            "A field with a skipped plane is left out. A blanked plane is taken as black; the counts of its field are "
+            "in cell_counts.csv, but in no statistic and no picture."
+        )
+        parts.append(f'<p class="note">{note}</p>')
         parts.append(html_table(("Well", "Field", "Channel", "Plane", "What", "File", "Reason"), left_out, clean=clean))
+    if skipped:
+        parts.append(f"<h3>{counted(len(skipped), 'field')} skipped</h3>")
+        parts.append(html_table(("Well", "Field skipped", "Time point", "Reason"), skipped, clean=clean))
+    if absent:
+        parts.append(f"<h3>{counted(len(absent), 'field')} without an image</h3>")
+        parts.append('<p class="note">Other wells of the plate have these fields.</p>')
+        parts.append(html_table(("Well", "Field without an image", "Time point"), absent, clean=clean))
     if missing:
         total = sum(map(len, missing.values()))
         parts.append(f"<h3>{counted(total, 'plane')} missing in {counted(len(missing), 'well')}</h3>")
@@ -142,6 +161,12 @@ def _what_went_wrong(
         rows = [[well, len(names), html_files(names, clean, f"wells/{well}.json")] for well, names in missing.items()]
         parts.append(html_table(("Well", "Planes", "Names"), rows, numbers={1}, clean=clean))
     return f'<section class="wrong">\n{"".join(part + chr(10) for part in parts)}</section>'
+
+
+def _place(name: str) -> tuple[Any, Any]:
+    """Return field and timepoint of a name such as ``s002_t001``; of ``stitched_t001`` and others the name."""
+    field, _, timepoint = name.rpartition("_t")
+    return (int(field[1:]), int(timepoint)) if field[1:].isdecimal() and timepoint.isdecimal() else (name, None)
 
 
 def _left_out(well: str, kind: str, entry: Mapping[str, Any]) -> list[Any]:
@@ -220,10 +245,12 @@ def _counts(wells: Mapping[str, WellSummary], treatments: Mapping[str, WellTreat
         rows.append(row)
         attention = entry.missing or entry.skipped or entry.blanked or entry.counted_fields < entry.fields
         kinds.append("failed" if entry.failed else "attention" if attention else "")
-    note = "Objects of each class, summed over the fields"
+    note = "Objects of each class, summed over the fields of a well that were counted"
     if any(entry.timepoints > 1 for entry in wells.values()):
-        note += " and time points"
-    note += " of a well. “–” stands for no count, which is not a count of 0."
+        note += (
+            f", at time point {max(entry.timepoint for entry in wells.values())}; cell_counts.csv has all time points"
+        )
+    note += ". “–” stands for no count, which is not a count of 0."
     note = note if classes else "No objects were counted."
     table = html_table(head, rows, numbers=set(range(first, len(head))), kinds=kinds)
     return f'<h2>Counts per well</h2>\n<p class="note">{html_text(note)}</p>\n{table}'

@@ -83,6 +83,11 @@ class PlateState:
         planes = [manifest["planes"] for manifest in (*self.done.values(), *self.failed.values())]
         return sum(len(entry["skipped"]) + len(entry["blanked"]) for entry in planes)
 
+    @property
+    def skipped_fields(self) -> int:
+        """How many fields were left out in the wells that are done."""
+        return sum(len(manifest["planes"].get("skipped_fields", ())) for manifest in self.done.values())
+
 
 def write_unfinished(
     path: str | os.PathLike[str],
@@ -169,6 +174,10 @@ def _done(state: PlateState, counts: Mapping[str, Mapping[str, int]]) -> str:
         numbers = [number_text(counts.get(well, {}).get(name)) for name in classes]
         rows.append([well, *numbers, *(len(planes[kind]) for kind in ("missing", "skipped", "blanked"))])
     head = ["Well", *classes, "Planes missing", "Planes skipped", "Planes blanked"]
-    note = "Objects of each class, from the tables of the wells." if classes else "No objects were counted."
+    note = (
+        "Objects of each class at the first time point, from the tables of the wells."
+        if classes
+        else "No objects were counted."
+    )
     table = html_table(head, rows, numbers=range(1, len(head)))
     return f'<h2>{counted(len(rows), "well")} done</h2>\n<p class="note">{note}</p>\n{table}'

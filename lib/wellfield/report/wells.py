@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wellfield.plate.keys import field_name
 from wellfield.plate.wells import canonical_well, split_well
+from wellfield.report.statistics import Status, seen_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,21 +21,30 @@ class WellSummary:
     Parameters
     ----------
     counts:
-        Objects of each class, summed over fields and time points; ``None`` where no field has a count.
+        Objects of each class, summed over fields at *timepoint*; ``None`` where no field has a count.
+    timepoint:
+        The first time point of the plate that has a count.
     fields, counted_fields:
         Fields in the table, and how many of them have a count for every class and time point.
     missing:
         Names of the planes that the well lacks.
     left_out:
         ``("skipped" or "blanked", entry of the manifest)``.
+    skipped_fields:
+        Name of each field that was left out, such as ``s002_t001``, and why.
+    absent:
+        Names of the fields that the well has no plane of, and others have.
     """
 
     failed: bool = False
     counts: dict[str, int | None] = field(default_factory=dict)
     fields: int = 0
     counted_fields: int = 0
+    timepoint: int = 1
     timepoints: int = 0
     missing: list[str] = field(default_factory=list)
+    skipped_fields: dict[str, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
     left_out: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     @property
@@ -63,11 +74,35 @@ def summarise_wells(
         names = dict.fromkeys([*(planes.get("missing") or ()), *missing.get(well, ())])
         left_out = [(kind, entry) for kind in ("skipped", "blanked") for entry in planes.get(kind) or ()]
         wells[well] = WellSummary(manifest.get("status") == "failed", missing=sorted(names), left_out=left_out)
-    for name, rows in counts.groupby("Metadata_Well", sort=False):
+        skipped = (planes.get("skipped_fields") or {}).items()
+        wells[well].skipped_fields = {str(name).removeprefix(f"{well}_"): str(reason) for name, reason in skipped}
+    shown = counts.assign(
+        Class=class_names(counts), Seen=counts["Count"].where(counts.index.isin(seen_counts(counts).index))
+    )
+    timepoint = first_timepoint(counts)
+    for name, rows in shown.groupby("Metadata_Well", sort=False):
         summary = wells.setdefault(canonical_well(str(name)), WellSummary())
-        sums = rows.groupby("Object")["Count"].sum(min_count=1)
+        sums = rows["Seen"].where(rows["Metadata_Timepoint"] == timepoint).groupby(rows["Class"]).sum(min_count=1)
         summary.counts = {str(kind): None if pd.isna(value) else int(value) for kind, value in sums.items()}
-        complete = rows.groupby("Metadata_Site")["Count"].apply(lambda values: bool(values.notna().all()))
+        complete = rows.groupby("Metadata_Site")["Seen"].apply(lambda values: bool(values.notna().all()))
         summary.fields, summary.counted_fields = len(complete), int(complete.sum())
-        summary.timepoints = int(rows["Metadata_Timepoint"].nunique())
+        summary.timepoint, summary.timepoints = timepoint, int(rows["Metadata_Timepoint"].nunique())
+        if "Status" in rows:
+            gone = rows[(rows["Status"] == Status.FIELD_ABSENT) & rows["Metadata_Site"].notna()]
+            keys = zip(gone["Metadata_Site"], gone["Metadata_Timepoint"], strict=True)
+            summary.absent = list(dict.fromkeys(f"{field_name(int(site))}_t{int(time):03d}" for site, time in keys))
     return {well: wells[well] for well in sorted(wells, key=split_well)}
+
+
+def class_names(counts: pd.DataFrame) -> pd.Series[str]:
+    """Return what each row of a ``cell_counts`` table counts: ``Nuclei``, or ``Nuclei (channel 2)``."""
+    names = counts["Object"].astype(str)
+    if "Metadata_Channel" in counts:
+        names += " (channel " + counts["Metadata_Channel"].astype(str) + ")"
+    return names
+
+
+def first_timepoint(counts: pd.DataFrame) -> int:
+    """Return the first timepoint at which anything of a plate was counted; 1 if nothing was."""
+    found = seen_counts(counts)["Metadata_Timepoint"]
+    return int(found.min()) if len(found) else 1

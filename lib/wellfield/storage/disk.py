@@ -89,7 +89,7 @@ class DiskStorageBackend(StorageBackend):
             _check_bare(path, values)
         folder = target.parent
         if not os.path.isdir(folder) or (os.path.exists(folder / "zarr.json") and is_zarr_array(folder)):
-            self.ensure_directory(folder)
+            _make_folder(folder)
         with known_options(write, target, values, **kwargs):
             write(target, values, **kwargs)
 
@@ -154,16 +154,7 @@ class DiskStorageBackend(StorageBackend):
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
-        folder = Path(new_path(directory))
-        for missing in (folder, *folder.parents):
-            if os.path.lexists(missing):  # which another thread may have made just now
-                if os.path.isdir(missing) and not is_zarr_array(missing):
-                    break
-                raise NotAFolderError(f"folder {folder} cannot be made: {missing} is no folder", path=missing)
-            if is_bare(missing) and os.path.isfile(array_path(missing)):
-                raise NotAFolderError(f"folder {folder} cannot be made: {missing} is an array", path=missing)
-        with file_errors(folder, "be made"):
-            folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(new_path(directory)))
 
     def delete(self, path: PathLike) -> None:
         """Remove one file, one link (not what it points to) or one empty folder."""
@@ -303,8 +294,21 @@ class DiskStorageBackend(StorageBackend):
         if os.path.isdir(origin) and not os.path.islink(origin) and _is_below(target, origin):
             message = f"{origin} cannot {action} to {target}: a folder cannot lie in itself"
             raise StorageError(message, path=target, code=errno.EINVAL)
-        self.ensure_directory(target.parent)
+        _make_folder(target.parent)
         return target
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, whatever their names."""
+    for missing in (folder, *folder.parents):
+        if os.path.lexists(missing):  # which another thread may have made just now
+            if os.path.isdir(missing) and not is_zarr_array(missing):
+                break
+            raise NotAFolderError(f"folder {folder} cannot be made: {missing} is no folder", path=missing)
+        if is_bare(missing) and os.path.isfile(array_path(missing)):
+            raise NotAFolderError(f"folder {folder} cannot be made: {missing} is an array", path=missing)
+    with file_errors(folder, "be made"):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _host_values(data: Any, path: Path) -> Any:

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wellfield.formats.atomic import atomic_path, remove_parts
 from wellfield.formats.json import read_json
+from wellfield.formats.table import write_frame
 from wellfield.materialization.manifest import read_manifest
 from wellfield.materialization.well import FOLDERS, STORE_NAME
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.staged import DONE
-from wellfield.plate.index import read_index
-from wellfield.plate.keys import WHOLE_WELL, FieldKey, parse_plane_name
-from wellfield.plate.platemap import WellTreatment, read_plate_map
+from wellfield.plate.index import read_fields, read_info
+from wellfield.plate.keys import WHOLE_WELL, FieldKey, Projection, parse_plane_name
+from wellfield.plate.platemap import WellTreatment, compare_wells, read_plate_map
 from wellfield.report.names import UNFINISHED_NAME
+from wellfield.report.statistics import Status
+from wellfield.words import counted
 from wellfield.workflow.logs import WELL_RULES
 from wellfield.workflow.tables import KEY_COLUMNS, TREATMENT_COLUMNS, join_tables, table_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_logger = logging.getLogger(__name__)
+
 PLANE_COLUMNS = ("Planes_Missing", "Planes_Skipped", "Planes_Blanked")
 
-# Fields without a count: why.
-STATUS_OK, STATUS_FIELD_SKIPPED, STATUS_WELL_FAILED = "ok", "field_skipped", "well_failed"
+# Where numbers go on through the whole plate (1 to 4 in A01, 5 to 8 in A02), no well has the fields of another. It is
+# so where at least this part of all would be absent.
+_MOST_ABSENT = 0.5
+
+
+class _Fate(NamedTuple):
+    """What became of a field, and why."""
+
+    status: Status
+    note: str = ""
 
 
 def read_manifests(folder: str | os.PathLike[str], wells: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -48,12 +62,34 @@ def well_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]], file_
 
 
 def read_counts(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the counts of all wells, no rows if the pipeline counts nothing (or means something else by the name)."""
+    """Return the counts of all wells, no rows if the pipeline counts nothing.
+
+    It may also mean something else by the name: counts are whole numbers, one for each field and class of objects. Any
+    other table stays what it is, one of ``plate_tables``.
+    """
     import pandas as pd
 
     parts = [pd.read_parquet(file) for file in well_tables(results, manifests, "cell_counts.parquet").values()]
     parts = [part for part in parts if {"Object", "Count"} <= set(part.columns)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(KEY_COLUMNS))
+    counts = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(KEY_COLUMNS))
+    if reason := _no_counts(counts):
+        _logger.warning("cell_counts: %s; the table is in plate_tables, and nothing is counted by it", reason)
+        return counts.iloc[:0]
+    return counts
+
+
+def _no_counts(counts: pd.DataFrame) -> str:
+    """Return why a table does not say how many objects of each class a field has; nothing if it does."""
+    import pandas as pd
+
+    if counts.empty:
+        return ""
+    values = counts["Count"].dropna()
+    if not pd.api.types.is_numeric_dtype(values) or not (values % 1 == 0).all():
+        return "its column Count has other values than whole numbers"
+    keys = [*KEY_COLUMNS, "Object", *(["Metadata_Channel"] if "Metadata_Channel" in counts else [])]
+    twice = counts[[name for name in keys if name in counts]].duplicated()
+    return f"it has several counts of {counts['Object'][twice].iloc[0]!r} in one field" if twice.any() else ""
 
 
 def cell_counts(
@@ -61,8 +97,13 @@ def cell_counts(
     manifests: Mapping[str, Mapping[str, Any]],
     fields: Mapping[str, Sequence[FieldKey]],
     plate: str,
+    absent: Mapping[FieldKey, int] | None = None,
 ) -> pd.DataFrame:
     """Return one row per well, field, timepoint and object class; fields without a count have an empty one.
+
+    ``Status`` says what became of the field (:class:`~wellfield.report.statistics.Status`), ``Note`` why. Only counts
+    that are ``ok`` can be compared: the count of a blanked field stays in the table, but what was black there was not
+    seen, and in a stitched well of which a field is lacking not all of it was.
 
     Parameters
     ----------
@@ -71,7 +112,9 @@ def cell_counts(
     manifests:
         Manifest of every well.
     fields:
-        All fields of every well.
+        All fields of every well that have a plane.
+    absent:
+        Fields without any plane, and how many planes each lacks.
     """
     import pandas as pd
 
@@ -83,20 +126,77 @@ def cell_counts(
     rows = []
     for well, manifest in manifests.items():
         planes = {column: _per_field(manifest["planes"][column[7:].lower()]) for column in PLANE_COLUMNS}
-        for key in [*fields[well], *(_whole_wells(fields[well]) if whole else ())]:
-            covered = [key] if key.field else [k for k in fields[well] if k.timepoint == key.timepoint]
+        lacking = Counter({key: count for key, count in (absent or {}).items() if key.well == well})
+        planes["Planes_Missing"] += lacking
+        keys = sorted({*fields[well], *lacking})
+        fates = {key: _fate(key, manifest, planes, lacking) for key in keys}
+        for key in [*keys, *(_whole_wells(keys) if whole else ())]:
+            covered = [key] if key.field else [k for k in keys if k.timepoint == key.timepoint]
             values = [sum(planes[column][k] for k in covered) for column in PLANE_COLUMNS]
+            fate = fates[key] if key.field else _fate_of_all([fates[k] for k in covered])
             for kind in classes or [("", None)[: max(len(names), 1)]]:
                 if (kind in whole) != (key.field == WHOLE_WELL):
                     continue
                 count = found.get((well, key.field, key.timepoint, *kind))
-                status = STATUS_OK if manifest["status"] == DONE else STATUS_WELL_FAILED
-                if status == STATUS_OK and count is None and classes:
-                    status = STATUS_FIELD_SKIPPED
-                rows.append([plate, well, key.field or None, key.timepoint, *kind, count, *values, status])
-    columns = [*KEY_COLUMNS, *(names or ["Object"]), "Count", *PLANE_COLUMNS, "Status"]
+                nothing = fate.status == Status.OK and count is None and bool(classes)
+                status, note = (Status.FIELD_SKIPPED, "it was not counted") if nothing else fate
+                rows.append([plate, well, key.field or None, key.timepoint, *kind, count, *values, str(status), note])
+    columns = [*KEY_COLUMNS, *(names or ["Object"]), "Count", *PLANE_COLUMNS, "Status", "Note"]
     whole_numbers = ["Metadata_Site", "Metadata_Timepoint", "Count", *PLANE_COLUMNS, *names[1:]]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(whole_numbers, "Int64"))
+
+
+def _fate(
+    key: FieldKey, manifest: Mapping[str, Any], planes: Mapping[str, Counter[FieldKey]], absent: Collection[FieldKey]
+) -> _Fate:
+    if manifest["status"] != DONE:
+        return _Fate(Status.WELL_FAILED)
+    if key in absent:
+        return _Fate(Status.FIELD_ABSENT, "no image; other wells have this field")
+    if reason := manifest["planes"].get("skipped_fields", {}).get(f"{key.well}_{key.name}"):
+        # What the error of a file says behind it, paths among it, is in the manifest.
+        before, unreadable, _ = reason.partition(" cannot be read")
+        return _Fate(Status.FIELD_SKIPPED, " ".join((before + unreadable).split()))
+    if planes["Planes_Skipped"][key]:
+        return _Fate(Status.FIELD_SKIPPED)
+    if blanked := planes["Planes_Blanked"][key]:
+        return _Fate(Status.FIELD_BLANKED, f"{counted(blanked, 'plane')} could not be read; black in the place")
+    return _Fate(Status.OK)
+
+
+def _fate_of_all(fates: Sequence[_Fate]) -> _Fate:
+    """Return what became of a whole well, by its fields."""
+    for status in (Status.WELL_FAILED, Status.FIELD_ABSENT, Status.FIELD_SKIPPED, Status.FIELD_BLANKED):
+        if number := sum(fate.status == status for fate in fates):
+            return _Fate(status, f"{number} of {counted(len(fates), 'field')}")
+    return _Fate(Status.OK)
+
+
+def absent_fields(fields: Mapping[str, Sequence[FieldKey]]) -> list[FieldKey]:
+    """Return the fields, by timepoint, that a well should have but has no plane of.
+
+    Every well should have the fields that any well of the plate has. Where that would make half of all fields absent,
+    as when their numbers go on through the whole plate, each well should have its own and nothing is absent.
+
+    Parameters
+    ----------
+    fields:
+        The fields of every well of the plate that have a plane.
+    """
+    expected = sorted({key[1:] for keys in fields.values() for key in keys})
+    present = {key for keys in fields.values() for key in keys}
+    total = len(fields) * len(expected)
+    if total - len(present) >= _MOST_ABSENT * total:
+        return []
+    wanted = (FieldKey(well, *place) for well in fields for place in expected)
+    return [key for key in wanted if key not in present]
+
+
+def _expected_planes(plan: Plan, timepoint: int) -> int:
+    """Return how many planes the pipeline would read of a field that has them all."""
+    layers = [plan.sources[channel] for channel in plan.start_channels]
+    acquired = [entry for entry in layers if not entry.timepoints or timepoint in entry.timepoints]
+    return sum(len(entry.z) if entry.projection == Projection.NONE else 1 for entry in acquired)
 
 
 def _found(counts: pd.DataFrame, names: Sequence[str]) -> dict[tuple[Any, ...], Any]:
@@ -154,20 +254,20 @@ def aggregate_plate(
     *tables* is the folder of the tables that are neither counts nor objects.
     """
     folder = Path(results)
-    info, planes = read_index(index, wells)
+    info, fields = read_info(index), read_fields(index)
     manifests = read_manifests(folder / "wells", wells)
-    fields: dict[str, set[FieldKey]] = {well: set() for well in wells}
-    for plane in planes:
-        fields[plane.key.well].add(plane.key.field_key)
+    compiled = Plan.from_json(read_json(plan), source=plan)
+    absent = {key: _expected_planes(compiled, key.timepoint) for key in absent_fields(fields)}
     treatments = read_treatments(plate_map)
+    for note in compare_wells(treatments, info.wells, processed=wells):
+        _logger.warning("plate map: %s", note)
     found = read_counts(folder, manifests)
-    counts = cell_counts(found, manifests, {well: sorted(keys) for well, keys in fields.items()}, info.plate)
+    counts = cell_counts(found, manifests, fields, info.plate, absent)
     counts = with_treatments(counts, treatments)
-    with atomic_path(counts_csv) as part:
-        counts.to_csv(part, index=False, lineterminator="\n")
+    write_frame(counts_csv, counts)
     with atomic_path(counts_parquet) as part:
         counts.to_parquet(part, index=False)
-    names = table_files(Plan.from_json(read_json(plan), source=plan))
+    names = table_files(compiled)
     objects = names.pop("objects", "objects.parquet")
     join_tables(well_tables(folder, manifests, objects), treatments, parquet=objects_parquet)
     if len(found):

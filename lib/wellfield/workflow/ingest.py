@@ -14,6 +14,7 @@ from wellfield.microscopes.registry import get_microscope_handler
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.layout import Layout
+from wellfield.plate.platemap import compare_wells, read_plate_map
 
 
 def ingest_plate(
@@ -43,6 +44,25 @@ def ingest_plate(
     )
     chosen_wells(info, wells)
     return info
+
+
+def plate_map_notes(
+    plate_map: str | os.PathLike[str] | None, info: PlateInfo, wanted: Sequence[str] | None
+) -> list[str]:
+    """Return what a plate and its map do not agree about; nothing of a plate without one.
+
+    Raises
+    ------
+    ConfigError
+        The map cannot be used, or names no well of the plate.
+    """
+    if plate_map is None:
+        return []
+    treatments = read_plate_map(plate_map)
+    try:
+        return compare_wells(treatments, info.wells, processed=chosen_wells(info, wanted))
+    except ConfigError as error:
+        raise ConfigError(f"plate {info.plate}, plate map {os.fspath(plate_map)}: {error}") from None
 
 
 def acquisition_notes(report: str | os.PathLike[str]) -> list[str]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellfield.formats.atomic import atomic_path, is_part
+from wellfield.formats.atomic import is_part
 from wellfield.formats.json import read_json
 from wellfield.formats.npy import read_npy
+from wellfield.formats.table import write_frame
 from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
+from wellfield.plate.platemap import compare_wells
 from wellfield.workflow.aggregate import read_manifests, read_treatments
 from wellfield.workflow.logs import failure_logs
 from wellfield.workflow.tables import KEY_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wellfield.report.statistics import Place
 
 
 def report_plate(
@@ -42,7 +46,7 @@ def report_plate(
     from wellfield.report.dose_response import dose_responses
     from wellfield.report.heatmap import plate_heatmap
     from wellfield.report.montage import plate_montage
-    from wellfield.report.statistics import count_values, plate_statistics
+    from wellfield.report.statistics import count_values, fields_left_out, plate_statistics
     from wellfield.report.summary import write_summary
 
     folder = Path(results)
@@ -53,16 +57,13 @@ def report_plate(
     treatments = read_treatments(plate_map)
     counts = pd.read_parquet(folder / "cell_counts.parquet")
     failed = [well for well, manifest in manifests.items() if manifest["status"] != DONE]
-    counted = counts.dropna(subset=["Count"])
-    # The heatmap shows one class of objects: the first that the pipeline counted.
-    name = next(iter(counted["Object"]), "")
-    sums = counted[counted["Object"] == name].groupby("Metadata_Well")["Count"].sum()
+    per_field, label = heatmap_values(counts)
     controls = {well: entry.control for well, entry in treatments.items() if entry.control and well in manifests}
     plate_heatmap(
-        {well: float(sums[well]) if well in sums else None for well in wells},
+        {well: per_field.get(well) for well in wells},
         heatmap,
         title=info.plate,
-        label=f"{name or 'objects'} per well",
+        label=label,
         controls=controls,
         failed=failed,
     )
@@ -72,10 +73,10 @@ def report_plate(
         if thumbnail.size:
             thumbnails[well] = thumbnail
     plate_montage(thumbnails, montage, wells_expected=list(wells), title=info.plate, failed=failed)
-    values = pd.concat([count_values(counts), read_object_values(folder)], ignore_index=True)
-    table = plate_statistics(values, controls, plate=info.plate)
-    with atomic_path(statistics) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
+    left_out = fields_left_out(counts)
+    values = pd.concat([count_values(counts), read_object_values(folder, left_out)], ignore_index=True)
+    table = plate_statistics(values, controls, plate=info.plate, left_out=left_out)
+    write_frame(statistics, table)
     responses, note = dose_responses(values, treatments)
     plot_dose_responses(responses, dose_response, title=info.plate, note=note)
     write_summary(
@@ -89,18 +90,42 @@ def report_plate(
         statistics=table,
         responses=responses,
         responses_note=note,
+        plate_map_notes=compare_wells(treatments, info.wells, processed=wells),
     )
 
 
-def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
+def heatmap_values(counts: pd.DataFrame) -> tuple[dict[str, float], str]:
+    """Return the number of each well that the heatmap shows, and what it is.
+
+    It is one class of objects, the first that the pipeline counted, at the first timepoint: the mean over the fields
+    that were counted, so that a field that is lacking makes no well look empty.
+    """
+    from wellfield.report.statistics import SITE, TIMEPOINT, WELL, seen_counts
+    from wellfield.report.wells import class_names, first_timepoint
+
+    counted = seen_counts(counts)
+    if counted.empty:
+        return {}, "objects per field"
+    names = class_names(counted)
+    shown = counted[names == names.iloc[0]]
+    label = f"{names.iloc[0]} per {'field' if shown[SITE].notna().any() else 'well'}"
+    if counts[TIMEPOINT].nunique() > 1:
+        label += f", time point {first_timepoint(shown)}"
+    means = shown[shown[TIMEPOINT] == first_timepoint(shown)].groupby(WELL)["Count"].mean()
+    return {str(well): float(value) for well, value in means.items()}, label
+
+
+def read_object_values(results: str | os.PathLike[str], left_out: Collection[Place] = ()) -> pd.DataFrame:
     """Return the readouts of a plate's tables of objects, of which no more than one well's are in memory.
+
+    Objects of fields that are *left_out* do not count.
 
     A readout that several tables have is taken from the first of ``objects.parquet`` and ``plate_tables/``, by name.
     """
     import pandas as pd
     import pyarrow.parquet as pq
 
-    from wellfield.report.statistics import TIMEPOINT, WELL, feature_columns, no_values, object_values
+    from wellfield.report.statistics import SITE, TIMEPOINT, WELL, feature_columns, no_values, object_values
 
     folder = Path(results)
     found = [no_values()]
@@ -110,7 +135,8 @@ def read_object_values(results: str | os.PathLike[str]) -> pd.DataFrame:
             names = file.schema_arrow.names
             features = [name for name in feature_columns(names) if name not in taken]
             if features and {WELL, TIMEPOINT} <= set(names):
-                found.append(object_values(_by_well(file, [WELL, TIMEPOINT, *features])))
+                keys = [WELL, TIMEPOINT, *([SITE] if SITE in names else [])]
+                found.append(object_values(_by_well(file, [*keys, *features]), left_out))
                 taken |= set(features)
     return pd.concat(found, ignore_index=True)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.pipeline.staged import remove_done_stages
+from wellfield.plate.index import read_fields
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.words import counted
@@ -215,16 +216,16 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 
 
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
-    """Return the objects of each class in each well that is done."""
-    from wellfield.workflow.aggregate import read_counts
+    """Return the objects of each class in each well that is done, at the first time point."""
+    from wellfield.report.wells import summarise_wells
+    from wellfield.workflow.aggregate import cell_counts, read_counts
 
     found = read_counts(results, state.done)
-    found = found.dropna(subset=["Count"]) if len(found) else found
-    counts: dict[str, dict[str, int]] = {}
-    for row in found.to_dict("records"):
-        of_well = counts.setdefault(row["Metadata_Well"], {})
-        of_well[row["Object"]] = of_well.get(row["Object"], 0) + int(row["Count"])
-    return counts
+    if not len(found):
+        return {}
+    table = cell_counts(found, state.done, read_fields(results / "index.parquet"), state.plate)
+    wells = summarise_wells(state.done, table, {})
+    return {well: {name: n for name, n in entry.counts.items() if n is not None} for well, entry in wells.items()}
 
 
 def advice(results: str | os.PathLike[str], state: PlateState) -> list[str]:
@@ -254,6 +255,8 @@ def summary_line(state: PlateState, seconds: float) -> str:
     if state.not_begun:
         parts.append(f"{len(state.not_begun):,} not begun")
     parts.append(f"{counted(state.skipped, 'plane')} skipped")
+    if state.skipped_fields:
+        parts.append(f"{counted(state.skipped_fields, 'field')} skipped")
     rate = state.planes / seconds if seconds > 0 else 0.0
     speed = f", {f'{rate:.3g}' if rate < 100 else f'{rate:,.0f}'} planes/s" if rate else ""
     used = f"{counted(state.planes, 'plane')} of {counted(state.processed, 'well')}"

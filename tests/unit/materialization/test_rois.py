@@ -17,7 +17,7 @@ from tests.libraries import ON_CPU, as_type
 from tests.unit.materialization.regions import draw
 from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
 from wellfield.formats.roi import read_rois, write_rois
-from wellfield.materialization.rois import labels_to_rois
+from wellfield.materialization.rois import count_small_regions, labels_to_rois
 
 RING = np.array(
     [
@@ -28,6 +28,18 @@ RING = np.array(
         [1, 1, 1, 1, 1],
     ]
 )
+
+
+def test_small_regions_are_left_out_and_counted() -> None:
+    labels = np.zeros((2, 6, 9), np.uint32)
+    labels[0, :2, :2], labels[1, 0, :3] = 70_000, 70_000  # 4 pixels in one plane, 3 in the other
+    labels[0, 5, 5] = labels[0, 3, 3] = 2  # one object in two pieces
+    labels[1, 3:, 4:] = 9
+    for smallest, names in ((0, ["2", "9", "70000", "70000"]), (3, ["9", "70000", "70000"]), (4, ["9", "70000"])):
+        assert [roi.name for roi in labels_to_rois(labels, min_area=smallest)] == names
+        assert count_small_regions(labels, smallest) == 4 - len(names)
+    assert [roi.z_position for roi in labels_to_rois(labels, min_area=4)] == [2, 1]
+    assert labels_to_rois(labels, min_area=1000) == []
 
 
 def outlines(roi: ImagejRoi) -> list[list[list[int]]]:

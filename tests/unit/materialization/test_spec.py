@@ -56,6 +56,12 @@ def test_images_may_have_any_suffix_of_tiff(suffix: str) -> None:
     assert MaterializationSpec(TiffStackOptions(filename_suffix=suffix)).options[0].filename_suffix == suffix
 
 
+@pytest.mark.parametrize("pixels", [-1, 1.5, True, "3", None])
+def test_a_smallest_area_that_is_no_number_of_pixels_is_refused(pixels: Any) -> None:
+    with pytest.raises(MaterializationError, match=r"ROIOptions: min_area=.*; expected a number of pixels, 0 or more"):
+        MaterializationSpec(ROIOptions(min_area=pixels))
+
+
 def test_no_option_is_refused() -> None:
     with pytest.raises(MaterializationError, match=r"at least one option, such as CsvOptions\(\)"):
         MaterializationSpec()

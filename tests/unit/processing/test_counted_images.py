@@ -79,7 +79,7 @@ def test_the_count_is_within_the_window(name):
     labels, counts, objects = run(name)
     expected, tolerance = EXPECTED[name]
     assert abs(int(counts["Count"][0]) - expected) <= tolerance
-    assert objects["ObjectNumber"].tolist() == list(range(1, labels.max() + 1))
+    assert objects["Metadata_ObjectNumber"].tolist() == list(range(1, labels.max() + 1))
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -84,6 +84,14 @@ def test_the_fit_is_the_same_every_time():
     assert one.background == two.background
 
 
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**-16, 2.0**16])
+def test_the_fit_does_not_depend_on_the_unit_of_pixels(unit):
+    sample = [plane.astype(np.float64) for plane in planes(20, shading(0.3))]
+    plain, scaled = fit_illumination(sample), fit_illumination([plane * unit for plane in sample])
+    assert scaled.background == pytest.approx(plain.background * unit, rel=1e-6)
+    np.testing.assert_allclose(scaled.flatfield, plain.flatfield, rtol=1e-6)
+
+
 def test_black_planes_give_an_even_field():
     found = fit_illumination([np.zeros((40, 30), np.uint16)] * 12)
     np.testing.assert_allclose(found.flatfield, 1, rtol=1e-5)

@@ -16,7 +16,7 @@ from wellfield.processing.measurement import count_cells
 from wellfield.processing.registry import ImageKind, get_function
 
 COLUMNS = [
-    "ObjectNumber",
+    "Metadata_ObjectNumber",
     "Nuclei_AreaShape_Area",
     "Nuclei_Location_Center_X",
     "Nuclei_Location_Center_Y",
@@ -36,7 +36,7 @@ def test_a_hand_computed_field_gives_the_numbers_of_every_object_and_channel():
     counts, objects = measure(image, labels, channel_names=["DAPI", "GFP"], object_name="Cells")
     assert {name: list(column) for name, column in counts.items()} == {"Object": ["Cells"], "Count": [2]}
     assert {name: column.tolist() for name, column in objects.items()} == {
-        "ObjectNumber": [2, 5],
+        "Metadata_ObjectNumber": [2, 5],
         "Cells_AreaShape_Area": [1, 3],
         "Cells_Location_Center_X": [3.0, 4 / 3],
         "Cells_Location_Center_Y": [1.0, 1 / 3],
@@ -66,7 +66,7 @@ def test_numbers_agree_with_scikit_image(seed, channels, height, width, dtypes):
     counts, objects = measure(image, labels)
     regions = regionprops(labels[0].astype(int), intensity_image=np.moveaxis(image, 0, -1).astype(float))
     assert counts["Count"].tolist() == [len(regions)]
-    assert objects["ObjectNumber"].tolist() == [region.label for region in regions]
+    assert objects["Metadata_ObjectNumber"].tolist() == [region.label for region in regions]
     for row, region in enumerate(regions):
         assert objects["Nuclei_AreaShape_Area"][row] == region.area
         y, x = region.centroid
@@ -95,7 +95,7 @@ def test_ids_above_16_bits_are_kept_and_cost_no_memory(number):
     labels[0, 2, 2] = number - 65_536 + 1
     counts, objects = measure(np.ones((1, 4, 4)), labels)
     assert counts["Count"].tolist() == [2]
-    assert objects["ObjectNumber"].tolist() == [number - 65_535, number]
+    assert objects["Metadata_ObjectNumber"].tolist() == [number - 65_535, number]
 
 
 def test_a_field_without_objects_has_the_same_columns_and_dtypes():

@@ -32,12 +32,12 @@ def test_cells_and_cytoplasm_lie_in_the_row_of_their_nucleus():
         "Object": ["Nuclei", "Cells", "Cytoplasm"],
         "Count": [4, 3, 3],
     }
-    assert objects["ObjectNumber"].tolist() == [7, 31, 500, 900_000]
+    assert objects["Metadata_ObjectNumber"].tolist() == [7, 31, 500, 900_000]
     assert objects["Cells_AreaShape_Area"].tolist() == pytest.approx([84, np.nan, 84, 84], nan_ok=True)
     assert objects["Cytoplasm_AreaShape_Area"].tolist() == pytest.approx([68, np.nan, 68, 68], nan_ok=True)
     for name, labels in (("Nuclei", nuclei), ("Cells", cells), ("Cytoplasm", cytoplasm)):
         _, alone = measure(image, labels, object_name=name)
-        rows = np.searchsorted(objects["ObjectNumber"], alone.pop("ObjectNumber"))
+        rows = np.searchsorted(objects["Metadata_ObjectNumber"], alone.pop("Metadata_ObjectNumber"))
         for column, values in alone.items():
             np.testing.assert_array_equal(objects[column][rows], values, err_msg=column)
             assert np.isnan(np.delete(objects[column].astype(float), rows)).all()
@@ -105,7 +105,7 @@ def test_real_nuclei_measure_as_cellprofiler_measured_them(real_plates):
     box = ["AreaShape_Area", *(f"AreaShape_BoundingBox{end}_{axis}" for end in ("Minimum", "Maximum") for axis in "XY")]
     both = found.merge(theirs, on=box, suffixes=("", "_theirs"))
     assert len(both) > 150
-    compared = [name for name in found if name in theirs and name not in (*box, "ObjectNumber")]
+    compared = [name for name in found if name in theirs and name not in (*box, "Metadata_ObjectNumber")]
     assert len(compared) > 30
     for name in compared:
         if not name.startswith(CELLPROFILER_DIFFERS):
@@ -138,7 +138,7 @@ def test_an_image_without_pixels_or_channels_has_no_brightness_to_measure(shape)
 def test_whole_numbers_of_the_objects_are_integers_and_those_of_their_cells_may_be_missing():
     labels = np.ones((1, 3, 3), int)
     _, objects = measure(np.ones((1, 3, 3)), labels, cells=labels)
-    whole = {"ObjectNumber", *(f"Nuclei_AreaShape_{feature}" for feature in WHOLE)}
+    whole = {"Metadata_ObjectNumber", *(f"Nuclei_AreaShape_{feature}" for feature in WHOLE)}
     assert {name for name, column in objects.items() if column.dtype == np.int64} == whole
     assert {column.dtype.name for name, column in objects.items() if name not in whole} == {"float64"}
 
@@ -157,7 +157,7 @@ def test_a_hundred_thousand_objects_are_all_measured():
     image = np.random.default_rng(0).integers(1, 60_000, (1, 320, 320)).astype(np.uint16)
     counts, objects = measure(image, labels)
     assert counts["Count"].tolist() == [102_399]
-    np.testing.assert_array_equal(objects["ObjectNumber"], labels.flat[1:])
+    np.testing.assert_array_equal(objects["Metadata_ObjectNumber"], labels.flat[1:])
     np.testing.assert_array_equal(objects["Nuclei_Intensity_MedianIntensity_1"], image.flat[1:])
     np.testing.assert_array_equal(objects["Nuclei_Location_CenterMassIntensity_X_1"], np.arange(1, 102_400) % 320)
     assert (objects["Nuclei_AreaShape_ConvexArea"] == 1).all()
@@ -170,8 +170,8 @@ def test_ids_and_their_order_change_no_value(ids):
     image = rng.normal(50, 9, (1, 25, 25))
     _, expected = measure(image, numbered)
     _, objects = measure(image, np.array([0, *ids])[numbered])
-    assert objects["ObjectNumber"].tolist() == sorted(ids)
-    rows = np.searchsorted(objects["ObjectNumber"], ids)
+    assert objects["Metadata_ObjectNumber"].tolist() == sorted(ids)
+    rows = np.searchsorted(objects["Metadata_ObjectNumber"], ids)
     for name in list(expected)[1:]:
         np.testing.assert_array_equal(objects[name][rows], expected[name], err_msg=name)
 
@@ -192,8 +192,8 @@ def test_other_objects_and_the_place_in_the_plane_change_no_value():
     blobs, _ = ndimage.label(ndimage.gaussian_filter(rng.normal(size=(60, 70)), 1.5) > 0)
     image = rng.normal(200, 30, (1, 60, 70))
     _, together = measure(image, blobs[None])
-    assert len(together["ObjectNumber"]) > 5
-    for row, number in enumerate(together["ObjectNumber"]):
+    assert len(together["Metadata_ObjectNumber"]) > 5
+    for row, number in enumerate(together["Metadata_ObjectNumber"]):
         _, alone = measure(image, np.where(blobs == number, 1, 0)[None])
         for name in list(alone)[1:]:
             np.testing.assert_array_equal(together[name][row], alone[name][0], err_msg=name)

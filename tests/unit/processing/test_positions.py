@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,49 @@ def test_likeness_that_may_be_chance_is_not_believed():
     assert edges["quality"][0] == pytest.approx(1)
     assert not edges["used"][0]
     assert "by chance" in edges["reason"][0]
+
+
+@pytest.mark.parametrize("blur", [2, 4, 6, 8, 12, 20])
+@pytest.mark.parametrize(("gap", "noise"), [(0, 2), (0, 15), (5, 2), (-4, 2), (-4, 15)])
+def test_blurred_fields_that_abut_stay_where_the_stage_says(blur, gap, noise):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        blobs = gaussian_filter(rng.normal(size=(200, 460)), blur)
+        scene = 1000 + 300 * blobs / blobs.std() + rng.normal(0, noise, blobs.shape)
+        _, positions, edges = run(
+            cut(scene.astype(np.float32), [(0, 0), (0, 200 + gap)], (200, 200)), [[0, 0], [200 * PIXEL_UM, 0]]
+        )
+        assert edges["reason"][0] != "accepted"
+        assert positions["algorithm"] == ["stage"] * 2
+        assert positions["x_position_px"].tolist() == [0, 200]
+
+
+@pytest.mark.parametrize("overlap", [12, 16, 19])
+def test_an_overlap_that_the_stage_does_not_predict_is_found_where_fields_are_equal_there(overlap):
+    image = cut(make_scene(), [(0, 0), (2, SHAPE[1] - overlap)])
+    _, positions, edges = run(image, [[0, 0], [SHAPE[1] * PIXEL_UM, 0]])
+    assert edges["predicted_overlap_px"][0] == pytest.approx(0)
+    assert edges["measured_overlap_px"][0] == pytest.approx(overlap, abs=0.2)
+    assert positions["algorithm"] == ["phase_correlation"] * 2
+
+
+def test_defocused_fields_of_a_real_plate_that_abut_stay_where_the_stage_says(real_plates):
+    import tifffile
+
+    folder = real_plates / "imagexpress/Projection-Mix"
+    planes = [path for path in folder.rglob("ZStep_1/*_E07_s*.tif") if "thumb" not in path.name]
+    files = {tuple(re.search(r"_s(\d)_w(\d)", path.name).groups()): path for path in planes}
+    for wave in {wave for _, wave in files}:
+        paths = [files[site, wave] for site in "12"]
+        tags = [read_tags(path) for path in paths]
+        _, positions, edges = run(
+            np.stack([tifffile.imread(path) for path in paths]),
+            [[tag.stage_x_um, tag.stage_y_um] for tag in tags],
+            pixel_size_um=tags[0].pixel_size_um,
+            min_quality=0.6,  # which the strips of both sides of the border reach
+        )
+        assert positions["algorithm"] == ["stage"] * 2
+        assert not edges["used"].any()
 
 
 def test_an_offset_beyond_the_margin_is_not_taken():

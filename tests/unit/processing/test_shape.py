@@ -16,7 +16,7 @@ from .objects import REGIONPROPS, measure_shape, planes
 def test_shapes_agree_with_scikit_image(labels):
     objects = measure_shape(labels)
     regions = regionprops(labels)
-    assert objects["ObjectNumber"].tolist() == [region.label for region in regions]
+    assert objects["Metadata_ObjectNumber"].tolist() == [region.label for region in regions]
     for row, region in enumerate(regions):
         found = {name.removeprefix("Nuclei_AreaShape_"): values[row] for name, values in objects.items()}
         for feature, name in REGIONPROPS.items():
@@ -41,7 +41,7 @@ def test_a_rectangle_has_the_shape_computed_by_hand():
     labels[2:5, 3:8] = 1  # 3 rows, 5 columns
     objects = measure_shape(labels)
     expected = {
-        "ObjectNumber": 1,
+        "Metadata_ObjectNumber": 1,
         "Nuclei_AreaShape_Area": 15,
         "Nuclei_AreaShape_BoundingBoxArea": 15,
         "Nuclei_AreaShape_BoundingBoxMinimum_X": 3,

@@ -78,7 +78,7 @@ def test_the_example_of_the_paper_has_its_texture():
 def test_textures_agree_with_pairs_counted_one_by_one(labels, seed, distance):
     image = np.random.default_rng(seed).integers(-99, 4000, (1, *labels.shape))
     _, objects = measure(image, labels[None], texture_distance=distance)
-    for row, number in enumerate(objects["ObjectNumber"]):
+    for row, number in enumerate(objects["Metadata_ObjectNumber"]):
         mask = labels == number
         expected = mean_of_directions(matrices_by_hand(mask, levels_by_hand(image[0], mask), distance))
         assert textures(objects, row) == pytest.approx(expected, nan_ok=True)

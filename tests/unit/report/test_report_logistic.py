@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -47,6 +48,42 @@ def test_ec50_is_recovered_from_noise(ec50: float, start: float, end: float, slo
     assert math.log(curve.ec50 / ec50) == pytest.approx(0, abs=0.25)
     assert curve.interval[0] < curve.ec50 < curve.interval[1]
     assert abs(curve.end - end) < 0.25 * abs(end - start)
+
+
+# Half of the cells are left at about 1, where a step that is a part of the logarithm is no step.
+AROUND_ONE = [0, 0, 0, 0.1, 0.3, 1, 3, 10], [100, 101, 99, 98, 90, 52, 20, 5]
+
+
+@pytest.mark.parametrize("offset", [0, -40, 1000])
+@pytest.mark.parametrize("size", [1e-6, 1, 1e6, -1])
+@pytest.mark.parametrize("unit", [1, 1e3, 1e-3, 1e-6, 1e6, 1e-12, 1 / 1.04, 7.3])
+@pytest.mark.parametrize(("doses", "values"), [AROUND_ONE, (FERULIC_ACID, ROOT_LENGTH)], ids=["plain", "ryegrass"])
+def test_a_fit_does_not_depend_on_units(
+    doses: Sequence[float], values: Sequence[float], unit: float, size: float, offset: float
+) -> None:
+    plain = fit_logistic(doses, values).curve
+    assert plain is not None
+    curve = fit_logistic(np.multiply(doses, unit), np.add(np.multiply(values, size), offset * size)).curve
+    assert curve is not None
+    ec50s = [end / unit for end in (curve.ec50, *curve.interval)]
+    assert ec50s == pytest.approx([plain.ec50, *plain.interval], rel=1e-6)
+    assert curve.slope == pytest.approx(plain.slope, rel=1e-6)
+    plateaus = [plateau / size - offset for plateau in (curve.start, curve.end)]
+    assert plateaus == pytest.approx([plain.start, plain.end], rel=1e-5)
+
+
+def test_the_ec50_of_a_plain_curve_around_one_is_found() -> None:
+    curve = fit_logistic(*AROUND_ONE).curve
+    assert curve is not None
+    assert (curve.ec50, curve.slope) == pytest.approx((1.0404, 1.6), rel=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1, 1e-6, 1e6])
+def test_why_there_is_no_curve_does_not_depend_on_units(unit: float) -> None:
+    noise = np.random.default_rng(3).normal(size=DOSES.size)
+    flat, rising = fit_logistic(DOSES * unit, noise), fit_logistic(DOSES * unit, DOSES + noise / 100)
+    assert flat.reason == fit_logistic(DOSES, noise).reason != ""
+    assert rising.reason == "the EC50 is outside the tested concentrations"
 
 
 def test_without_noise_the_curve_is_the_true_one() -> None:
@@ -95,6 +132,7 @@ def test_noise_alone_has_hardly_ever_a_curve() -> None:
         # A step: any EC50 between two of the concentrations does.
         ([0, 0, 0.1, 0.1, 1, 1, 10, 10], [1, 1.01, 1, 0.99, 0, 0.01, 0, 0.01], "the wells do not determine the EC50"),
         ([0, 0, 0.1, 0.1, 1, 1, 10, 10], [1, 1, 1, 1, 0, 0, 0, 0], "the fit does not converge"),
+        ([0, 0, 1e-7, 3e-7, 1e-6, 3e-6], [100, 100, 100, 100, 5, 5], "the fit does not converge"),
     ],
 )
 def test_without_a_meaningful_curve_there_is_a_reason(doses: list[float], values: list[float], reason: str) -> None:

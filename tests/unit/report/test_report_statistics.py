@@ -9,10 +9,16 @@ import pandas as pd
 import pytest
 
 from wellfield.report.statistics import (
+    SITE,
     STATISTICS_COLUMNS,
+    TIMEPOINT,
     VALUE_COLUMNS,
+    WELL,
+    Place,
+    Status,
     count_values,
     feature_columns,
+    fields_left_out,
     object_values,
     plate_statistics,
     ssmd,
@@ -106,6 +112,40 @@ def test_the_count_of_a_well_is_the_mean_of_the_fields_that_were_counted() -> No
     }
 
 
+def test_what_was_not_seen_wholly_is_left_out_and_said() -> None:
+    rows = [
+        (well, site, 1, "Nuclei", 16 if well[0] == "A" else 4)
+        for well in ("A01", "A02", "B01", "B02")
+        for site in (1, 2)
+    ]
+    table = counts(*rows).assign(Status="ok")
+    table.loc[(table[WELL] == "A02") & (table[SITE] == 2), ["Count", "Status"]] = (0, "field_blanked")
+    left_out = fields_left_out(table)
+    assert left_out == {Place("A02", 2, 1): Status.FIELD_BLANKED, Place("A02", 0, 1): Status.FIELD_BLANKED}
+    controls = dict.fromkeys(("A01", "A02"), "negative") | dict.fromkeys(("B01", "B02"), "positive")
+    row = plate_statistics(count_values(table), controls, plate="P", left_out=left_out).iloc[0]
+    assert (row["Z_Prime"], row["Negative_Mean"], row["Negative_Wells"]) == (1, 16, 2)
+    assert row["Note"].startswith("1 field of negative controls left out (an image was put in the place")
+
+
+@pytest.mark.parametrize("status", ["field_blanked", "field_skipped", "field_absent", "well_failed"])
+def test_only_counts_that_are_ok_make_the_value_of_a_well(status: str) -> None:
+    table = counts(("A01", 1, 1, "Nuclei", 10), ("A01", 2, 1, "Nuclei", 0)).assign(Status=["ok", status])
+    assert values_of(count_values(table)) == {("A01", 1, "Nuclei_Count"): 10}
+
+
+def test_objects_of_fields_that_are_left_out_do_not_count() -> None:
+    area = "Nuclei_AreaShape_Area"
+    rows = [("A01", 1, 1, 10.0), ("A01", 2, 1, 90.0), ("A01", 2, 2, 30.0), ("A01", None, 1, 70.0), ("A02", 2, 1, 50.0)]
+    table = pd.DataFrame(rows, columns=[WELL, SITE, TIMEPOINT, area])
+    left_out = {Place("A01", 2, 1), Place("A01", 0, 1)}
+    assert values_of(object_values([table], left_out)) == {
+        ("A01", 1, area): 10,
+        ("A01", 2, area): 30,
+        ("A02", 1, area): 50,
+    }
+
+
 def test_counts_of_each_channel_are_readouts_of_their_own() -> None:
     table = counts(("A01", 1, 1, "Spots", 1, 3), ("A01", 1, 1, "Spots", 2, 5), names=("Object", "Metadata_Channel"))
     assert values_of(count_values(table)) == {("A01", 1, "Spots_Count_1"): 3, ("A01", 1, "Spots_Count_2"): 5}
@@ -118,7 +158,8 @@ def test_without_a_count_there_is_no_value() -> None:
 
 def test_area_and_mean_intensities_are_the_features_that_count() -> None:
     names = [
-        "Metadata_Well", "ObjectNumber", "Nuclei_AreaShape_Area", "Nuclei_AreaShape_Eccentricity", "AreaShape_Area",
+        "Metadata_Well", "Metadata_ObjectNumber", "Nuclei_AreaShape_Area", "Nuclei_AreaShape_Eccentricity",
+        "AreaShape_Area",
         "Cells_Intensity_MeanIntensity_Texas Red", "Cells_Intensity_IntegratedIntensity_DAPI",
         "Nuclei_Location_Center_X", "Nuclei_AreaShape_AreaBoundingBox", "Nuclei_Intensity_MeanIntensityEdge_DAPI",
     ]  # fmt: skip

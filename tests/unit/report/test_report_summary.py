@@ -203,6 +203,31 @@ def test_skipped_and_blanked_planes_are_named_with_field_channel_file_and_reason
     assert [row[-3:] for row in page.table("Well", "Nuclei")] == [["0", "1", "0"], ["0", "0", "0"], ["0", "0", "1"]]
 
 
+def test_skipped_and_absent_fields_are_named_though_no_plane_was_skipped(tmp_path: Path) -> None:
+    reason = "step marker: channel 2 (FITC) has no plane in this field"
+    skipped = manifest("B02", skipped_fields={"B02_s002_t001": reason, "B02_stitched_t001": "no field"})
+    counts = COUNTS.assign(Status="ok")
+    counts.loc[counts["Metadata_Well"] == "C10", "Status"] = "field_absent"
+    page = write(tmp_path, manifests=GOOD | {"B02": skipped}, counts=counts)
+    assert "2 fields skipped" in page.text
+    assert page.table("Well", "Field skipped") == [["B02", "2", "1", reason], ["B02", "stitched_t001", "–", "no field"]]
+    assert page.table("Well", "Field without an image") == [["C10", "1", "1"], ["C10", "2", "1"]]
+    assert "no plane was missing" not in page.text
+
+
+def test_blanked_fields_are_in_no_sum(tmp_path: Path) -> None:
+    counts = counts_table(("A01", 1, 1, "Nuclei", 16), ("A01", 2, 1, "Nuclei", 3)).assign(
+        Status=["ok", "field_blanked"]
+    )
+    page = write(tmp_path, manifests={"A01": manifest("A01")}, counts=counts)
+    assert page.table("Well", "Nuclei") == [["A01", "16", "1 of 2", "0", "0", "0"]]
+
+
+def test_what_plate_and_map_do_not_agree_about_is_on_the_page(tmp_path: Path) -> None:
+    page = write(tmp_path, plate_map_notes=["1 of 2 wells of the plate map are not on the plate: <B01>."])
+    assert "1 of 2 wells of the plate map are not on the plate: <B01>." in page.text
+
+
 def test_missing_planes_of_manifest_and_index_count_once(tmp_path: Path) -> None:
     names = [f"A01_s001_w1_z{z:03d}_t001.tif" for z in (1, 2)]
     page = write(
@@ -233,11 +258,11 @@ def test_counts_are_summed_per_well_and_class_next_to_the_treatment(tmp_path: Pa
         "Fields", "Planes missing", "Planes skipped", "Planes blanked",
     ]  # fmt: skip
     assert page.table("Well", "Treatment") == [
-        ["A01", "staurosporine", "0.5 µM", "positive", "1,017", "0", "2", "0", "0", "0"],
+        ["A01", "staurosporine", "0.5 µM", "positive", "1,007", "0", "2", "0", "0", "0"],
         ["B02", "", "", "", "–", "–", "0", "0", "0", "0"],
         ["C10", "", "", "", "5", "–", "1", "0", "0", "0"],
     ]
-    assert "summed over the fields and time points" in page.text
+    assert "summed over the fields of a well that were counted, at time point 1;" in page.text
     assert "elsewhere" not in page.text
 
 

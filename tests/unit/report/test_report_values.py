@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wellfield.report.statistics import VALUE_COLUMNS
-from wellfield.workflow.report import read_object_values
+from wellfield.workflow.report import heatmap_values, read_object_values
 
 AREA, INTENSITY = "Nuclei_AreaShape_Area", "Cells_Intensity_MeanIntensity_DAPI"
 
@@ -82,3 +83,32 @@ def test_values_of_a_plate_without_objects_join_with_others(tmp_path: Path) -> N
     pq.write_table(objects("A01", [1.0]).slice(0, 0), tmp_path / "objects.parquet")
     other = pd.DataFrame([("A01", 1, "Nuclei_Count", 3.0)], columns=list(VALUE_COLUMNS))
     assert pd.concat([other, read_object_values(tmp_path)])["Value"].tolist() == [3.0]
+
+
+def counts(*rows: tuple[Any, ...]) -> pd.DataFrame:
+    columns = ["Metadata_Well", "Metadata_Site", "Metadata_Timepoint", "Object", "Count", "Status"]
+    return pd.DataFrame(rows, columns=columns).astype({"Count": "Int64", "Metadata_Site": "Int64"})
+
+
+def test_a_heatmap_shows_the_first_timepoint_and_no_sum_over_time() -> None:
+    table = counts(*(("A01", site, time, "Nuclei", 10 * time, "ok") for site in (1, 2) for time in (2, 3)))
+    assert heatmap_values(table) == ({"A01": 20}, "Nuclei per field, time point 2")
+
+
+def test_a_heatmap_leaves_out_fields_that_were_not_seen() -> None:
+    table = counts(
+        ("A01", 1, 1, "Nuclei", 16, "ok"),
+        ("A01", 2, 1, "Nuclei", 0, "field_blanked"),
+        ("A02", 1, 1, "Nuclei", 16, "ok"),
+        ("A02", 2, 1, "Nuclei", None, "field_skipped"),
+        ("A03", 1, 1, "Nuclei", 0, "field_blanked"),
+        ("A03", 2, 1, "Nuclei", None, "field_absent"),
+    )
+    assert heatmap_values(table) == ({"A01": 16, "A02": 16}, "Nuclei per field")
+    assert heatmap_values(table[table["Metadata_Well"] == "A03"]) == ({}, "objects per field")
+
+
+def test_a_heatmap_adds_no_channels_and_says_when_it_shows_whole_wells() -> None:
+    table = counts(("A01", 1, 1, "Spots", 3, "ok"), ("A01", 1, 1, "Spots", 5, "ok")).assign(Metadata_Channel=[1, 2])
+    assert heatmap_values(table) == ({"A01": 3}, "Spots (channel 1) per field")
+    assert heatmap_values(counts(("A01", None, 1, "Colonies", 3, "ok"))) == ({"A01": 3}, "Colonies per well")

@@ -41,7 +41,8 @@ class Run:
         self.log.write_text("")
         self.page.parent.mkdir(parents=True)
         info = PlateInfo("P1", "/data/P1", "imagexpress", WELLS, {1: "DAPI"})
-        planes = [PlaneRecord(PlaneKey(well, 1, 1, 1, 1), f"{well}.tif", 1, 1) for well in WELLS]
+        keys = [PlaneKey(well, site, 1, 1, timepoint) for well in WELLS for site in (1, 2) for timepoint in (1, 2)]
+        planes = [PlaneRecord(key, f"{key}.tif", 1, 1) for key in keys]
         write_index(self.folder / "index.parquet", planes, info)
         os.utime(self.folder / "index.parquet", (STARTED - 100, STARTED - 100))
         self.finished, self.pending, self.failed = [], [], []
@@ -61,7 +62,9 @@ class Run:
             planes = {"used": 50, "missing": [], "skipped": list(skipped), "blanked": []}
             content = {"schema_version": 1, "status": "failed" if error else "done", "error": error, "planes": planes}
             self.write(f"wells/{well}.json", json.dumps(content), age=age)
-            table = pd.DataFrame({"Metadata_Well": [well] * 2, "Object": ["Nuclei"] * 2, "Count": [count, 1]})
+            # The second timepoint is not added to the first.
+            keys = {"Metadata_Well": [well] * 3, "Metadata_Site": [1, 2, 1], "Metadata_Timepoint": [1, 1, 2]}
+            table = pd.DataFrame({**keys, "Object": ["Nuclei"] * 3, "Count": [count, 1, 1000]})
             (self.folder / "tables" / well).mkdir(parents=True, exist_ok=True)
             table.to_parquet(self.folder / "tables" / well / "cell_counts.parquet")
             if not age:
@@ -108,7 +111,7 @@ def pend(run, well, *rules):
 
 
 def test_every_well_is_in_the_class_that_fits(run, capsys):
-    run.done("B02", skipped=[{"plane": "x"}])
+    run.done("B02", skipped=[{"plane": "B02_s002_w1_z001_t002.tif"}])
     run.done("B03", error={"message": "no <image>", "step": None, "file": "B03.tif"})
     run.write("logs/process_well/B03.log", "StepError: B03 is bad\n")
     run.failed += pend(run, "B04")[:1]

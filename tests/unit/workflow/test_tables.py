@@ -1,11 +1,14 @@
 """Tables of a plate: those of all wells, joined without losing a row, a column or a type."""
 
+import csv
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wellfield.formats.table import write_csv, write_parquet
+from wellfield.formats.table import write_csv, write_frame, write_parquet
 from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.pipeline import FunctionStep, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
@@ -117,3 +120,30 @@ def test_what_looks_missing_stays_what_it_is(tmp_path):
     found = pq.read_table(tmp_path / "all.parquet").to_pydict()
     assert found["Code"] == table["Code"]
     assert [str(value) for value in found["Value"]] == ["1.0", "nan", "None", "2.0"]
+
+
+def test_numbers_keep_their_type_beside_wells_without_objects(tmp_path):
+    columns = {"Metadata_ObjectNumber": np.array([70_000, 2**40], np.int64), "Nuclei_AreaShape_Area": np.array([3, 4])}
+    empty = {name: values[:0] for name, values in columns.items()}
+    untyped = {name: pa.array([], pa.null()) for name in columns}
+    files = wells(tmp_path, empty, columns, untyped)
+    join_tables(files, {}, parquet=tmp_path / "all.parquet")
+    joined = pd.read_parquet(tmp_path / "all.parquet")
+    assert joined["Metadata_ObjectNumber"].tolist() == [70_000, 2**40]
+    assert {str(joined[name].dtype) for name in columns} == {"int64"}
+
+
+TEXTS = ["=1+1", "@x", "-3", "+4", "a\rb", "a\nb", "tab\tx", 'q"x', ",", "  s "]
+
+
+def test_text_is_the_same_in_csv_whatever_it_looks_like(tmp_path):
+    files = wells(tmp_path, {"Name": TEXTS, "=cmd|x!A0": [1] * len(TEXTS)})
+    treatment = WellTreatment("A01", "=HYPERLINK(1)", None, "", "")
+    join_tables(files, {"A01": treatment}, parquet=tmp_path / "all.parquet", csv=tmp_path / "all.csv")
+    write_frame(tmp_path / "frame.csv", pd.DataFrame({"Name": TEXTS, "=cmd|x!A0": 1}))
+    for name in ("all.csv", "frame.csv"):
+        with (tmp_path / name).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["Name"] for row in rows] == TEXTS
+        assert {row["=cmd|x!A0"] for row in rows} == {"1"}
+        assert {row.get("Metadata_Treatment", treatment.treatment) for row in rows} == {treatment.treatment}
