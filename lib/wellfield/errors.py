@@ -166,6 +166,16 @@ class ForeignStoreError(StorageError):
     default_code = errno.EPERM
 
 
+class UnstorableDataError(StorageError, ValueError):
+    """Data cannot be stored as it is: a dtype, a size or a value that the format does not have."""
+
+    default_code = errno.EINVAL
+
+
+class BrokenStageError(StorageError):
+    """What a well's first job staged for its second one is damaged; the next run stages it again."""
+
+
 class UnsupportedOperationError(SystemFailure, io.UnsupportedOperation):
     """A storage backend cannot do what was asked of it."""
 

@@ -57,8 +57,8 @@ def failed_runs(copy, plane):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"this is no image" * 20, "half", "larger"],
-    ids=["zero-byte", "non-image", "truncated", "unequal size"],
+    [b"", b"this is no image" * 20, "half", "larger", "8 bits", "mask"],
+    ids=["zero-byte", "non-image", "truncated", "unequal size", "8 bits", "1 bit"],
 )
 def test_a_plane_that_is_no_image_of_the_plate_fails_its_well_alone(copy, content):
     plane = plane_of(copy, "*_B03_s2_w1.TIF")
@@ -66,9 +66,36 @@ def test_a_plane_that_is_no_image_of_the_plate_fails_its_well_alone(copy, conten
         tifffile.imwrite(plane, np.zeros((130, 128), np.uint16))
     elif content == "half":
         truncate(plane)
+    elif content in ("8 bits", "mask"):
+        pixels = tifffile.imread(plane)
+        odd = (pixels // 16).astype(np.uint8) if content == "8 bits" else pixels > 300
+        tifffile.imwrite(plane, odd, photometric="minisblack")
     else:
         plane.write_bytes(content)
     assert {well for _, well in failed_runs(copy, plane).jobs} == {"B03", ""}
+
+
+def test_a_whole_well_of_another_bit_depth_fails_and_is_not_measured_like_the_others(copy):
+    planes = sorted((copy.root / "raw").rglob("*_B03_*.TIF"))
+    for plane in planes:
+        tifffile.imwrite(plane, (tifffile.imread(plane) // 16).astype(np.uint8))
+    run = failed_runs(copy, planes[0])
+    assert "the image has dtype uint8; expected uint16" in run.text
+
+
+def test_masks_instead_of_images_fail_their_wells_and_not_the_plate(project):
+    (project.root / "raw").mkdir()
+    image = np.random.default_rng(0).normal(300, 20, (64, 64)).astype(np.uint16)
+    for well in ("A01", "A02"):
+        tifffile.imwrite(project.root / "raw" / f"{well}_s1_w1.tif", image > 300, photometric="minisblack")
+    project.config["steps"] = [{"name": "projected", "func": "max_projection", "materialize": ["zarr"]}]
+    run = project.add("P1", "raw").run(succeeds=False)
+    assert "2 of 2 wells failed" in run.text
+    assert "not bool; a mask is a label" in run.text
+    assert project.results("P1", "cell_counts.csv").exists()
+    summary = project.results("P1", "report", "summary.html").read_text()
+    assert "A01: last lines of <code>logs/materialize_well/A01.log</code>" in summary
+    assert project.run(succeeds=False).jobs == [("check_plate", "")]
 
 
 def test_an_unreadable_plane_can_leave_out_its_field(copy):

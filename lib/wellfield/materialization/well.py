@@ -9,7 +9,15 @@ from operator import or_
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import ArrayShapeError, MaterializationError, UnknownFormatError
+from wellfield.errors import (
+    BrokenStageError,
+    DataNotFoundError,
+    MaterializationError,
+    MetadataError,
+    UnknownFormatError,
+    UnreadableImageError,
+)
+from wellfield.faults import error_text, fails_well, refused_by_system
 from wellfield.formats.atomic import part_path
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
 from wellfield.materialization.records import WELL_RULES, Record
@@ -18,7 +26,7 @@ from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression
-from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedWell
+from wellfield.pipeline.staged import DONE, FAILED, StagedImage, StagedOutput, StagedWell
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
@@ -60,19 +68,30 @@ def materialize_well(
     Each folder of the well is written beside the old one and put in its place when complete; what the pipeline does not
     write any more is removed, and what Wellfield did not write stays. A failed well keeps no result of an earlier run,
     which would not belong to its input.
+
+    Raises
+    ------
+    BrokenStageError
+        A staged file is damaged or gone.
+    OSError, MemoryError
+        The machine is to blame: the disk is full, or refuses. What the pipeline made and no file can hold fails the
+        well instead.
     """
     writer = _WellWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
-    files = []
+    files, picture = [], no_thumbnail()
     if staged.status == DONE:
         try:
-            files = writer.write()
-        except (ArrayShapeError, MaterializationError, UnknownFormatError) as error:
-            # What the pipeline made cannot be stored as it is: the data's fault, and so the well's alone.
+            files, picture = writer.write(), writer.thumbnail(info)
+        except Exception as error:
+            if not fails_well(error):
+                raise
             _logger.exception("well %s failed", staged.well)
-            staged.status, staged.error = FAILED, {"message": str(error), "step": STEP_NAME}
+            staged.status, staged.error = FAILED, {"message": writer.reason(error), "step": STEP_NAME}
+            files, picture = [], no_thumbnail()
+            writer.remove_parts()
     record = Record(tuple(files))
     remove_stale(results, _RULE, record.paths(), folders=(*FOLDERS, STORE_NAME), well=staged.well)
-    writer.write_thumbnail(thumbnail, info)
+    filemanager.save(picture, thumbnail, Backend.DISK)
     write_manifest(
         manifest,
         plate=staged.plate,
@@ -84,6 +103,13 @@ def materialize_well(
         files=[{key: value for key, value in entry.items() if key != "names"} for entry in files],
     )
     return [*files, file_entry(results, manifest), file_entry(results, thumbnail)]
+
+
+def no_thumbnail() -> Any:
+    """Return the empty picture of a well without a stored image."""
+    import numpy as np
+
+    return np.zeros((2, 0, 0), np.float32)
 
 
 class _WellWriter:
@@ -119,8 +145,26 @@ class _WellWriter:
             entries += self._move_in(kind)
         return entries
 
-    def _load(self, image: StagedImage) -> Any:
-        return self._filemanager.load(self._staging / image.path, Backend.DISK)
+    def reason(self, error: Exception) -> str:
+        """Return what an error says; files have the names that they would have got, not hidden ones."""
+        text = error_text(error)
+        for kind, part in self._parts.items():
+            text = text.replace(str(part), str(self._results / kind / self._staged.well))
+        return text
+
+    def remove_parts(self) -> None:
+        """Remove what was written of a well that failed and has no place yet."""
+        for part in self._parts.values():
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _load(self, staged: StagedImage | StagedOutput) -> Any:
+        path = self._staging / staged.path
+        try:
+            return self._filemanager.load(path, Backend.DISK)
+        except (UnreadableImageError, UnknownFormatError, MetadataError, DataNotFoundError) as error:
+            if refused_by_system(error):
+                raise
+            raise BrokenStageError(f"what was staged of well {self._staged.well} is damaged: {error}") from error
 
     def _images(self, target: str) -> list[tuple[CompiledStep, StagedImage]]:
         steps = {step.name: step for step in self._plan.steps if target in step.materialize}
@@ -226,10 +270,10 @@ class _WellWriter:
         specs = {name: output.spec for name, output in self._plan.special_outputs().items()}
         for output in self._staged.outputs:
             spec = specs[output.name]
-            if spec is None:  # staged.json was written for another plan
-                raise MaterializationError(f"special output {output.name!r} has no spec")
+            if spec is None:
+                raise BrokenStageError(f"well {self._staged.well} was staged for another plan: {output.name!r}")
             option = spec.options[output.option]
-            data = self._filemanager.load(self._staging / output.path, Backend.DISK)
+            data = self._load(output)
             kind = "rois" if isinstance(option, ROIOptions) else "tables"
             kind = "images" if isinstance(option, TiffStackOptions) else kind
             sizes = output.calibration
@@ -252,19 +296,14 @@ class _WellWriter:
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
-    def write_thumbnail(self, path: Path, info: PlateInfo) -> None:
-        """Write the well's picture for the report: the stored image with the outlines of the last labels.
-
-        A well without a stored image gets an empty array.
-        """
-        import numpy as np
-
+    def thumbnail(self, info: PlateInfo) -> Any:
+        """Return the well's picture for the report: the stored image with the outlines of the last labels."""
         from wellfield.report.thumbnails import well_thumbnail
 
         written = [step for step in self._plan.steps if step.materialize]
         intensity = next((step for step in written if step.kind == ImageKind.INTENSITY), None)
-        thumbnail = np.zeros((2, 0, 0), np.float32)
-        if intensity is not None and self._staged.status == DONE:
+        thumbnail = no_thumbnail()
+        if intensity is not None:
             alike = [s for s in written if s.kind == ImageKind.LABELS and s.merged == intensity.merged]
             channel = next(
                 (c for c in (alike[-1].channels if alike else ()) if c in intensity.channels), intensity.channels[0]
@@ -275,7 +314,7 @@ class _WellWriter:
                 thumbnail = well_thumbnail({1: pictures[WHOLE_WELL]}, grid=(1, 1), field_count=1)
             elif pictures:
                 thumbnail = well_thumbnail(pictures, grid=info.grid_dimensions, field_count=info.field_count)
-        self._filemanager.save(thumbnail, path, Backend.DISK)
+        return thumbnail
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
         """Return the middle plane of the first timepoint of every field, but of those where the channel was blanked."""

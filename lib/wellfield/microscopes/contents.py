@@ -52,6 +52,8 @@ class PlateContents:
         Median time between two timepoints in seconds.
     label_channels:
         Channels that hold labels of objects, which a pipeline takes only where a step names them.
+    channel_dtypes:
+        Channels whose planes have another dtype than *dtype*.
     sizes_per_plane:
         Every plane says its own sizes: where it does not, they are unknown, and not those of the plate.
     pixel_size_of_files:
@@ -75,6 +77,7 @@ class PlateContents:
     stage_y_up: bool = False
     time_interval_s: float | None = None
     label_channels: tuple[int, ...] = ()
+    channel_dtypes: dict[int, str] = field(default_factory=dict)
     sizes_per_plane: bool = False
     pixel_size_of_files: bool = False
 
@@ -116,10 +119,22 @@ class PlateContents:
             flatfields=self.flatfields,
             stage_y_up=self.stage_y_up,
             label_channels=self.label_channels,
+            channel_dtypes=self.channel_dtypes,
             sizes_per_plane=self.sizes_per_plane,
             pixel_size_of_files=self.pixel_size_of_files,
             transmitted_channels=self._transmitted(),
         )
+
+
+def channel_dtypes(sampled: Iterable[tuple[int, str]], dtype: str | None) -> dict[int, str]:
+    """Return the channels whose sampled planes all have one dtype that is not *dtype*; *sampled* is pairs of both.
+
+    Bright field is 8 bits in some plates of 16 bits. An odd plane among others says nothing of its channel.
+    """
+    found: dict[int, set[str]] = defaultdict(set)
+    for channel, name in sampled:
+        found[channel].add(name)
+    return {channel: min(names) for channel, names in sorted(found.items()) if len(names) == 1 and names != {dtype}}
 
 
 # Names of channels that are no fluorescence.

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from wellfield.errors import DuplicatePlaneError, ImageKindError, MetadataError, PathEscapeError, WellfieldError
 from wellfield.formats.plane import read_plane_header
 from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents, unique_channel_names
+from wellfield.microscopes.contents import PlateContents, channel_dtypes, unique_channel_names
 from wellfield.microscopes.metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
@@ -215,9 +215,11 @@ class OpenHCSHandler(MicroscopeHandler):
             contents.grid_dimensions = (grid[0], grid[1])
         if isinstance(pixel_size, int | float) and pixel_size is not True and 0 < pixel_size < math.inf:
             contents.pixel_size_um = float(pixel_size)
-        tags = self._sample(contents)
+        sampled = self._sample(contents)
+        tags = [found for _, found in sampled]
         if tags:
             _set_shape(contents, Counter((t.shape, t.dtype) for t in tags))
+            contents.channel_dtypes = channel_dtypes(((n, found.dtype) for n, found in sampled), contents.dtype)
         calibrated = {t.pixel_size_um for t in tags if t.pixel_size_um}
         if calibrated and contents.pixel_size_um is None:
             contents.pixel_size_um = min(calibrated)
@@ -236,13 +238,13 @@ class OpenHCSHandler(MicroscopeHandler):
         contents.promised = {f"planes listed in {METADATA_NAME}": absent, **_unfound(entry, keys)}
         contents.promised = {axis: values for axis, values in contents.promised.items() if values}
 
-    def _sample(self, contents: PlateContents) -> list[PlaneTags]:
-        """Return what the first and last file of each channel say; planes of a Zarr store are no files."""
+    def _sample(self, contents: PlateContents) -> list[tuple[int, PlaneTags]]:
+        """Return what the first and last file of each channel say, with it; planes of a Zarr store are no files."""
         by_channel: dict[int, list[str]] = defaultdict(list)
         for plane in contents.planes:
             if parse_array_plane(plane.path) is None and plane.size:
                 by_channel[plane.key.channel].append(plane.path)
-        chosen = dict.fromkeys(path for paths in by_channel.values() for path in (paths[0], paths[-1]))
+        chosen = {path: channel for channel, paths in by_channel.items() for path in (paths[0], paths[-1])}
         contents.images_opened += len(chosen)
         for path in chosen:
             try:
@@ -251,7 +253,8 @@ class OpenHCSHandler(MicroscopeHandler):
                 contents.notes.append(f"the well of {path} will fail: {error}")
             except WellfieldError:
                 continue  # what cannot be read says nothing, here as below
-        return [tags for path in chosen if (tags := read_tags(self.plate_path / path)) is not None]
+        found = ((channel, read_tags(self.plate_path / path)) for path, channel in chosen.items())
+        return [(channel, tags) for channel, tags in found if tags is not None]
 
 
 def _set_shape(contents: PlateContents, shapes: Counter[tuple[tuple[int, ...], str]]) -> None:

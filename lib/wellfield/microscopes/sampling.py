@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from wellfield.errors import DataNotFoundError, ImageKindError, UnreadableImageError
 from wellfield.formats.plane import PlaneHeader, read_plane_header
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.contents import PlateContents, channel_dtypes
 from wellfield.plate.index import PlaneRecord
 
 # Files that are tried at either end of a channel: an unreadable one does not hide what its neighbours say.
@@ -53,6 +53,8 @@ def sample_images(plate_path: Path, contents: PlateContents) -> list[Sample]:
     kinds = Counter((sample.header.shape, sample.header.dtype) for sample in samples)
     if kinds:
         (contents.shape, contents.dtype), _ = kinds.most_common(1)[0]
+    dtypes = ((sample.plane.key.channel, sample.header.dtype) for sample in samples)
+    contents.channel_dtypes = channel_dtypes(dtypes, contents.dtype)
     if len(kinds) > 1:
         seen = ", ".join(f"{list(shape)} {dtype} ({count})" for (shape, dtype), count in kinds.most_common())
         usual = contents.shape, contents.dtype

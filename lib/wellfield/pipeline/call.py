@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from wellfield.errors import ArrayShapeError, WellfieldError
+from wellfield.faults import error_text
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory.checks import check_stack
 from wellfield.pipeline.libraries import convert_image, protected
 from wellfield.pipeline.parameters import with_footprints
 from wellfield.pipeline.plan import Branch, CompiledCall
+from wellfield.pipeline.surroundings import kept_surroundings
 from wellfield.processing.registry import ImageKind
 
 
@@ -52,13 +55,14 @@ def _run(call: CompiledCall, image: Any, arguments: Mapping[str, Any]) -> tuple[
     params = {**with_footprints(call.params), **arguments}
     name = getattr(call.call, "__name__", str(call.func))
     try:
-        result = _plane_by_plane(call, image, params) if call.planewise else call.call(image, **params)
-    except MemoryError:  # of the machine or a device
+        with nullcontext() if call.is_registered else kept_surroundings():
+            result = _plane_by_plane(call, image, params) if call.planewise else call.call(image, **params)
+    except (MemoryError, KeyboardInterrupt):  # of the machine or a device; of the user
         raise
     except WellfieldError as error:
-        raise CallFailed(str(error)) from error
-    except Exception as error:  # the function is anybody's code: whatever it raises becomes the well's reason
-        raise CallFailed(f"{type(error).__name__}: {error}") from error
+        raise CallFailed(error_text(error)) from error
+    except BaseException as error:  # the function is anybody's code: whatever it raises becomes the well's reason
+        raise CallFailed(error_text(error, call.call)) from error
     returned, *values = result if isinstance(result, tuple) else (result,)
     if len(values) != len(call.outputs):
         names = ", ".join(name for name, _ in call.outputs) or "none"

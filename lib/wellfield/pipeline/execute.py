@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from typing import Any, Protocol
 
-from wellfield.errors import MaterializationError, MemoryConversionError, UnknownFormatError
+from wellfield.errors import MemoryConversionError
+from wellfield.faults import error_text, fails_well
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.memory import MemoryType, stack_slices, unstack_slices
 from wellfield.memory.devices import placed
@@ -22,7 +23,7 @@ from wellfield.pipeline.libraries import host_values, open_libraries
 from wellfield.pipeline.plan import Branch, CompiledStep, Plan, PlaneAxis
 from wellfield.pipeline.source import PlaneSource
 from wellfield.pipeline.step import START, StackAxis
-from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, step_error
+from wellfield.pipeline.well import FieldSkipped, PlaneAccount, WellInput, WellStepError, step_error
 from wellfield.plate.calibration import FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, FieldKey, Projection
 
@@ -70,6 +71,8 @@ def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccoun
             run.run(timepoint, keys)
         finally:
             run.close()
+    if account.blanked and not account.used:
+        raise _nothing_read(well, account)
 
 
 class _Run:
@@ -202,23 +205,43 @@ class _Run:
         try:
             image, outputs = run_chain(branch, stack, further)
         except (CallFailed, MemoryConversionError) as error:
-            raise step_error(self._well, step, key, channel, str(error)) from error
+            raise step_error(self._well, step, key, channel, error_text(error)) from error
         for name, spec, value in outputs:
             of_channel = self._inputs.add_special(name, key, channels[0], value)
-            try:
+            with self._blaming(step, key, channel, f"special output {name!r}: "):
                 values = host_values(value) if spec else value
                 self._sink.output(name, spec, key, of_channel, values, calibration=calibration)
-            except (MaterializationError, UnknownFormatError) as error:
-                raise step_error(self._well, step, key, channel, f"special output {name!r}: {error}") from error
         return image
+
+    @contextmanager
+    def _blaming(self, step: CompiledStep, key: FieldKey, channel: int | None, what: str = "") -> Iterator[None]:
+        """Say of which step a result is that cannot be stored."""
+        try:
+            yield
+        except Exception as error:
+            if not fails_well(error):
+                raise
+            raise step_error(self._well, step, key, channel, f"{what}{error_text(error)}") from error
 
     def _keep(self, step: CompiledStep, key: FieldKey, channel: int, before: PlaneAxis, image: Any) -> None:
         axis = _axis_after(step.branch(channel).projection, before, len(image))
         self._inputs.images.note(step.name, key, channel, axis)
         if step.materialize:
-            self._sink.image(step, key, channel, axis, image)
+            with self._blaming(step, key, channel):
+                self._sink.image(step, key, channel, axis, image)
         if step.last_use > step.number:
             self._inputs.images.save(step.name, key, channel, image, step.kind)
+
+
+def _nothing_read(well: WellInput, account: PlaneAccount) -> WellStepError:
+    """Return the error of a well whose images would all be made up."""
+    first = account.blanked[0]
+    reason = (
+        f"no plane of the well can be read, and black ones do not replace all; the first of {len(account.blanked)}: "
+        f"{first['reason']}"
+    )
+    key = FieldKey(well.well, WHOLE_WELL, min(well.fields_by_timepoint()))
+    return WellStepError(reason, plate=well.plate, key=key, file=first["file"])
 
 
 def _planes(image: Any, branch: Branch) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from wellfield.errors import UnknownFunctionError
+from wellfield.faults import error_text
 from wellfield.memory import MemoryType, memory_types
 from wellfield.processing.registry import FunctionInfo, ImageKind, get_function
 
@@ -34,8 +35,8 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
         place, _, name = func.rpartition(":")
         try:
             function = getattr(_import(place), name)
-        except Exception as error:  # importing runs anybody's code
-            reason = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # importing runs anybody's code
+            reason = error_text(error, None if isinstance(error, ImportError | AttributeError) else _import)
             raise UnknownFunctionError(f"{func!r} cannot be imported: {reason}") from error
     else:
         function, name = func, getattr(func, "__name__", "function")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wellfield.errors import ArrayShapeError, DataNotFoundError, UnreadableImageError, WellfieldError
+from wellfield.errors import ArrayShapeError
+from wellfield.faults import error_text, fails_plane, refused_by_system
 from wellfield.formats.plane import check_plane
 from wellfield.memory import stack_slices
 from wellfield.pipeline.plan import Plan, PlaneAxis
@@ -65,7 +66,8 @@ class PlaneSource:
         usual = FieldCalibration(self._plan.pixel_size_um, self._plan.z_spacing_um)
         calibration = self._well.calibrations.get((key, channel), usual)
         axis = PlaneAxis(tuple(plane.z for plane in keys), self._plan.sources[channel].projection, calibration)
-        return stack_slices([self._black(read) if p is None else p for p in planes], self._plan.start_type), axis
+        stack = [self._black(keys[0], read) if plane is None else plane for plane in planes]
+        return stack_slices(stack, self._plan.start_type), axis
 
     def _expected(self, key: FieldKey, channel: int) -> list[PlaneKey]:
         layers = self._plan.sources[channel]
@@ -75,17 +77,22 @@ class PlaneSource:
             return [PlaneKey(key.well, key.field, channel, 0, key.timepoint, layers.projection)]
         return [PlaneKey(key.well, key.field, channel, z, key.timepoint) for z in layers.z]
 
-    def _black(self, read: Sequence[Any]) -> Any:
+    def _black(self, key: PlaneKey, read: Sequence[Any]) -> Any:
         """Return the black plane that stands for an unreadable one: like those of its stack, or of the plate."""
         import numpy as np
 
-        return np.zeros_like(read[0]) if read else np.zeros(self._well.shape or (1, 1), self._well.dtype or "uint16")
+        if read:
+            return np.zeros_like(read[0])
+        if self._well.shape is None:
+            reason = "no plane of the stack can be read, and the size of the plate's planes is not known"
+            raise WellStepError(reason, plate=self._well.plate, key=key.field_key, channel=key.channel)
+        return np.zeros(self._well.shape, self._well.dtypes.get(key.channel, "uint16"))
 
     def _load_plane(self, key: PlaneKey, first: Any | None) -> Any | None:
         """Return a plane, or ``None`` for one that is to be blanked.
 
-        What is wrong with a file is the data's fault and falls under the policy; what is wrong with the disk or the
-        permissions is not, and fails the job.
+        Size and dtype are those of the whole plate, not only of the stack: a well of another bit depth would be
+        counted and measured like the others otherwise.
         """
         path = self._well.planes[key]
         try:
@@ -94,23 +101,32 @@ class PlaneSource:
             shape = tuple(first.shape) if first is not None else self._well.shape
             if shape is not None and plane.shape != shape:
                 raise ArrayShapeError(f"the image has shape {list(plane.shape)}; expected {list(shape)}")
-            if first is not None and plane.dtype != first.dtype:
-                raise ArrayShapeError(f"the image has dtype {plane.dtype}; expected {first.dtype}")
-        except (UnreadableImageError, DataNotFoundError, ArrayShapeError) as error:
+            dtype = self._well.dtypes.get(key.channel, None if first is None else first.dtype.name)
+            if dtype is not None and plane.dtype.name != dtype:  # the name says nothing of the byte order
+                raise ArrayShapeError(
+                    f"the image has dtype {plane.dtype.name}; expected {dtype}, as the plate's other planes of channel "
+                    f"{key.channel}: export it again like them, or leave its well out of the plate sheet"
+                )
+        except Exception as error:
+            if not fails_plane(error, self._well.folder):
+                raise
             self._unreadable(key, path, error)
             return None
         return plane
 
-    def _unreadable(self, key: PlaneKey, path: str, error: WellfieldError) -> None:
+    def _unreadable(self, key: PlaneKey, path: str, error: Exception) -> None:
         """Apply the policy for a plane that cannot be read."""
         file, policy = self._well.describe(path), self._plan.settings.on_unreadable
-        entry = {"plane": plane_name(key), "file": file, "reason": str(error)}
+        reason = error_text(error)
+        if refused_by_system(error):  # the file itself need not change before it can be read
+            reason += "; when it can be read again, redo the well with --forcerun"
+        entry = {"plane": plane_name(key), "file": file, "reason": reason}
         if policy == "fail":
             raise WellStepError(
-                str(error), plate=self._well.plate, key=key.field_key, channel=key.channel, file=file
+                reason, plate=self._well.plate, key=key.field_key, channel=key.channel, file=file
             ) from error
         noted = self._account.skipped if policy == "skip_field" else self._account.blanked
         if entry not in noted:  # a channel may be read again, after a step over all fields
             noted.append(entry)
         if policy == "skip_field":
-            raise FieldSkipped(f"plane {plane_name(key)} cannot be read: {error}")
+            raise FieldSkipped(f"plane {plane_name(key)} cannot be read: {reason}")

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wellfield.errors import MaterializationError, StepError, UnknownFormatError
+from wellfield.errors import MaterializationError, UnknownFormatError
+from wellfield.faults import error_text
 from wellfield.formats.atomic import part_path, replace_directory
 from wellfield.materialization.spec import (
     CsvOptions,
@@ -59,7 +60,7 @@ class StageWriter:
         well: str,
         scratch: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._final = Path(folder)
+        self._final = Path(folder).absolute()  # a function may change the working directory
         self._folder = part_path(self._final)
         self._scratch = None if scratch is None else Path(scratch).absolute()
         self._files = self._scratch or self._folder
@@ -87,7 +88,7 @@ class StageWriter:
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
         """Write one stack at once, so that memory holds it no longer."""
         path = self._named(f"images/{step.name}/{key.name}_w{channel}.npy")
-        self._filemanager.save(convert_image(stack, step.kind, MemoryType.NUMPY), self._folder / path, Backend.DISK)
+        self._save(convert_image(stack, step.kind, MemoryType.NUMPY), path, f"the image of channel {channel}")
         place = step.name, key.field, key.timepoint, channel
         self._images.append(StagedImage(*place, axis.z, axis.projection, path, axis.calibration))
 
@@ -121,7 +122,7 @@ class StageWriter:
                 suffix = ".txt" if isinstance(option, TextOptions) else ".npy"
                 path = self._named(f"outputs/{name}_{number}/{place.name}{suffix}")
                 content = as_text(part) if isinstance(option, TextOptions) else as_image(part)
-                self._filemanager.save(content, self._folder / path, Backend.DISK)
+                self._save(content, path, "it")
                 self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel, calibration))
 
     def discard(self, key: FieldKey) -> None:
@@ -136,17 +137,19 @@ class StageWriter:
             for place in [place for place in taken if place.key == key]:
                 del taken[place]
 
-    def finish(self, account: PlaneAccount, error: StepError | UnknownFormatError | None = None) -> StagedWell:
+    def finish(self, account: PlaneAccount, error: Exception | None = None) -> StagedWell:
         """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
         if error is not None:
             shutil.rmtree(self._files, ignore_errors=True)
-            details = getattr(error, "details", {"message": str(error)})
+            details = getattr(error, "details", {"message": error_text(error)})
             staged = StagedWell(self._plate, self._well, FAILED, details, account)
         else:
             shutil.rmtree(self.working_folder, ignore_errors=True)
             staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
         staged.scratch = None if self._scratch is None else str(self._scratch)
+        named = [image.path for image in staged.images] + [output.path for output in staged.outputs]
+        staged.sizes = {path: (self._folder / path).stat().st_size for path in named}
         data = {"schema_version": STAGE_SCHEMA_VERSION, **asdict(staged)}
         self._filemanager.save(data, self._folder / STAGED_NAME, Backend.DISK)
         replace_directory(self._folder, self._final)
@@ -176,8 +179,16 @@ class StageWriter:
         staged.outputs += self._single
 
     def _write(self, staged: StagedWell, output: StagedOutput, data: Any) -> None:
-        self._filemanager.save(data, self._folder / output.path, Backend.DISK)
+        self._save(data, output.path, f"special output {output.name!r}")
         staged.outputs.append(output)
+
+    def _save(self, data: Any, path: str, what: str) -> None:
+        """Write a file; an error names what it is about, not the hidden file."""
+        target = self._folder / path
+        try:
+            self._filemanager.save(data, target, Backend.DISK)
+        except UnknownFormatError as error:
+            raise UnknownFormatError(f"{what} cannot be stored: {str(error).removeprefix(f'{target}: ')}") from error
 
     def _keyed(self, data: Any, place: _Place) -> Any:
         """Return a table behind its key columns. A table of the whole well may say itself which field a row is of.

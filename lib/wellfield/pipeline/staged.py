@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wellfield.errors import BrokenStageError, DataNotFoundError, MetadataError
 from wellfield.formats.atomic import foreign_in, is_part, remove_empty, remove_own
 from wellfield.formats.own_json import OwnJson
 from wellfield.pipeline.well import PlaneAccount
@@ -38,6 +39,7 @@ _STAGED = OwnJson(
         "images": [{"step": str, "z": [int], "projection": str, **_PLACE}],
         "outputs": [{"name": str, "option": int, **_PLACE}],
         "scratch": (str, None),
+        "sizes": {str: int},
     },
     "Delete its folder, and the next run does the well again",
 )
@@ -94,7 +96,10 @@ def place_name(field: int, timepoint: int, channel: int | None) -> str:
 
 @dataclass
 class StagedWell:
-    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*."""
+    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*.
+
+    *sizes* are those of the staged files in bytes: half a file may look like a whole one, as half a text does.
+    """
 
     plate: str
     well: str
@@ -104,6 +109,7 @@ class StagedWell:
     images: list[StagedImage] = field(default_factory=list)
     outputs: list[StagedOutput] = field(default_factory=list)
     scratch: str | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
@@ -111,12 +117,19 @@ class StagedWell:
 
         Raises
         ------
-        MetadataError
-            The list is damaged.
+        BrokenStageError
+            The list is damaged or gone, or a file has not the size that it was staged with.
         SchemaVersionError
             Another version staged the well.
         """
         path = Path(folder) / STAGED_NAME
+        try:
+            return cls._read(path, filemanager)
+        except (MetadataError, DataNotFoundError) as error:
+            raise BrokenStageError(f"the list of a staged well is damaged: {error}") from error
+
+    @classmethod
+    def _read(cls, path: Path, filemanager: FileManager) -> StagedWell:
         data = _STAGED.check(filemanager.load(path, Backend.DISK), source=path)
         del data["schema_version"]
         with _STAGED.parsing(path):
@@ -128,7 +141,13 @@ class StagedWell:
                 StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
                 for entry in data["images"]
             ]
-            return cls(**data)
+            staged = cls(**data)
+        for name, size in staged.sizes.items():
+            found = _size(path.parent / name)
+            if found != size and not (staged.scratch and found is None):  # of another node's scratch
+                held = "it is not there" if found is None else f"it has {found:,}"
+                raise BrokenStageError(f"{path.parent / name} was staged with {size:,} bytes; {held}")
+        return staged
 
 
 # What staging writes below the folder of a well.
@@ -191,11 +210,21 @@ def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathL
     return done
 
 
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 def _is_whole(stage: Path) -> bool:
     try:
         listed = json.loads((stage / STAGED_NAME).read_bytes())
         if listed.get("scratch") is not None:
             return False
-        return all((stage / entry["path"]).is_file() for entry in [*listed["images"], *listed["outputs"]])
+        sizes = listed["sizes"]
+        return all(
+            _size(stage / entry["path"]) == sizes[entry["path"]] for entry in [*listed["images"], *listed["outputs"]]
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

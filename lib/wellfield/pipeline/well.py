@@ -42,8 +42,11 @@ class WellInput:
         Key → path in *backend*.
     describe:
         Path → how errors name the file.
-    shape, dtype:
-        What a blanked plane looks like.
+    folder:
+        The plate folder; ``None`` where the planes are no files.
+    shape, dtypes:
+        Size of the plate's planes, and the dtype of each channel's, as far as they are known: what planes are compared
+        with, and what a blanked plane looks like.
     stage_positions_um:
         Field → x and y of the stage.
     calibrations:
@@ -62,8 +65,9 @@ class WellInput:
     filemanager: FileManager
     backend: str
     describe: Callable[[str], str] = str
+    folder: str | None = None
     shape: tuple[int, int] | None = None
-    dtype: str | None = None
+    dtypes: Mapping[int, str] = field(default_factory=dict)
     stage_positions_um: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     calibrations: Mapping[tuple[FieldKey, int], FieldCalibration] = field(default_factory=dict)
     stage_y_up: bool = False

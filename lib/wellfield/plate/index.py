@@ -60,6 +60,7 @@ _INFO = OwnJson(
         "sizes_per_plane?": bool,
         "pixel_size_of_files?": bool,
         "transmitted_channels?": [int],
+        "channel_dtypes?": {str: str},
     },
     AGAIN,
 )
@@ -116,6 +117,8 @@ class PlateInfo:
         The stage's y rises towards the top of the images, not towards their bottom.
     label_channels:
         Channels that hold labels of objects.
+    channel_dtypes:
+        Channels whose planes have another dtype than *dtype*.
     sizes_per_plane:
         The index has the sizes of every plane, and ``nan`` where they are unknown; otherwise ``nan`` stands for those
         of the plate.
@@ -140,9 +143,15 @@ class PlateInfo:
     flatfields: Mapping[int, FlatfieldProfile] = field(default_factory=dict)
     stage_y_up: bool = False
     label_channels: tuple[int, ...] = ()
+    channel_dtypes: Mapping[int, str] = field(default_factory=dict)
     sizes_per_plane: bool = False
     pixel_size_of_files: bool = False
     transmitted_channels: tuple[int, ...] = ()
+
+    def dtypes(self) -> dict[int, str]:
+        """Return the dtype of each channel's images where it is known; labels may have any."""
+        known = {channel: self.channel_dtypes.get(channel, self.dtype) for channel in self.channels}
+        return {c: dtype for c, dtype in known.items() if dtype is not None and c not in self.label_channels}
 
     def to_json(self) -> str:
         """Return the metadata as JSON text, schema version included."""
@@ -164,6 +173,8 @@ class PlateInfo:
             values["wells"] = tuple(values["wells"])
             values["channels"] = {int(number): name for number, name in values["channels"].items()}
             values["label_channels"] = tuple(values.get("label_channels", ()))
+            dtypes = values.get("channel_dtypes", {})
+            values["channel_dtypes"] = {int(number): dtype for number, dtype in dtypes.items()}
             values["transmitted_channels"] = tuple(values.get("transmitted_channels", ()))
             profiles = values.get("flatfields", {}).items()
             values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import ArrayShapeError, DataNotFoundError, PipelineError, UnreadableImageError
+from wellfield.faults import error_text, fails_plane
 from wellfield.formats.atomic import part_path
 from wellfield.formats.json import write_json
 from wellfield.formats.npy import read_npy, write_npy
@@ -209,16 +210,19 @@ def _read(
 ) -> Iterator[np.ndarray[Any, Any]]:
     """Yield the planes that can be used; the others are noted with the reason. Raise after the last if one changed."""
     watch = PlaneWatch(info, sample, during="the illumination was fitted")
+    dtypes = info.dtypes()
     for plane in sample:
         try:
             pixels = workspace.load(virtual_path(plane))
             check_plane(pixels.shape, source="the image")
-            if info.shape not in (None, pixels.shape) or info.dtype not in (None, pixels.dtype.name):
+            if info.shape not in (None, pixels.shape) or dtypes.get(plane.key.channel) not in (None, pixels.dtype.name):
                 raise ArrayShapeError(f"the image is {pixels.dtype} of shape {list(pixels.shape)}")
             if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
                 raise UnreadableImageError("the image has NaN or infinite pixels")
-        except (UnreadableImageError, DataNotFoundError, ArrayShapeError) as error:
-            skipped.append({"plane": plane_name(plane.key), "file": plane.path, "reason": str(error)})
+        except Exception as error:
+            if not fails_plane(error, info.plate_path):
+                raise
+            skipped.append({"plane": plane_name(plane.key), "file": plane.path, "reason": error_text(error)})
             continue
         yield pixels
     if changed := watch.changed():

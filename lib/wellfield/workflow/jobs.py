@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wellfield.errors import WellfieldError
+from wellfield.faults import clean_text, error_text
 from wellfield.words import visible
 
 # Every library that starts threads of its own reads one of these.
@@ -39,6 +40,9 @@ THREAD_VARIABLES = (
 # By default TensorFlow and JAX take nearly all memory of a GPU at once, and leave none to others.
 GPU_VARIABLES = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
+# Characters of one message of a log, its traceback included; more are cut.
+LONGEST_MESSAGE = 100_000
+
 # Exit code of a job that Ctrl-C ended.
 INTERRUPTED = 130
 
@@ -55,13 +59,6 @@ def cap_threads(threads: int) -> None:
         os.environ.setdefault(name, value)
 
 
-class _Formatter(logging.Formatter):
-    """Names of files and channels may hold what steers a terminal, which shows the log later."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
-
-
 @contextmanager
 def job(
     log: str | os.PathLike[str], *, threads: int = 1, writes: Iterable[str | os.PathLike[str]] | None = None
@@ -70,17 +67,19 @@ def job(
 
     The files that the job *writes*, its log and its benchmark are listed in its record before anything is written.
 
-    An error of the :class:`~wellfield.errors.WellfieldError` tree, or a full disk, ends the process with exit code 1
-    and its message on stderr; its traceback goes to the log. Any other error goes to both. Ctrl-C ends it with
-    exit code 130, as in shells, and nothing on stderr.
+    An error of the :class:`~wellfield.errors.WellfieldError` tree, of the operating system or of a full memory ends the
+    process with exit code 1 and its message on stderr; its traceback goes to the log. Any other error goes to both.
+    Ctrl-C ends it with exit code 130, as in shells, and nothing on stderr.
     """
     cap_threads(threads)
     path = Path(log)
     if writes is not None:
         _announce(path, writes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+    path.write_bytes(b"")
+    # Appending: a function that closes all handlers leaves one that opens its file again.
+    handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_LogFormatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -93,14 +92,9 @@ def job(
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         logger.error("%s", traceback.format_exc())
-        is_expected, message = True, str(error)
-        if not isinstance(error, WellfieldError):
-            if is_expected := isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                message = f"no space left on the device while writing {error.filename or 'results'}"
-            else:
-                message = f"{type(error).__name__}: {error}"
-        logger.error("%s%s", _STOPPED, message)
-        if not is_expected:
+        message = _one_line(error)
+        logger.error("%s%s", _STOPPED, message or error_text(error))
+        if message is None:
             raise
         print(f"error: {visible(message)}\n(log: {path})", file=sys.stderr)
         raise SystemExit(1) from None
@@ -136,6 +130,26 @@ def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
     except WellfieldError as error:
         print(f"error: {visible(error)}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _one_line(error: Exception) -> str | None:
+    """Return what to say of an expected error; ``None`` for one that only its traceback explains."""
+    if isinstance(error, WellfieldError):
+        return clean_text(str(error), LONGEST_MESSAGE)
+    if isinstance(error, MemoryError):
+        return f"too little memory: {clean_text(str(error)) or 'the machine gave none'}"
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if error.errno == errno.ENOSPC:
+        return f"no space left on the device while writing {error.filename or 'results'}"
+    return f"{error.filename or 'a file'}: {error.strerror}"
+
+
+class _LogFormatter(logging.Formatter):
+    """Writes a message so that no log grows without bound, whatever the text of an error is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean_text(super().format(record), LONGEST_MESSAGE)
 
 
 def say(logger: logging.Logger, line: str) -> None:

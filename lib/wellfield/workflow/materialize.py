@@ -6,17 +6,18 @@ import os
 from pathlib import Path
 from socket import gethostname
 
-from wellfield.errors import DataNotFoundError
+from wellfield.errors import BrokenStageError, DataNotFoundError
 from wellfield.materialization.records import WELL_RULES, write_record
 from wellfield.materialization.removal import remove_scratch
 from wellfield.materialization.well import materialize_well as write_well
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.staged import DONE, StagedWell
+from wellfield.pipeline.staged import DONE, StagedWell, remove_stage
 from wellfield.plate.index import read_info, read_paths
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.words import counted
 from wellfield.workflow.reasons import reason_text
 
 
@@ -33,9 +34,27 @@ def materialize_well(
 
     Raises
     ------
+    BrokenStageError
+        The staged well is damaged. It is removed, so that the next run stages it again.
     DataNotFoundError
         The well was staged in a folder that this machine does not have.
     """
+    try:
+        return _materialize_well(staging, plan_path, index, results, manifest=manifest, thumbnail=thumbnail)
+    except BrokenStageError as error:
+        remove_stage(Path(staging))
+        raise BrokenStageError(f"{error}. It is removed now; the same command stages the well again") from error
+
+
+def _materialize_well(
+    staging: str | os.PathLike[str],
+    plan_path: str | os.PathLike[str],
+    index: str | os.PathLike[str],
+    results: str | os.PathLike[str],
+    *,
+    manifest: str | os.PathLike[str],
+    thumbnail: str | os.PathLike[str],
+) -> StagedWell:
     filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
     staged = StagedWell.read(staging, filemanager)
     if staged.scratch is not None and staged.status == DONE and not Path(staged.scratch).is_dir():
@@ -70,4 +89,8 @@ def progress_line(staged: StagedWell) -> str:
     planes = staged.planes
     kinds = {"missing": len(planes.missing), "skipped": len(planes.skipped), "blanked": len(planes.blanked)}
     counts = [f"{planes.used:,} planes", *(f"{number:,} {kind}" for kind, number in kinds.items() if number)]
+    left_out = planes.skipped_fields
+    if left_out:
+        name, reason = next(iter(left_out.items()))
+        counts.append(f"{counted(len(left_out), 'field')} left out ({name}: {' '.join(reason.split())})")
     return f"{place}: done, {', '.join(counts)}"

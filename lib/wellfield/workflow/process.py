@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wellfield.errors import StepError, UnknownFormatError
+from wellfield.faults import fails_well
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
 from wellfield.microscopes.pixel_sizes import contradicting_plane
@@ -75,7 +75,9 @@ def process_well(
             if changed := watch.changed():
                 raise changed
             staged = writer.finish(account)
-        except (StepError, UnknownFormatError) as error:  # tables of several fields that make none together
+        except Exception as error:
+            if not fails_well(error):
+                raise
             _logger.exception("well %s failed", well)
             # A half-written file cannot be read either: then this is the reason.
             return writer.finish(account, watch.changed() or error)
@@ -118,8 +120,9 @@ def _well_input(
         filemanager=filemanager,
         backend=Backend.DISK if raw else Backend.VIRTUAL_WORKSPACE,
         describe=files.__getitem__,
+        folder=info.plate_path,
         shape=info.shape,
-        dtype=info.dtype,
+        dtypes=info.dtypes(),
         stage_positions_um=positions,
         calibrations=calibrations(info, planes, positions),
         stage_y_up=info.stage_y_up,

@@ -245,6 +245,7 @@ def test_a_well_that_an_earlier_record_lists_as_a_folder_counts_by_what_is_in_it
 
 # Where files are removed or renamed: here, in atomic writes, in the storage backends, and the following.
 ELSEWHERE = {
+    "materialization/well.py": "its own unfinished folders, of a well that failed",
     "pipeline/stage.py": "its own unfinished folder, and its own folder in scratch",
     "workflow/illumination.py": "its own unfinished folder",
     "workflow/run_sheet.py": "its own copy of the plate sheet, below .snakemake",

@@ -1,5 +1,8 @@
 """The executor: what goes in, what comes out, what is held and what is said when something breaks."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -38,7 +41,21 @@ class Sink:
 class Plate:
     """A well in the memory backend under the name of a plate."""
 
-    def __init__(self, *, fields=(1, 2), channels=(1, 2), z=(1, 2, 3), leave_out=(), replace=None):
+    def __init__(
+        self,
+        *,
+        fields=(1, 2),
+        channels=(1, 2),
+        z=(1, 2, 3),
+        leave_out=(),
+        replace=None,
+        dtype="uint16",
+        shape=(4, 5),
+        folder=None,
+    ):
+        """*dtype* is that of the plate's planes, by channel if they differ."""
+        self.dtypes = dtype if isinstance(dtype, dict) else {1: dtype, 2: dtype} if dtype else {}
+        self.shape, self.folder = shape, folder
         self.memory, self.working = MemoryStorageBackend(), MemoryStorageBackend()
         self.planes = {}
         for field in fields:
@@ -59,7 +76,9 @@ class Plate:
         plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, config=settings)
         sink, account = sink or Sink(), PlaneAccount()
         files = FileManager({"raw": self.memory, "memory": self.working})
-        well = WellInput("P1", "B03", self.planes, files, "raw", shape=(4, 5), dtype="uint16")
+        well = WellInput(
+            "P1", "B03", self.planes, files, "raw", shape=self.shape, dtypes=self.dtypes, folder=self.folder
+        )
         run_well(plan, well, sink, account)
         return sink, account
 
@@ -178,7 +197,7 @@ def test_an_unreadable_plane_can_be_black_and_is_accounted_for():
 
 def test_a_black_plane_is_like_the_readable_ones_of_its_stack_and_changes_none_of_them():
     good = {PlaneKey("B03", 2, 1, z, 1): np.full((4, 5), 7, np.uint8) for z in (2, 3)}
-    sink, account = Plate(replace={BROKEN: None, **good}).run(
+    sink, account = Plate(replace={BROKEN: None, **good}, dtype=None).run(
         FunctionStep("median_filter", name="m", channels=[1], materialize=["tiff"]), on_unreadable="blank"
     )
     stack = next(stack for _, field, _, _, stack in sink.images if field == 2)
@@ -209,21 +228,97 @@ def test_nothing_is_kept_of_a_field_that_is_left_out_after_some_of_its_results(t
     assert list(note) == ["s001_t001"]
 
 
-def test_a_disk_that_fails_is_not_the_fault_of_the_data():
-    plate = Plate()
+def refuse(plate, error):
+    """Make the system refuse to read one plane."""
+    load = plate.memory.load
 
-    def broken(path, **_):
-        raise PermissionError(13, "Permission denied", path)
+    def refused(path, **options):
+        if path == plate.planes[BROKEN]:
+            raise error
+        return load(path, **options)
 
-    plate.memory.load = broken
-    with pytest.raises(PermissionError):
+    plate.memory.load = refused
+    return plate
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_a_plane_that_the_system_refuses_follows_the_policy_like_a_damaged_one(number):
+    error = OSError(number, os.strerror(number))
+    sink, account = refuse(Plate(), error).run(PROJECT, on_unreadable="skip_field")
+    assert {image[1] for image in sink.images} == {1}
+    assert os.strerror(number) in account.skipped[0]["reason"]
+    _, account = refuse(Plate(), error).run(PROJECT, on_unreadable="blank")
+    assert [entry["plane"] for entry in account.blanked] == ["B03_s002_w1_z001_t001.tif"]
+    with pytest.raises(
+        StepError, match=f"{os.strerror(number)}; when it can be read again, redo the well with --force"
+    ):
+        refuse(Plate(), error).run(PROJECT)
+
+
+def test_a_machine_without_memory_or_a_plate_that_is_gone_is_not_the_fault_of_the_data(tmp_path):
+    for error in (MemoryError("x"), OSError(errno.EMFILE, "Too many open files")):
+        with pytest.raises(type(error)):
+            refuse(Plate(), error).run(PROJECT, on_unreadable="skip_field")
+    plate = refuse(Plate(folder=str(tmp_path / "gone")), OSError(errno.ENOTCONN, "not connected"))
+    with pytest.raises(OSError, match="not connected"):
         plate.run(PROJECT, on_unreadable="skip_field")
 
 
+EIGHT_BITS = {
+    PlaneKey("B03", f, 2, z, 1): np.full((4, 5), 100 * f + 10 + z, np.uint8) for f in (1, 2) for z in (1, 2, 3)
+}
+
+
 def test_channels_of_different_dtype_cannot_be_stacked_and_the_well_says_so():
-    planes = {PlaneKey("B03", f, 2, z, 1): np.zeros((4, 5), np.uint8) for f in (1, 2) for z in (1, 2, 3)}
     with pytest.raises(StepError, match=r"well B03, field 1.*step 2 \(look\).*uint16.*uint8"):
-        Plate(replace=planes).run(PROJECT, FunctionStep(lambda image: image, name="look", stack="channel"))
+        Plate(replace=EIGHT_BITS, dtype={1: "uint16", 2: "uint8"}).run(
+            PROJECT, FunctionStep(lambda image: image, name="look", stack="channel")
+        )
+
+
+def test_each_channel_of_a_plate_may_have_a_dtype_of_its_own():
+    sink, account = Plate(replace=EIGHT_BITS, dtype={1: "uint16", 2: "uint8"}).run(PROJECT)
+    assert {(image[2], image[4].dtype.name) for image in sink.images} == {(1, "uint16"), (2, "uint8")}
+    assert account.used == 12
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.int16, np.uint32, np.float32])
+def test_a_plane_of_another_dtype_than_the_plate_is_unreadable_also_where_its_whole_well_has_it(dtype):
+    all_of_it = {PlaneKey("B03", f, 1, z, 1): np.ones((4, 5), dtype) for f in (1, 2) for z in (1, 2, 3)}
+    name = np.dtype(dtype).name
+    with pytest.raises(
+        StepError, match=f"channel 1, file /raw/B03_s001_w1_z001_t001.tif.*dtype {name}; expected uint16"
+    ):
+        Plate(replace=all_of_it).run(PROJECT)
+    _, account = Plate(replace=all_of_it).run(PROJECT, on_unreadable="skip_field")
+    assert list(account.skipped_fields) == ["B03_s001_t001", "B03_s002_t001"]
+
+
+def test_the_order_of_bytes_in_a_file_is_no_other_dtype():
+    swapped = {PlaneKey("B03", 1, 1, 2, 1): np.full((4, 5), 112, ">u2")}
+    sink, _ = Plate(replace=swapped).run(FunctionStep("gaussian_filter", name="g", materialize=["tiff"]))
+    assert len(sink.images) == 4
+    assert all(image[4].dtype.isnative for image in sink.images)
+
+
+def test_a_well_of_which_no_plane_can_be_read_is_not_made_of_black_ones():
+    nothing = dict.fromkeys(Plate().planes)
+    with pytest.raises(
+        StepError, match=r"well B03, all fields.*no plane of the well can be read.*first of 12: .*nothing is stored"
+    ):
+        Plate(replace=nothing).run(PROJECT, on_unreadable="blank")
+    _, account = Plate(replace=nothing).run(PROJECT, on_unreadable="skip_field")
+    assert (account.used, len(account.skipped), list(account.skipped_fields)) == (
+        0,
+        2,
+        ["B03_s001_t001", "B03_s002_t001"],
+    )
+
+
+def test_a_black_plane_of_unknown_size_is_not_made_up():
+    gone = {PlaneKey("B03", 2, 1, z, 1): None for z in (1, 2, 3)}
+    with pytest.raises(StepError, match=r"field 2.*channel 1.*the size of the plate's planes is not known"):
+        Plate(replace=gone, shape=None).run(PROJECT, on_unreadable="blank")
 
 
 def test_a_plane_of_another_dtype_than_its_stack_is_not_cast():

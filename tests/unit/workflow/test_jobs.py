@@ -67,3 +67,33 @@ def test_a_log_without_a_reason_has_none(tmp_path):
         logger.info("done")
     assert stop_reason(tmp_path / "log") == ""
     assert stop_reason(tmp_path / "nowhere") == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "results/x"), "results/x: Permission denied"),
+        (OSError(errno.ENOTCONN, "Transport endpoint is not connected"), "a file: Transport endpoint is not connected"),
+        (MemoryError("Unable to allocate 3 TiB"), "too little memory: Unable to allocate 3 TiB"),
+        (MemoryError(), "too little memory: the machine gave none"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(tmp_path, capsys, error, said):
+    log = tmp_path / "log"
+    with pytest.raises(SystemExit), job(log):
+        raise error
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {said}"
+    assert stop_reason(log) == said
+
+
+def test_a_log_takes_any_text_and_does_not_grow_without_bound(tmp_path, capsys):
+    with job(tmp_path / "log") as logger:
+        logger.error("lost \udcff, nul \x00, red \x1b[31m")
+        logger.error("%s", "x" * 20_000_000)
+        logger.error("after it")
+    text = (tmp_path / "log").read_text()
+    assert "lost \\udcff, nul \\x00, red \\x1b[31m" in text
+    assert "(cut: 20,000,017 characters in all)" in text
+    assert text.endswith("ERROR wellfield: after it\n")
+    assert len(text) < 110_000
+    assert capsys.readouterr().err == ""

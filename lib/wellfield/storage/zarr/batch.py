@@ -146,7 +146,8 @@ def _series(planes: Planes, label: str | None, words: Mapping[PlaneKey, str]) ->
             )
         if _native(plane) != _native(first):
             raise BatchError(
-                f"planes of one well differ in dtype: {say(first_key)} is {first.dtype}, {say(key)} is {plane.dtype}"
+                f"planes of one well differ in dtype: {say(first_key)} is {first.dtype}, {say(key)} is {plane.dtype}; "
+                "write one of them as TIFF, or convert it in a step"
             )
         fields[key.field][key] = plane
     height, width = first.shape

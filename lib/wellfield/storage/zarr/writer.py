@@ -21,6 +21,7 @@ from wellfield.errors import (
     NotAFolderError,
     PathEscapeError,
     StorageError,
+    UnstorableDataError,
     UnsupportedOperationError,
     WellfieldError,
     os_failure,
@@ -119,7 +120,7 @@ def _check_layout(batch: WellBatch, config: ZarrConfig) -> None:
         and config.compressor != ZarrCompressor.NONE
         and size > LARGEST_CHUNK
     ):
-        raise StorageError(
+        raise UnstorableDataError(
             f"well {batch.well} of {batch.store}: a chunk of {size / 1e9:.1f} GB is larger than the codec takes "
             "(2.1 GB); use chunk_strategy FIELD or FILE, or ngff_version 0.5, which divides it"
         )
@@ -309,7 +310,7 @@ class _WellWriter:
     def _ids(self, name: str, field: int, plane: Plane) -> Plane:
         low, high = int(plane.min()), int(plane.max())
         if low < 0 or high > _LARGEST_ID:
-            raise StorageError(
+            raise UnstorableDataError(
                 f"label {name!r} of well {self._batch.well}, field {field} has id {low if low < 0 else high}; "
                 f"ids are 0 to {_LARGEST_ID}"
             )
