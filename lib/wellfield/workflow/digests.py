@@ -30,7 +30,11 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 # Modules that scripts import and that decide nothing of a result, only what is said before it, or which files are ours:
 # no stage depends on them, nor on what they import.
-NOT_DECIDING = (_PACKAGE / "workflow" / "space.py", _PACKAGE / "materialization" / "records.py")
+NOT_DECIDING = (
+    _PACKAGE / "workflow" / "space.py",
+    _PACKAGE / "materialization" / "records.py",
+    _PACKAGE / "materialization" / "removal.py",
+)
 
 State = tuple[int | str, ...]
 
