@@ -2,7 +2,7 @@
 
 import pytest
 
-from wellfield.words import size_text
+from wellfield.words import size_text, visible
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,18 @@ from wellfield.words import size_text
 )
 def test_a_size_has_three_digits_the_next_unit_from_a_thousand_on_and_no_exponent(size, text):
     assert size_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("DAPI, 20 µm – β", "DAPI, 20 µm – β"),
+        ("one\n\ttwo", "one\n\ttwo"),
+        ("\x1b[2J\x1b]0;title\x07DAPI", "\\x1b[2J\\x1b]0;title\\x07DAPI"),
+        ("all good\rbad", "all good\\rbad"),
+        ("a\x9b31m\u202eb", "a\\x9b31m\\u202eb"),
+        ("name \udcff.tif", "name \\udcff.tif"),
+    ],
+)
+def test_what_would_steer_a_terminal_is_shown_and_not_done(text, shown):
+    assert visible(text) == shown
