@@ -154,7 +154,7 @@ class DiskStorageBackend(StorageBackend):
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
-        _make_folder(Path(new_path(directory)))
+        _make_folder(Path(valid_path(directory)))
 
     def delete(self, path: PathLike) -> None:
         """Remove one file, one link (not what it points to) or one empty folder."""
