@@ -175,8 +175,6 @@ def _content(option: Options, data: Any, source: str | None, path: str | os.Path
 def _save(
     option: Options, content: Any, target: str, filemanager: FileManager, *, backend: str, place: ImagePlace
 ) -> None:
-    if _is_storage(filemanager, backend):
-        filemanager.ensure_directory(os.path.dirname(target) or ".", backend)
     settings: dict[str, Any] = {}
     if isinstance(option, JsonOptions):
         settings = {"indent": option.indent}
