@@ -41,8 +41,15 @@ def reference_document() -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure where everything is required."""
+    """Turn a skip into a failure where everything is required; keep what a report says UTF-8.
+
+    With several processes a report goes from one to another as UTF-8, also that of a test on text that is not.
+    """
     report = yield
+    report.sections = [(name, _as_utf8(text)) for name, text in report.sections]
+    said = str(report.longrepr or "")
+    if _as_utf8(said) != said:
+        report.longrepr = _as_utf8(said)
     expected = hasattr(report, "wasxfail") or any(item.get_closest_marker(name) for name in MAY_SKIP)
     if report.skipped and required() and not expected:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
@@ -59,3 +66,7 @@ def pytest_make_collect_report(
     if report.skipped and required():
         report.outcome, report.longrepr = "failed", f"REQUIRE_ALL=1, but {collector.nodeid} skips itself"
     return report
+
+
+def _as_utf8(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
