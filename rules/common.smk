@@ -92,8 +92,8 @@ for plate, entry in PLATES.items() if workflow.is_main_process else ():
         if index.exists():
             info = read_info(index)
             gone = vanished_wells(index.parent, info, entry.wells)
-            chosen = chosen_wells(info, entry.wells, vanished=gone)
-            plate_map_notes(entry.plate_map, info, chosen)
+            chosen_wells(info, entry.wells, vanished=gone)
+            plate_map_notes(entry.plate_map, info, entry.wells, vanished=gone)
         if not LOCKED:
             remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
     except WellfieldError as error:

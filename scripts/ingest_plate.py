@@ -34,14 +34,14 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     }
     write_plate_record(folder, "ingest_plate", snakemake.output, of=of)
     vanished = vanished_wells(folder, info, entry.wells)
-    wells = chosen_wells(info, entry.wells, vanished=vanished)
     notes = acquisition_notes(snakemake.output.report)
-    for note in [*notes, *plate_map_notes(entry.plate_map, info, wells)]:
+    for note in [*notes, *plate_map_notes(entry.plate_map, info, entry.wells, vanished=vanished)]:
         say(logger, f"warning: {info.plate}: {note}")
     if vanished:
         say(logger, f"warning: {info.plate}: {vanished_note(vanished)}")
     # Whether the plan is compiled again is decided after this job; that of a fresh plate, or another one, says its own.
     if plan := last_plan(folder):
+        wells = chosen_wells(info, entry.wells, vanished=vanished)
         need = plan_space(plan, snakemake.output.index, wells, folder, scratch=bool(config.scratch))
         at_once = snakemake.resources.wells_at_once
         by_plan = "to do by the last plan"

@@ -101,10 +101,11 @@ class PlaneSource:
             shape = tuple(first.shape) if first is not None else self._well.shape
             if shape is not None and plane.shape != shape:
                 raise ArrayShapeError(f"the image has shape {list(plane.shape)}; expected {list(shape)}")
-            dtype = self._well.dtypes.get(key.channel, None if first is None else first.dtype.name)
-            if dtype is not None and plane.dtype.name != dtype:  # the name says nothing of the byte order
+            found = _dtype_name(plane)
+            dtype = self._well.dtypes.get(key.channel, None if first is None else _dtype_name(first))
+            if dtype is not None and found != dtype:
                 raise ArrayShapeError(
-                    f"the image has dtype {plane.dtype.name}; expected {dtype}, as the plate's other planes of channel "
+                    f"the image has dtype {found}; expected {dtype}, as the plate's other planes of channel "
                     f"{key.channel}: export it again like them, or leave its well out of the plate sheet"
                 )
         except Exception as error:
@@ -130,3 +131,8 @@ class PlaneSource:
             noted.append(entry)
         if policy == "skip_field":
             raise FieldSkipped(f"plane {plane_name(key)} cannot be read: {reason}")
+
+
+def _dtype_name(plane: Any) -> str:
+    """Return the name of an array's dtype, which says nothing of the byte order; other libraries have names alone."""
+    return str(getattr(plane.dtype, "name", plane.dtype))

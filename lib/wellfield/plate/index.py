@@ -392,7 +392,8 @@ def _read_rows(
     counts = Counter(rows["well"])
     known = info.planes_per_well
     whole = set(counts) == set(wanted) and all(known.get(well, count) == count for well, count in counts.items())
-    if not whole or any(column.null_count for column in table.columns) or set(rows["projection"]) - set(_PROJECTIONS):
+    unknown = set(rows.get("projection", ())) - set(_PROJECTIONS)
+    if not whole or unknown or any(column.null_count for column in table.columns):
         raise MetadataError(
             f"{os.fspath(path)} is damaged: its rows are not the planes that its metadata count. {AGAIN}"
         )

@@ -59,7 +59,11 @@ def ingest_plate(
 
 
 def plate_map_notes(
-    plate_map: str | os.PathLike[str] | None, info: PlateInfo, wanted: Sequence[str] | None
+    plate_map: str | os.PathLike[str] | None,
+    info: PlateInfo,
+    wanted: Sequence[str] | None,
+    *,
+    vanished: Sequence[str] = (),
 ) -> list[str]:
     """Return what a plate and its map do not agree about; nothing of a plate without one.
 
@@ -72,7 +76,8 @@ def plate_map_notes(
         return []
     treatments = read_plate_map(plate_map)
     try:
-        return compare_wells(treatments, info.wells, processed=chosen_wells(info, wanted))
+        processed = [*chosen_wells(info, wanted, vanished=vanished), *vanished]
+        return compare_wells(treatments, [*info.wells, *vanished], processed=processed)
     except ConfigError as error:
         raise ConfigError(f"plate {info.plate}, plate map {os.fspath(plate_map)}: {error}") from None
 
