@@ -77,7 +77,7 @@ class Profile:
 PARTS: dict[str, dict[str, str | Callable[..., str]]] = {
     "process": {
         "wellfield.workflow.process:read_index": "index and plan",
-        "wellfield.workflow.process:read_json": "index and plan",
+        "wellfield.workflow.process:Plan.read": "index and plan",
         "wellfield.workflow.process:PlaneWatch": "ask for sizes and times",
         "wellfield.workflow.process:planes_read": "ask for sizes and times",
         "wellfield.workflow.changes:PlaneWatch.changed": "ask for sizes and times",
@@ -89,7 +89,7 @@ PARTS: dict[str, dict[str, str | Callable[..., str]]] = {
         "wellfield.pipeline.stage:StageWriter.finish": "stage",
     },
     "materialize": {
-        "wellfield.workflow.materialize:read_json": "index and plan",
+        "wellfield.workflow.materialize:Plan.read": "index and plan",
         "wellfield.workflow.materialize:read_info": "index and plan",
         "wellfield.materialization.well:_WellWriter._load": "read staged",
         "wellfield.storage.zarr.writer:create_array": "Zarr metadata",

@@ -10,7 +10,7 @@ from wellfield.workflow.aggregate import absent_fields, cell_counts, read_counts
 
 
 def manifest(status="done", **planes):
-    return {"status": status, "planes": {"missing": [], "skipped": [], "blanked": []} | planes}
+    return {"status": status, "files": [], "planes": {"missing": [], "skipped": [], "blanked": []} | planes}
 
 
 def counts(*rows):

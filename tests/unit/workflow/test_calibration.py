@@ -205,7 +205,8 @@ def test_sampled_sizes_of_any_microscope_reach_the_results_and_the_report(tmp_pa
     contents = PlateContents([], {1: "DAPI"}, pixel_size_um=0.5)
     sizes = {"A01": 0.5, "A02": 0.25, "A03": float("nan")}
     contents.planes = [
-        PlaneRecord(PlaneKey(well, 1, 1, 1, 1), f"{well}.tif", 1, 1, pixel_size_um=size) for well, size in sizes.items()
+        PlaneRecord(PlaneKey(well, 1, 1, 1, 1), f"{well}.tif", 1000, 1, pixel_size_um=size)
+        for well, size in sizes.items()
     ]
     info = contents.plate_info(plate="P", plate_path=str(tmp_path), microscope="imagexpress")
     found = calibrations(info, contents.planes, {})

@@ -251,7 +251,7 @@ def test_a_machine_that_cannot_write_fails_the_job_and_not_the_well(well, monkey
 
     well.plan({"func": "max_projection", "materialize": ["tiff"]})
     well.process()
-    monkeypatch.setattr(wellfield.materialization.well, "replace_directory", broken)
+    monkeypatch.setattr(wellfield.materialization.well, "replace_folder", broken)
     with pytest.raises(type(error)):
         well.materialize()
     assert not well.manifest.exists()

@@ -19,10 +19,10 @@ from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.report import read_report
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan
 from wellfield.pipeline.settings import resolve_settings
-from wellfield.pipeline.staged import StagedWell
+from wellfield.pipeline.staged import STAGE_SCHEMA_VERSION, StagedWell
 from wellfield.pipeline.step import StackAxis
 from wellfield.pipeline.well import PlaneAccount
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_info, read_paths, write_index
+from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo, read_index, read_info, read_paths, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk import DiskStorageBackend
@@ -54,7 +54,13 @@ def make_manifest(path: Path) -> None:
 
 
 def make_staged(path: Path) -> None:
-    values: dict[str, Any] = {"schema_version": 2, "plate": "P", "well": "B02", "status": "done", "error": None}
+    values: dict[str, Any] = {
+        "schema_version": STAGE_SCHEMA_VERSION,
+        "plate": "P",
+        "well": "B02",
+        "status": "done",
+        "error": None,
+    }
     values |= {"planes": {"used": 1}, "images": [], "outputs": [], "scratch": None}
     write_json(path, values)
 
@@ -164,7 +170,9 @@ INDEX_DAMAGES: dict[str, Callable[[pa.Table], pa.Table]] = {
     "more rows": lambda table: pa.concat_tables([table, table]),
     "no rows": lambda table: table.slice(0, 0),
     "metadata a list": lambda table: table.replace_schema_metadata({"wellfield": "[]"}),
-    "metadata of another shape": lambda table: table.replace_schema_metadata({"wellfield": '{"schema_version": 1}'}),
+    "metadata of another shape": lambda table: table.replace_schema_metadata(
+        {"wellfield": f'{{"schema_version": {SCHEMA_VERSION}}}'}
+    ),
     "three sides": lambda table: table.replace_schema_metadata(
         {"wellfield": INFO.to_json().replace('"shape": null', '"shape": [1, 2, 3]')}
     ),

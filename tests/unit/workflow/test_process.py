@@ -51,7 +51,8 @@ def test_backends_change_where_data_lives_and_nothing_else(ingested, tmp_path, m
         np.testing.assert_array_equal(found[path], array)
 
 
-def test_the_plan_prints_every_setting_with_its_origin(ingested, tmp_path, capsys):
+def test_the_plan_prints_every_setting_with_its_origin(ingested, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no other configuration is
     (tmp_path / "plates.tsv").write_text(f"plate\tfolder\nP\t{ingested / 'Plate_1'}\n")
     config = tmp_path / "config.yaml"
     config.write_text(

@@ -226,7 +226,7 @@ def test_a_file_of_ours_that_became_a_link_is_refused(results, tmp_path, name):
 
 
 def test_a_damaged_record_is_named(results, tmp_path):
-    file(results / "records" / "ingest_plate.json", "{}")
+    file(results / "records" / "ingest_plate.json", '{"schema_version": 1}')
     with pytest.raises(MetadataError, match=r"records/ingest_plate\.json is no record"):
         refuse(tmp_path, {"P": "raw/P"})
 

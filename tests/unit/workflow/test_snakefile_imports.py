@@ -22,7 +22,7 @@ def test_the_snakefile_imports_nothing_that_only_its_jobs_or_the_end_of_a_run_ne
     common = (ROOT / "rules" / "common.smk").read_text(encoding="utf-8")
     hooks = (ROOT / "rules" / "hooks.smk").read_text(encoding="utf-8").partition("if workflow.is_main_process:")[2]
     statements = _IMPORTS.findall(common) + _IMPORTS.findall(hooks)
-    assert "from wellfield.config.load import load_config" in statements
+    assert "from wellfield.config.load import load_config, taken_for_configuration" in statements
     assert "from wellfield.workflow.run_jobs import remove_stale_pages" in statements
     code = "\n".join([*statements, "import sys", f"print(*sorted(set({NEEDED_LATER}) & set(sys.modules)))"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

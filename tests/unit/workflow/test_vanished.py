@@ -12,7 +12,7 @@ from wellfield.workflow.check import check_plate
 from wellfield.workflow.ingest import chosen_wells
 from wellfield.workflow.vanished import vanished_note, vanished_wells
 
-PLANES = {"used": 4, "missing": [], "skipped": [], "blanked": [], "skipped_fields": []}
+PLANES = {"used": 4, "missing": [], "skipped": [], "blanked": [], "skipped_fields": {}}
 
 
 @pytest.fixture
