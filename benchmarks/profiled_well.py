@@ -101,7 +101,7 @@ PARTS: dict[str, dict[str, str | Callable[..., str]]] = {
         "wellfield.storage.zarr.writer:WindowEstimator.add": "display window",
         "wellfield.storage.zarr.writer:WindowEstimator.windows": "display window",
         "wellfield.materialization.well:_WellWriter._write_outputs": "tables",
-        "wellfield.materialization.well:_WellWriter.write_thumbnail": "thumbnail",
+        "wellfield.materialization.well:_WellWriter.thumbnail": "thumbnail",
         "wellfield.materialization.well:folder_entry": "manifest",
         "wellfield.materialization.well:file_entry": "manifest",
         "wellfield.materialization.well:write_manifest": "manifest",

@@ -152,6 +152,11 @@ def test_counts_of_several_channels_keep_their_channel():
     assert table[["Metadata_Channel", "Count"]].values.tolist() == [[1, 5], [2, 7]]
 
 
+def listing(well):
+    """The manifest of a well that lists a table of counts."""
+    return manifest() | {"files": [{"path": f"tables/{well}/cell_counts.parquet"}]}
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
@@ -163,7 +168,7 @@ def test_counts_of_several_channels_keep_their_channel():
 def test_a_table_that_is_no_count_is_not_taken_for_one(tmp_path, caplog, rows, reason):
     keys = {"Metadata_Plate": "P", "Metadata_Well": "A01", "Metadata_Site": 1, "Metadata_Timepoint": 1}
     write_parquet(tmp_path / "tables" / "A01" / "cell_counts.parquet", pd.DataFrame(rows).assign(**keys))
-    assert read_counts(tmp_path, {"A01": manifest()}).empty
+    assert read_counts(tmp_path, {"A01": listing("A01")}).empty
     assert reason in caplog.text
 
 
@@ -172,7 +177,7 @@ def test_whole_numbers_are_counts_whatever_their_type(tmp_path):
         keys = {"Metadata_Plate": ["P"], "Metadata_Well": [well], "Metadata_Site": [1], "Metadata_Timepoint": [1]}
         table = pd.DataFrame({**keys, "Object": ["Nuclei"], "Count": [count]})
         write_parquet(tmp_path / "tables" / well / "cell_counts.parquet", table)
-    manifests = {"A01": manifest(), "A02": manifest()}
+    manifests = {well: listing(well) for well in ("A01", "A02")}
     fields = {well: FIELDS[well][:1] for well in FIELDS}
     found = cell_counts(read_counts(tmp_path, manifests), manifests, fields, "P")
     assert found["Count"].tolist() == [3, 4]

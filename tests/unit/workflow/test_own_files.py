@@ -61,7 +61,7 @@ def make_staged(path: Path) -> None:
         "status": "done",
         "error": None,
     }
-    values |= {"planes": {"used": 1}, "images": [], "outputs": [], "scratch": None}
+    values |= {"planes": {"used": 1}, "images": [], "outputs": [], "scratch": None, "sizes": {}}
     write_json(path, values)
 
 

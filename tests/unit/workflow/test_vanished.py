@@ -22,6 +22,7 @@ def results(tmp_path):
     (folder / "wells").mkdir(parents=True)
     for well in ("B02", "B03", "AA01"):
         manifest = {"schema_version": 1, "plate": "P", "well": well, "status": "done", "error": None, "planes": PLANES}
+        manifest |= {"plan_digest": "", "files": []}
         (folder / "wells" / f"{well}.json").write_text(json.dumps(manifest))
         write_record(folder, "materialize_well", [{"path": f"wells/{well}.json"}], of={}, well=well)
     (folder / "wells" / "notes.json").write_text("{}")
