@@ -6,12 +6,15 @@ import pytest
 
 from wellfield.errors import ConfigError, PlateFailedError
 from wellfield.materialization.records import write_record
+from wellfield.pipeline.plan import Plan
+from wellfield.pipeline.settings import resolve_settings
 from wellfield.plate.index import PlateInfo
 from wellfield.workflow.aggregate import prune
 from wellfield.workflow.check import check_plate
 from wellfield.workflow.ingest import chosen_wells
 from wellfield.workflow.vanished import vanished_note, vanished_wells
 
+PLAN = Plan((), {}, {1: "DAPI"}, resolve_settings([]))
 PLANES = {"used": 4, "missing": [], "skipped": [], "blanked": [], "skipped_fields": {}}
 
 
@@ -22,10 +25,11 @@ def results(tmp_path):
     (folder / "wells").mkdir(parents=True)
     for well in ("B02", "B03", "AA01"):
         manifest = {"schema_version": 1, "plate": "P", "well": well, "status": "done", "error": None, "planes": PLANES}
-        manifest |= {"plan_digest": "", "files": []}
+        manifest |= {"plan_digest": PLAN.digest(), "files": []}
         (folder / "wells" / f"{well}.json").write_text(json.dumps(manifest))
         write_record(folder, "materialize_well", [{"path": f"wells/{well}.json"}], of={}, well=well)
     (folder / "wells" / "notes.json").write_text("{}")
+    (folder / "plan.json").write_text(json.dumps(PLAN.to_json()))
     return folder
 
 
