@@ -44,7 +44,7 @@ from wellfield.storage.files import (
     refuse_working_folder,
 )
 from wellfield.storage.host import host_array
-from wellfield.storage.paths import PathLike, new_path, path_text, valid_path
+from wellfield.storage.paths import PathLike, named_path, new_path, path_text, valid_path
 from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove_tree, visible_entries
 
 ARCHIVE_SUFFIX = ".npz"
@@ -154,11 +154,11 @@ class DiskStorageBackend(StorageBackend):
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
-        _make_folder(Path(valid_path(directory)))
+        _make_folder(Path(named_path(directory)))
 
     def delete(self, path: PathLike) -> None:
         """Remove one file, one link (not what it points to) or one empty folder."""
-        target = present_path(new_path(path))
+        target = present_path(named_path(path))
         with file_errors(target, "be removed"):
             if os.path.isdir(target) and not os.path.islink(target):
                 target.rmdir()
@@ -167,7 +167,7 @@ class DiskStorageBackend(StorageBackend):
 
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder and everything in it."""
-        folder = self._folder(new_path(path))
+        folder = self._folder(named_path(path))
         if os.path.islink(folder):
             raise NotAFolderError(f"{folder} is a link to a folder; delete removes the link", path=folder)
         refuse_working_folder(folder)

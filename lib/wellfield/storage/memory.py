@@ -25,7 +25,7 @@ from wellfield.errors import (
 )
 from wellfield.storage.backend import Backend
 from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
-from wellfield.storage.paths import PathLike, new_path, path_text, valid_path
+from wellfield.storage.paths import PathLike, named_path, new_path, path_text, valid_path
 
 _LOG = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class MemoryStorageBackend(StorageBackend):
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder and its parents."""
-        path = _normal(new_path(directory))
+        path = _normal(named_path(directory))
         with self._lock:
             if path in self._objects:
                 raise NotAFolderError(f"memory: {path} is an object, not a folder", path=path)
@@ -183,7 +183,7 @@ class MemoryStorageBackend(StorageBackend):
 
     def delete(self, path: PathLike) -> None:
         """Forget one object or one empty folder."""
-        name = _normal(new_path(path))
+        name = _normal(named_path(path))
         with self._lock:
             if name in self._objects:
                 self._drop(name)
@@ -200,7 +200,7 @@ class MemoryStorageBackend(StorageBackend):
     def delete_all(self, path: PathLike) -> None:
         """Forget a folder and everything below it."""
         with self._lock:
-            folder = self._folder(new_path(path))
+            folder = self._folder(named_path(path))
             for name in self._below(folder):
                 self._drop(name)
             if folder == _parent(folder):

@@ -48,17 +48,29 @@ def valid_path(path: PathLike) -> str:
     return text
 
 
+def named_path(path: PathLike) -> str:
+    """Return a path as text of what is made or removed: the empty text is not the working folder.
+
+    Raises
+    ------
+    InvalidPathError
+        It is empty.
+    """
+    text = valid_path(path)
+    if not text:
+        raise InvalidPathError("the path is empty; expected that of an object or a folder", path=text)
+    return text
+
+
 def new_path(path: PathLike) -> str:
-    """Return a path as text under which something may be stored, or from which it may be removed.
+    """Return a path as text under which something may be stored.
 
     Raises
     ------
     InvalidPathError
         It is empty, or its name is kept for unfinished writes (``.name.part``), which are listed nowhere.
     """
-    text = valid_path(path)
-    if not text:
-        raise InvalidPathError("the path is empty; expected that of an object or a folder", path=text)
+    text = named_path(path)
     if ".part" in text and is_part(PurePath(text).name):
         raise InvalidPathError(f"{text}: names such as .name.part are kept for unfinished writes", path=text)
     return text

@@ -88,7 +88,7 @@ CHANGES = [
     *(
         Fault(name, (path,), InvalidPathError)
         for name in ("ensure_directory", "delete", "delete_all")
-        for path in ("", "null", "half", "unfinished")
+        for path in ("", "null", "half")
     ),
     *(
         Fault(name, (path,), ArgumentTypeError)

@@ -29,7 +29,7 @@ from wellfield.storage.backend import Backend, ZarrConfig
 from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
 from wellfield.storage.files import file_errors, is_a_folder, link_status, not_found
 from wellfield.storage.host import host_array
-from wellfield.storage.paths import PathLike, new_path, path_list, valid_path
+from wellfield.storage.paths import PathLike, named_path, new_path, path_list, valid_path
 from wellfield.storage.zarr import folders, plain, reader
 from wellfield.storage.zarr.array_files import array_format
 from wellfield.storage.zarr.batch import sort_batch
@@ -266,7 +266,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder, which becomes a store with the first well; folders inside a store come with the planes."""
-        path = _checked(new_path(directory))
+        path = _checked(named_path(directory))
         if in_named_store(path):
             path = split_store(path).store
         if _single_format(path) is not None:
@@ -279,7 +279,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def delete(self, path: PathLike) -> None:
         """Remove one single array, an empty folder or a store without wells; a plane cannot be removed from a well."""
-        target = self._own_folder(new_path(path), "remove one plane; save the well's other planes with save_batch")
+        target = self._own_folder(named_path(path), "remove one plane; save the well's other planes with save_batch")
         if target.is_symlink():
             folders.remove(target)
             return
@@ -291,7 +291,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder or a store and everything in it."""
-        if self.is_file(new_path(path)):
+        if self.is_file(named_path(path)):
             raise NotAFolderError(f"{os.fspath(path)} is no folder", path=path)
         target = self._own_folder(path, "remove a part of its wells")
         if target.is_symlink():
