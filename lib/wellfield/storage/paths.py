@@ -68,11 +68,13 @@ def new_path(path: PathLike) -> str:
     Raises
     ------
     InvalidPathError
-        It is empty, or its name is kept for unfinished writes (``.name.part``), which are listed nowhere.
+        It is empty, or its name is kept for unfinished writes (``.name.0123456789ab.part``), which are listed nowhere.
     """
     text = named_path(path)
     if ".part" in text and is_part(PurePath(text).name):
-        raise InvalidPathError(f"{text}: names such as .name.part are kept for unfinished writes", path=text)
+        raise InvalidPathError(
+            f"{text}: names such as .name.0123456789ab.part are kept for unfinished writes", path=text
+        )
     return text
 
 

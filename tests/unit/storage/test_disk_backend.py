@@ -87,7 +87,16 @@ def test_deleting_a_link_leaves_what_it_points_to(tmp_path: Path) -> None:
 
 
 def test_listings_are_natural_skip_unfinished_writes_and_load_takes_them(tmp_path: Path) -> None:
-    for name in ("s10.txt", "s2.txt", "s02.txt", "S1.TXT", "sub/s3.txt", ".x.0123.part", ".y.part/s4.txt", "a.tif"):
+    for name in (
+        "s10.txt",
+        "s2.txt",
+        "s02.txt",
+        "S1.TXT",
+        "sub/s3.txt",
+        ".x.0123456789ab.part",
+        ".y.0123456789ab.part/s4.txt",
+        "a.tif",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     found = disk.list_files(tmp_path, extensions=[".txt"])

@@ -17,6 +17,7 @@ from wellfield.errors import (
 )
 from wellfield.formats import atomic
 from wellfield.storage import DiskStorageBackend
+from wellfield.storage import disk as disk_module
 from wellfield.storage import tree as tree_module
 
 disk = DiskStorageBackend()
@@ -99,8 +100,8 @@ def test_a_link_is_followed_when_it_is_copied_and_kept_when_it_is_moved(source: 
 
 
 def test_unfinished_writes_are_not_copied(tmp_path: Path, source: Path) -> None:
-    (source / ".a.txt.0123.part").write_text("half")
-    (source / ".sub.0123.part").mkdir()
+    (source / ".a.txt.0123456789ab.part").write_text("half")
+    (source / ".sub.0123456789ab.part").mkdir()
     disk.copy(source, tmp_path / "copy")
     assert not [name for name in tree(tmp_path / "copy") if name.startswith(".")]
 
@@ -141,13 +142,13 @@ def test_nothing_is_overwritten(tmp_path: Path, source: Path, operation: Any, th
 def test_what_comes_up_at_the_last_moment_is_not_overwritten(
     source: Path, operation: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ensure = disk.ensure_directory
+    make_folder = disk_module._make_folder
 
-    def ensure_late(self: DiskStorageBackend, directory: Any) -> None:
-        ensure(directory)
+    def make_late(folder: Path) -> None:
+        make_folder(folder)
         (source / "c.txt").write_text("of another process")
 
-    monkeypatch.setattr(DiskStorageBackend, "ensure_directory", ensure_late)
+    monkeypatch.setattr(disk_module, "_make_folder", make_late)
     with pytest.raises(DestinationExistsError, match=r"c\.txt: something is there"):
         operation(source / "a.txt", source / "c.txt")
     assert (source / "c.txt").read_text() == "of another process"

@@ -28,7 +28,7 @@ def source(tmp_path: Path) -> Path:
     (folder / "a.txt").write_text("a")
     (folder / "TimePoint_1" / "b ü#.txt").write_text("b")
     (folder / "loop").symlink_to(folder)
-    (folder / ".c.txt.0123.part").write_text("half")
+    (folder / ".c.txt.0123456789ab.part").write_text("half")
     return folder
 
 

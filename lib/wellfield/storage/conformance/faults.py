@@ -139,7 +139,7 @@ def _path(subject: Subject, name: Any) -> Any:
             "null": f"{folder}/a\0b{suffix}",
             "half": f"{folder}/a\ud800b{suffix}",
             "long": f"{folder}/{'x' * 300}{suffix}",
-            "unfinished": f"{folder}/.x{suffix}.part",
+            "unfinished": f"{folder}/.x{suffix}.0123456789ab.part",
         }.get(name, name)
         if isinstance(name, str)
         else name
