@@ -8,7 +8,7 @@ from wellfield.workflow.jobs import job, say
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
     from wellfield.config.load import load_config
     from wellfield.config.plates import read_plate_sheet
-    from wellfield.materialization.records import write_plate_record
+    from wellfield.materialization.records import from_results, write_plate_record
     from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate, plate_map_notes
     from wellfield.workflow.space import last_plan, plan_space, space_lines
     from wellfield.workflow.vanished import vanished_note, vanished_wells
@@ -29,6 +29,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     )
     of = {
         "folder": os.path.realpath(snakemake.params.folder),
+        "from_results": from_results(snakemake.params.folder, folder),
         "microscope": snakemake.params.microscope,
         "layout": snakemake.params.layout,
     }

@@ -195,6 +195,11 @@ def write_record(
     _write(results, rule, well, of, [*kept, *files], durable=True)
 
 
+def from_results(folder: str | os.PathLike[str], results: str | os.PathLike[str]) -> str:
+    """Return where a raw plate lies, seen from the results: the same where a project is moved or copied as a whole."""
+    return os.path.relpath(os.path.realpath(folder), os.path.realpath(results))
+
+
 def write_plate_record(
     results: str | os.PathLike[str], rule: str, paths: Iterable[str | os.PathLike[str]], *, of: Mapping[str, Any]
 ) -> None:

@@ -152,7 +152,7 @@ class StagedWell:
 
 # What staging writes below the folder of a well.
 _STAGE_FILE = re.compile(
-    r"staged\.json|images/[^/]+/[^/]+\.npy|outputs/[^/]+\.(parquet|json)|outputs/[^/]+_[0-9]+/[^/]+\.(npy|txt)"
+    r"staged\.json|\.snakemake_timestamp|images/[^/]+/[^/]+\.npy|outputs/[^/]+\.(parquet|json)|outputs/[^/]+_[0-9]+/[^/]+\.(npy|txt)"
 )
 
 

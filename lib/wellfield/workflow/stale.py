@@ -15,7 +15,7 @@ from typing import Any
 
 from wellfield.errors import ConfigError, DataNotFoundError, MetadataError
 from wellfield.materialization.manifest import read_manifest
-from wellfield.materialization.records import Record, plate_records, read_record
+from wellfield.materialization.records import Record, from_results, plate_records, read_record
 from wellfield.microscopes.report import read_report
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.pipeline.plan_file import PLAN, plan_digest
@@ -93,7 +93,8 @@ def stale_outputs(
     stale |= _of_another_run(records, asked, info.wells)
     wells = [well for well in info.wells if asked.wells is None or well in asked.wells]
     old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.plate_path))
-    if old != os.path.realpath(asked.folder):
+    moved_along = _of(records, "ingest_plate").get("from_results") == from_results(asked.folder, folder)
+    if old != os.path.realpath(asked.folder) and not moved_along:
         changed = _moved(folder, old, asked, {file.path: file for file in files()})
         if asked.folder != info.plate_path:
             stale[INDEX] = f"it is of {info.plate_path}"
