@@ -33,7 +33,7 @@ from wellfield.workflow.ingest import (
 from wellfield.workflow.refusals import refuse_unsafe
 from wellfield.workflow.run_jobs import force_outputs, is_run
 from wellfield.workflow.stale import Asked, said, stale_outputs
-from wellfield.workflow.vanished import vanished_wells
+from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
 
 
 def stop(error):
@@ -77,20 +77,26 @@ except WellfieldError as error:
 # Of a run that is under way, or was killed and is not unlocked yet.
 LOCKED = any(Path(".snakemake", "locks").glob("*"))
 
+# Neither looks at results, nor writes any.
+LOOKS_AT_RESULTS = workflow.is_main_process and not {"--lint", "--unlock"} & set(
+    sys.argv
+)
+
 # Before anything is written: snakemake --dry-run says it too.
-if workflow.is_main_process and "--lint" not in sys.argv:
+if LOOKS_AT_RESULTS:
     try:
         read = [CONFIG.plates, *map(str, workflow.configfiles)]
         refuse_unsafe(CONFIG.results, PLATES, files=read, scratch=CONFIG.scratch)
     except WellfieldError as error:
         stop(error)
 
-for plate, entry in PLATES.items() if workflow.is_main_process else ():
+for plate, entry in PLATES.items() if LOOKS_AT_RESULTS else ():
     try:
         # A fresh plate's wells are checked by the job that maps it.
         index = Path(CONFIG.results, plate, "index.parquet")
         if index.exists():
             info = read_info(index)
+            refuse_lost_manifests(index.parent, info, entry.wells)
             gone = vanished_wells(index.parent, info, entry.wells)
             chosen_wells(info, entry.wells, vanished=gone)
             plate_map_notes(entry.plate_map, info, entry.wells, vanished=gone)

@@ -106,9 +106,27 @@ def test_results_of_another_plate_are_refused_before_any_job(copy, other_plate, 
     for arguments in ([], ["--dry-run"]):
         run = other.run(*arguments, succeeds=False)
         assert f"the plate sheet says {other_plate} for plate P1" in run.text
-        assert "it is another plate. Choose another plate name or results folder, or move" in run.text
+        assert "it is another plate, or a copy without the times of its files" in run.text
         assert run.jobs == []
     assert sorted(copy.results("P1").rglob("*")) == before
+
+
+def test_a_plate_with_the_same_names_and_sizes_and_other_times_is_another_one(copy):
+    shutil.copytree(copy.root / "raw" / "Plate_1", copy.root / "raw" / "Other")
+    for path in (copy.root / "raw" / "Other").rglob("*.TIF"):
+        os.utime(path, (1.6e9, 1.6e9))
+    copy.plates[0][1] = "raw/Other"
+    run = copy.run(succeeds=False)
+    assert "has the planes of none of 3 finished wells, such as B02, by name, size and time: it is another" in run.text
+    assert run.jobs == []
+
+
+def test_results_that_were_renamed_to_another_plate_are_refused(copy):
+    copy.results("P1").rename(copy.results("R"))
+    copy.plates[0][0] = "R"
+    run = copy.run(succeeds=False)
+    assert "results/R holds results of plate P1, and all its tables say so" in run.text
+    assert run.jobs == []
 
 
 def test_a_plate_that_was_moved_is_mapped_again_and_no_well_is_redone_without_records_either(copy):

@@ -57,6 +57,35 @@ def test_results_of_a_well_whose_raw_files_are_gone_stay_until_a_person_takes_it
     assert stored_wells(copy) == ["B/02", "C/04"]
 
 
+def test_results_of_a_gone_well_by_another_pipeline_are_marked_and_counted_in_no_statistic(copy):
+    for path in copy.root.joinpath("raw").rglob("*_B03_*"):
+        path.unlink()
+    copy.config["steps"][1]["params"]["sigma"] = 1.0
+    run = copy.run(succeeds=False)
+    assert "raw files gone; results of B03 stay as they were; another pipeline made those of B03" in run.text
+    counts = pd.read_csv(copy.results("P1", "cell_counts.csv"))
+    statuses = counts.groupby("Metadata_Well")["Status"].unique()
+    assert [list(statuses[well]) for well in ("B02", "B03", "C04")] == [["ok"], ["other_pipeline"], ["ok"]]
+    assert counts[counts["Metadata_Well"] == "B03"]["Count"].notna().all()
+
+
+def test_a_gone_well_without_its_manifest_is_named_before_any_job(copy):
+    for path in copy.root.joinpath("raw").rglob("*_B03_*"):
+        path.unlink()
+    copy.run(succeeds=False)
+    copy.results("P1", "wells", "B03.json").unlink()
+    run = copy.run(succeeds=False)
+    assert "raw files of B03 are gone, and so is results/P1/wells/B03.json" in run.text
+    assert run.jobs == []
+    copy.plates[0][4] = "B02,C04"
+    assert counted_wells_after(copy) == ["B02", "C04"]
+
+
+def counted_wells_after(project):
+    project.run()
+    return counted_wells(project)
+
+
 def test_a_well_that_the_sheet_asks_for_may_be_gone_and_comes_back(copy, tmp_path):
     copy.plates[0][4] = "B03"
     copy.run()

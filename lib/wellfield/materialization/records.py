@@ -154,7 +154,7 @@ def announce(results: str | os.PathLike[str], rule: str, paths: Iterable[str], *
     """
     if not has_records(results):
         _list_earlier(Path(results))
-    record = read_record(results, rule, well) or Record()
+    record = read_record(results, rule, well) or _by_manifest(Path(results), well) or Record()
     known, paths = record.paths(), list(dict.fromkeys(paths))
     new = [path for path in paths if path not in known]
     if links := [path for path in paths if os.path.islink(Path(results, path))]:
@@ -285,12 +285,35 @@ def _manifests(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Give the wells that have a manifest, and what it says."""
     wells = folder / "wells"
     for path in sorted(wells.glob("*.json")) if wells.is_dir() else ():
-        try:
-            data = read_json(path)
-        except (MetadataError, OSError):
-            continue
-        if isinstance(data, dict) and data.get("well") == path.stem and isinstance(data.get("files"), list):
+        if (data := _manifest(path)) is not None:
             yield path.stem, data
+
+
+def _manifest(path: Path) -> Mapping[str, Any] | None:
+    """Return what a manifest says; ``None`` where there is none, or something else."""
+    try:
+        data = read_json(path)
+    except (MetadataError, OSError):
+        return None
+    is_ours = isinstance(data, dict) and data.get("well") == path.stem and isinstance(data.get("files"), list)
+    return data if is_ours else None
+
+
+def has_manifest(results: str | os.PathLike[str], well: str) -> bool:
+    """Tell whether a well has a manifest, which stands in for a record that was lost."""
+    return _manifest(Path(results, "wells", f"{well}.json")) is not None
+
+
+def _by_manifest(results: Path, well: str) -> Record | None:
+    """Return the record of a well as its manifest gives it; ``None`` without one."""
+    manifest = _manifest(results / "wells" / f"{well}.json") if well else None
+    if manifest is None:
+        return None
+    named = [f"wells/{well}.json", f"report/thumbnails/{well}.npy"]
+    named += [f"logs/{rule}/{well}.log" for rule in WELL_RULES]
+    named += [f"benchmarks/{rule}/{well}.tsv" for rule in WELL_RULES]
+    files = [entry for entry in manifest["files"] if isinstance(entry, dict) and is_inner(entry.get("path"))]
+    return Record((*files, *({"path": path} for path in named if _is(results, path))))
 
 
 def _list_earlier(results: Path) -> None:
@@ -303,12 +326,9 @@ def _list_earlier(results: Path) -> None:
     stems = [path.removesuffix(".csv") for path in tables if path.endswith(".csv")]
     found += [f"{stem}{end}" for stem in stems if f"{stem}.parquet" in tables for end in (".csv", ".parquet")]
     found += [path for path in _children(results, "illumination") if _PROFILE.fullmatch(path)]
-    for well, manifest in _manifests(results):
-        named = [f"wells/{well}.json", f"report/thumbnails/{well}.npy"]
-        named += [f"logs/{rule}/{well}.log" for rule in WELL_RULES]
-        named += [f"benchmarks/{rule}/{well}.tsv" for rule in WELL_RULES]
-        files = [entry for entry in manifest["files"] if isinstance(entry, dict) and is_inner(entry.get("path"))]
-        _write(results, WELL_RULES[-1], well, {}, [*files, *({"path": path} for path in named if _is(results, path))])
+    for well, _ in _manifests(results):
+        if (record := _by_manifest(results, well)) is not None:
+            _write(results, WELL_RULES[-1], well, {}, record.files)
     if listed := [{"path": path} for path in found if _is(results, path)]:
         _write(results, EARLIER, "", {}, listed)
 

@@ -70,10 +70,13 @@ def number_fields(wells: Mapping[str, Sequence[ListedImage]]) -> NumberedFields:
 
 
 def _is_derived(image: ListedImage, known: set[tuple[str, int | None]]) -> bool:
-    """Tell whether an image has the name of another one of its acquisition, and more behind it: ``0_illum_corr``."""
+    """Tell whether an image has the name of another one of its acquisition, and more: ``0_illum_corr``, ``mip_0``."""
     for separator in _SEPARATOR.finditer(image.path):
         name, more = image.path[: separator.start()], image.path[separator.end() :]
         if name[-1:].isdigit() and any(map(str.isalpha, more)) and (name, image.acquisition) in known:
+            return True
+        more, name = image.path[: separator.start()], image.path[separator.end() :]
+        if name.isdecimal() and any(map(str.isalpha, more)) and (name, image.acquisition) in known:
             return True
     return False
 
@@ -104,7 +107,14 @@ def _other_names(every: Sequence[str], names: Mapping[str, Sequence[str]], found
     for well, own in names.items():
         found.numbers[well] = {name: number for number, name in enumerate(names[whole or well], start=1) if name in own}
     said = f"images are not named by numbers but such as {every[0]}: fields have their positions in the wells' lists"
+    if any(_same_number(own) for own in names.values()):
+        said += "; some end in the same number: if they show one place, it is counted more than once"
     return said if whole is None else f"{said}, those of {whole} for all wells"
+
+
+def _same_number(names: Sequence[str]) -> bool:
+    numbers = [int(match[2]) for match in map(_NAME.fullmatch, names) if match]
+    return len(set(numbers)) < len(numbers)
 
 
 def _refuse_doubles(well: str, numbers: Mapping[str, int]) -> None:

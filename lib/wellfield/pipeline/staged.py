@@ -166,7 +166,9 @@ def foreign_in_stages(folder: str | os.PathLike[str]) -> Path | None:
     for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
         if is_part(stage.name):
             continue
-        if stage.is_symlink() or not stage.is_dir() or not is_well(stage.name):
+        if not is_well(stage.name):
+            continue  # no well is staged there
+        if stage.is_symlink() or not stage.is_dir():
             return stage
         for name in foreign_in(stage, is_stage_file):
             if (stage / name).is_symlink() or not (stage / name).is_dir():  # a killed run leaves empty folders

@@ -49,6 +49,7 @@ class Status(StrEnum):
     FIELD_SKIPPED = "field_skipped"
     FIELD_ABSENT = "field_absent"
     WELL_FAILED = "well_failed"
+    OTHER_PIPELINE = "other_pipeline"
 
 
 class Place(NamedTuple):
@@ -225,6 +226,7 @@ _WHY = {
     Status.FIELD_BLANKED: "an image was put in the place of one that could not be read",
     Status.FIELD_SKIPPED: "skipped",
     Status.FIELD_ABSENT: "absent",
+    Status.OTHER_PIPELINE: "made by another pipeline",
 }
 
 

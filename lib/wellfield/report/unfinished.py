@@ -82,9 +82,17 @@ class PlateState:
 
     @property
     def skipped(self) -> int:
-        """How many planes were skipped, or replaced by black, in the wells that are done or failed."""
+        """How many planes were skipped in the wells that are done or failed."""
+        return self._count("skipped")
+
+    @property
+    def blanked(self) -> int:
+        """How many planes were replaced by black in these wells."""
+        return self._count("blanked")
+
+    def _count(self, kind: str) -> int:
         planes = [manifest["planes"] for manifest in (*self.done.values(), *self.failed.values())]
-        return sum(len(entry["skipped"]) + len(entry["blanked"]) for entry in planes)
+        return sum(len(entry[kind]) for entry in planes)
 
     @property
     def skipped_fields(self) -> int:

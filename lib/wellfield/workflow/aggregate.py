@@ -305,6 +305,9 @@ def aggregate_plate(
     for well in vanished:
         fields[well] = sorted(_fields_of_record(folder, well, found))
     counts = cell_counts(found, manifests, fields, info.plate, absent)
+    older = [well for well in vanished if manifests[well]["plan_digest"] != compiled.digest()]
+    of_older = counts["Metadata_Well"].isin(older) & (counts["Status"] == Status.OK)
+    counts.loc[of_older, ["Status", "Note"]] = [str(Status.OTHER_PIPELINE), "raw files gone; made by another pipeline"]
     counts = with_treatments(counts, treatments)
     write_frame(counts_csv, counts)
     with atomic_path(counts_parquet) as part:

@@ -15,6 +15,8 @@ from wellfield.workflow.aggregate import read_manifests
 from wellfield.workflow.reasons import reason_text
 from wellfield.workflow.vanished import in_plate_order, vanished_note
 
+_NAMED = 10
+
 
 def check_plate(
     results: str | os.PathLike[str], wells: Sequence[str], *, vanished: Sequence[str] = ()
@@ -37,9 +39,12 @@ def check_plate(
             "the same command again: only these wells and the plate's tables are redone"
         )
     if vanished:
+        digest = plan_digest(PLAN.read(Path(results) / "plan.json"))
+        old = [well for well in vanished if manifests[well]["plan_digest"] != digest]
+        other = f"; another pipeline made those of {', '.join(old[:_NAMED])}, which no statistic counts" if old else ""
         problems.append(
-            f"{vanished_note(vanished)}. Bring the raw files back; or take the wells out by naming the others in the "
-            "column `wells` of the plate sheet, which removes their results"
+            f"{vanished_note(vanished)}{other}. Bring the raw files back; or take the wells out by naming the others "
+            "in the column `wells` of the plate sheet, which removes their results"
         )
     if problems:
         plate = next(iter(manifests.values()))["plate"]

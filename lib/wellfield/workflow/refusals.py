@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from wellfield.config.plates import PlateEntry
@@ -20,6 +20,7 @@ from wellfield.materialization.records import (
     RECORDS,
     WELL_RULES,
     WRITTEN_FOLDERS,
+    has_manifest,
     has_records,
     is_results,
     plate_records,
@@ -30,6 +31,7 @@ from wellfield.plate.wells import is_well
 from wellfield.storage.zarr.record import check_store
 
 _STORE = "plate.zarr"
+_NAMED = 10
 _FOLDERS = (
     *WRITTEN_FOLDERS,
     "report/thumbnails",
@@ -71,6 +73,10 @@ def refuse_unsafe(
     DestinationExistsError
         The results of a plate hold something else where the run writes.
     """
+    if os.path.lexists(results) and not os.path.isdir(results):
+        raise DestinationExistsError(f"results: {results} is no folder; choose another for the results")
+    if ".snakemake" in Path(os.path.abspath(results)).parts:
+        raise ConfigError(f"results: {results} lies in .snakemake, which may be removed at any time; choose another")
     folders = {plate: Path(results, plate) for plate in plates}
     _refuse_overlap(folders, {plate: entry.folder for plate, entry in plates.items()}, scratch)
     _refuse_files(folders, [*files, *(entry.plate_map for entry in plates.values() if entry.plate_map)])
@@ -189,23 +195,28 @@ def _refuse_files_at_results(plate: str, folder: Path) -> None:
     logs = [f"logs/{rule}/{plate}.log" for rule in PLATE_RULES]
     logs += [f"benchmarks/{rule}/{plate}.tsv" for rule in PLATE_RULES]
     has = has_records(folder)
+    by_manifest = cache(partial(has_manifest, folder))
+    found: list[Path] = []
     for name in (*_PLATE_FILES, *logs, f"{_STORE}/zarr.json", f"{_STORE}/.zgroup", f"{_STORE}/.zattrs"):
-        _refuse_file(plate, folder / name, listed=not has or name in known)
+        found += _not_ours(folder / name, listed=not has or name in known)
     wells = set(recorded_wells(folder))
     earlier = records[EARLIER].paths() if EARLIER in records else set()
     for kind, suffix in _WELL_FILES:
         for name in os.listdir(folder / kind) if (folder / kind).is_dir() else ():
             stem = name.removesuffix(suffix)
             if name != stem and is_well(stem):
-                listed = not has or stem in wells or f"{kind}/{name}" in earlier
-                _refuse_file(plate, folder / kind / name, listed=listed)
+                listed = not has or stem in wells or f"{kind}/{name}" in earlier or by_manifest(stem)
+                found += _not_ours(folder / kind / name, listed=listed)
     for path in [*(folder / RECORDS).glob("*.json"), *(folder / RECORDS / "wells").glob("*.json")]:
-        _refuse_file(plate, path, listed=True)
+        found += _not_ours(path, listed=True)
+    if found:
+        raise _foreign(plate, *found)
 
 
-def _refuse_file(plate: str, path: Path, *, listed: bool) -> None:
-    if path.is_symlink() or (os.path.lexists(path) and not (listed and path.is_file())):
-        raise _foreign(plate, path)
+def _not_ours(path: Path, *, listed: bool) -> list[Path]:
+    """Return the path in a list if it is something else than a file that is *listed*; an empty list if it is not."""
+    is_other = path.is_symlink() or (os.path.lexists(path) and not (listed and path.is_file()))
+    return [path] if is_other else []
 
 
 def _any_file(folder: Path) -> Path | None:
@@ -215,9 +226,13 @@ def _any_file(folder: Path) -> Path | None:
     return None
 
 
-def _foreign(plate: str, path: Path) -> DestinationExistsError:
+def _foreign(plate: str, path: Path, *others: Path) -> DestinationExistsError:
     what = "is a link" if path.is_symlink() else "was not written by Wellfield"
+    more = ""
+    if others:
+        cut = " …" if len(others) > _NAMED else ""
+        more = f" So it is with {', '.join(map(str, others[:_NAMED]))}{cut}."
     return DestinationExistsError(
-        f"plate {plate}: {path} {what}, and a result goes there; it is left as it is. Move it away and run the same "
-        "command again"
+        f"plate {plate}: {path} {what}, and a result goes there; it is left as it is.{more} Move such files away and "
+        "run the same command again"
     )

@@ -260,6 +260,8 @@ def summary_line(state: PlateState, seconds: float) -> str:
     if state.not_begun:
         parts.append(f"{len(state.not_begun):,} not begun")
     parts.append(f"{counted(state.skipped, 'plane')} skipped")
+    if state.blanked:
+        parts.append(f"{counted(state.blanked, 'plane')} blanked")
     if state.skipped_fields:
         parts.append(f"{counted(state.skipped_fields, 'field')} skipped")
     rate = state.planes / seconds if seconds > 0 else 0.0

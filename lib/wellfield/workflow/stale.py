@@ -85,6 +85,11 @@ def stale_outputs(
     info = read_info(folder / INDEX)
     if (folder / REPORT_FILE).exists():
         read_report(folder / REPORT_FILE)  # read again while jobs are chosen, where Snakemake adds to an error
+    if info.plate != asked.plate:
+        raise ConfigError(
+            f"{results} holds results of plate {info.plate}, and all its tables say so; the plate sheet asks for plate "
+            f"{asked.plate} there. Give the folder its name back, or move it away: the plate is done again then"
+        )
     records = plate_records(folder)
     stale: dict[str, str] = {}
     for rule, record in records.items():
@@ -93,9 +98,9 @@ def stale_outputs(
     stale |= _of_another_run(records, asked, info.wells)
     wells = [well for well in info.wells if asked.wells is None or well in asked.wells]
     old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.plate_path))
-    moved_along = _of(records, "ingest_plate").get("from_results") == from_results(asked.folder, folder)
-    if old != os.path.realpath(asked.folder) and not moved_along:
-        changed = _moved(folder, old, asked, {file.path: file for file in files()})
+    if old != os.path.realpath(asked.folder):
+        moved_along = _of(records, "ingest_plate").get("from_results") == from_results(asked.folder, folder)
+        changed = [] if moved_along else _moved(folder, old, asked, {file.path: file for file in files()})
         if asked.folder != info.plate_path:
             stale[INDEX] = f"it is of {info.plate_path}"
             stale |= {f"wells/{well}.json": "planes of another time" for well in changed if well in wells}
@@ -185,7 +190,7 @@ def _refuse_newer(manifest: Path) -> None:
 def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFile]) -> list[str]:
     """Return the finished wells that have planes of another time in the raw plate, which is the old one elsewhere.
 
-    It is if every finished well has all its planes there, in name and size, or one of them in time too.
+    It is if one finished well at least has all its planes there, in name, size and time.
 
     Raises
     ------
@@ -208,11 +213,12 @@ def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFil
             absent.add(plane.key.well)
         elif file.mtime_ns != plane.mtime_ns:
             changed.add(plane.key.well)
-    if finished & absent and not finished - absent - changed:
+    if finished and not finished - absent - changed:
         raise ConfigError(
             f"{results} holds results of {old}, and the plate sheet says {asked.folder} for plate {asked.plate}, which "
-            f"lacks planes of {counted(len(finished & absent), 'finished well')}, such as {min(finished & absent)}: it "
-            f"is another plate. Choose another plate name or results folder, or move {results} away"
+            f"has the planes of none of {counted(len(finished), 'finished well')}, such as {min(finished)}, by name, "
+            "size and time: it is another plate, or a copy without the times of its files (cp -a and rsync -a keep "
+            f"them). Choose another plate name or results folder, or move {results} away"
         )
     return sorted(finished & (absent | changed))
 

@@ -37,6 +37,7 @@ from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import PlateInfo, read_index
 from wellfield.plate.wells import is_well
 from wellfield.storage.zarr.layout import well_folder
+from wellfield.storage.zarr.record import NODE_FILES
 from wellfield.words import counted
 from wellfield.workflow.illumination import read_fit
 from wellfield.workflow.reasons import reason_text
@@ -290,8 +291,9 @@ def _check_store(folder: Path, manifests: Manifests) -> list[str]:
 
 
 def _well_paths(store: Path) -> list[str]:
-    """Return the folders of wells in a store: ``B/02``; what else lies there is the user's."""
-    found = [path.relative_to(store).as_posix() for path in store.glob("*/*") if path.is_dir()]
+    """Return the groups of wells in a store: ``B/02``; what else lies there is the user's."""
+    groups = [path for path in store.glob("*/*") if any((path / name).is_file() for name in NODE_FILES)]
+    found = [path.relative_to(store).as_posix() for path in groups]
     return [path for path in found if is_well(path.replace("/", ""))]
 
 

@@ -159,7 +159,9 @@ def test_two_images_of_one_number_are_an_error(tmp_path: Path, read: Read) -> No
         read(tmp_path / "p")
 
 
-@pytest.mark.parametrize("derived", ["0_illum_corr", "0-registered", "0.mip", "0_illum_corr_mip"])
+@pytest.mark.parametrize(
+    "derived", ["0_illum_corr", "0-registered", "0.mip", "0_illum_corr_mip", "mip_0", "illum_corr_0"]
+)
 def test_an_image_that_was_made_of_another_is_no_field(tmp_path: Path, read: Read, derived: str) -> None:
     names = ["0", derived, "1"]
     write_fields(tmp_path / "p", names, names, acquisitions=dict.fromkeys(names, 0))
@@ -172,6 +174,13 @@ def test_an_image_that_was_made_of_another_is_no_field(tmp_path: Path, read: Rea
         "image that a program made of another one of its well and acquisition": [f"A/1/{derived}", f"A/2/{derived}"]
     }
     assert contents.notes == []
+
+
+def test_that_one_place_may_be_there_twice_is_said(tmp_path: Path, read: Read) -> None:
+    names = ["raw_0", "deconv_0"]
+    write_fields(tmp_path / "p", names, names, acquisitions=dict.fromkeys(names, 0))
+    [note] = read(tmp_path / "p").notes
+    assert note.endswith("some end in the same number: if they show one place, it is counted more than once")
 
 
 def test_a_well_that_has_only_a_derived_image_lacks_the_field(tmp_path: Path, read: Read) -> None:

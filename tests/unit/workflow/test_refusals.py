@@ -1,12 +1,13 @@
 """Refusals: no run writes into a raw plate, and none over something that Wellfield did not write."""
 
+import json
 import os
 
 import pytest
 
 from wellfield.config.plates import PlateEntry
 from wellfield.errors import ConfigError, DestinationExistsError, ForeignStoreError, MetadataError, PathEscapeError
-from wellfield.materialization.records import announce
+from wellfield.materialization.records import announce, read_record
 from wellfield.workflow.refusals import refuse_unsafe
 
 
@@ -137,6 +138,14 @@ def test_empty_folders_and_a_link_to_nowhere(tmp_path):
         refuse(tmp_path, {"P": "raw/P", "Q": "raw/Q"})
 
 
+def test_a_file_or_snakemakes_folder_is_no_place_for_results(tmp_path):
+    file(tmp_path / "results")
+    with pytest.raises(DestinationExistsError, match="is no folder; choose another for the results"):
+        refuse(tmp_path, {"P": "raw/P"})
+    with pytest.raises(ConfigError, match=r"lies in \.snakemake, which may be removed"):
+        refuse_unsafe(".snakemake/results", {})
+
+
 @pytest.fixture
 def results(tmp_path):
     """Results of a plate with records: an index, and the well B02."""
@@ -148,8 +157,34 @@ def results(tmp_path):
     return folder
 
 
+def test_all_that_is_in_the_way_is_named_at_once(results, tmp_path):
+    for name in ("wells/C07.json", "plan.json", "report/thumbnails/C07.npy"):
+        file(results / name)
+    with pytest.raises(DestinationExistsError) as caught:
+        refuse(tmp_path, {"P": "raw/P"})
+    assert all(str(results / name) in str(caught.value) for name in ("wells/C07.json", "plan.json"))
+    assert "report/thumbnails/C07.npy" in str(caught.value)
+
+
+def test_a_manifest_stands_in_for_the_record_of_its_well(results, tmp_path):
+    manifest = {"well": "C07", "files": [{"path": "tables/C07/x.csv"}]}
+    file(results / "wells" / "C07.json", json.dumps(manifest))
+    file(results / "tables" / "C07" / "x.csv", "ours")
+    refuse(tmp_path, {"P": "raw/P"})
+    announce(results, "process_well", ["wells/C07.json"], well="C07")
+    assert {"tables/C07/x.csv", "wells/C07.json"} <= read_record(results, "", "C07").paths()
+
+
 def test_results_with_files_of_the_users_beside_ours_are_not_refused(results, tmp_path):
-    for name in ("mine.txt", "tables/x.csv", "wells/notes.json", "images/B03/x.tif", "records/notes.txt", "mine/x"):
+    for name in (
+        "mine.txt",
+        "tables/x.csv",
+        "wells/notes.json",
+        "images/B03/x.tif",
+        "records/notes.txt",
+        "mine/x",
+        ".staging/own.txt",
+    ):
         file(results / name)
     (results / "mine" / "link").symlink_to(tmp_path)
     (results / "tables" / "link").symlink_to(tmp_path)
