@@ -55,8 +55,13 @@ _OF_THE_JOB = (
 )
 # Nothing is there, or a wrong number in a file asks for a place that it has not.
 _OF_THE_CONTENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EOVERFLOW)
-# A process or a machine at its limit, while the file may be good.
-_AT_A_LIMIT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR)
+# A process or a machine at its limit, or a file server that does not answer, while the file may be good. EIO may be
+# a bad sector of the disk, and so the file's.
+_OF_THE_MACHINE = (
+    *(errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET),
+)
 
 
 def fails_well(error: BaseException) -> bool:
@@ -83,7 +88,7 @@ def fails_plane(error: BaseException, folder: str | os.PathLike[str] | None) -> 
     """
     if not isinstance(error, Exception) or isinstance(error, MemoryError | ImportError | PlateNotFoundError):
         return False
-    if any(number in _AT_A_LIMIT for number in _system_numbers(error)):
+    if any(number in _OF_THE_MACHINE for number in _system_numbers(error)):
         return False
     return folder is None or os.path.isdir(folder)
 

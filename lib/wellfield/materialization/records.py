@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import MaterializationError, MetadataError
+from wellfield.errors import DestinationExistsError, MetadataError
 from wellfield.formats.json import read_json, write_json
 from wellfield.formats.own_json import InnerPath, OwnJson, is_inner
 from wellfield.plate.wells import is_well
 
 RECORD_SCHEMA_VERSION = 1
 RECORDS = "records"
+STORE_NAME = "plate.zarr"
 RECORD = OwnJson(
     "record",
     RECORD_SCHEMA_VERSION,
@@ -149,7 +150,7 @@ def announce(results: str | os.PathLike[str], rule: str, paths: Iterable[str], *
 
     Raises
     ------
-    MaterializationError
+    DestinationExistsError
         Something is there that no record lists, or a link.
     """
     if not has_records(results):
@@ -166,9 +167,9 @@ def announce(results: str | os.PathLike[str], rule: str, paths: Iterable[str], *
         _write(results, rule, well, record.of, [*record.files, *({"path": path} for path in new)])
 
 
-def not_ours(path: str | os.PathLike[str]) -> MaterializationError:
-    """Return the error for something that no record lists where a result goes."""
-    return MaterializationError(
+def not_ours(path: str | os.PathLike[str]) -> DestinationExistsError:
+    """Return the error for something that no record lists where a result goes: of the job, not of the well's data."""
+    return DestinationExistsError(
         f"{os.fspath(path)} was not written by Wellfield, and a result goes there; it is left as it is. Move it away "
         "and run the same command again"
     )
@@ -326,11 +327,14 @@ def _list_earlier(results: Path) -> None:
     stems = [path.removesuffix(".csv") for path in tables if path.endswith(".csv")]
     found += [f"{stem}{end}" for stem in stems if f"{stem}.parquet" in tables for end in (".csv", ".parquet")]
     found += [path for path in _children(results, "illumination") if _PROFILE.fullmatch(path)]
-    for well, _ in _manifests(results):
-        if (record := _by_manifest(results, well)) is not None:
-            _write(results, WELL_RULES[-1], well, {}, record.files)
-    if listed := [{"path": path} for path in found if _is(results, path)]:
+    of_wells = {well: record for well, _ in _manifests(results) if (record := _by_manifest(results, well)) is not None}
+    found += [path for record in of_wells.values() for path in record.paths()]
+    # All names first: a job that is killed here, or another one that lists at the same time, loses none.
+    if listed := [{"path": path} for path in dict.fromkeys(found) if _is(results, path)]:
         _write(results, EARLIER, "", {}, listed)
+    for well, record in of_wells.items():
+        if not record_path(results, WELL_RULES[-1], well).exists():
+            _write(results, WELL_RULES[-1], well, {}, record.files)
 
 
 def _is(results: Path, path: str) -> bool:

@@ -21,15 +21,14 @@ from wellfield.formats.atomic import carry_over, heal_directory, is_part, remove
 from wellfield.materialization.manifest import folder_names
 from wellfield.materialization.records import (
     EARLIER,
+    STORE_NAME,
     UNFINISHED,
     WELL_RULES,
     Record,
     announce,
     not_ours,
-    plate_records,
     read_record,
     record_path,
-    recorded_wells,
 )
 from wellfield.report.names import UNFINISHED_NAME
 from wellfield.storage.zarr.record import own_files
@@ -62,14 +61,20 @@ def _in_store(results: Path, path: str) -> set[str]:
     return {path + name for name in folder_names(folder) if own(name)}
 
 
-def remove_listed(results: str | os.PathLike[str], paths: Iterable[str]) -> None:
-    """Remove files of a record, given relative to *results*, and the folders that are empty then; never a link."""
+def remove_listed(results: str | os.PathLike[str], paths: Iterable[str], *, shared: bool = True) -> None:
+    """Remove files of a record, given relative to *results*, and the folders that are empty then; never a link.
+
+    Without *shared* only folders of one well go, as ``tables/B02``: jobs of other wells may be about to write to those
+    above.
+    """
     folder = Path(results)
     for path in sorted(paths):
-        file = folder / path
+        file, parts = folder / path, Path(path).parts
         if _has_no_link(folder, path) and file.is_file():
             file.unlink(missing_ok=True)
-            remove_empty(file.parent, folder / Path(path).parts[0])
+            own = 1 if shared else 3 if parts[0] == STORE_NAME else 2
+            if len(parts) > own:
+                remove_empty(file.parent, folder.joinpath(*parts[:own]))
 
 
 def _has_no_link(results: Path, path: str) -> bool:
@@ -83,24 +88,13 @@ def remove_well(results: str | os.PathLike[str], well: str) -> None:
     record_path(results, WELL_RULES[-1], well).unlink(missing_ok=True)
 
 
-def remove_results(results: str | os.PathLike[str]) -> None:
-    """Remove all files of a plate that a record lists, and the records; what is somebody else's stays."""
-    for well in recorded_wells(results):
-        remove_well(results, well)
-    for rule, record in plate_records(results).items():
-        remove_listed(results, record.paths())
-        record_path(results, rule).unlink()
-    for root, *_ in os.walk(results, topdown=False):  # made for logs and the like, and empty
-        remove_empty(Path(root), Path(results))
-
-
 def remove_stale(
     results: str | os.PathLike[str], rule: str, files: Iterable[str], *, folders: Iterable[str], well: str = ""
 ) -> None:
     """Remove what the record lists in *folders* and what is not among the present *files*."""
     starts = tuple(f"{name}/" for name in folders)
     listed = {path for path in listed_files(results, rule, well) if path.startswith(starts)}
-    remove_listed(results, listed.difference(files))
+    remove_listed(results, listed.difference(files), shared=not well)
 
 
 def remove_page(results: str | os.PathLike[str]) -> None:
@@ -137,7 +131,7 @@ def replace_folder(results: Path, rule: str, staged: Path, final: Path, *, well:
 
     Raises
     ------
-    MaterializationError
+    DestinationExistsError
         Something of somebody else's is where a file of ours goes; nothing is changed.
     """
     heal_directory(final)

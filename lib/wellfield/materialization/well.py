@@ -21,7 +21,7 @@ from wellfield.errors import (
 from wellfield.faults import error_text, fails_well, refused_by_system
 from wellfield.formats.atomic import part_path
 from wellfield.materialization.manifest import file_entry, folder_entry, write_manifest
-from wellfield.materialization.records import WELL_RULES, Record
+from wellfield.materialization.records import STORE_NAME, WELL_RULES, Record
 from wellfield.materialization.removal import remove_stale, replace_folder
 from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
@@ -38,7 +38,6 @@ from wellfield.storage.zarr.layout import well_folder
 
 _logger = logging.getLogger(__name__)
 
-STORE_NAME = "plate.zarr"
 _RULE = WELL_RULES[-1]
 
 # What a manifest names as the step of a well that failed here.
@@ -46,11 +45,6 @@ STEP_NAME = "materialize"
 
 # Folders of the results that hold one folder for each well.
 FOLDERS = ("images", "rois", "tables")
-
-
-def well_folders(results: Path, well: str) -> list[Path]:
-    """Return every folder that holds results of one well."""
-    return [*(results / kind / well for kind in FOLDERS), well_folder(results / STORE_NAME, well)]
 
 
 def materialize_well(

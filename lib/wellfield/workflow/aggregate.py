@@ -15,6 +15,7 @@ from wellfield.formats.table import write_frame
 from wellfield.materialization.manifest import file_entry, read_manifest
 from wellfield.materialization.records import (
     EARLIER,
+    STORE_NAME,
     WRITTEN_FOLDERS,
     announce,
     read_record,
@@ -23,7 +24,6 @@ from wellfield.materialization.records import (
     write_plate_record,
 )
 from wellfield.materialization.removal import remove_page, remove_stale, remove_unfinished_writes, remove_well
-from wellfield.materialization.well import STORE_NAME
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.staged import DONE, remove_stage
 from wellfield.plate.index import read_fields, read_info

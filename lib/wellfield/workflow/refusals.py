@@ -13,11 +13,13 @@ from pathlib import Path
 
 from wellfield.config.plates import PlateEntry
 from wellfield.errors import ConfigError, DestinationExistsError, PathEscapeError
+from wellfield.formats.atomic import is_part
 from wellfield.materialization.records import (
     EARLIER,
     PLATE_FILES,
     PLATE_RULES,
     RECORDS,
+    STORE_NAME,
     WELL_RULES,
     WRITTEN_FOLDERS,
     has_manifest,
@@ -30,7 +32,6 @@ from wellfield.pipeline.staged import foreign_in_stages
 from wellfield.plate.wells import is_well
 from wellfield.storage.zarr.record import check_store
 
-_STORE = "plate.zarr"
 _NAMED = 10
 _FOLDERS = (
     *WRITTEN_FOLDERS,
@@ -172,7 +173,7 @@ def _refuse_foreign(plate: str, folder: Path) -> None:
     if (found := foreign_in_stages(folder / ".staging")) is not None:
         raise _foreign(plate, found)
     _refuse_files_at_results(plate, folder)
-    check_store(folder / _STORE)
+    check_store(folder / STORE_NAME)
 
 
 def _refuse_folders(plate: str, folder: Path) -> None:
@@ -197,7 +198,7 @@ def _refuse_files_at_results(plate: str, folder: Path) -> None:
     has = has_records(folder)
     by_manifest = cache(partial(has_manifest, folder))
     found: list[Path] = []
-    for name in (*_PLATE_FILES, *logs, f"{_STORE}/zarr.json", f"{_STORE}/.zgroup", f"{_STORE}/.zattrs"):
+    for name in (*_PLATE_FILES, *logs, f"{STORE_NAME}/zarr.json", f"{STORE_NAME}/.zgroup", f"{STORE_NAME}/.zattrs"):
         found += _not_ours(folder / name, listed=not has or name in known)
     wells = set(recorded_wells(folder))
     earlier = records[EARLIER].paths() if EARLIER in records else set()
@@ -222,7 +223,8 @@ def _not_ours(path: Path, *, listed: bool) -> list[Path]:
 def _any_file(folder: Path) -> Path | None:
     for root, folders, files in os.walk(folder):
         for name in [*files, *(name for name in folders if Path(root, name).is_symlink())]:
-            return Path(root, name)
+            if not is_part(name):  # of a job that was killed before anything else was there
+                return Path(root, name)
     return None
 
 

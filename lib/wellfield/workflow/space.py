@@ -19,7 +19,7 @@ import numpy as np
 
 from wellfield.errors import DiskSpaceError, WellfieldError
 from wellfield.materialization.manifest import read_manifest
-from wellfield.materialization.well import STORE_NAME
+from wellfield.materialization.records import STORE_NAME
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.settings import TiffCompression

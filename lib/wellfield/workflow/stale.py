@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ OUTPUTS: Mapping[str, str] = {
     "check_plate": "check_plate.json",
 }
 _NAMED = 5
+_MANY = ("images/", "rois/")
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,19 @@ def _of_another_run(records: Mapping[str, Record], asked: Asked, present: Sequen
 
 
 def _files_problem(results: Path, record: Record) -> str | None:
-    """Return what is wrong with the files that a record lists with their size: missing, or of another size."""
+    """Return what is wrong with the files that a record lists with their size: missing, or of another size.
+
+    Of images and regions, of which a well may have thousands, the names are looked at alone.
+    """
+    names = cache(_names)
     for entry in record.files:
         path, size = entry["path"], entry.get("size")
         if size is None:
+            continue
+        if path.startswith(_MANY):
+            folder, _, name = path.rpartition("/")
+            if name not in names(results / folder):
+                return f"{path} is missing"
             continue
         try:
             found = os.stat(results / path)
@@ -147,6 +158,13 @@ def _files_problem(results: Path, record: Record) -> str | None:
         if not path.endswith("/") and found.st_size != size:
             return f"{path} has {found.st_size:,} bytes where {size:,} were written"
     return None
+
+
+def _names(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict[str, str]:
@@ -174,7 +192,7 @@ def _by_manifest(results: Path, well: str) -> tuple[str | None, str | None]:
     """Return what :func:`_files_problem` finds by a well's manifest, and the plan that the well was made by."""
     path = results / "wells" / f"{well}.json"
     if not path.exists():
-        return f"wells/{well}.json is missing", None
+        return None, None  # of a well that was never finished; Snakemake does it
     manifest = read_manifest(path)
     return _files_problem(results, Record(tuple(manifest["files"]))), manifest["plan_digest"]
 

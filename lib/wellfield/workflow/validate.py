@@ -22,6 +22,7 @@ from wellfield.materialization.records import (
     PLATE_FILES,
     PLATE_RULES,
     RECORDS,
+    STORE_NAME,
     UNFINISHED,
     WELL_RULES,
     Record,
@@ -29,7 +30,6 @@ from wellfield.materialization.records import (
     read_record,
     record_path,
 )
-from wellfield.materialization.well import STORE_NAME
 from wellfield.microscopes.metadata import main_subdirectory, read_metadata
 from wellfield.microscopes.report import read_report
 from wellfield.pipeline.plan import Plan

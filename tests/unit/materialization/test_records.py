@@ -5,6 +5,7 @@ import json
 import pytest
 
 from wellfield.errors import WellfieldError
+from wellfield.materialization import records
 from wellfield.materialization.manifest import file_entry, folder_entry, folder_names
 from wellfield.materialization.records import (
     EARLIER,
@@ -124,6 +125,7 @@ def test_results_of_a_version_without_records_are_listed_before_the_first_record
         "plate_tables/a.csv",
         "plate_tables/a.parquet",
         "plate.zarr/zarr.json",
+        "wells/B02.json",
     }
     wells = read_record(tmp_path, "materialize_well", "B02")
     assert wells.paths() == {"wells/B02.json", "tables/B02/a.csv", "plate.zarr/B/02/"}
@@ -139,3 +141,27 @@ def test_results_of_a_version_without_records_are_listed_before_the_first_record
 def test_a_folder_of_other_files_is_no_results(tmp_path, name):
     file(tmp_path / name, "{}")
     assert not is_results(tmp_path)
+
+
+def test_a_listing_that_was_broken_off_loses_no_file(tmp_path, monkeypatch):
+    for well in ("B02", "B03"):
+        manifest = {"schema_version": 1, "well": well, "files": [{"path": f"tables/{well}/a.csv"}]}
+        file(tmp_path / "wells" / f"{well}.json", json.dumps(manifest))
+        file(tmp_path / "tables" / well / "a.csv")
+    file(tmp_path / "plan.json")
+    written = []
+
+    def write_once(*arguments, **options):
+        if written:
+            raise KeyboardInterrupt
+        written.append(write(*arguments, **options))
+
+    write = records._write
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_write", write_once)
+        with pytest.raises(KeyboardInterrupt):
+            announce(tmp_path, "compile_plan", ["plan.json"])
+    announce(tmp_path, "compile_plan", ["plan.json"])
+    for well in ("B02", "B03"):
+        announce(tmp_path, "process_well", [f"wells/{well}.json", f"tables/{well}/a.csv"], well=well)
+    assert {"plan.json", "tables/B02/a.csv", "tables/B03/a.csv"} <= owned_paths(tmp_path)

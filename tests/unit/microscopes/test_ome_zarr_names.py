@@ -180,7 +180,7 @@ def test_that_one_place_may_be_there_twice_is_said(tmp_path: Path, read: Read) -
     names = ["raw_0", "deconv_0"]
     write_fields(tmp_path / "p", names, names, acquisitions=dict.fromkeys(names, 0))
     [note] = read(tmp_path / "p").notes
-    assert note.endswith("some end in the same number: if they show one place, it is counted more than once")
+    assert "some end in the same number: if they show one place, it is counted more than once" in note
 
 
 def test_a_well_that_has_only_a_derived_image_lacks_the_field(tmp_path: Path, read: Read) -> None:

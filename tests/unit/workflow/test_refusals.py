@@ -233,7 +233,6 @@ def test_a_link_or_a_file_where_a_folder_of_results_goes_is_refused(results, tmp
         "benchmarks/process_well/B03.tsv",
         "logs/check_plate/P.log",
         "plate.zarr/.zattrs",
-        ".staging/mine.txt",
         ".staging/B02/notes.txt",
     ],
 )
