@@ -15,11 +15,9 @@ from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json import write_json
 from wellfield.microscopes.acquisition import find_acquisition
 from wellfield.microscopes.contents import PlateContents, ingest_report
-from wellfield.microscopes.image_facts import read_facts
 from wellfield.microscopes.metadata import available_backends, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
 from wellfield.microscopes.paths import refuse_results_in_plate, workspace_mapping
-from wellfield.microscopes.pixel_sizes import settle_pixel_sizes
 from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlateInfo, write_index
@@ -92,6 +90,8 @@ class MicroscopeHandler(ABC):
 
         x rises to the right of the image; y downwards, or upwards where the plate is ``stage_y_up``.
         """
+        from wellfield.microscopes.image_facts import read_facts  # XML, which few jobs of wells need
+
         facts = read_facts(path)
         if math.isnan(facts.stage_x_um + facts.stage_y_um):
             return None
@@ -124,6 +124,8 @@ class MicroscopeHandler(ABC):
                 + (f"\nIts metadata promises:{promised}" if promised else "")
             )
         if contents.pixel_size_of_files:
+            from wellfield.microscopes.pixel_sizes import settle_pixel_sizes
+
             settle_pixel_sizes(self.plate_path, contents)
         return contents
 

@@ -52,11 +52,9 @@ def _with_own_sizes(plate_path: Path, contents: PlateContents, wells: Iterable[s
 def contradicting_plane(info: PlateInfo, planes: Iterable[PlaneRecord]) -> tuple[PlaneRecord, float, float] | None:
     """Return a plane of a well whose file says another pixel size than the index, and both sizes.
 
-    One file is opened of each field, channel and timepoint. ``None`` where all agree, and for plates whose pixel size
-    is that of a layout or of the vendor's metadata.
+    One file is opened of each field, channel and timepoint. ``None`` where all agree. To be asked for plates whose
+    pixel sizes are what files say, and not a layout or the vendor's metadata.
     """
-    if not info.pixel_size_of_files:
-        return None
     groups: dict[tuple[int, int, int], PlaneRecord] = {}
     for plane in planes:
         groups.setdefault((plane.key.field, plane.key.channel, plane.key.timepoint), plane)

@@ -11,7 +11,6 @@ from pathlib import Path
 from wellfield.faults import fails_well
 from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
 from wellfield.microscopes.paths import virtual_path
-from wellfield.microscopes.pixel_sizes import contradicting_plane
 from wellfield.microscopes.positions import field_positions
 from wellfield.pipeline.execute import run_well
 from wellfield.pipeline.plan import Plan
@@ -90,7 +89,11 @@ def process_well(
 
 def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]) -> None:
     """Raise if a file of the well says another pixel size than the index: its results would have a wrong scale."""
-    found = contradicting_plane(info, planes_read(plan, planes)) if info.pixel_size_of_files else None
+    if not info.pixel_size_of_files:
+        return
+    from wellfield.microscopes.pixel_sizes import contradicting_plane  # XML, which jobs of other plates do without
+
+    found = contradicting_plane(info, planes_read(plan, planes))
     if found is not None:
         plane, size, indexed = found
         raise WellStepError(
