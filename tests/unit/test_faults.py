@@ -46,6 +46,7 @@ OF_THE_JOB = [
     errors.BrokenStageError("x"),
     errors.ConfigError("x"),
     errors.DataNotFoundError("x"),
+    errors.DestinationExistsError("results/x was not written by Wellfield"),
     errors.DeviceMemoryError("blur", (1, 2, 3), "cuda:0"),
     errors.DeviceNotFoundError("x"),
     errors.DiskSpaceError("x"),

@@ -200,6 +200,23 @@ def test_results_of_another_schema_version_are_refused(copy):
     assert run.text.endswith("\nNothing was run.\n")
 
 
+def test_an_own_file_where_a_result_goes_stops_the_job_and_loses_nothing(copy):
+    mine = copy.results("P1", "images", "B02", "projected", "B02_s001_w1_max_t001.tif")
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    stored = copy.results("P1", "plate.zarr", "B", "02", "zarr.json").read_bytes()
+    copy.config["steps"][0]["materialize"] = ["zarr", "tiff"]
+    run = copy.run(succeeds=False)
+    assert "B02_s001_w1_max_t001.tif was not written by Wellfield, and a result goes there" in run.text
+    assert mine.read_text() == "mine"
+    assert copy.results("P1", "plate.zarr", "B", "02", "zarr.json").read_bytes() == stored
+    assert (copy.results("P1", "tables", "B02")).is_dir()
+    mine.unlink()
+    copy.run()
+    assert json.loads(copy.results("P1", "wells", "B02.json").read_text())["status"] == "done"
+    assert mine.stat().st_size > 1000
+
+
 def test_results_in_the_raw_plate_are_refused_before_anything_is_written(project, small_plate):
     shutil.copytree(small_plate, project.root / "raw")
     before = sorted((project.root / "raw").rglob("*"))
