@@ -6,7 +6,6 @@ onstart:
     from wellfield.workflow.run_sheet import keep_sheet
     from wellfield.workflow.run_start import begin_run
 
-    RUN["sheet"] = keep_sheet(workflow, config, SHEET)
     RUN["before"] = begin_run(
         workflow,
         results=RESULTS,
@@ -14,6 +13,8 @@ onstart:
         wells_at_once=wells_at_once(None),
         scratch=bool(CONFIG.scratch),
     )
+    # Last: where there is no room for the run, no copy is left.
+    RUN["sheet"] = keep_sheet(workflow, config, SHEET)
 
 
 onsuccess:

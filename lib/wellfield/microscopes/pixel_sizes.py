@@ -9,9 +9,8 @@ from pathlib import Path
 
 from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.image_facts import read_pixel_size
+from wellfield.plate.calibration import SAME_SIZE
 from wellfield.plate.index import NAN, PlaneRecord, PlateInfo
-
-_TOLERANCE = 1e-3
 
 
 def settle_pixel_sizes(plate_path: Path, contents: PlateContents) -> None:
@@ -71,4 +70,4 @@ def _known(size: float) -> float | None:
 
 
 def _differs(size: float | None, other: float | None) -> bool:
-    return size is not None and other is not None and not math.isclose(size, other, rel_tol=_TOLERANCE)
+    return size is not None and other is not None and not math.isclose(size, other, rel_tol=SAME_SIZE)

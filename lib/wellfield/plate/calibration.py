@@ -10,7 +10,7 @@ from wellfield.plate.index import PlaneRecord, PlateInfo
 from wellfield.plate.keys import FieldKey
 
 # Pixel sizes that differ by less than this part are those of one objective: the digits that some programs cut off.
-_SAME_SIZE = 1e-3
+SAME_SIZE = 1e-3
 
 
 class FieldCalibration(NamedTuple):
@@ -61,7 +61,7 @@ def common(calibrations: Iterable[FieldCalibration]) -> FieldCalibration | None:
     for other in others:
         if pixel is None or other.pixel_size_um is None:
             pixel = None
-        elif not math.isclose(pixel, other.pixel_size_um, rel_tol=_SAME_SIZE):
+        elif not math.isclose(pixel, other.pixel_size_um, rel_tol=SAME_SIZE):
             return None
         depth = depth if depth == other.z_spacing_um else None
         place = place if place == other.stage_um else None

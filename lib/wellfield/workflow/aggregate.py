@@ -298,6 +298,7 @@ def aggregate_plate(
     compiled = Plan.read(plan)
     absent = {key: _expected_planes(compiled, key.timepoint) for key in absent_fields(fields)}
     check_tables(folder, manifests)
+    of_map = plate_map_digest(plate_map)  # before it is read: an edit behind this makes the tables again
     treatments = read_treatments(plate_map)
     for note in compare_wells(treatments, {*info.wells, *vanished}, processed=everything):
         _logger.warning("plate map: %s", note)
@@ -337,7 +338,7 @@ def aggregate_plate(
     kept = [path.relative_to(folder).as_posix() for path in written]
     for rule in (_RULE, EARLIER):
         remove_stale(folder, rule, kept, folders=("plate_tables", STORE_NAME))
-    write_plate_record(folder, _RULE, written, of={"wells": everything, "plate_map": plate_map_digest(plate_map)})
+    write_plate_record(folder, _RULE, written, of={"wells": everything, "plate_map": of_map})
 
 
 def _fields_of_record(results: Path, well: str, counts: pd.DataFrame) -> set[FieldKey]:

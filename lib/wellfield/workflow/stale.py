@@ -20,7 +20,7 @@ from wellfield.materialization.records import Record, from_results, plate_record
 from wellfield.microscopes.report import read_report
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.pipeline.plan_file import PLAN, plan_digest
-from wellfield.plate.addresses import parse_array_plane
+from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.index import read_index, read_info
 from wellfield.words import counted
 
@@ -222,7 +222,7 @@ def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFil
     for plane in planes:
         address = parse_array_plane(plane.path)
         if address is not None:
-            names = (f"{address.array}/{name}" for name in (".zarray", "zarr.json"))
+            names = (f"{address.array}/{name}" for name in ARRAY_METADATA)
             if not any(name in files for name in names):
                 absent.add(plane.key.well)
             continue
