@@ -15,7 +15,7 @@ help:
 	@echo "make test    run the tests (the first time with 3 GB of array libraries)"
 	@echo "make readers the tests with ngio, napari-ome-zarr, OpenHCS and pycytominer, each in an environment of its own (2.6 GB)"
 	@echo "make setup   make .venv with all of that; make docs renews docs/conversions.md"
-	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
 	@echo "make slurm-test  24 wells, kills and time-outs on a SLURM of its own; needs $(SLURM_PACKAGES)"
@@ -58,6 +58,7 @@ lint: core
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
@@ -90,5 +91,5 @@ slurm-test: core
 # Only what make demo made: other plates' results, and Snakemake's records of them, stay.
 clean: core
 	$(BIN)/python -m wellfield.testing.synthetic $(EXAMPLE) --remove
-	$(BIN)/python -c 'from wellfield.materialization.removal import remove_results; remove_results("results/Example")'
+	$(BIN)/python -c 'from wellfield.results.removal import remove_results; remove_results("results/Example")'
 	rm -f report.zip

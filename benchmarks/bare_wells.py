@@ -36,8 +36,8 @@ def _count(owner: Any, name: str, part: str) -> None:
 
 def process(project: Path, folder: Path) -> Callable[[str], Any]:
     """Return what processes a well."""
-    from wellfield.pipeline.stage import StageWriter
-    from wellfield.workflow.process import process_well
+    from wellfield.results.stage_writer import StageWriter
+    from wellfield.workflow.process_well import process_well
 
     for name in ("image", "finish"):
         _count(StageWriter, name, "staging")
@@ -47,8 +47,8 @@ def process(project: Path, folder: Path) -> Callable[[str], Any]:
 
 def materialize(project: Path, folder: Path) -> Callable[[str], Any]:
     """Return what materializes a well."""
-    import wellfield.materialization.well as materialization
-    from wellfield.workflow.materialize import materialize_well
+    import wellfield.results.well_writer as materialization
+    from wellfield.workflow.materialize_well import materialize_well
 
     _count(materialization._WellWriter, "_load", "staging")
     _count(materialization, "write_manifest", "manifest")

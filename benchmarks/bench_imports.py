@@ -18,8 +18,8 @@ IMPORTED = {
     "nothing": "pass",
     "numpy": "import numpy",
     "wellfield": "import wellfield",
-    "process_well's module": "import wellfield.workflow.process",
-    "materialize_well's module": "import wellfield.workflow.materialize",
+    "process_well's module": "import wellfield.workflow.process_well",
+    "materialize_well's module": "import wellfield.workflow.materialize_well",
     "snakemake": "import snakemake.api",
 }
 

@@ -14,17 +14,17 @@ sys.path.append(str(Path.cwd()))
 from snakemake.exceptions import WorkflowError
 
 from wellfield.config.load import load_config, taken_for_configuration
-from wellfield.config.plates import read_plate_sheet
+from wellfield.config.plate_sheet import read_plate_sheet
 from wellfield.errors import WellfieldError
-from wellfield.microscopes.registry import MICROSCOPES
+from wellfield.microscopes.handler_registry import MICROSCOPES
 from wellfield.microscopes.scan import scan_plate
-from wellfield.pipeline.sources import choose_sources
-from wellfield.pipeline.staged import remove_broken_stages
+from wellfield.pipeline.plane_selection import choose_sources
+from wellfield.results.staged_well import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths, read_place_digests
 from wellfield.plate.platemap import plate_map_digest
-from wellfield.words import visible
+from wellfield.formatting import visible
 from wellfield.workflow import digests, environments, resources
-from wellfield.workflow.ingest import (
+from wellfield.workflow.ingest_plate import (
     chosen_wells,
     mapping_number,
     plate_map_notes,
@@ -32,7 +32,7 @@ from wellfield.workflow.ingest import (
 )
 from wellfield.workflow.refusals import refuse_unsafe
 from wellfield.workflow.run_jobs import force_outputs, is_run
-from wellfield.workflow.stale import Asked, said, stale_outputs
+from wellfield.workflow.stale_results import Asked, said, stale_outputs
 from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
 
 

@@ -3,7 +3,7 @@
 from wellfield.workflow.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
-    from wellfield.workflow.aggregate import aggregate_plate
+    from wellfield.workflow.aggregate_plate import aggregate_plate
 
     aggregate_plate(
         snakemake.params.results,

@@ -6,13 +6,13 @@ from wellfield.workflow.jobs import job, say
 
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
     from wellfield.config.load import load_config
-    from wellfield.config.plates import read_plate_sheet
-    from wellfield.formats.json import write_json
-    from wellfield.materialization.records import write_plate_record
+    from wellfield.config.plate_sheet import read_plate_sheet
+    from wellfield.formats.json_files import write_json
     from wellfield.plate.index import read_info
-    from wellfield.workflow.compile import compile_plan, transmitted_notes
+    from wellfield.results.records import write_plate_record
+    from wellfield.workflow.compile_plan import compile_plan, transmitted_notes
     from wellfield.workflow.digests import digest_of
-    from wellfield.workflow.ingest import chosen_wells
+    from wellfield.workflow.ingest_plate import chosen_wells
     from wellfield.workflow.space import plan_space, space_lines
     from wellfield.workflow.vanished import vanished_wells
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from wellfield.workflow.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
-    from wellfield.workflow.illumination import fit_plate
+    from wellfield.workflow.fit_illumination import fit_plate
 
     fitted = fit_plate(
         snakemake.input.index,

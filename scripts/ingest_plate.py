@@ -7,9 +7,9 @@ from wellfield.workflow.jobs import job, say
 
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
     from wellfield.config.load import load_config
-    from wellfield.config.plates import read_plate_sheet
-    from wellfield.materialization.records import from_results, write_plate_record
-    from wellfield.workflow.ingest import acquisition_notes, chosen_wells, ingest_plate, plate_map_notes
+    from wellfield.config.plate_sheet import read_plate_sheet
+    from wellfield.results.records import from_results, write_plate_record
+    from wellfield.workflow.ingest_plate import acquisition_notes, chosen_wells, ingest_plate, plate_map_notes
     from wellfield.workflow.space import last_plan, plan_space, space_lines
     from wellfield.workflow.vanished import vanished_note, vanished_wells
 

@@ -3,7 +3,7 @@
 from wellfield.workflow.jobs import job, say
 
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
-    from wellfield.workflow.materialize import materialize_well, progress_line
+    from wellfield.workflow.materialize_well import materialize_well, progress_line
 
     staged = materialize_well(
         snakemake.input.staged,

@@ -9,7 +9,7 @@ with (
     job(snakemake.log[0], threads=snakemake.threads, writes=[]) as logger,
     own_gpus(snakemake.resources.get("gpu", 0)) as gpus,
 ):
-    from wellfield.workflow.process import process_well
+    from wellfield.workflow.process_well import process_well
     from wellfield.workflow.scratch import own_scratch, scratch_folder
 
     asked = snakemake.resources

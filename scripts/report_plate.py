@@ -3,8 +3,8 @@
 from wellfield.workflow.jobs import job
 
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
-    from wellfield.materialization.records import write_plate_record
-    from wellfield.workflow.report import report_plate
+    from wellfield.results.records import write_plate_record
+    from wellfield.workflow.report_plate import report_plate
 
     report_plate(
         snakemake.params.results,

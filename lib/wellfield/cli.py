@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from wellfield import __version__
 from wellfield.errors import ConfigError, WellfieldError
-from wellfield.words import counted, visible
+from wellfield.formatting import counted, visible
 
 if TYPE_CHECKING:
+    from wellfield.config.settings import Settings
     from wellfield.pipeline.plan import CompiledCall, Plan
-    from wellfield.pipeline.settings import Settings
-    from wellfield.plate.layout import Layout
+    from wellfield.plate.filename_layout import Layout
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,9 +92,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from wellfield.microscopes.contents import ingest_report
-    from wellfield.microscopes.inspection import report_lines
-    from wellfield.microscopes.registry import get_microscope_handler
+    from wellfield.microscopes.handler_registry import get_microscope_handler
+    from wellfield.microscopes.inspect_report import report_lines
+    from wellfield.microscopes.parsed_plate import ingest_report
 
     name, layouts = _named_or_written(options)
     handler, why = get_microscope_handler(options.folder, name, layouts=layouts)
@@ -109,7 +109,7 @@ def _named_or_written(options: argparse.Namespace) -> tuple[str, dict[str, Layou
     """Return the name of what reads the folder, and the layouts that are known: those of --config, and --pattern."""
     from wellfield.config.load import read_config
     from wellfield.microscopes.presets import PRESETS
-    from wellfield.plate.layout import Layout, pattern_problems
+    from wellfield.plate.filename_layout import Layout, pattern_problems
 
     layouts = read_config(options.config).plate_layouts() if options.config else {}
     if options.pattern is None:
@@ -124,7 +124,7 @@ def _named_or_written(options: argparse.Namespace) -> tuple[str, dict[str, Layou
 def _functions(options: argparse.Namespace) -> int:
     import inspect
 
-    from wellfield.processing.registry import function_names, get_function, implementations
+    from wellfield.processing.function_registry import function_names, get_function, implementations
 
     for name in function_names():
         info = get_function(name)
@@ -149,9 +149,9 @@ def _default(parameter: str) -> str:
 
 def _plan(options: argparse.Namespace) -> int:
     from wellfield.config.load import read_config
-    from wellfield.config.plates import read_plate_sheet
+    from wellfield.config.plate_sheet import read_plate_sheet
     from wellfield.plate.index import read_info
-    from wellfield.workflow.compile import compile_plan, transmitted_notes
+    from wellfield.workflow.compile_plan import compile_plan, transmitted_notes
 
     config = read_config(options.config)
     plates = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)

@@ -30,7 +30,7 @@ from wellfield.errors import (
     UnsupportedOperationError,
     WellfieldError,
 )
-from wellfield.words import visible
+from wellfield.formatting import visible
 
 # Longer texts are cut: a function may put a whole table into its error.
 LONGEST_REASON = 2_000

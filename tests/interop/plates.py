@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.storage.zarr.metadata import FieldMetadata
-from wellfield.storage.zarr.plate import finalize_plate
+from wellfield.storage.zarr.ngff_metadata import FieldMetadata
+from wellfield.storage.zarr.plate_metadata import finalize_plate
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 Array = npt.NDArray[Any]
 

@@ -13,8 +13,8 @@ import zarr
 
 from wellfield.errors import ForeignStoreError, WellfieldError
 from wellfield.storage import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.storage.zarr.plate import create_plate, finalize_plate
+from wellfield.storage.zarr.plate_metadata import create_plate, finalize_plate
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 PLANE = np.ones((4, 5), np.uint16)
 

@@ -16,7 +16,7 @@ from tests.interop.environments import ROOT
 from tests.interop.plates import PlateOf, digest
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage import ZarrChunkStrategy

@@ -12,7 +12,7 @@ import pytest
 from wellfield.formats.table import read_parquet, write_parquet
 from wellfield.plate.platemap import WellTreatment
 from wellfield.processing.objects import measure_objects
-from wellfield.workflow.tables import join_tables
+from wellfield.workflow.plate_tables import join_tables
 
 # Well → ids of its objects, and what was in it.
 WELLS = {

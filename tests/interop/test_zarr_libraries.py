@@ -10,7 +10,7 @@ import zarr
 
 from tests.interop.plates import DTYPES, LEVELS, VERSIONS, PlateOf
 from wellfield.storage import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 EVERY_PLATE = [
     pytest.param(strategy, version, dtype, id=f"{strategy}-{version}-{dtype}")

@@ -13,12 +13,12 @@ from tests.libraries import ON_CPU, need
 from tests.workflow.project import REPOSITORY
 from wellfield.cli import main
 from wellfield.errors import MemoryConversionError, PipelineError
-from wellfield.formats.json import write_json
+from wellfield.formats.json_files import write_json
 from wellfield.memory import MemoryType
 from wellfield.plate.index import read_info
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
-from wellfield.workflow.process import process_well
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
+from wellfield.workflow.process_well import process_well
 
 pytestmark = [pytest.mark.workflow]
 

@@ -10,7 +10,7 @@ from tests.workflow.project import Project
 from wellfield.formats.npy import read_npy
 from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.index import read_info
-from wellfield.processing.flatfield import illumination_of_profile
+from wellfield.processing.flatfield_correction import illumination_of_profile
 from wellfield.testing.synthetic import ExamplePlate
 
 pytestmark = pytest.mark.workflow

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from roifile import ImagejRoi
 
-from wellfield.formats.json import read_json
+from wellfield.formats.json_files import read_json
 from wellfield.formats.roi import read_rois, write_rois
 from wellfield.formats.tiff import read_tiff
 from wellfield.workflow.resources import RUNNER_MB

@@ -148,7 +148,7 @@ def test_a_well_job_imports_only_what_its_pipeline_uses(finished, tmp_path):
     staging, results = tmp_path / "staging", tmp_path / "results"
     imported = imports_of(
         project,
-        "import sys; from wellfield.workflow.process import process_well\n"
+        "import sys; from wellfield.workflow.process_well import process_well\n"
         "index, plan, staging = sys.argv[1:]\n"
         "assert process_well(index, plan, 'B02', staging).status == 'done'",
         *(index, plan, staging),
@@ -157,7 +157,7 @@ def test_a_well_job_imports_only_what_its_pipeline_uses(finished, tmp_path):
     assert not imported & {*NEVER, "zarr", "tensorstore"}
     imported = imports_of(
         project,
-        "import sys; from wellfield.workflow.materialize import materialize_well\n"
+        "import sys; from wellfield.workflow.materialize_well import materialize_well\n"
         "staging, plan, index, results = sys.argv[1:]\n"
         "out = {'manifest': results + '/B02.json', 'thumbnail': results + '/B02.npy'}\n"
         "assert materialize_well(staging, plan, index, results, **out).status == 'done'",

@@ -14,7 +14,7 @@ import pytest
 from tests.workflow.project import REPOSITORY, SMALL, Project
 from tests.workflow.promises import promised, table
 from wellfield.plate.index import read_index
-from wellfield.workflow.compile import compile_plan
+from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.validate import check_results
 
 pytestmark = pytest.mark.workflow
@@ -282,7 +282,7 @@ CASES = {
     "writing script": Case(WRITING, code("scripts/materialize_well.py")),
     "report": Case(REPORT, code("lib/wellfield/report/heatmap.py"), real=True),
     "report script": Case(REPORT, code("scripts/report_plate.py")),
-    "check": Case(CHECK, code("lib/wellfield/workflow/check.py")),
+    "check": Case(CHECK, code("lib/wellfield/workflow/check_plate.py")),
     "check script": Case(CHECK, code("scripts/check_plate.py")),
     "moved": Case("the repository moved elsewhere", code()),
     "plane mended": Case("a plane mended: another size or time", plane_mended, real=True, its=("C04",)),

@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from wellfield.config.paths import typed_path
-from wellfield.plate.layout import Layout, WellNumbers, pattern_problems
+from wellfield.config.typed_path import typed_path
+from wellfield.plate.filename_layout import Layout, WellNumbers, pattern_problems
 
 CONFIG_SCHEMA_VERSION = 1
 
@@ -160,7 +160,7 @@ def _check_pattern(pattern: str) -> str:
 
 
 def _check_layout_name(name: str) -> str:
-    from wellfield.microscopes.registry import microscope_names
+    from wellfield.microscopes.handler_registry import microscope_names
 
     if name in microscope_names():
         raise ValueError("this name is taken by a microscope or a preset; choose another")

@@ -20,7 +20,7 @@ FORMATS: dict[str, tuple[str, str, str]] = {
     ".npz": ("wellfield.formats.npz", "read_npz", "write_npz"),
     ".csv": ("wellfield.formats.table", "read_csv", "write_csv"),
     ".parquet": ("wellfield.formats.table", "read_parquet", "write_parquet"),
-    ".json": ("wellfield.formats.json", "read_json", "write_json"),
+    ".json": ("wellfield.formats.json_files", "read_json", "write_json"),
     ".txt": ("wellfield.formats.text", "read_text", "write_text"),
     ".roi.zip": ("wellfield.formats.roi", "read_rois", "write_rois"),
 }

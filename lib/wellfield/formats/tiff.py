@@ -22,8 +22,8 @@ import numpy as np
 from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
+from wellfield.formats.orientation import check_orientation
 from wellfield.formats.palette import check_palette
-from wellfield.formats.plane import check_orientation
 from wellfield.formats.reading import fitting, open_file, reading
 
 AXES = "TCZYX"

@@ -214,7 +214,7 @@ def _checked_backends(names: Sequence[str] | None) -> tuple[str, ...] | None:
 
     known = {str(backend) for backend in Backend}
     if not known.issuperset(names):
-        from wellfield.storage.registry import STORAGE_BACKENDS, discover_all_backends
+        from wellfield.storage.backend_registry import STORAGE_BACKENDS, discover_all_backends
 
         discover_all_backends()  # other packages bring backends of their own
         known.update(STORAGE_BACKENDS)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellfield.errors import ArrayShapeError, MaterializationError
-from wellfield.formats.json import json_value
+from wellfield.formats.json_files import json_value
 from wellfield.formats.table import to_table
 from wellfield.storage.host import host_array, is_array
 

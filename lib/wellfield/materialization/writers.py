@@ -10,7 +10,6 @@ from typing import Any
 from wellfield.errors import MaterializationError, UnsupportedOperationError, WellfieldError
 from wellfield.formats import FORMATS
 from wellfield.materialization import values
-from wellfield.materialization.earlier import EarlierFiles
 from wellfield.materialization.spec import (
     CsvOptions,
     JsonOptions,
@@ -22,6 +21,7 @@ from wellfield.materialization.spec import (
     TiffStackOptions,
     select,
 )
+from wellfield.materialization.stale_files import EarlierFiles
 from wellfield.storage.backend import Backend
 from wellfield.storage.base import ReadableBackend, StorageBackend
 from wellfield.storage.filemanager import FileManager
@@ -74,7 +74,7 @@ def materialize(
 
     The suffix of *path* is replaced by that of each option. Every file is written to each of *backends*; nothing is
     written unless all of the data fits all of them. What an earlier spec wrote for the same output, and this one does
-    not, is removed when the new files are there; see :class:`~wellfield.materialization.earlier.EarlierFiles`.
+    not, is removed when the new files are there; see :class:`~wellfield.materialization.stale_files.EarlierFiles`.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import gc
 import logging
 
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.types import Device, MemoryType
 
 _logger = logging.getLogger(__name__)

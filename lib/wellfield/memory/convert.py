@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from wellfield.errors import DeviceNotFoundError, MemoryConversionError, MemoryTypeError, MissingLibraryError
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.detect import detect_memory_type
 from wellfield.memory.devices import target_device
 from wellfield.memory.routes import Conversion, choose_route

@@ -26,12 +26,12 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from wellfield.errors import MemoryTypeError
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.checks import check_stack
 from wellfield.memory.convert import convert_memory, device_of, to_device
 from wellfield.memory.detect import detect_memory_type, is_array_argument, known_type
 from wellfield.memory.devices import target_device, working_on
 from wellfield.memory.dtype_policy import DtypePolicy, check_compute_dtype, preserve_dtype, promote
 from wellfield.memory.oom import recover
+from wellfield.memory.stack_check import check_stack
 from wellfield.memory.types import Device, DeviceKind, MemoryType
 
 F = TypeVar("F", bound=Callable[..., Any])

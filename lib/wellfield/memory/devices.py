@@ -9,7 +9,7 @@ from typing import Any
 
 from wellfield.errors import DeviceNotFoundError, MemoryConversionError, MemoryTypeError, MissingLibraryError
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.types import CPU, Device, DeviceKind, MemoryType, Name
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import MemoryTypeError
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.convert import holds, to_device
 from wellfield.memory.rules import NUMBERS
 from wellfield.memory.types import Name

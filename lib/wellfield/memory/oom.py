@@ -15,7 +15,7 @@ from typing import Any
 
 from wellfield.errors import DeviceMemoryError
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.cleanup import free_caches
 from wellfield.memory.convert import to_numpy
 from wellfield.memory.detect import detect_memory_type

@@ -7,12 +7,12 @@ from typing import Any
 
 from wellfield.errors import ArrayShapeError, MemoryConversionError
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.buffers import aligned_empty
-from wellfield.memory.checks import check_stack
 from wellfield.memory.convert import convert_memory, to_numpy
 from wellfield.memory.detect import detect_memory_type
 from wellfield.memory.rules import LIBRARIES, NUMBERS
+from wellfield.memory.stack_check import check_stack
 from wellfield.memory.types import DeviceKind, MemoryType
 
 

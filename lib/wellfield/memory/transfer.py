@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wellfield.errors import DeviceMemoryError, MemoryConversionError
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.buffers import aligned_empty
 from wellfield.memory.cleanup import free_caches
 from wellfield.memory.detect import known_type

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from wellfield.formatting import counted
 from wellfield.microscopes.scan import ScannedFile
-from wellfield.words import counted
 
 _NANOSECONDS = 1_000_000_000
 

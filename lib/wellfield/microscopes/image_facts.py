@@ -64,7 +64,7 @@ def read_pixel_size(path: str | os.PathLike[str]) -> float | None:
     size = read_facts(path).pixel_size_um
     if size is not None:
         return size
-    from wellfield.formats.plane import read_plane_header
+    from wellfield.formats.plane_files import read_plane_header
 
     try:
         return read_plane_header(path).pixel_size_um

@@ -13,10 +13,10 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
-from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
+from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.htd import Htd, read_htd
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
+from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile

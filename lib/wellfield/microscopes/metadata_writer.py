@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wellfield.formats.json import write_json
-from wellfield.microscopes.metadata import METADATA_NAME, read_metadata
+from wellfield.formats.json_files import write_json
+from wellfield.storage.workspace_metadata import METADATA_NAME, read_metadata
 
 
 def update_metadata(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from wellfield.errors import MetadataError
-from wellfield.formats.checked import Checked
+from wellfield.formats.json_cursor import Checked
 from wellfield.plate.index import NAN
 
 # Names of the units of space in µm; NGFF takes those of UDUNITS-2, and some programs write the symbols.

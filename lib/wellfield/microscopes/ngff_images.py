@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wellfield.errors import MetadataError
-from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.ngff import (
     ImageMetadata,
     ListedImage,
@@ -18,8 +17,9 @@ from wellfield.microscopes.ngff import (
 from wellfield.microscopes.ngff_fields import number_fields
 from wellfield.microscopes.ngff_store import NgffStore, parents
 from wellfield.microscopes.ngff_wells import read_wells
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.storage.zarr.chunks import ArrayLayout
-from wellfield.storage.zarr.record import WellRecord
+from wellfield.storage.zarr.well_index import WellRecord
 
 SERIES = "OME"
 DERIVED = "image that a program made of another one of its well and acquisition"

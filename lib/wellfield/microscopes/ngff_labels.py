@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.ngff import check_dimension_names
 from wellfield.microscopes.ngff_images import FieldImage
 from wellfield.microscopes.ngff_store import NgffStore
+from wellfield.microscopes.parsed_plate import PlateContents
 
 LABELS = "labels"
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from wellfield.errors import MetadataError
-from wellfield.microscopes.contents import PlateContents, unique_channel_names
 from wellfield.microscopes.ngff import FIELD_AXIS
 from wellfield.microscopes.ngff_images import FieldImage
 from wellfield.microscopes.ngff_store import NgffStore, parents
+from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names
 from wellfield.microscopes.scan import Scan
 from wellfield.plate.addresses import ArrayPlane
 from wellfield.plate.index import NAN, PlaneRecord

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from wellfield.errors import MetadataError
-from wellfield.formats.checked import Checked
-from wellfield.formats.json import read_json
+from wellfield.formats.json_cursor import Checked
+from wellfield.formats.json_files import read_json
 from wellfield.microscopes.ngff import VERSIONS, ImageMetadata, check_version, read_image
 from wellfield.microscopes.scan import BROKEN_LINK, LINKS, Scan, ScannedFile
+from wellfield.storage.zarr.addressing import ATTRIBUTE
 from wellfield.storage.zarr.chunks import ArrayLayout, parse_layout
-from wellfield.storage.zarr.layout import ATTRIBUTE
-from wellfield.storage.zarr.record import WellRecord, parse_record
+from wellfield.storage.zarr.well_index import WellRecord, parse_record
 
 NODE_FILES = (".zattrs", ".zgroup", "zarr.json")
 LAYOUT = "bioformats2raw.layout"

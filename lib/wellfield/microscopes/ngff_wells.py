@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wellfield.errors import MetadataError, WellNameError
-from wellfield.formats.checked import Checked
+from wellfield.formats.json_cursor import Checked
 from wellfield.plate.wells import PLATE_FORMATS, row_number, well_name
 
 _NUMBER = re.compile(r"[0-9]{1,4}")

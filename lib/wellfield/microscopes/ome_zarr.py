@@ -26,8 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wellfield.errors import MetadataError
-from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.ngff_images import (
     DERIVED,
     SERIES,
@@ -41,6 +40,7 @@ from wellfield.microscopes.ngff_images import (
 from wellfield.microscopes.ngff_labels import label_images, number_labels
 from wellfield.microscopes.ngff_planes import PlaneCollector, number_channels
 from wellfield.microscopes.ngff_store import NODE_FILES, NgffStore, open_store, parents, store_folders
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.microscopes.scan import Scan
 
 

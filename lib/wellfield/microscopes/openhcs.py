@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wellfield.errors import DuplicatePlaneError, ImageKindError, MetadataError, PathEscapeError, WellfieldError
-from wellfield.formats.plane import read_plane_header
-from wellfield.microscopes.base import MICROSCOPES, MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents, channel_dtypes, unique_channel_names
-from wellfield.microscopes.metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
+from wellfield.formats.plane_files import read_plane_header
+from wellfield.microscopes.handler import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
 from wellfield.microscopes.openhcs_store import stored_arrays
+from wellfield.microscopes.parsed_plate import PlateContents, channel_dtypes, unique_channel_names
 from wellfield.microscopes.scan import Scan
 from wellfield.plate.addresses import ArrayPlane, parse_array_plane
 from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import Backend
+from wellfield.storage.workspace_metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
 
 _TIFF = (".tif", ".tiff")
 _DRIVE = re.compile(r"[A-Za-z]:")

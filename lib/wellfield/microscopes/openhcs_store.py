@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from wellfield.errors import MetadataError
-from wellfield.formats.checked import Checked
-from wellfield.formats.json import read_json
+from wellfield.formats.json_cursor import Checked
+from wellfield.formats.json_files import read_json
 from wellfield.microscopes.scan import BROKEN_LINK, LINKS, Scan
-from wellfield.storage.zarr.array_files import ARRAY_FILES
+from wellfield.storage.array_files import ARRAY_FILES
 from wellfield.storage.zarr.chunks import StoredPlane, parse_layout, stored_planes
 
 # Attribute of an array that maps file names to the indices of all axes before y and x; the first name is today's.

@@ -14,9 +14,7 @@ from math import isnan
 from statistics import median
 
 from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
-from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents, unique_channel_names, usual_z_spacing
-from wellfield.microscopes.flatfield import parse_flatfield, what_is_lacking
+from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.harmony import HarmonyIndex, Measurement, read_harmony_index, read_measurement
 from wellfield.microscopes.harmony_files import (
     INDEX_NAMES,
@@ -27,6 +25,8 @@ from wellfield.microscopes.harmony_files import (
     parse_filename,
 )
 from wellfield.microscopes.image_facts import at_stage, read_facts
+from wellfield.microscopes.measured_flatfield import parse_flatfield, what_is_lacking
+from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.plate_folders import refuse_several_plates, several_plates, without_vendor_folders
 from wellfield.microscopes.sampling import Sample, sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile

@@ -11,19 +11,19 @@ from wellfield.errors import (
     DuplicatePlaneError,
     EmptyPlateError,
 )
-from wellfield.formats.plane import PLANE_SUFFIXES
-from wellfield.microscopes.base import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents, unique_channel_names
-from wellfield.microscopes.diagnosis import how_far
+from wellfield.formats.plane_files import PLANE_SUFFIXES
+from wellfield.microscopes.filename_tokens import Tokens
+from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.image_facts import ImageFacts, at_stage, read_facts
+from wellfield.microscopes.mismatch import how_far
+from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names
 from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.sampling import Sample, sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
-from wellfield.microscopes.tokens import Tokens
+from wellfield.plate.filename_layout import Layout
 from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey, plane_name
-from wellfield.plate.layout import Layout
 
 NO_MATCH = "does not match the pattern"
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.image_facts import read_pixel_size
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.plate.calibration import SAME_SIZE
 from wellfield.plate.index import NAN, PlaneRecord, PlateInfo
 

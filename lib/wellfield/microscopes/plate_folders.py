@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wellfield.errors import MicroscopeDetectionError, WellNameError
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.wells import canonical_well, split_well
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wellfield.plate.layout import Layout
+from wellfield.plate.filename_layout import Layout
 
 # Tokens and their numbers; `(?ix)`: letters of either case, blanks and comments of the pattern do not count.
 _ROW_COLUMN_FIELD_CHANNEL = r"""(?ix)

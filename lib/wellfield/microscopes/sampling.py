@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wellfield.errors import DataNotFoundError, ImageKindError, UnreadableImageError
-from wellfield.formats.plane import PlaneHeader, read_plane_header
-from wellfield.microscopes.contents import PlateContents, channel_dtypes
+from wellfield.formats.plane_files import PlaneHeader, read_plane_header
+from wellfield.microscopes.parsed_plate import PlateContents, channel_dtypes
 from wellfield.plate.index import PlaneRecord
 
 # Files that are tried at either end of a channel: an unreadable one does not hide what its neighbours say.

@@ -6,17 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wellfield.pipeline.compile import compile_pipeline
-    from wellfield.pipeline.contracts import special_inputs, special_outputs
-    from wellfield.pipeline.run import PipelineResult, run_pipeline
-    from wellfield.pipeline.settings import (
+    from wellfield.config.settings import (
         GlobalPipelineConfig,
         PipelineConfig,
         StepMaterializationConfig,
         TiffConfig,
         VFSConfig,
     )
+    from wellfield.pipeline.api import PipelineResult, run_pipeline
+    from wellfield.pipeline.compile import compile_pipeline
     from wellfield.pipeline.step import FunctionStep, load_steps
+    from wellfield.processing.declarations import special_inputs, special_outputs
 
 __all__ = [
     "FunctionStep",
@@ -34,23 +34,23 @@ __all__ = [
 ]
 
 _LAZY = {
-    "FunctionStep": "step",
-    "GlobalPipelineConfig": "settings",
-    "PipelineConfig": "settings",
-    "StepMaterializationConfig": "settings",
-    "TiffConfig": "settings",
-    "VFSConfig": "settings",
-    "PipelineResult": "run",
-    "compile_pipeline": "compile",
-    "load_steps": "step",
-    "run_pipeline": "run",
-    "special_inputs": "contracts",
-    "special_outputs": "contracts",
+    "FunctionStep": "pipeline.step",
+    "GlobalPipelineConfig": "config.settings",
+    "PipelineConfig": "config.settings",
+    "StepMaterializationConfig": "config.settings",
+    "TiffConfig": "config.settings",
+    "VFSConfig": "config.settings",
+    "PipelineResult": "pipeline.api",
+    "compile_pipeline": "pipeline.compile",
+    "load_steps": "pipeline.step",
+    "run_pipeline": "pipeline.api",
+    "special_inputs": "processing.declarations",
+    "special_outputs": "processing.declarations",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for: functions that only declare a contract need nothing else."""
     if name in _LAZY:
-        return getattr(importlib.import_module(f"wellfield.pipeline.{_LAZY[name]}"), name)
+        return getattr(importlib.import_module(f"wellfield.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

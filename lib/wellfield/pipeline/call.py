@@ -9,12 +9,12 @@ from typing import Any
 from wellfield.errors import ArrayShapeError, WellfieldError
 from wellfield.faults import error_text
 from wellfield.materialization.spec import MaterializationSpec
-from wellfield.memory.checks import check_stack
-from wellfield.pipeline.libraries import convert_image, protected
+from wellfield.memory.stack_check import check_stack
+from wellfield.pipeline.array_placement import convert_image, protected
 from wellfield.pipeline.parameters import with_footprints
 from wellfield.pipeline.plan import Branch, CompiledCall
-from wellfield.pipeline.surroundings import kept_surroundings
-from wellfield.processing.registry import ImageKind
+from wellfield.pipeline.process_state import kept_surroundings
+from wellfield.processing.function_registry import ImageKind
 
 
 class CallFailed(WellfieldError, RuntimeError):

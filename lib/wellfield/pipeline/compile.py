@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from wellfield.config.settings import GlobalPipelineConfig, PipelineConfig, resolve_settings
 from wellfield.errors import PipelineError
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
+from wellfield.pipeline.array_placement import describe_conversions
 from wellfield.pipeline.compile_step import StepCompiler
 from wellfield.pipeline.estimate import with_estimates
-from wellfield.pipeline.libraries import describe_conversions
 from wellfield.pipeline.plan import CompiledStep, Plan
-from wellfield.pipeline.settings import GlobalPipelineConfig, PipelineConfig, resolve_settings
-from wellfield.pipeline.sources import SourceLayers
+from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import START, FunctionStep
 from wellfield.plate.keys import Projection
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.function_registry import ImageKind
 
 
 def compile_pipeline(
@@ -40,7 +40,7 @@ def compile_pipeline(
     Parameters
     ----------
     channels, sources:
-        Channel number → name, and → the planes that it starts from (:mod:`wellfield.pipeline.sources`).
+        Channel number → name, and → the planes that it starts from (:mod:`wellfield.pipeline.plane_selection`).
     config, global_config:
         Settings of this pipeline (also by dotted name), and of all pipelines.
     label_channels:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wellfield.config.settings import Settings
 from wellfield.errors import ConfigError, PipelineError, UnknownFunctionError
 from wellfield.memory import MemoryType
-from wellfield.pipeline.contracts import check_output_name, declared_inputs, declared_outputs
+from wellfield.pipeline.array_placement import choose_function
 from wellfield.pipeline.functions import plain_function, resolve_function
-from wellfield.pipeline.libraries import choose_function
 from wellfield.pipeline.parameters import (
     PLATE_PARAMETERS,
     check_parameters,
@@ -26,11 +26,11 @@ from wellfield.pipeline.plan import (
     SpecialOutput,
     special_outputs_of,
 )
-from wellfield.pipeline.settings import Settings
-from wellfield.pipeline.sources import SourceLayers
+from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import PREVIOUS, START, FunctionCall, FunctionStep, StackAxis
 from wellfield.plate.keys import Projection
-from wellfield.processing.registry import FunctionInfo, ImageKind, is_registered
+from wellfield.processing.declarations import check_output_name, declared_inputs, declared_outputs
+from wellfield.processing.function_registry import FunctionInfo, ImageKind, is_registered
 from wellfield.storage.backend import Backend, ZarrChunkStrategy
 
 MATERIALIZE_TARGETS = ("zarr", "tiff", "roi")

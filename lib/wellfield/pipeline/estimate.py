@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from wellfield.pipeline.plan import CompiledStep
-from wellfield.pipeline.sources import SourceLayers
+from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.keys import Projection
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.function_registry import ImageKind
 
 # What a plane is taken for where nothing is known of the plate.
 UNKNOWN_SHAPE, UNKNOWN_DTYPE = (2048, 2048), "uint16"

@@ -15,7 +15,7 @@ from typing import Any
 from wellfield.errors import UnknownFunctionError
 from wellfield.faults import error_text
 from wellfield.memory import MemoryType, memory_types
-from wellfield.processing.registry import FunctionInfo, ImageKind, get_function
+from wellfield.processing.function_registry import FunctionInfo, ImageKind, get_function
 
 
 def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:

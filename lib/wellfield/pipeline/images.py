@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from wellfield.memory import MemoryType
-from wellfield.pipeline.libraries import convert_image
+from wellfield.pipeline.array_placement import convert_image
 from wellfield.pipeline.plan import PlaneAxis
 from wellfield.plate.keys import FieldKey
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.function_registry import ImageKind
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 

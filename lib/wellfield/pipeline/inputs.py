@@ -10,15 +10,15 @@ import numpy as np
 from wellfield.errors import ArrayShapeError, MemoryConversionError
 from wellfield.memory import MemoryType, detect_memory_type, stack_slices, unstack_slices
 from wellfield.memory.buffers import aligned_empty
+from wellfield.pipeline.array_placement import convert_image, protected, read_only, stacks_itself
 from wellfield.pipeline.images import WellImages
-from wellfield.pipeline.libraries import convert_image, protected, read_only, stacks_itself
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan, PlaneAxis
-from wellfield.pipeline.source import PlaneSource
+from wellfield.pipeline.plane_reader import PlaneSource
 from wellfield.pipeline.step import START, StackAxis
-from wellfield.pipeline.well import NOWHERE, FieldSkipped, WellInput, step_error
+from wellfield.pipeline.well_input import NOWHERE, FieldSkipped, WellInput, step_error
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.keys import WHOLE_WELL, FieldKey
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.function_registry import ImageKind
 
 
 class StepInputs:

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wellfield.config.settings import Settings
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.functions import plain_function, resolve_function
 from wellfield.pipeline.plan_file import PLAN, PLAN_SCHEMA_VERSION, plan_digest
-from wellfield.pipeline.settings import Settings
-from wellfield.pipeline.sources import SourceLayers
+from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import Projection
-from wellfield.processing.registry import ImageKind, get_implementation, is_registered
+from wellfield.processing.function_registry import ImageKind, get_implementation, is_registered
 from wellfield.storage.backend import Backend, ZarrConfig
 
 # Key of an array among the arguments of a stored call.
@@ -231,7 +231,7 @@ class Plan:
     @property
     def libraries(self) -> tuple[MemoryType, ...]:
         """Array libraries of the steps, in the order in which they are opened: OpenCL before TensorFlow."""
-        from wellfield.pipeline.libraries import in_opening_order
+        from wellfield.pipeline.array_placement import in_opening_order
 
         calls = [call for step in self.steps for call in step.calls]
         return in_opening_order([name for call in calls for name in (call.memory_type, call.output_type)])
@@ -384,7 +384,7 @@ def _call_from_json(data: Mapping[str, Any]) -> CompiledCall:
 
 def _settings_from_json(data: Mapping[str, Any]) -> Settings:
     """Return settings that were resolved before, with their types."""
-    from wellfield.pipeline.settings import OnMissing, OnUnreadable, SourceChoice, TiffCompression
+    from wellfield.config.settings import OnMissing, OnUnreadable, SourceChoice, TiffCompression
 
     kinds: dict[str, Any] = {"source": SourceChoice, "device": DeviceChoice, "memory_type": MemoryType}
     kinds |= {"on_unreadable": OnUnreadable, "on_missing": OnMissing, "tiff_compression": TiffCompression}

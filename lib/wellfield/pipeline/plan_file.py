@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from wellfield.formats.own_json import OwnJson
+from wellfield.formats.checked_json import OwnJson
 
 PLAN_SCHEMA_VERSION = 3
 

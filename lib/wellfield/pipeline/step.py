@@ -9,9 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from wellfield.config.settings import StepMaterializationConfig
 from wellfield.errors import ConfigError
-from wellfield.pipeline.settings import StepMaterializationConfig
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.function_registry import ImageKind
 
 START = "start"
 PREVIOUS = "previous"

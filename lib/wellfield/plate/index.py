@@ -28,7 +28,7 @@ from wellfield.errors import (
     WellfieldError,
 )
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.own_json import OwnJson
+from wellfield.formats.checked_json import OwnJson
 from wellfield.formats.table import text_column
 from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection

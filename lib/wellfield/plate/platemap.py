@@ -13,9 +13,9 @@ from pathlib import Path
 
 from wellfield.errors import ConfigError, WellNameError
 from wellfield.formats.strict_table import StrictRow, read_strict_table
+from wellfield.formatting import counted
 from wellfield.plate.units import one_spelling
 from wellfield.plate.wells import canonical_well
-from wellfield.words import counted
 
 COLUMNS = ("well", "treatment", "concentration", "unit", "control")
 CONTROLS = ("", "negative", "positive", "empty")

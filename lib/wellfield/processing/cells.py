@@ -12,8 +12,8 @@ import numpy as np
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.memory import numpy
-from wellfield.processing import checks
-from wellfield.processing.registry import ImageKind, register
+from wellfield.processing import validation
+from wellfield.processing.function_registry import ImageKind, register
 from wellfield.processing.segmentation import threshold_otsu
 
 _Array = np.ndarray[Any, np.dtype[Any]]
@@ -68,8 +68,8 @@ def find_cells(
     """
     _require_distance("find_cells", max_distance=max_distance)
     nuclei = np.broadcast_to(_ids(labels, image.shape, "find_cells"), image.shape)
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "find_cells")
-    checks.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size, "find_cells")
+    validation.require_intensity(image.dtype.kind in "iuf", image.dtype, "find_cells")
+    validation.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size, "find_cells")
     stained = threshold_otsu(image, correction=correction, minimum=minimum, min_contrast=min_contrast)
     from scipy import ndimage
     from skimage.segmentation import watershed

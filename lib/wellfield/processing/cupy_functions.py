@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from wellfield.memory.decorators import cupy
-from wellfield.processing import checks, footprints, otsu
+from wellfield.processing import footprints, otsu, validation
+from wellfield.processing.function_registry import implements
 from wellfield.processing.gaussian import sigma_per_axis
-from wellfield.processing.registry import implements
 from wellfield.processing.segmentation import label_connectivity
 
 _Array = np.ndarray[Any, np.dtype[Any]]
@@ -33,7 +33,7 @@ def gaussian_filter(image: Any, *, sigma: float | Sequence[float] = 1.0, volumet
 @cupy(slice_wise=True)
 def median_filter(image: Any, *, radius: int = 1) -> Any:
     """Replace each pixel by the median of a disk around it: exactly what NumPy gives."""
-    checks.require_median_radius(radius)
+    validation.require_median_radius(radius)
     library, ndimage = _libraries()
     return ndimage.median_filter(image, footprint=library.asarray(footprints.disk(radius)[None]))
 
@@ -42,7 +42,7 @@ def median_filter(image: Any, *, radius: int = 1) -> Any:
 @cupy(slice_wise=True)
 def tophat(image: Any, *, radius: int = 25) -> Any:
     """Remove uneven background: exactly what NumPy gives, with the same disk."""
-    checks.require_tophat_radius(radius)
+    validation.require_tophat_radius(radius)
     if not image.size:
         return image.copy()
     library, ndimage = _libraries()
@@ -55,7 +55,7 @@ def tophat(image: Any, *, radius: int = 25) -> Any:
         opened = ndimage.grey_dilation(opened, footprint=step, mode="constant", cval=low)
     result = image - opened
     if image.dtype.kind == "i":
-        checks.require_heights(int(result.min()), image.dtype)
+        validation.require_heights(int(result.min()), image.dtype)
     return result
 
 
@@ -63,7 +63,7 @@ def tophat(image: Any, *, radius: int = 25) -> Any:
 @cupy
 def max_projection(image: Any) -> Any:
     """Project along z: exactly what NumPy gives."""
-    checks.require_planes(image.shape, "max_projection")
+    validation.require_planes(image.shape, "max_projection")
     return image.max(axis=0, keepdims=True)
 
 
@@ -82,10 +82,10 @@ def threshold_otsu(
     The histogram is counted on the device, the threshold found from it on the host.
     """
     library, _ = _libraries()
-    checks.require_otsu_parameters(correction, min_contrast)
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "threshold_otsu")
+    validation.require_otsu_parameters(correction, min_contrast)
+    validation.require_intensity(image.dtype.kind in "iuf", image.dtype, "threshold_otsu")
     if image.dtype.kind == "f":
-        checks.require_finite(image.size - int(library.isfinite(image).sum()), image.size, "threshold_otsu")
+        validation.require_finite(image.size - int(library.isfinite(image).sum()), image.size, "threshold_otsu")
     if not image.size:
         return library.zeros(image.shape, bool)
     pixels = image.astype(np.float32) if image.dtype == np.float16 else image
@@ -111,7 +111,7 @@ def threshold_otsu(
 @cupy(slice_wise=True)
 def label(mask: Any, *, connectivity: int | None = None, min_area: int = 0, volumetric: bool = False) -> Any:
     """Number the connected regions of a mask: exactly what NumPy gives."""
-    checks.require_mask(mask.dtype == np.bool_, mask.dtype, "label")
+    validation.require_mask(mask.dtype == np.bool_, mask.dtype, "label")
     reach = label_connectivity(connectivity, volumetric=volumetric)
     library, ndimage = _libraries()
     from scipy.ndimage import generate_binary_structure

@@ -12,10 +12,10 @@ import numpy as np
 
 from wellfield.errors import ConfigError
 from wellfield.memory import numpy
-from wellfield.processing import checks
+from wellfield.processing import validation
 from wellfield.processing.footprints import disk, disk_steps, outside
+from wellfield.processing.function_registry import ImageKind, register
 from wellfield.processing.gaussian import sigma_per_axis
-from wellfield.processing.registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -80,7 +80,7 @@ def median_filter(image: _Array, *, radius: int = 1) -> _Array:
     ConfigError
         *radius* is below 1.
     """
-    checks.require_median_radius(radius)
+    validation.require_median_radius(radius)
     from scipy import ndimage
 
     footprint = disk(radius)
@@ -120,7 +120,7 @@ def tophat(image: _Array, *, radius: int = 25) -> _Array:
     Top-hat: Meyer, F. (1979), J. Histochem. Cytochem. 27, 128–135. Fast disks: Vanrell, M. and Vitrià, J. (1997),
     Image Vis. Comput. 15, 845–854.
     """
-    checks.require_tophat_radius(radius)
+    validation.require_tophat_radius(radius)
     from skimage.morphology import dilation, erosion, mirror_footprint
 
     footprint = [(step, 1) for step in disk_steps(radius)]
@@ -135,7 +135,7 @@ def tophat(image: _Array, *, radius: int = 25) -> _Array:
         opened = dilation(erosion(plane, footprint, mode="constant", cval=high), undo, mode="constant", cval=low)
         np.subtract(plane, opened, out=out)
     if image.dtype.kind == "i":
-        checks.require_heights(result.min(), image.dtype)
+        validation.require_heights(result.min(), image.dtype)
     return result
 
 
@@ -170,8 +170,9 @@ def normalize_percentile(image: _Array, *, low: float = 1.0, high: float = 99.0,
     """
     if not 0 <= low < high <= 100:
         raise ConfigError(f"normalize_percentile: low={low}, high={high}; expected percentiles 0 ≤ low < high ≤ 100")
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "normalize_percentile")
-    checks.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size, "normalize_percentile")
+    validation.require_intensity(image.dtype.kind in "iuf", image.dtype, "normalize_percentile")
+    not_finite = image.size - int(np.count_nonzero(np.isfinite(image)))
+    validation.require_finite(not_finite, image.size, "normalize_percentile")
     result: _Array = np.zeros(image.shape, np.float32)
     if not image.size:
         return result
@@ -203,6 +204,6 @@ def max_projection(image: _Array) -> _Array:
     ArrayShapeError
         *image* has no plane.
     """
-    checks.require_planes(image.shape, "max_projection")
+    validation.require_planes(image.shape, "max_projection")
     result: _Array = image.max(axis=0, keepdims=True)
     return result

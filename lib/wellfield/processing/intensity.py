@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.processing.object_pixels import ObjectPixels
+from wellfield.processing.label_table import ObjectPixels
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from wellfield.memory.decorators import jax
-from wellfield.processing import checks, gaussian, otsu
-from wellfield.processing.registry import implements
+from wellfield.processing import gaussian, otsu, validation
+from wellfield.processing.function_registry import implements
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,7 +33,7 @@ def gaussian_filter(image: Any, *, sigma: float | Sequence[float] = 1.0, volumet
 @jax
 def max_projection(image: Any) -> Any:
     """Project along z: exactly what NumPy gives."""
-    checks.require_planes(image.shape, "max_projection")
+    validation.require_planes(image.shape, "max_projection")
     return image.max(axis=0, keepdims=True)
 
 
@@ -53,11 +53,11 @@ def threshold_otsu(
     """
     import jax.numpy as jnp
 
-    checks.require_otsu_parameters(correction, min_contrast)
+    validation.require_otsu_parameters(correction, min_contrast)
     is_float = jnp.issubdtype(image.dtype, jnp.floating)
-    checks.require_intensity(is_float or jnp.issubdtype(image.dtype, jnp.integer), image.dtype, "threshold_otsu")
+    validation.require_intensity(is_float or jnp.issubdtype(image.dtype, jnp.integer), image.dtype, "threshold_otsu")
     if is_float:
-        checks.require_finite(image.size - int(jnp.isfinite(image).sum()), image.size, "threshold_otsu")
+        validation.require_finite(image.size - int(jnp.isfinite(image).sum()), image.size, "threshold_otsu")
     if not image.size:
         return jnp.zeros(image.shape, bool)
     pixels = image.astype(np.float32) if is_float and image.dtype.itemsize == 2 else image

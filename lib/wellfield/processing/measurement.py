@@ -14,8 +14,8 @@ import numpy as np
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.memory import numpy
-from wellfield.pipeline.contracts import special_outputs
-from wellfield.processing.registry import ImageKind, register
+from wellfield.processing.declarations import special_outputs
+from wellfield.processing.function_registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 Table = dict[str, Any]

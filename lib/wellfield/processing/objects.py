@@ -10,11 +10,11 @@ import numpy as np
 from wellfield.errors import ConfigError, PipelineError
 from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.memory import numpy
-from wellfield.pipeline.contracts import special_outputs
+from wellfield.processing.declarations import special_outputs
+from wellfield.processing.function_registry import ImageKind, register
 from wellfield.processing.intensity import intensity_features
+from wellfield.processing.label_table import ObjectPixels
 from wellfield.processing.measurement import OBJECT_ID, Table, checked_channel_names, require_labels
-from wellfield.processing.object_pixels import ObjectPixels
-from wellfield.processing.registry import ImageKind, register
 from wellfield.processing.shape import shape_features
 from wellfield.processing.texture import texture_features
 

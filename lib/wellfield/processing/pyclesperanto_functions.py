@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from wellfield.memory.decorators import pyclesperanto
-from wellfield.processing import checks, footprints, gaussian
-from wellfield.processing.registry import get_function, implements
+from wellfield.processing import footprints, gaussian, validation
+from wellfield.processing.function_registry import get_function, implements
 from wellfield.processing.segmentation import label_connectivity
 
 _Array = np.ndarray[Any, np.dtype[Any]]
@@ -60,7 +60,7 @@ def median_filter(image: Any, *, radius: int = 1) -> Any:
     """
     import pyclesperanto as cle
 
-    checks.require_median_radius(radius)
+    validation.require_median_radius(radius)
     if radius > _LARGEST_MEDIAN_RADIUS or _is_wide(image) or _has_nan(image):
         return _on_host("median_filter", image, radius=radius)
     padded = _mirrored(_mirrored(image, 1, radius), 2, radius)
@@ -74,7 +74,7 @@ def tophat(image: Any, *, radius: int = 25) -> Any:
     """Remove uneven background: exactly what NumPy gives, with the same disk."""
     import pyclesperanto as cle
 
-    checks.require_tophat_radius(radius)
+    validation.require_tophat_radius(radius)
     if _is_wide(image):
         return _on_host("tophat", image, radius=radius)
     steps = [step[None] for step in footprints.disk_steps(radius)]
@@ -87,7 +87,7 @@ def tophat(image: Any, *, radius: int = 25) -> Any:
     )
     heights = cle.subtract_images(pixels, opened)
     if image.dtype.kind == "i":
-        checks.require_heights(np.iinfo(image.dtype).max - cle.maximum_of_all_pixels(heights), image.dtype)
+        validation.require_heights(np.iinfo(image.dtype).max - cle.maximum_of_all_pixels(heights), image.dtype)
     return heights.astype(image.dtype.type)
 
 
@@ -136,7 +136,7 @@ def label(mask: Any, *, connectivity: int | None = None, min_area: int = 0, volu
     import pyclesperanto as cle
 
     is_mask = mask.dtype == np.uint8 and cle.maximum_of_all_pixels(mask) <= 1
-    checks.require_mask(is_mask, mask.dtype, "label")
+    validation.require_mask(is_mask, mask.dtype, "label")
     reach = label_connectivity(connectivity, volumetric=volumetric)
     if volumetric and reach == 2:
         labels = get_function("label").function(

@@ -10,10 +10,10 @@ import numpy as np
 from wellfield.errors import ConfigError
 from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOptions
 from wellfield.memory import numpy
-from wellfield.pipeline.contracts import special_outputs
-from wellfield.processing import checks
+from wellfield.processing import validation
+from wellfield.processing.declarations import special_outputs
+from wellfield.processing.function_registry import ImageKind, register
 from wellfield.processing.measurement import Table, checked_channel_names
-from wellfield.processing.registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -82,7 +82,7 @@ def measure_quality(
     Names, and definitions but that of saturation: CellProfiler, MeasureImageQuality. There negative frequencies are off
     by one, and planes that are not square have rings that are not round.
     """
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, _FUNCTION)
+    validation.require_intensity(image.dtype.kind in "iuf", image.dtype, _FUNCTION)
     if saturation_value is not None and np.isnan(saturation_value):
         raise ConfigError(f"{_FUNCTION}: saturation_value={saturation_value}; expected a pixel value")
     channels = checked_channel_names(channel_names, count=image.shape[0], function=_FUNCTION)

@@ -11,9 +11,9 @@ import numpy as np
 
 from wellfield.errors import ConfigError
 from wellfield.memory import numpy
-from wellfield.processing import checks, otsu
+from wellfield.processing import otsu, validation
 from wellfield.processing.footprints import disk
-from wellfield.processing.registry import ImageKind, register
+from wellfield.processing.function_registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -66,10 +66,10 @@ def threshold_otsu(
     Otsu, N. (1979), IEEE Trans. Syst. Man Cybern. 9, 62–66. The histogram has one bin per value for integers (if they
     spread over more than 65536 values, up to 65536 bins), 4096 bins from the darkest to the brightest pixel for floats.
     """
-    checks.require_otsu_parameters(correction, min_contrast)
-    checks.require_intensity(image.dtype.kind in "iuf", image.dtype, "threshold_otsu")
+    validation.require_otsu_parameters(correction, min_contrast)
+    validation.require_intensity(image.dtype.kind in "iuf", image.dtype, "threshold_otsu")
     if image.dtype.kind == "f":
-        checks.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size, "threshold_otsu")
+        validation.require_finite(image.size - int(np.count_nonzero(np.isfinite(image))), image.size, "threshold_otsu")
     if not image.size:
         return np.zeros(image.shape, bool)
     pixels = image.astype(np.float32) if image.dtype == np.float16 else image
@@ -117,7 +117,7 @@ def binary_opening(mask: _Array, *, footprint: _Array | None = None) -> _Array:
     -----
     Serra, J. (1982), Image Analysis and Mathematical Morphology, Academic Press, chapter 2.
     """
-    checks.require_mask(mask.dtype == np.bool_, mask.dtype, "binary_opening")
+    validation.require_mask(mask.dtype == np.bool_, mask.dtype, "binary_opening")
     neighbourhood = disk(1) if footprint is None else np.asarray(footprint).astype(bool)
     if neighbourhood.ndim not in (2, 3) or not neighbourhood.any():
         raise ConfigError(
@@ -183,7 +183,7 @@ def label(mask: _Array, *, connectivity: int | None = None, min_area: int = 0, v
     PipelineError
         *mask* is not bool.
     """
-    checks.require_mask(mask.dtype == np.bool_, mask.dtype, "label")
+    validation.require_mask(mask.dtype == np.bool_, mask.dtype, "label")
     reach = label_connectivity(connectivity, volumetric=volumetric)
     result: _Array = np.zeros(mask.shape, np.int32)
     for part, out in [(mask, result)] if volumetric else zip(mask, result, strict=True):
@@ -255,7 +255,7 @@ def split_touching(
     -----
     Seeds by distance: Malpica, N. et al. (1997), Cytometry 28, 289–297.
     """
-    checks.require_mask(mask.dtype == np.bool_, mask.dtype, "split_touching")
+    validation.require_mask(mask.dtype == np.bool_, mask.dtype, "split_touching")
     if min_distance < 1:
         raise ConfigError(f"split_touching: min_distance={min_distance}; expected at least 1 pixel")
     if not smoothing >= 0:

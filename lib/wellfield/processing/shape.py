@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.processing.hulls import hull_features
-from wellfield.processing.object_pixels import ALL_SIDES, NEIGHBOURS, ObjectPixels
+from wellfield.processing.convex_hull import hull_features
+from wellfield.processing.label_table import ALL_SIDES, NEIGHBOURS, ObjectPixels
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from wellfield.errors import ConfigError, PipelineError
 from wellfield.memory import numpy
-from wellfield.pipeline.contracts import special_inputs
-from wellfield.processing.positions import check_field_numbers
-from wellfield.processing.registry import ImageKind, register
+from wellfield.processing.declarations import special_inputs
+from wellfield.processing.function_registry import ImageKind, register
+from wellfield.processing.tile_positions import check_field_numbers
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 _Area = tuple[slice, slice]

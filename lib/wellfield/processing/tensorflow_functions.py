@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from wellfield.memory.decorators import tensorflow
-from wellfield.processing import checks, gaussian, otsu
-from wellfield.processing.registry import implements
+from wellfield.processing import gaussian, otsu, validation
+from wellfield.processing.function_registry import implements
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,7 +40,7 @@ def max_projection(image: Any) -> Any:
     """Project along z: exactly what NumPy gives."""
     import tensorflow as tf
 
-    checks.require_planes(image.shape, "max_projection")
+    validation.require_planes(image.shape, "max_projection")
     if image.dtype == tf.bool:
         return tf.reduce_any(image, axis=0, keepdims=True)
     return tf.reduce_max(image, axis=0, keepdims=True)
@@ -62,11 +62,11 @@ def threshold_otsu(
     """
     import tensorflow as tf
 
-    checks.require_otsu_parameters(correction, min_contrast)
-    checks.require_intensity(image.dtype.is_integer or image.dtype.is_floating, image.dtype.name, "threshold_otsu")
+    validation.require_otsu_parameters(correction, min_contrast)
+    validation.require_intensity(image.dtype.is_integer or image.dtype.is_floating, image.dtype.name, "threshold_otsu")
     total = int(tf.size(image, out_type=tf.int64))
     if image.dtype.is_floating:
-        checks.require_finite(total - int(tf.math.count_nonzero(tf.math.is_finite(image))), total, "threshold_otsu")
+        validation.require_finite(total - int(tf.math.count_nonzero(tf.math.is_finite(image))), total, "threshold_otsu")
     if not total:
         return tf.zeros(image.shape, tf.bool)
     pixels = tf.cast(image, tf.float32) if image.dtype in (tf.float16, tf.bfloat16) else image

@@ -13,8 +13,8 @@ import numpy as np
 
 from wellfield.errors import PipelineError
 from wellfield.memory.decorators import torch
-from wellfield.processing import checks, gaussian, otsu
-from wellfield.processing.registry import implements
+from wellfield.processing import gaussian, otsu, validation
+from wellfield.processing.function_registry import implements
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,7 +39,7 @@ def gaussian_filter(image: Any, *, sigma: float | Sequence[float] = 1.0, volumet
 @torch
 def max_projection(image: Any) -> Any:
     """Project along z: exactly what NumPy gives. uint64 is refused."""
-    checks.require_planes(image.shape, "max_projection")
+    validation.require_planes(image.shape, "max_projection")
     return _comparable(image, "max_projection").amax(dim=0, keepdim=True).to(image.dtype)
 
 
@@ -59,11 +59,11 @@ def threshold_otsu(
     """
     import torch
 
-    checks.require_otsu_parameters(correction, min_contrast)
+    validation.require_otsu_parameters(correction, min_contrast)
     is_intensity = image.dtype != torch.bool and not image.dtype.is_complex
-    checks.require_intensity(is_intensity, str(image.dtype).removeprefix("torch."), "threshold_otsu")
+    validation.require_intensity(is_intensity, str(image.dtype).removeprefix("torch."), "threshold_otsu")
     if image.dtype.is_floating_point:
-        checks.require_finite(image.numel() - int(torch.isfinite(image).sum()), image.numel(), "threshold_otsu")
+        validation.require_finite(image.numel() - int(torch.isfinite(image).sum()), image.numel(), "threshold_otsu")
     if not image.numel():
         return torch.zeros(image.shape, dtype=torch.bool, device=image.device)
     pixels = _comparable(image, "threshold_otsu")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wellfield.report.logs import html_log
+from wellfield.report.log_excerpts import html_log
 from wellfield.report.markup import html_table
-from wellfield.report.paths import PathCleaner
+from wellfield.report.redact import PathCleaner
 
 
 def html_failed(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from wellfield.report.paths import PathCleaner
+from wellfield.report.redact import PathCleaner
 
 # Longer lists of files are cut; the complete ones are in the manifests and in ingest_report.json.
 LISTED_FILES = 200

@@ -85,7 +85,7 @@ def plate_montage(
     Parameters
     ----------
     thumbnails:
-        What :func:`wellfield.report.thumbnails.well_thumbnail` returned, by well. Each is taken twice, one at a time,
+        What :func:`wellfield.results.thumbnails.well_thumbnail` returned, by well. Each is taken twice, one at a time,
         so a mapping that loads them when asked need not hold them all.
     wells_expected:
         Every well of the run; one without thumbnail is marked "no image".

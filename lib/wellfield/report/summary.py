@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wellfield.formatting import counted, size_text
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import match_plane_name
 from wellfield.plate.platemap import WellTreatment
@@ -16,10 +17,9 @@ from wellfield.report.dose_response import DoseResponse
 from wellfield.report.failures import html_failed
 from wellfield.report.markup import html_files, html_table, html_text, measured, number_text
 from wellfield.report.page import write_page
-from wellfield.report.paths import PathCleaner
+from wellfield.report.redact import PathCleaner
 from wellfield.report.statistics import KINDS
-from wellfield.report.wells import WellSummary, summarise_wells
-from wellfield.words import counted, size_text
+from wellfield.report.well_summary import WellSummary, summarise_wells
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wellfield.formatting import counted
 from wellfield.report.failures import html_failed
-from wellfield.report.logs import html_log
+from wellfield.report.log_excerpts import html_log
 from wellfield.report.markup import html_table, html_text, number_text
 from wellfield.report.page import write_page
-from wellfield.report.paths import PathCleaner
-from wellfield.words import counted
+from wellfield.report.redact import PathCleaner
 
 
 @dataclass(frozen=True)

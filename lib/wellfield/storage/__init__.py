@@ -6,9 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrCompressor, ZarrConfig
-from wellfield.storage.base import DataSink, StorageBackend, VirtualBackend
-from wellfield.storage.filemanager import FileManager
-from wellfield.storage.registry import (
+from wellfield.storage.backend_registry import (
     STORAGE_BACKENDS,
     StorageBackendMeta,
     create_storage_registry,
@@ -16,13 +14,15 @@ from wellfield.storage.registry import (
     get_backend_instance,
     storage_registry,
 )
+from wellfield.storage.base import DataSink, StorageBackend, VirtualBackend
+from wellfield.storage.filemanager import FileManager
 from wellfield.storage.streaming import StreamingBackend
 
 if TYPE_CHECKING:
-    from wellfield.storage.disk import DiskStorageBackend
-    from wellfield.storage.memory import MemoryStorageBackend
+    from wellfield.storage.disk_backend import DiskStorageBackend
+    from wellfield.storage.memory_backend import MemoryStorageBackend
     from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
-    from wellfield.storage.zarr.backend import ZarrStorageBackend
+    from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 __all__ = [
     "STORAGE_BACKENDS",
@@ -47,10 +47,10 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DiskStorageBackend": "wellfield.storage.disk",
-    "MemoryStorageBackend": "wellfield.storage.memory",
+    "DiskStorageBackend": "wellfield.storage.disk_backend",
+    "MemoryStorageBackend": "wellfield.storage.memory_backend",
     "VirtualWorkspaceBackend": "wellfield.storage.virtual_workspace",
-    "ZarrStorageBackend": "wellfield.storage.zarr.backend",
+    "ZarrStorageBackend": "wellfield.storage.zarr.zarr_backend",
 }
 
 

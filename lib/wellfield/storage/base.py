@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from wellfield.errors import ArgumentTypeError, BatchError, UnsupportedOperationError
+from wellfield.storage.backend_registry import StorageBackendMeta
 from wellfield.storage.paths import PathLike, batch_list, path_list, path_text
-from wellfield.storage.registry import StorageBackendMeta
 
 
 class ObjectKind(StrEnum):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from wellfield import formats
 from wellfield.errors import UnknownFormatError
+from wellfield.storage.array_files import is_sound_array
 from wellfield.storage.files import file_errors, is_missing, not_found
 from wellfield.storage.paths import PathLike, valid_path
-from wellfield.storage.zarr.array_files import is_sound_array
 
 ARRAY_SUFFIX = ".npy"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from wellfield.errors import DestinationExistsError
 from wellfield.formats.atomic import is_part, part_path, rename_new
+from wellfield.storage.array_files import ARRAY_FILES
 from wellfield.storage.disk_paths import is_zarr_array
-from wellfield.storage.zarr.array_files import ARRAY_FILES
 
 _ARRAY_FILES = frozenset(name for name, _ in ARRAY_FILES)
 

@@ -63,7 +63,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
     def __init__(self, plate_root: PathLike, mapping: Mapping[str, str] | None = None) -> None:
         self._opened = root = Path(os.path.abspath(valid_path(plate_root)))
         if mapping is None:
-            from wellfield.microscopes.metadata import mapped_plate  # which imports all microscopes
+            from wellfield.storage.workspace_metadata import mapped_plate  # which imports all microscopes
 
             root, mapping = mapped_plate(root)
         if not isinstance(mapping, Mapping):
@@ -119,7 +119,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
             return super().load_batch(file_paths, **kwargs)
         if kwargs:
             raise ArgumentTypeError(f"planes of arrays are read without options such as {', '.join(sorted(kwargs))}")
-        from wellfield.storage.zarr.planes import load_array_planes
+        from wellfield.storage.zarr.foreign_arrays import load_array_planes
 
         in_arrays = {number for planes in arrays.values() for number, _ in planes}
         files = [number for number in range(len(file_paths)) if number not in in_arrays]
@@ -149,7 +149,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
             return ObjectStatus(ObjectKind.FOLDER, 0)
         real, address = self.resolve(path), self._array_plane(path)
         if address is not None:
-            from wellfield.storage.zarr.planes import stat_array_plane
+            from wellfield.storage.zarr.foreign_arrays import stat_array_plane
 
             size, seconds = stat_array_plane(real, address.at, self._refuse_escapes, background=address.background)
             return ObjectStatus(ObjectKind.FILE, size, seconds)

@@ -32,8 +32,8 @@ STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # no stage depends on them, nor on what they import.
 NOT_DECIDING = (
     _PACKAGE / "workflow" / "space.py",
-    _PACKAGE / "materialization" / "records.py",
-    _PACKAGE / "materialization" / "removal.py",
+    _PACKAGE / "results" / "records.py",
+    _PACKAGE / "results" / "removal.py",
 )
 
 State = tuple[int | str, ...]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wellfield.errors import WellfieldError
 from wellfield.faults import clean_text, error_text
-from wellfield.words import visible
+from wellfield.formatting import visible
 
 # Every library that starts threads of its own reads one of these.
 THREAD_VARIABLES = (
@@ -116,7 +116,7 @@ def stop_reason(log: str | os.PathLike[str]) -> str:
 
 def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
     """List in a job's record what it writes. Its log ``<results>/logs/<rule>/<well or plate>.log`` says whose it is."""
-    from wellfield.materialization.records import WELL_RULES, announce
+    from wellfield.results.records import WELL_RULES, announce
 
     results, rule, name = log.parents[2], log.parent.name, log.stem
     paths = [os.path.relpath(file, results).replace(os.sep, "/") for file in writes]

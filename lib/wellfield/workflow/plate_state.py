@@ -6,13 +6,13 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from wellfield.materialization.manifest import read_manifest
-from wellfield.pipeline.staged import DONE
 from wellfield.plate.index import read_info
 from wellfield.report.unfinished import PlateState, StoppedJob
-from wellfield.workflow.ingest import chosen_wells
+from wellfield.results.manifest import read_manifest
+from wellfield.results.staged_well import DONE
+from wellfield.workflow.ingest_plate import chosen_wells
+from wellfield.workflow.job_logs import WELL_RULES, job_log
 from wellfield.workflow.jobs import stop_reason
-from wellfield.workflow.logs import WELL_RULES, job_log
 from wellfield.workflow.run_files import WELLS
 from wellfield.workflow.run_jobs import CHECK, Job, RunJobs
 from wellfield.workflow.snakemake_log import read_job_errors

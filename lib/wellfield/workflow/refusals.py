@@ -11,10 +11,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from wellfield.config.plates import PlateEntry
+from wellfield.config.plate_sheet import PlateEntry
 from wellfield.errors import ConfigError, DestinationExistsError, PathEscapeError
 from wellfield.formats.atomic import is_part
-from wellfield.materialization.records import (
+from wellfield.plate.wells import is_well
+from wellfield.results.records import (
     EARLIER,
     PLATE_FILES,
     PLATE_RULES,
@@ -28,9 +29,8 @@ from wellfield.materialization.records import (
     plate_records,
     recorded_wells,
 )
-from wellfield.pipeline.staged import foreign_in_stages
-from wellfield.plate.wells import is_well
-from wellfield.storage.zarr.record import check_store
+from wellfield.results.staged_well import foreign_in_stages
+from wellfield.storage.zarr.well_index import check_store
 
 _NAMED = 10
 _FOLDERS = (

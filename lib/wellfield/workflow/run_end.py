@@ -12,16 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wellfield.materialization.records import UNFINISHED, announce
-from wellfield.materialization.removal import PAGE, remove_page
-from wellfield.pipeline.staged import remove_done_stages
+from wellfield.formatting import counted, visible
 from wellfield.plate.index import read_fields
-from wellfield.report.names import UNFINISHED_NAME
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
-from wellfield.words import counted, visible
-from wellfield.workflow.ingest import acquisition_notes
+from wellfield.results.file_names import UNFINISHED_NAME
+from wellfield.results.records import UNFINISHED, announce
+from wellfield.results.removal import PAGE, remove_page
+from wellfield.results.staged_well import remove_done_stages
+from wellfield.workflow.ingest_plate import acquisition_notes
+from wellfield.workflow.job_logs import failure_logs, job_log
 from wellfield.workflow.jobs import stop_reason
-from wellfield.workflow.logs import failure_logs, job_log
 from wellfield.workflow.plate_state import plate_state
 from wellfield.workflow.run_files import INGEST_REPORT, Stamps, files_written, plate_stamps
 from wellfield.workflow.run_jobs import is_run, run_jobs
@@ -220,8 +220,8 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
     """Return the objects of each class in each well that is done, at the first time point."""
-    from wellfield.report.wells import summarise_wells
-    from wellfield.workflow.aggregate import cell_counts, read_counts
+    from wellfield.report.well_summary import summarise_wells
+    from wellfield.workflow.aggregate_plate import cell_counts, read_counts
 
     found = read_counts(results, state.done)
     if not len(found):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wellfield.report.names import UNFINISHED_NAME
+from wellfield.results.file_names import UNFINISHED_NAME
 
 CHECK = "check_plate"
 
@@ -88,6 +88,6 @@ def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
             jobs = run_jobs(workflow)
             plates = jobs.whole - {job.plate for job in jobs.finished | jobs.pending}
             for plate in [plate for plate in plates if Path(results, plate, "report", UNFINISHED_NAME).exists()]:
-                from wellfield.materialization.removal import remove_page
+                from wellfield.results.removal import remove_page
 
                 remove_page(Path(results, plate))

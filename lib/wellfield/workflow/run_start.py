@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from wellfield.formatting import visible
 from wellfield.pipeline.plan import Plan
-from wellfield.words import visible
 from wellfield.workflow.run_files import Stamps, plate_stamps
 from wellfield.workflow.run_jobs import is_run, needed_jobs
 from wellfield.workflow.space import plan_space, space_lines

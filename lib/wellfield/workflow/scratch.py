@@ -12,9 +12,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from wellfield.errors import ConfigError
-from wellfield.formats.json import read_json
-from wellfield.materialization.removal import remove_scratch
-from wellfield.pipeline.staged import STAGED_NAME
+from wellfield.formats.json_files import read_json
+from wellfield.results.removal import remove_scratch
+from wellfield.results.staged_well import STAGED_NAME
 
 # How a variable of the job is named: a dollar sign would be the submitting shell's.
 _VARIABLE = re.compile(r"env:(\w+)")

@@ -17,21 +17,21 @@ from typing import Any
 
 import numpy as np
 
+from wellfield.config.settings import TiffCompression
 from wellfield.errors import DiskSpaceError, WellfieldError
-from wellfield.materialization.manifest import read_manifest
-from wellfield.materialization.records import STORE_NAME
+from wellfield.formatting import counted, size_text
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
-from wellfield.pipeline.settings import TiffCompression
-from wellfield.pipeline.staged import DONE
 from wellfield.pipeline.step import START
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.plate.keys import WHOLE_WELL, Projection
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.function_registry import ImageKind
+from wellfield.results.manifest import read_manifest
+from wellfield.results.records import STORE_NAME
+from wellfield.results.staged_well import DONE
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
 from wellfield.storage.zarr.pyramid import level_shapes
-from wellfield.words import counted, size_text
 
 # The part of an intensity image that a lossless codec leaves at least: camera noise takes that much. Labels and masks
 # may come out as next to nothing.

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ValidationError, WellfieldError
-from wellfield.formats.own_json import OwnJson
+from wellfield.formats.checked_json import OwnJson
 from wellfield.formats.roi import read_rois
 from wellfield.formats.tiff import read_calibration, read_tiff
-from wellfield.materialization.manifest import file_entry, folder_entry, read_manifest
-from wellfield.materialization.records import (
+from wellfield.formatting import counted
+from wellfield.microscopes.ingest_report import read_report
+from wellfield.pipeline.plan import Plan
+from wellfield.plate.index import PlateInfo, read_index
+from wellfield.plate.wells import is_well
+from wellfield.results.manifest import file_entry, folder_entry, read_manifest
+from wellfield.results.records import (
     EARLIER,
     PLATE_FILES,
     PLATE_RULES,
@@ -30,18 +35,13 @@ from wellfield.materialization.records import (
     read_record,
     record_path,
 )
-from wellfield.microscopes.metadata import main_subdirectory, read_metadata
-from wellfield.microscopes.report import read_report
-from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.staged import DONE
-from wellfield.plate.index import PlateInfo, read_index
-from wellfield.plate.wells import is_well
-from wellfield.storage.zarr.layout import well_folder
-from wellfield.storage.zarr.record import NODE_FILES
-from wellfield.words import counted
-from wellfield.workflow.illumination import read_fit
+from wellfield.results.staged_well import DONE
+from wellfield.storage.workspace_metadata import main_subdirectory, read_metadata
+from wellfield.storage.zarr.addressing import well_folder
+from wellfield.storage.zarr.well_index import NODE_FILES
+from wellfield.workflow.fit_illumination import read_fit
+from wellfield.workflow.plate_tables import AGAIN, COUNT_COLUMNS, read_table
 from wellfield.workflow.reasons import reason_text
-from wellfield.workflow.tables import AGAIN, COUNT_COLUMNS, read_table
 
 COUNTS, COUNTS_CSV, STATISTICS = "cell_counts.parquet", "cell_counts.csv", "report/plate_statistics.csv"
 FITTED = "illumination/illumination.json"

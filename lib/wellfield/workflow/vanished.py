@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wellfield.errors import ConfigError
-from wellfield.materialization.records import read_record, recorded_wells
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.wells import is_well, split_well
+from wellfield.results.records import read_record, recorded_wells
 
 _NAMED = 10
 

@@ -10,13 +10,13 @@ from snakemake.io import PeriodicityDetector
 from snakemake.utils import update_config
 
 from wellfield.config.load import load_config, merge_config, read_config, taken_for_configuration
-from wellfield.config.paths import typed_path
-from wellfield.config.plates import read_plate_sheet
+from wellfield.config.plate_sheet import read_plate_sheet
 from wellfield.config.schema import SCHEMAS, schema_text
+from wellfield.config.typed_path import typed_path
 from wellfield.errors import ConfigError
 from wellfield.microscopes.presets import PRESETS
 from wellfield.pipeline import load_steps
-from wellfield.plate.layout import WellNumbers
+from wellfield.plate.filename_layout import WellNumbers
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STEPS = [{"func": "max_projection"}]

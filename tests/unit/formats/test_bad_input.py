@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.unit.formats.samples import SAMPLES, UNFIT, roi, same
 from wellfield.errors import DataNotFoundError, DiskSpaceError, StorageError, UnreadableImageError, WellfieldError
 from wellfield.formats import FORMATS, reader, writer
-from wellfield.formats.plane import read_plane_header
+from wellfield.formats.plane_files import read_plane_header
 from wellfield.formats.reading import reading
 from wellfield.storage.files import read_file
 

@@ -13,7 +13,7 @@ from PIL import Image
 from wellfield.errors import ImageKindError
 from wellfield.formats import reader
 from wellfield.formats.palette import check_palette
-from wellfield.formats.plane import PlaneHeader, read_plane_header
+from wellfield.formats.plane_files import PlaneHeader, read_plane_header
 
 V = np.arange(256)
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 11)).astype("u1")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wellfield import formats
 from wellfield.errors import MetadataError, UnknownFormatError
-from wellfield.formats.json import json_value, read_json, write_json
+from wellfield.formats.json_files import json_value, read_json, write_json
 from wellfield.formats.table import read_csv, read_parquet, to_table, write_csv, write_parquet
 from wellfield.formats.text import read_text, write_text
 

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from wellfield.errors import ImageKindError, StorageError, UnknownFormatError, UnreadableImageError
 from wellfield.formats import tiff
-from wellfield.formats.plane import read_plane_header
+from wellfield.formats.plane_files import read_plane_header
 from wellfield.formats.tiff import Calibration, read_calibration, read_pixel_size, read_tiff, write_tiff
 
 IMAGEJ = ("u1", "u2", "f4")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wellfield.errors import DiskSpaceError, MaterializationError, StorageError, UnsupportedOperationError
-from wellfield.formats.json import read_json
+from wellfield.formats.json_files import read_json
 from wellfield.formats.table import read_csv
 from wellfield.materialization import (
     CsvOptions,

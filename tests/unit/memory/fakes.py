@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.buffers import dtype_name
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
 

@@ -31,7 +31,7 @@ from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.devices import DeviceChoice, placed
 from wellfield.memory.routes import choose_route
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind
-from wellfield.pipeline.libraries import open_libraries
+from wellfield.pipeline.array_placement import open_libraries
 
 IMAGE = np.arange(24, dtype="u2").reshape(2, 3, 4)
 GPU0, GPU1 = (Device(DeviceKind.CUDA, number) for number in (0, 1))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Wave, write_imagexpress
 
 WriteFile = Callable[..., Path]

@@ -6,7 +6,7 @@ import re
 
 from wellfield.errors import DuplicatePlaneError
 from wellfield.microscopes import MicroscopeHandler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan
 from wellfield.plate.index import PlaneRecord

@@ -13,7 +13,7 @@ import pytest
 from wellfield.errors import EmptyPlateError, MetadataError, MicroscopeDetectionError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
+from wellfield.microscopes.parsed_plate import PlateContents, find_holes, ingest_report
 from wellfield.microscopes.scan import scan_plate
 from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import PlaneKey
@@ -22,7 +22,7 @@ from wellfield.testing.harmony_plate import HarmonyPlate
 from wellfield.testing.harmony_writer import write_harmony
 from wellfield.testing.imagexpress_plate import ImageXpressPlate
 from wellfield.testing.imagexpress_writer import write_imagexpress
-from wellfield.workflow.ingest import ingest_plate
+from wellfield.workflow.ingest_plate import ingest_plate
 
 
 def pixels(key: PlaneKey) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
@@ -127,12 +127,12 @@ def test_fields_numbered_on_through_the_plate_are_no_holes_by_the_million(monkey
     assert find_holes(planes) == []
     lost = planes.pop(7)
     assert find_holes(planes) == []  # nothing tells that this field was there
-    monkeypatch.setattr("wellfield.microscopes.contents.MOST_HOLES", 10**9)
+    monkeypatch.setattr("wellfield.microscopes.parsed_plate.MOST_HOLES", 10**9)
     assert len(find_holes([*planes, lost])) == 384 * 9 * 383  # each field in every other well
 
 
 def test_numbers_that_count_on_through_the_plate_make_no_report_of_millions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wellfield.microscopes.contents.MOST_HOLES", 5000)
+    monkeypatch.setattr("wellfield.microscopes.parsed_plate.MOST_HOLES", 5000)
     wells = [well_name(number // 12, number % 12) for number in range(96)]
     planes = [PlaneRecord(PlaneKey(wells[z % 96], 1, 1, z, 1), "x", 1, 1) for z in range(1, 2001)]
     contents = PlateContents(planes, {1: "DAPI"})

@@ -9,7 +9,7 @@ import pytest
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.plate.keys import PlaneKey, Projection
 
 Read = Callable[[Path], PlateContents]

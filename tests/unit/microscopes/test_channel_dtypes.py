@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from wellfield.formats.json import write_json
+from wellfield.formats.json_files import write_json
+from wellfield.plate.filename_layout import Layout
 from wellfield.plate.index import PlateInfo, read_info
-from wellfield.plate.layout import Layout
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
-from wellfield.workflow.process import process_well
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
+from wellfield.workflow.process_well import process_well
 
 LAYOUTS = {"own": Layout("own", r"P-(?P<well>[A-P]\d+)_s(?P<field>\d)_w(?P<channel>\d)\.tif")}
 WELLS = ("A01", "A02", "A03")

@@ -13,11 +13,11 @@ import pytest
 import tifffile
 
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.image_facts import ImageFacts, read_facts, read_pixel_size
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.microscopes.pattern import PatternHandler
-from wellfield.microscopes.positions import field_positions
-from wellfield.plate.layout import Layout
+from wellfield.microscopes.stage_positions import field_positions
+from wellfield.plate.filename_layout import Layout
 
 PIXELS = np.zeros((4, 6), "u2")
 

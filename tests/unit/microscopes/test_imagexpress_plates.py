@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, ImageKindError, MetadataError, PlateNotFoundError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
 from wellfield.microscopes.imagexpress import ImageXpressHandler
+from wellfield.microscopes.parsed_plate import PlateContents, find_holes, ingest_report
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Style, Wave, write_imagexpress

@@ -10,8 +10,8 @@ import pytest
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes import MicroscopeHandler
-from wellfield.microscopes.metadata import METADATA_NAME, main_subdirectory, primary_backend
 from wellfield.storage import Backend
+from wellfield.storage.workspace_metadata import METADATA_NAME, main_subdirectory, primary_backend
 
 RAW = {
     "workspace_mapping": {"images/a.tif": "TimePoint_1/a.tif"},

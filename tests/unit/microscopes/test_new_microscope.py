@@ -13,11 +13,11 @@ import pytest
 from wellfield.errors import ConfigError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import MICROSCOPES
-from wellfield.microscopes.registry import _entry_points, microscope_names
+from wellfield.microscopes.handler_registry import _entry_points, microscope_names
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.storage import VirtualWorkspaceBackend
-from wellfield.workflow.ingest import ingest_plate
+from wellfield.workflow.ingest_plate import ingest_plate
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, write_image, write_plate
 from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 
 Read = Callable[[Path], PlateContents]
 versions = pytest.mark.parametrize("version", VERSIONS)

@@ -14,13 +14,13 @@ import zarr
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, group, pixels, write_image, write_plate
 from wellfield.config.load import load_config
 from wellfield.errors import DataNotFoundError, PipelineError
-from wellfield.formats.json import write_json
+from wellfield.formats.json_files import write_json
 from wellfield.microscopes import get_microscope_handler
 from wellfield.plate.index import PlateInfo, read_index
 from wellfield.storage import VirtualWorkspaceBackend
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
-from wellfield.workflow.process import process_well
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
+from wellfield.workflow.process_well import process_well
 
 IMAGE = Image("tczyx", {"t": 1, "z": 1}, labels=("DAPI", "FITC"))
 NUCLEI = Image("tczyx", {"t": 1, "c": 1, "z": 1}, dtype="u4")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, write_plate
 from wellfield.errors import MetadataError
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 
 Read = Callable[[Path], PlateContents]
 Fields = dict[str, set[int]]

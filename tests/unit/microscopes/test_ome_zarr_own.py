@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.interop.plates import CHANNEL_NAMES, CHANNELS, MISSING, SHAPE, TIMEPOINTS, WELLS, Z, ids, write_plate
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage import VirtualWorkspaceBackend, ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.storage.zarr.plate import finalize_plate
+from wellfield.storage.zarr.plate_metadata import finalize_plate
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 Read = Callable[[Path], PlateContents]
 versions = pytest.mark.parametrize("version", ["0.4", "0.5"])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, group, write_image, write_plate
 from wellfield.errors import EmptyPlateError, MetadataError, MicroscopeDetectionError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents, ingest_report
+from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage import VirtualWorkspaceBackend

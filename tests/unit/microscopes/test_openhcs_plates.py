@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError, PathEscapeError
 from wellfield.microscopes import detect_microscope, get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.storage import VirtualWorkspaceBackend
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents, find_holes, ingest_report
 from wellfield.microscopes.harmony_files import parse_filename
 from wellfield.microscopes.opera_phenix import OperaPhenixHandler
+from wellfield.microscopes.parsed_plate import PlateContents, find_holes, ingest_report
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.testing.harmony_plate import Flatfield, HarmonyChannel, HarmonyPlate, ImageFile, Kind, Layout, Version

@@ -19,13 +19,13 @@ from wellfield.errors import ConfigError, DuplicatePlaneError, EmptyPlateError, 
 from wellfield.formats.png import write_png
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents, find_holes
-from wellfield.microscopes.diagnosis import how_far
+from wellfield.microscopes.mismatch import how_far
+from wellfield.microscopes.parsed_plate import PlateContents, find_holes
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.microscopes.scan import Scan, ScannedFile
+from wellfield.plate.filename_layout import Layout, WellNumbers
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import PlaneKey
-from wellfield.plate.layout import Layout, WellNumbers
 from wellfield.plate.wells import MAX_COLUMNS, MAX_ROWS, row_name, well_name
 
 SIMPLE = (

@@ -12,8 +12,8 @@ from wellfield.errors import EmptyPlateError, MicroscopeDetectionError
 from wellfield.microscopes import MICROSCOPES, get_microscope_handler
 from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.scan import Scan, ScannedFile
+from wellfield.plate.filename_layout import pattern_problems
 from wellfield.plate.keys import PlaneKey
-from wellfield.plate.layout import pattern_problems
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from wellfield.formats.json import write_json
+from wellfield.formats.json_files import write_json
 from wellfield.microscopes import get_microscope_handler
-from wellfield.pipeline.staged import StagedWell
+from wellfield.plate.filename_layout import Layout
 from wellfield.plate.index import read_index
-from wellfield.plate.layout import Layout
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
-from wellfield.workflow.process import process_well
+from wellfield.results.staged_well import StagedWell
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
+from wellfield.workflow.process_well import process_well
 
 MINE = Layout("mine", r"(?P<well>[A-H]\d\d)_s(?P<field>\d)_w(?P<channel>\d)\.tif")
 

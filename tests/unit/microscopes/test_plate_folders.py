@@ -12,9 +12,9 @@ import pytest
 from wellfield.errors import DuplicatePlaneError, MetadataError, MicroscopeDetectionError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.microscopes.pattern import PatternHandler
-from wellfield.plate.layout import Layout
+from wellfield.plate.filename_layout import Layout
 from wellfield.testing.harmony_plate import HarmonyPlate
 from wellfield.testing.harmony_writer import write_harmony
 

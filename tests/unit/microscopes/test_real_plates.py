@@ -11,9 +11,9 @@ import pytest
 
 from wellfield.errors import EmptyPlateError
 from wellfield.microscopes import MicroscopeHandler, get_microscope_handler
-from wellfield.microscopes.contents import find_holes
 from wellfield.microscopes.htd import read_htd
 from wellfield.microscopes.metaseries import read_tags
+from wellfield.microscopes.parsed_plate import find_holes
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.plate.keys import Projection
 from wellfield.storage import VirtualWorkspaceBackend

@@ -10,12 +10,12 @@ import pytest
 
 from wellfield.errors import ConfigError, MetadataError, MicroscopeDetectionError, PathEscapeError, UnreadableImageError
 from wellfield.microscopes import MICROSCOPES, MicroscopeHandler, detect_microscope, get_microscope_handler
-from wellfield.microscopes.contents import PlateContents
-from wellfield.microscopes.metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
 from wellfield.microscopes.metadata_writer import update_metadata
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.microscopes.scan import Scan
 from wellfield.plate.index import read_index
 from wellfield.storage import Backend, FileManager, VirtualWorkspaceBackend
+from wellfield.storage.workspace_metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
 from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate
 
 WritePlate = Callable[[ImageXpressPlate], tuple[Path, list[ImageFile]]]

@@ -6,7 +6,7 @@ import pytest
 from wellfield.errors import PipelineError
 from wellfield.pipeline import FunctionStep, StepMaterializationConfig, special_inputs, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
-from wellfield.pipeline.sources import SourceLayers
+from wellfield.pipeline.plane_selection import SourceLayers
 
 IMAGE = np.random.default_rng(0).integers(0, 1000, (2, 20, 30)).astype(np.uint16)
 OUT = StepMaterializationConfig(sub_dir="out")

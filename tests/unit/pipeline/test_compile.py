@@ -9,7 +9,7 @@ from wellfield.errors import PipelineError
 from wellfield.pipeline import FunctionStep, special_inputs, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.sources import SourceLayers, choose_sources
+from wellfield.pipeline.plane_selection import SourceLayers, choose_sources
 from wellfield.plate.keys import PlaneKey, Projection
 
 CHANNELS = {1: "DAPI", 2: "FITC"}

@@ -81,8 +81,8 @@ def test_nothing_stays_in_memory_behind_a_step_over_fields():
 
 
 def test_images_between_steps_can_live_on_disk(tmp_path):
-    from wellfield.pipeline.execute import run_well
-    from wellfield.pipeline.well import PlaneAccount, WellInput
+    from wellfield.pipeline.executor import run_well
+    from wellfield.pipeline.well_input import PlaneAccount, WellInput
     from wellfield.storage import DiskStorageBackend, FileManager
 
     from .test_execute import Sink

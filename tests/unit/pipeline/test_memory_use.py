@@ -9,11 +9,11 @@ import pytest
 
 from wellfield.pipeline import FunctionStep
 from wellfield.pipeline.compile import compile_pipeline
-from wellfield.pipeline.execute import run_well
-from wellfield.pipeline.sources import choose_sources
-from wellfield.pipeline.stage import StageWriter
-from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.pipeline.executor import run_well
+from wellfield.pipeline.plane_selection import choose_sources
+from wellfield.pipeline.well_input import PlaneAccount, WellInput
 from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.results.stage_writer import StageWriter
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
 
 from .steps import average, compiled

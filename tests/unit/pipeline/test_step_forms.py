@@ -15,7 +15,7 @@ from wellfield.materialization import CsvOptions, MaterializationSpec
 from wellfield.pipeline import FunctionStep, run_pipeline, special_outputs
 from wellfield.pipeline.plan import Plan
 from wellfield.plate.keys import PlaneKey
-from wellfield.processing.registry import ImageKind
+from wellfield.processing.function_registry import ImageKind
 
 from .steps import IMAGE, OUT, TWO, add_one, compiled, double, measure, mistakes
 from .test_execute import Plate

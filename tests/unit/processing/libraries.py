@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from wellfield.memory import MemoryType, convert_memory, to_numpy
 from wellfield.processing import cupy_functions
-from wellfield.processing.registry import get_implementation, implementations
+from wellfield.processing.function_registry import get_implementation, implementations
 
 STAND_IN = "cupy code with numpy"
 LIBRARIES: dict[str, MemoryType] = {

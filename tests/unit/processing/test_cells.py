@@ -9,7 +9,7 @@ from skimage import segmentation
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.processing.cells import expand_labels, find_cells, find_cytoplasm
-from wellfield.processing.registry import ImageKind, get_function
+from wellfield.processing.function_registry import ImageKind, get_function
 from wellfield.processing.segmentation import threshold_otsu
 
 

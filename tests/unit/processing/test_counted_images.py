@@ -12,7 +12,7 @@ import pytest
 import tifffile
 import yaml
 
-from wellfield.processing.registry import get_function
+from wellfield.processing.function_registry import get_function
 
 ROOT = Path(__file__).resolve().parents[3]
 COUNTED = Path(os.environ.get("WELLFIELD_PLATES", ROOT.parent / "shared" / "plates")) / "counted"

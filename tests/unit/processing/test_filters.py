@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.processing.filters import gaussian_filter, max_projection, median_filter, normalize_percentile, tophat
-from wellfield.processing.registry import ImageKind, get_function
+from wellfield.processing.function_registry import ImageKind, get_function
 
 DTYPES = ("uint8", "uint16", "int16", "int32", "int64", "uint64", "float32", "float64")
 FILTERS = (gaussian_filter, median_filter, tophat, normalize_percentile, max_projection)

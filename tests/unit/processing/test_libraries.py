@@ -19,7 +19,7 @@ from tests.unit.processing.libraries import Library, for_each_library
 from tests.unit.processing.test_counted_images import COUNTED, IMAGES
 from wellfield.errors import ArrayShapeError, MemoryConversionError, PipelineError, WellfieldError
 from wellfield.memory import MemoryType, to_numpy
-from wellfield.processing.registry import get_function
+from wellfield.processing.function_registry import get_function
 
 # Of the largest value of the image: sums of a few dozen float32 products.
 GAUSSIAN_TOLERANCE = 1e-6

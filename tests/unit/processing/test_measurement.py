@@ -11,9 +11,9 @@ from skimage.measure import regionprops
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.materialization import CsvOptions
-from wellfield.pipeline.contracts import declared_outputs
+from wellfield.processing.declarations import declared_outputs
+from wellfield.processing.function_registry import ImageKind, get_function
 from wellfield.processing.measurement import count_cells
-from wellfield.processing.registry import ImageKind, get_function
 
 COLUMNS = [
     "Metadata_ObjectNumber",

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.materialization import CsvOptions, ParquetOptions
-from wellfield.pipeline.contracts import declared_outputs
+from wellfield.processing.declarations import declared_outputs
+from wellfield.processing.function_registry import ImageKind, get_function
 from wellfield.processing.objects import measure_objects
-from wellfield.processing.registry import ImageKind, get_function
 
 from .objects import TEXTURES, WHOLE, assert_equal, measure, without
 

@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.materialization import CsvOptions, ParquetOptions
-from wellfield.pipeline.contracts import declared_outputs
+from wellfield.processing.declarations import declared_outputs
+from wellfield.processing.function_registry import ImageKind, get_function
 from wellfield.processing.quality import measure_quality
-from wellfield.processing.registry import ImageKind, get_function
 
 FEATURES = [
     "FocusScore",

@@ -10,7 +10,7 @@ from scipy import ndimage
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 from wellfield.processing import segmentation
 from wellfield.processing.filters import gaussian_filter
-from wellfield.processing.registry import ImageKind, get_function
+from wellfield.processing.function_registry import ImageKind, get_function
 from wellfield.processing.segmentation import binary_opening, label, split_touching, threshold_otsu
 
 DTYPES = ("uint8", "uint16", "int16", "int32", "uint32", "int64", "float16", "float32", "float64")

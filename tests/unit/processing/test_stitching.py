@@ -7,8 +7,8 @@ import pytest
 from skimage.measure import label as label_image
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
-from wellfield.pipeline.contracts import declared_inputs
-from wellfield.processing.registry import get_function
+from wellfield.processing.declarations import declared_inputs
+from wellfield.processing.function_registry import get_function
 from wellfield.processing.stitching import stitch
 
 SHAPE = (40, 50)

@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
-from wellfield.report.logs import SHOWN_LINES, SHOWN_WIDTH, TAIL_BYTES, html_log, last_lines
-from wellfield.report.paths import PathCleaner
+from wellfield.report.log_excerpts import SHOWN_LINES, SHOWN_WIDTH, TAIL_BYTES, html_log, last_lines
+from wellfield.report.redact import PathCleaner
 
 CLEAN = PathCleaner("/data/P1")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wellfield.errors import ArrayShapeError
-from wellfield.report.thumbnails import arrange_fields, outlines, well_thumbnail
+from wellfield.results.thumbnails import arrange_fields, outlines, well_thumbnail
 
 
 def flat(value: float, shape: tuple[int, int] = (40, 40), dtype: type = np.uint16) -> np.ndarray:
@@ -140,7 +140,7 @@ def test_the_input_is_left_alone() -> None:
 
 def test_thumbnails_import_nothing_heavy() -> None:
     code = (
-        "import sys, wellfield.report.thumbnails; "
+        "import sys, wellfield.results.thumbnails; "
         "sys.exit(str({'matplotlib', 'pandas', 'PIL', 'skimage', 'pyarrow', 'scipy'} & set(sys.modules) or ''))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wellfield.materialization.records import write_plate_record
 from wellfield.report.statistics import VALUE_COLUMNS
-from wellfield.workflow.report import heatmap_values, read_object_values
+from wellfield.results.records import write_plate_record
+from wellfield.workflow.report_plate import heatmap_values, read_object_values
 
 AREA, INTENSITY = "Nuclei_AreaShape_Area", "Cells_Intensity_MeanIntensity_DAPI"
 

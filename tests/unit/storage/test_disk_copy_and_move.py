@@ -17,7 +17,7 @@ from wellfield.errors import (
 )
 from wellfield.formats import atomic
 from wellfield.storage import DiskStorageBackend
-from wellfield.storage import disk as disk_module
+from wellfield.storage import disk_backend as disk_module
 from wellfield.storage import tree as tree_module
 
 disk = DiskStorageBackend()

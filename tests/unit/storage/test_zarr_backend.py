@@ -28,8 +28,8 @@ from wellfield.errors import (
     WellNameError,
 )
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
-from wellfield.storage.registry import STORAGE_BACKENDS
-from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.backend_registry import STORAGE_BACKENDS
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 backend = ZarrStorageBackend()
 FIELD = ZarrConfig(chunk_strategy=ZarrChunkStrategy.FIELD)
@@ -486,7 +486,7 @@ def test_a_batch_reads_whatever_order_stores_and_wells_have(store: Path, tmp_pat
 
 
 def test_importing_the_backend_imports_no_zarr_library() -> None:
-    code = "import sys, wellfield.storage.zarr.backend, wellfield.storage.zarr.plate; print(*sys.modules)"
+    code = "import sys, wellfield.storage.zarr.zarr_backend, wellfield.storage.zarr.plate_metadata; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"zarr", "tensorstore", "ome_zarr", "numcodecs", "dask"} & set(output)
 
@@ -498,7 +498,7 @@ def test_writing_a_well_imports_no_zarr_python(store: Path, strategy: str, versi
 import sys
 import numpy as np
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 config = ZarrConfig(chunk_strategy=ZarrChunkStrategy.{strategy}, ngff_version="{version}")
 path = "{store}/A01_s001_w1_z001_t001.tif"

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wellfield.errors import DataNotFoundError, MetadataError, PathEscapeError, UnreadableImageError
-from wellfield.formats.checked import Checked
-from wellfield.formats.json import read_json
+from wellfield.formats.json_cursor import Checked
+from wellfield.formats.json_files import read_json
 from wellfield.storage import VirtualWorkspaceBackend
 from wellfield.storage.zarr.chunks import ArrayLayout, parse_layout, read_layout, stored_now, stored_planes
 from wellfield.storage.zarr.pixels import open_array
@@ -299,11 +299,13 @@ def test_planes_that_the_memory_does_not_hold_are_unreadable(
 def test_files_and_planes_in_one_batch_and_an_array_is_opened_once(
     plate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wellfield.storage.zarr import planes
+    from wellfield.storage.zarr import foreign_arrays
 
     opened: list[Path] = []
-    real = planes.open_array
-    monkeypatch.setattr(planes, "open_array", lambda folder, *a, **k: opened.append(folder) or real(folder, *a, **k))
+    real = foreign_arrays.open_array
+    monkeypatch.setattr(
+        foreign_arrays, "open_array", lambda folder, *a, **k: opened.append(folder) or real(folder, *a, **k)
+    )
     (plate / "n.txt").write_text("notes")
     view = VirtualWorkspaceBackend(plate, {"a": "a#[1,0]", "n.txt": "n.txt", "b": "a#[0,1]"})
     first, text, second = view.load_batch(["a", "n.txt", "b"])

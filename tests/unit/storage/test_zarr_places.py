@@ -23,8 +23,8 @@ from wellfield.errors import (
 )
 from wellfield.formats import atomic
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.storage.zarr.plate import create_plate, finalize_plate
+from wellfield.storage.zarr.plate_metadata import create_plate, finalize_plate
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 backend = ZarrStorageBackend()
 PLANE = np.arange(30, dtype=np.uint16).reshape(5, 6)
@@ -335,7 +335,7 @@ REWRITER = """
 import itertools, sys
 import numpy as np
 from wellfield.formats import atomic
-from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 if sys.argv[2] != "exchange":
     atomic._exchange = lambda first, second: False
 for number in range(60):

@@ -24,12 +24,12 @@ from wellfield.errors import (
     UnreadableImageError,
     UnsupportedOperationError,
 )
-from wellfield.formats.json import read_json, write_json
+from wellfield.formats.json_files import read_json, write_json
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
 from wellfield.storage.zarr import pixels, writer
-from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.storage.zarr.metadata import FieldMetadata
-from wellfield.storage.zarr.plate import finalize_plate
+from wellfield.storage.zarr.ngff_metadata import FieldMetadata
+from wellfield.storage.zarr.plate_metadata import finalize_plate
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 backend = ZarrStorageBackend()
 CONFIGS = [ZarrConfig(strategy, ngff_version=v) for strategy, v in product(ZarrChunkStrategy, ("0.5", "0.4"))]

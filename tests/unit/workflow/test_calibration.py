@@ -16,30 +16,30 @@ from tifffile import imread
 from tests.unit.microscopes.ngff_plates import Image, group, write_image, write_plate
 from wellfield.config.load import load_config
 from wellfield.errors import MetadataError, StepError
-from wellfield.formats.json import read_json, write_json
+from wellfield.formats.json_files import read_json, write_json
 from wellfield.formats.tiff import read_calibration
 from wellfield.materialization import MaterializationSpec, TiffStackOptions
 from wellfield.memory import numpy
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.contents import PlateContents, ingest_report
 from wellfield.microscopes.ome_zarr import OmeZarrHandler as OmeZarr
-from wellfield.microscopes.positions import field_positions
+from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.microscopes.stage_positions import field_positions
 from wellfield.pipeline import FunctionStep, compile_pipeline, special_outputs
-from wellfield.pipeline.execute import run_well
-from wellfield.pipeline.run import _Collector
-from wellfield.pipeline.sources import choose_sources
-from wellfield.pipeline.well import PlaneAccount, WellInput
+from wellfield.pipeline.api import _Collector
+from wellfield.pipeline.executor import run_well
+from wellfield.pipeline.plane_selection import choose_sources
+from wellfield.pipeline.well_input import PlaneAccount, WellInput
 from wellfield.plate.calibration import FieldCalibration, calibrations
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_place_digests, write_index
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage import Backend, FileManager, MemoryStorageBackend, ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.backend import ZarrStorageBackend
-from wellfield.storage.zarr.metadata import FieldMetadata
-from wellfield.storage.zarr.plate import finalize_plate
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
-from wellfield.workflow.materialize import materialize_well
-from wellfield.workflow.process import process_well
+from wellfield.storage.zarr.ngff_metadata import FieldMetadata
+from wellfield.storage.zarr.plate_metadata import finalize_plate
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
+from wellfield.workflow.materialize_well import materialize_well
+from wellfield.workflow.process_well import process_well
 
 SMOOTH = {"name": "smooth", "func": "gaussian_filter", "params": {"sigma": 1}, "materialize": ["zarr", "tiff"]}
 LABELS = [

@@ -7,7 +7,7 @@ from wellfield.errors import MissingLibraryError
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
 from wellfield.plate.keys import PlaneKey
-from wellfield.workflow.compile import compile_plan
+from wellfield.workflow.compile_plan import compile_plan
 
 STEPS = [
     {"func": "gaussian_filter", "params": {"sigma": 1}, "memory_type": "torch"},

@@ -45,9 +45,9 @@ def test_every_module_that_a_stage_imports_is_in_its_digest_but_for_those_that_d
 
 def test_modules_that_are_imported_by_name_are_in_the_digests():
     tables = {
-        "ingest": importlib.import_module("wellfield.microscopes.registry")._BUILT_IN,
-        "process": set(importlib.import_module("wellfield.processing.registry")._MODULES.values()),
-        "materialize": importlib.import_module("wellfield.storage.registry")._BUILT_IN,
+        "ingest": importlib.import_module("wellfield.microscopes.handler_registry")._BUILT_IN,
+        "process": set(importlib.import_module("wellfield.processing.function_registry")._MODULES.values()),
+        "materialize": importlib.import_module("wellfield.storage.backend_registry")._BUILT_IN,
         "aggregate": {entry[0] for entry in importlib.import_module("wellfield.formats").FORMATS.values()},
     }
     for stage, modules in tables.items():
@@ -60,7 +60,9 @@ def test_a_stage_does_not_depend_on_code_that_it_does_not_use():
     assert "segmentation.py" not in names["ingest"]
     assert "imagexpress.py" not in names["materialize"]
     # A well is written whatever becomes of the plate's tables, report and check.
-    assert not {"check.py", "page.py", "unfinished.py", "failures.py", "aggregate.py"} & names["materialize"]
+    assert (
+        not {"check_plate.py", "page.py", "unfinished.py", "failures.py", "aggregate_plate.py"} & names["materialize"]
+    )
 
 
 def test_how_wells_are_written_is_no_part_of_how_they_are_processed_though_the_space_is_told_by_it():

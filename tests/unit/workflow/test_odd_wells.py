@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from wellfield.errors import BrokenStageError, StorageError
-from wellfield.formats.json import read_json, write_json
-from wellfield.materialization.manifest import read_manifest
-from wellfield.pipeline.staged import STAGE_SCHEMA_VERSION
+from wellfield.formats.json_files import read_json, write_json
+from wellfield.results.manifest import read_manifest
+from wellfield.results.staged_well import STAGE_SCHEMA_VERSION
 from wellfield.testing.synthetic import ExamplePlate
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.jobs import job
-from wellfield.workflow.materialize import materialize_well, progress_line
-from wellfield.workflow.process import process_well
+from wellfield.workflow.materialize_well import materialize_well, progress_line
+from wellfield.workflow.process_well import process_well
 
 HEAD = """
 import os, sys
@@ -161,7 +161,7 @@ def test_a_working_directory_that_a_thread_changes_later_moves_no_result(well, t
     (tmp_path / "further" / "away").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "working")
     well.function("def odd(image):\n    return image\n")
-    from wellfield.pipeline.stage import StageWriter
+    from wellfield.results.stage_writer import StageWriter
 
     finish = StageWriter.finish
 
@@ -228,12 +228,12 @@ def test_an_image_that_no_file_can_hold_fails_its_well(well, target, body, reaso
 
 
 def test_a_picture_that_cannot_be_drawn_fails_its_well(well, monkeypatch):
-    import wellfield.report.thumbnails
+    import wellfield.results.thumbnails
 
     def broken(*_, **__):
         raise ValueError("no contrast")
 
-    monkeypatch.setattr(wellfield.report.thumbnails, "well_thumbnail", broken)
+    monkeypatch.setattr(wellfield.results.thumbnails, "well_thumbnail", broken)
     well.plan({"func": "max_projection", "materialize": ["tiff"]})
     assert "no contrast" in well.failed()
     assert np.load(well.results / "report" / "B02.npy").size == 0
@@ -244,14 +244,14 @@ def test_a_picture_that_cannot_be_drawn_fails_its_well(well, monkeypatch):
     [StorageError("results cannot be written: Permission denied"), OSError(107, "not connected"), MemoryError()],
 )
 def test_a_machine_that_cannot_write_fails_the_job_and_not_the_well(well, monkeypatch, error):
-    import wellfield.materialization.well
+    import wellfield.results.well_writer
 
     def broken(*_, **__):
         raise error
 
     well.plan({"func": "max_projection", "materialize": ["tiff"]})
     well.process()
-    monkeypatch.setattr(wellfield.materialization.well, "replace_folder", broken)
+    monkeypatch.setattr(wellfield.results.well_writer, "replace_folder", broken)
     with pytest.raises(type(error)):
         well.materialize()
     assert not well.manifest.exists()

@@ -11,25 +11,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from wellfield.config.settings import resolve_settings
 from wellfield.errors import WellfieldError
-from wellfield.formats.json import write_json
-from wellfield.materialization.manifest import read_manifest, write_manifest
-from wellfield.materialization.records import read_record, write_record
-from wellfield.microscopes.contents import PlateContents, ingest_report
-from wellfield.microscopes.report import read_report
+from wellfield.formats.json_files import write_json
+from wellfield.microscopes.ingest_report import read_report
+from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan
-from wellfield.pipeline.settings import resolve_settings
-from wellfield.pipeline.staged import STAGE_SCHEMA_VERSION, StagedWell
 from wellfield.pipeline.step import StackAxis
-from wellfield.pipeline.well import PlaneAccount
+from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo, read_index, read_info, read_paths, write_index
 from wellfield.plate.keys import PlaneKey
+from wellfield.results.manifest import read_manifest, write_manifest
+from wellfield.results.records import read_record, write_record
+from wellfield.results.staged_well import STAGE_SCHEMA_VERSION, StagedWell
 from wellfield.storage.backend import Backend
-from wellfield.storage.disk import DiskStorageBackend
+from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
-from wellfield.workflow.illumination import read_fit
+from wellfield.workflow.fit_illumination import read_fit
+from wellfield.workflow.plate_tables import COUNT_COLUMNS, read_table
 from wellfield.workflow.resources import process_mb
-from wellfield.workflow.tables import COUNT_COLUMNS, read_table
 
 INFO = PlateInfo("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, planes_per_well={"B02": 1})
 COUNTS = {

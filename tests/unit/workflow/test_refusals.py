@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from wellfield.config.plates import PlateEntry
+from wellfield.config.plate_sheet import PlateEntry
 from wellfield.errors import ConfigError, DestinationExistsError, ForeignStoreError, MetadataError, PathEscapeError
-from wellfield.materialization.records import announce, read_record
+from wellfield.results.records import announce, read_record
 from wellfield.workflow.refusals import refuse_unsafe
 
 

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from wellfield.config.models import Config
+from wellfield.config.settings import resolve_settings
 from wellfield.memory import MemoryType
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan
-from wellfield.pipeline.settings import resolve_settings
 from wellfield.pipeline.step import StackAxis
 from wellfield.plate.index import PlateInfo
 from wellfield.workflow import resources

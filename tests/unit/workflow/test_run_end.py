@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from wellfield.materialization.manifest import file_entry, write_manifest
-from wellfield.materialization.records import UNFINISHED, announce
-from wellfield.materialization.removal import PAGE
-from wellfield.microscopes.contents import PlateContents, ingest_report
-from wellfield.pipeline.well import PlaneAccount
+from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.index import PlaneRecord, PlateInfo, read_info, write_index
 from wellfield.plate.keys import PlaneKey
-from wellfield.workflow.aggregate import prune
+from wellfield.results.manifest import file_entry, write_manifest
+from wellfield.results.records import UNFINISHED, announce
+from wellfield.results.removal import PAGE
+from wellfield.workflow.aggregate_plate import prune
 from wellfield.workflow.run_end import duration, end_run
 from wellfield.workflow.run_files import plate_stamps
 from wellfield.workflow.run_jobs import remove_stale_pages

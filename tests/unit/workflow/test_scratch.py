@@ -10,12 +10,12 @@ import pytest
 from wellfield.errors import ConfigError, DataNotFoundError
 from wellfield.materialization import CsvOptions, MaterializationSpec
 from wellfield.pipeline.plan import PlaneAxis
-from wellfield.pipeline.stage import StageWriter
-from wellfield.pipeline.staged import StagedWell, remove_broken_stages
-from wellfield.pipeline.well import PlaneAccount
+from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.keys import FieldKey, Projection
+from wellfield.results.stage_writer import StageWriter
+from wellfield.results.staged_well import StagedWell, remove_broken_stages
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
-from wellfield.workflow.materialize import materialize_well
+from wellfield.workflow.materialize_well import materialize_well
 from wellfield.workflow.scratch import own_scratch, remove_dead_scratch, scratch_folder
 
 KEY = FieldKey("B03", 1, 1)

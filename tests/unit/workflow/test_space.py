@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from wellfield.errors import DiskSpaceError
-from wellfield.formats.json import write_json
+from wellfield.formats.json_files import write_json
 from wellfield.plate.index import read_index
 from wellfield.testing.synthetic import ExamplePlate
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
-from wellfield.workflow.materialize import materialize_well
-from wellfield.workflow.process import process_well
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
+from wellfield.workflow.materialize_well import materialize_well
+from wellfield.workflow.process_well import process_well
 from wellfield.workflow.space import (
     PlateSpace,
     last_plan,

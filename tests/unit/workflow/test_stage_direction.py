@@ -8,14 +8,14 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from wellfield.config.load import load_config
-from wellfield.formats.json import write_json
+from wellfield.formats.json_files import write_json
 from wellfield.testing.harmony_plate import HarmonyPlate
 from wellfield.testing.harmony_writer import write_harmony
 from wellfield.testing.imagexpress_plate import ImageXpressPlate
 from wellfield.testing.imagexpress_writer import write_imagexpress
-from wellfield.workflow.compile import compile_plan
-from wellfield.workflow.ingest import ingest_plate
-from wellfield.workflow.process import process_well
+from wellfield.workflow.compile_plan import compile_plan
+from wellfield.workflow.ingest_plate import ingest_plate
+from wellfield.workflow.process_well import process_well
 
 SIZE, OVERLAP, GRID = 128, 0.25, (2, 2)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wellfield.microscopes.contents import PlateContents
+from wellfield.microscopes.parsed_plate import PlateContents
 from wellfield.plate.index import PlateInfo, read_info
 from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate
 from wellfield.testing.harmony_writer import write_harmony
-from wellfield.workflow.compile import compile_plan, transmitted_notes
-from wellfield.workflow.ingest import ingest_plate
+from wellfield.workflow.compile_plan import compile_plan, transmitted_notes
+from wellfield.workflow.ingest_plate import ingest_plate
 
 DPC = HarmonyChannel(name="computed", excitation_nm=740, emission_nm=0)
 DAPI = HarmonyChannel(name="DAPI", excitation_nm=405, emission_nm=456)

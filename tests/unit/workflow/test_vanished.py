@@ -4,14 +4,14 @@ import json
 
 import pytest
 
+from wellfield.config.settings import resolve_settings
 from wellfield.errors import ConfigError, PlateFailedError
-from wellfield.materialization.records import write_record
 from wellfield.pipeline.plan import Plan
-from wellfield.pipeline.settings import resolve_settings
 from wellfield.plate.index import PlateInfo
-from wellfield.workflow.aggregate import prune
-from wellfield.workflow.check import check_plate
-from wellfield.workflow.ingest import chosen_wells
+from wellfield.results.records import write_record
+from wellfield.workflow.aggregate_plate import prune
+from wellfield.workflow.check_plate import check_plate
+from wellfield.workflow.ingest_plate import chosen_wells
 from wellfield.workflow.vanished import vanished_note, vanished_wells
 
 PLAN = Plan((), {}, {1: "DAPI"}, resolve_settings([]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wellfield.memory.adapters.base import Adapter
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.adapters.cupy_adapter import CupyAdapter
 from wellfield.memory.adapters.jax_adapter import JaxAdapter
 from wellfield.memory.adapters.numpy_adapter import NumpyAdapter

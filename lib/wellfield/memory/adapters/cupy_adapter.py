@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from wellfield.errors import MemoryTypeError
+from wellfield.memory.adapters.adapter import Adapter, compact_host
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter, compact_host
 from wellfield.memory.buffers import Array, dtype_name
 from wellfield.memory.rules import ALIGNMENT
 from wellfield.memory.types import ArrayFacts, Device, DeviceKind, MemoryType

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import MemoryTypeError
+from wellfield.memory.adapters.adapter import Adapter, compact_host, writable_alias
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter, compact_host, writable_alias
 from wellfield.memory.buffers import Array, dtype_name
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
 

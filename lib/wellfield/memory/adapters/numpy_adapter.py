@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from wellfield.memory.adapters.adapter import Adapter
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter
 from wellfield.memory.buffers import Array, address, dtype_name
 from wellfield.memory.rules import ALIGNMENT
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType

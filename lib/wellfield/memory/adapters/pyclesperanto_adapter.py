@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import DeviceNotFoundError, MemoryTypeError, MissingLibraryError
+from wellfield.memory.adapters.adapter import Adapter, compact_host
 from wellfield.memory.adapters.arithmetic import fit_numbers
-from wellfield.memory.adapters.base import Adapter, compact_host
 from wellfield.memory.buffers import Array, dtype_name
 from wellfield.memory.types import ArrayFacts, Device, DeviceKind, MemoryType
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellfield.errors import MemoryTypeError
-from wellfield.memory.adapters.base import Adapter, compact_host, writable_alias
+from wellfield.memory.adapters.adapter import Adapter, compact_host, writable_alias
 from wellfield.memory.buffers import Array
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryType
 

@@ -24,9 +24,9 @@ from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.base import ReadableBackend
 from wellfield.storage.conformance.subject import value
-from wellfield.storage.disk import DiskStorageBackend
+from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
-from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 _MODULE = "wellfield.storage.conformance.operations"  # also when it runs as the program
 

@@ -11,10 +11,10 @@ from wellfield.plate.keys import PlaneKey, match_plane_name, plane_name
 from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.base import DataSink
 from wellfield.storage.conformance.subject import Array, Capability, Files, Subject
-from wellfield.storage.disk import DiskStorageBackend
-from wellfield.storage.memory import MemoryStorageBackend
+from wellfield.storage.disk_backend import DiskStorageBackend
+from wellfield.storage.memory_backend import MemoryStorageBackend
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
-from wellfield.storage.zarr.backend import ZarrStorageBackend
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 TREE = (
     Capability.BATCHES

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from wellfield.errors import ArrayShapeError, BatchError, DuplicatePlaneError, MemoryTypeError
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.host import host_array
-from wellfield.storage.zarr.layout import PlaneAddress, PlaneGrid, describe, parse_logical, split_store
-from wellfield.storage.zarr.record import SeriesRecord
+from wellfield.storage.zarr.addressing import PlaneAddress, PlaneGrid, describe, parse_logical, split_store
+from wellfield.storage.zarr.well_index import SeriesRecord
 
 Planes = dict[PlaneKey, npt.NDArray[Any]]
 

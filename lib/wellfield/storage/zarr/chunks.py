@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wellfield.formats.checked import Checked
-from wellfield.formats.json import read_json
+from wellfield.formats.json_cursor import Checked
+from wellfield.formats.json_files import read_json
 from wellfield.storage.files import not_found
 from wellfield.storage.zarr.shards import ShardIndex, read_index
 

@@ -18,11 +18,11 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import heal_children, is_part, part_path, rename_new
 from wellfield.plate.wells import canonical_well
+from wellfield.storage.array_files import array_format
 from wellfield.storage.files import file_errors, refuse_working_folder
 from wellfield.storage.tree import copy_tree, put
-from wellfield.storage.zarr.array_files import array_format
-from wellfield.storage.zarr.layout import in_named_store, is_row_name, split_store
-from wellfield.storage.zarr.record import NODE_FILES, check_store, read_record
+from wellfield.storage.zarr.addressing import in_named_store, is_row_name, split_store
+from wellfield.storage.zarr.well_index import NODE_FILES, check_store, read_record
 
 # What the folder of an array holds: metadata and chunks, of both versions of Zarr.
 _NAMES_IN_ARRAYS = frozenset({"zarr.json", ".zarray", ".zattrs", "c"})

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellfield.storage.backend import ZarrConfig
-from wellfield.storage.zarr.nodes import ArraySpec, array_files, write_node
+from wellfield.storage.zarr.metadata_json import ArraySpec, array_files, write_node
 from wellfield.storage.zarr.shards import ShardFile
 
 if TYPE_CHECKING:

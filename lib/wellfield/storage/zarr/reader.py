@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError, UnreadableImageError
 from wellfield.plate.keys import plane_name
-from wellfield.storage.replaced import consistent
-from wellfield.storage.zarr.layout import (
+from wellfield.storage.consistent_read import consistent
+from wellfield.storage.zarr.addressing import (
     LABELS,
     PlaneAddress,
     PlaneNotStoredError,
@@ -22,7 +22,7 @@ from wellfield.storage.zarr.layout import (
     well_folder,
 )
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, open_array, read_planes
-from wellfield.storage.zarr.record import WellRecord, read_record
+from wellfield.storage.zarr.well_index import WellRecord, read_record
 
 
 def load_planes(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> list[npt.NDArray[Any]]:

@@ -28,13 +28,13 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
 from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
-from wellfield.storage.zarr import metadata as ngff
-from wellfield.storage.zarr.array_files import array_format
+from wellfield.storage.zarr import ngff_metadata as ngff
+from wellfield.storage.zarr.addressing import ATTRIBUTE, LABELS, describe, well_folder
 from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
 from wellfield.storage.zarr.display import WindowEstimator
-from wellfield.storage.zarr.layout import ATTRIBUTE, LABELS, describe, well_folder
-from wellfield.storage.zarr.nodes import ArraySpec, group_files, write_node
+from wellfield.storage.zarr.metadata_json import ArraySpec, group_files, write_node
 from wellfield.storage.zarr.pixels import (
     LARGEST_CHUNK,
     SCRATCH,
@@ -46,7 +46,7 @@ from wellfield.storage.zarr.pixels import (
     threads,
 )
 from wellfield.storage.zarr.pyramid import level_shapes, mean_levels, nearest
-from wellfield.storage.zarr.record import WellRecord, check_store, own_files
+from wellfield.storage.zarr.well_index import WellRecord, check_store, own_files
 
 Plane = npt.NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""The results of a plate on disk: paths, staged wells, manifests, records, removal."""

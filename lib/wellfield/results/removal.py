@@ -1,0 +1,149 @@
+"""Removal: the one place where something below the results of a plate is removed or replaced.
+
+Only files that a record lists are removed (:mod:`~wellfield.results.records`), and folders once they are empty.
+A link is never followed, and never removed: Wellfield makes none. Whatever else lies there is the user's and stays,
+also in a folder of a well that is written again.
+
+Two kinds of files are told by their names alone, as jobs that are killed leave them: unfinished writes
+(``.B02.0123456789ab.part``), and the files of a staged well (:func:`~wellfield.results.staged_well.is_stage_file`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from wellfield.errors import ForeignStoreError
+from wellfield.formats.atomic import carry_over, heal_directory, is_part, remove_empty, remove_parts, replace_directory
+from wellfield.results.manifest import folder_names
+from wellfield.results.records import (
+    EARLIER,
+    STORE_NAME,
+    UNFINISHED,
+    WELL_RULES,
+    Record,
+    announce,
+    not_ours,
+    read_record,
+    record_path,
+)
+from wellfield.results.file_names import UNFINISHED_NAME
+from wellfield.storage.zarr.well_index import own_files
+
+PAGE = f"report/{UNFINISHED_NAME}"
+
+# What a well is staged in on a node's own disk: wellfield-<user>-<well>-<32 hex digits>.
+_SCRATCH = re.compile(r"wellfield-.+-[A-Z]{1,2}[0-9]{2}-[0-9a-f]{32}")
+
+
+def listed_files(results: str | os.PathLike[str], rule: str, well: str = "") -> set[str]:
+    """Return the files that the record of *rule* or of a *well* lists, and those in folders that it lists whole."""
+    record = read_record(results, rule, well) or Record()
+    found = set()
+    for path in record.paths():
+        found |= _in_store(Path(results), path) if path.endswith("/") else {path}
+    return found
+
+
+def _in_store(results: Path, path: str) -> set[str]:
+    """Return the files of the well in ``plate.zarr/B/02/`` that a record of an earlier version lists as one."""
+    store, row, column, *_ = path.split("/")
+    folder = results / path
+    if folder.is_symlink() or not folder.is_dir():
+        return set()
+    try:
+        own = own_files(results / store, row + column)
+    except ForeignStoreError:
+        return set()
+    return {path + name for name in folder_names(folder) if own(name)}
+
+
+def remove_listed(results: str | os.PathLike[str], paths: Iterable[str], *, shared: bool = True) -> None:
+    """Remove files of a record, given relative to *results*, and the folders that are empty then; never a link.
+
+    Without *shared* only folders of one well go, as ``tables/B02``: jobs of other wells may be about to write to those
+    above.
+    """
+    folder = Path(results)
+    for path in sorted(paths):
+        file, parts = folder / path, Path(path).parts
+        if _has_no_link(folder, path) and file.is_file():
+            file.unlink(missing_ok=True)
+            own = 1 if shared else 3 if parts[0] == STORE_NAME else 2
+            if len(parts) > own:
+                remove_empty(file.parent, folder.joinpath(*parts[:own]))
+
+
+def _has_no_link(results: Path, path: str) -> bool:
+    parts = Path(path).parts
+    return not any(results.joinpath(*parts[:number]).is_symlink() for number in range(1, len(parts) + 1))
+
+
+def remove_well(results: str | os.PathLike[str], well: str) -> None:
+    """Remove the files of a well, and its record last."""
+    remove_listed(results, listed_files(results, WELL_RULES[-1], well))
+    record_path(results, WELL_RULES[-1], well).unlink(missing_ok=True)
+
+
+def remove_stale(
+    results: str | os.PathLike[str], rule: str, files: Iterable[str], *, folders: Iterable[str], well: str = ""
+) -> None:
+    """Remove what the record lists in *folders* and what is not among the present *files*."""
+    starts = tuple(f"{name}/" for name in folders)
+    listed = {path for path in listed_files(results, rule, well) if path.startswith(starts)}
+    remove_listed(results, listed.difference(files), shared=not well)
+
+
+def remove_page(results: str | os.PathLike[str]) -> None:
+    """Remove the page of a plate that was not finished."""
+    for name in (UNFINISHED, EARLIER):
+        record = read_record(results, name)
+        if record is not None and PAGE in record.paths():
+            remove_listed(results, [PAGE])
+    record_path(results, UNFINISHED).unlink(missing_ok=True)
+
+
+def remove_unfinished_writes(results: str | os.PathLike[str], folders: Iterable[str]) -> None:
+    """Remove what killed jobs left in *folders* of the results and directly in the results; nobody writes there now."""
+    root = Path(results)
+    for path in root.iterdir():
+        if is_part(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+    for name in folders:
+        if not (root / name).is_symlink() and (root / name).is_dir():
+            remove_parts(root / name)
+
+
+def remove_scratch(folder: str | os.PathLike[str]) -> None:
+    """Remove the folder of a staged well on a node's own disk, unless its name is none of ours."""
+    if _SCRATCH.fullmatch(Path(folder).name) and not os.path.islink(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def replace_folder(results: Path, rule: str, staged: Path, final: Path, *, well: str = "") -> list[str]:
+    """Put the complete folder *staged* in the place of *final*; return the files that are ours in it.
+
+    What is somebody else's in *final* is put into *staged* before, so that it is there at every moment. The new files
+    are listed in the record before they are there.
+
+    Raises
+    ------
+    DestinationExistsError
+        Something of somebody else's is where a file of ours goes; nothing is changed.
+    """
+    heal_directory(final)
+    base = final.relative_to(results).as_posix()
+    listed = listed_files(results, rule, well) | listed_files(results, EARLIER)
+    names = folder_names(staged)
+    try:
+        if final.is_symlink() or (final.exists() and not final.is_dir()):
+            raise FileExistsError(0, "", str(final))
+        carry_over(final, staged, lambda name: f"{base}/{name}" in listed)
+    except FileExistsError as error:
+        raise not_ours(error.filename) from None
+    announce(results, rule, [f"{base}/{name}" for name in names], well=well)
+    replace_directory(staged, final)
+    return names

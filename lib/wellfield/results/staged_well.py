@@ -1,0 +1,232 @@
+"""The staged well: what a pipeline hands over to materialization, on disk between two jobs.
+
+Images are ``.npy`` (memory-mapped by the next stage), tables Parquet, the rest JSON; ``staged.json`` lists them. The
+folder gets its name when it is complete. On a node's own disk (scratch) lie the files; the list stays with the results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wellfield.errors import BrokenStageError, DataNotFoundError, MetadataError
+from wellfield.formats.atomic import foreign_in, is_part, remove_empty, remove_own
+from wellfield.formats.checked_json import OwnJson
+from wellfield.pipeline.well_input import PlaneAccount
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration
+from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
+from wellfield.plate.wells import is_well
+from wellfield.storage.backend import Backend
+from wellfield.storage.filemanager import FileManager
+
+STAGE_SCHEMA_VERSION = 3
+STAGED_NAME = "staged.json"
+
+_PLACE = {"path": str, "timepoint": (int, None), "channel": (int, None), "field": (int, None)}
+_STAGED = OwnJson(
+    "list of a staged well",
+    STAGE_SCHEMA_VERSION,
+    {
+        "plate": str,
+        "well": str,
+        "status": str,
+        "error": (dict, None),
+        "planes": dict,
+        "images": [{"step": str, "z": [int], "projection": str, **_PLACE}],
+        "outputs": [{"name": str, "option": int, **_PLACE}],
+        "scratch": (str, None),
+        "sizes": {str: int},
+    },
+    "Delete its folder, and the next run does the well again",
+)
+
+# Status of a well.
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedImage:
+    """One staged stack ``[Z, Y, X]``: the result of a step for one channel of one field."""
+
+    step: str
+    field: int
+    timepoint: int
+    channel: int
+    z: tuple[int, ...]
+    projection: Projection
+    path: str
+    calibration: FieldCalibration = UNKNOWN
+
+    def keys(self, well: str) -> list[PlaneKey]:
+        """Return the key of each plane of the stack."""
+        return [PlaneKey(well, self.field, self.channel, z, self.timepoint, self.projection) for z in self.z]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedOutput:
+    """What one writer option of a special output gets.
+
+    A table of the whole well as Parquet, JSON values keyed by field, or an array or text of one *field* (0 the whole
+    well), *timepoint* and, where there is one for each, *channel*.
+    """
+
+    name: str
+    option: int
+    path: str
+    field: int | None = None
+    timepoint: int | None = None
+    channel: int | None = None
+    calibration: FieldCalibration = UNKNOWN
+
+    @property
+    def place_name(self) -> str:
+        """How files of the field are named: ``s001_t001``, ``s001_w1_t001``."""
+        return place_name(self.field or WHOLE_WELL, self.timepoint or 1, self.channel)
+
+
+def place_name(field: int, timepoint: int, channel: int | None) -> str:
+    """Return how files of a field are named, those of one channel if one is given."""
+    of_channel = "" if channel is None else f"_w{channel}"
+    return f"{field_name(field)}{of_channel}_t{timepoint:03d}"
+
+
+@dataclass
+class StagedWell:
+    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*.
+
+    *sizes* are those of the staged files in bytes: half a file may look like a whole one, as half a text does.
+    """
+
+    plate: str
+    well: str
+    status: str
+    error: dict[str, Any] | None
+    planes: PlaneAccount
+    images: list[StagedImage] = field(default_factory=list)
+    outputs: list[StagedOutput] = field(default_factory=list)
+    scratch: str | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str], filemanager: FileManager) -> StagedWell:
+        """Read the list of a staging folder.
+
+        Raises
+        ------
+        BrokenStageError
+            The list is damaged or gone, or a file has not the size that it was staged with.
+        SchemaVersionError
+            Another version staged the well.
+        """
+        path = Path(folder) / STAGED_NAME
+        try:
+            return cls._read(path, filemanager)
+        except (MetadataError, DataNotFoundError) as error:
+            raise BrokenStageError(f"the list of a staged well is damaged: {error}") from error
+
+    @classmethod
+    def _read(cls, path: Path, filemanager: FileManager) -> StagedWell:
+        data = _STAGED.check(filemanager.load(path, Backend.DISK), source=path)
+        del data["schema_version"]
+        with _STAGED.parsing(path):
+            data["planes"] = PlaneAccount(**data["planes"])
+            for entry in (*data["outputs"], *data["images"]):
+                entry["calibration"] = FieldCalibration.from_json(entry["calibration"])
+            data["outputs"] = [StagedOutput(**entry) for entry in data["outputs"]]
+            data["images"] = [
+                StagedImage(**(entry | {"z": tuple(entry["z"]), "projection": Projection(entry["projection"])}))
+                for entry in data["images"]
+            ]
+            staged = cls(**data)
+        for name, size in staged.sizes.items():
+            found = _size(path.parent / name)
+            if found != size and not (staged.scratch and found is None):  # of another node's scratch
+                held = "it is not there" if found is None else f"it has {found:,}"
+                raise BrokenStageError(f"{path.parent / name} was staged with {size:,} bytes; {held}")
+        return staged
+
+
+# What staging writes below the folder of a well.
+_STAGE_FILE = re.compile(
+    r"staged\.json|\.snakemake_timestamp|images/[^/]+/[^/]+\.npy|outputs/[^/]+\.(parquet|json)|outputs/[^/]+_[0-9]+/[^/]+\.(npy|txt)"
+)
+
+
+def is_stage_file(path: str) -> bool:
+    """Tell whether a path in the folder of a staged well is one that staging writes."""
+    return _STAGE_FILE.fullmatch(path) is not None
+
+
+def foreign_in_stages(folder: str | os.PathLike[str]) -> Path | None:
+    """Return something in the folder of staged wells that staging did not write; ``None`` if there is nothing."""
+    for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
+        if is_part(stage.name):
+            continue
+        if not is_well(stage.name):
+            continue  # no well is staged there
+        if stage.is_symlink() or not stage.is_dir():
+            return stage
+        for name in foreign_in(stage, is_stage_file):
+            if (stage / name).is_symlink() or not (stage / name).is_dir():  # a killed run leaves empty folders
+                return stage / name
+    return None
+
+
+def remove_stage(stage: Path) -> None:
+    """Remove the files of a staged well and its empty folders; anything else in it stays."""
+    if not stage.is_symlink():
+        remove_own(stage, is_stage_file)
+        for root, *_ in os.walk(stage, topdown=False):
+            remove_empty(Path(root), stage)
+
+
+def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
+    """Remove the staged wells in *folder* that no job can go on with; return their names. No run may be under way.
+
+    A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one. Of a
+    well in scratch the files lie on a node that the next job need not get. What staging did not write stays.
+    """
+    broken = []
+    for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
+        if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
+            remove_stage(stage)
+            broken.append(stage.name)
+    return broken
+
+
+def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:
+    """Remove the staged wells in *folder* whose manifest is newer; return their names.
+
+    A run that is killed between a manifest and the end of its job leaves them, and no later job asks for them.
+    """
+    done = []
+    for listed in sorted(Path(folder).glob(f"*/{STAGED_NAME}")):
+        manifest = Path(manifests, f"{listed.parent.name}.json")
+        if manifest.exists() and manifest.stat().st_mtime_ns >= listed.stat().st_mtime_ns:
+            remove_stage(listed.parent)
+            done.append(listed.parent.name)
+    return done
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _is_whole(stage: Path) -> bool:
+    try:
+        listed = json.loads((stage / STAGED_NAME).read_bytes())
+        if listed.get("scratch") is not None:
+            return False
+        sizes = listed["sizes"]
+        return all(
+            _size(stage / entry["path"]) == sizes[entry["path"]] for entry in [*listed["images"], *listed["outputs"]]
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False

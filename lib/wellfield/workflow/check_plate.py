@@ -1,0 +1,77 @@
+"""The last stage: fails if any well of the plate failed, and says which and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wellfield.errors import PlateFailedError
+from wellfield.formatting import counted
+from wellfield.pipeline.plan_file import PLAN, plan_digest
+from wellfield.results.staged_well import DONE
+from wellfield.workflow.aggregate_plate import read_manifests
+from wellfield.workflow.reasons import reason_text
+from wellfield.workflow.vanished import in_plate_order, vanished_note
+
+_NAMED = 10
+
+
+def check_plate(
+    results: str | os.PathLike[str], wells: Sequence[str], *, vanished: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return a summary of the plate's wells.
+
+    Raises
+    ------
+    PlateFailedError
+        A well failed, its raw files *vanished*, or another plan made it; the message lists each with its reason.
+    """
+    manifests = read_manifests(Path(results) / "wells", in_plate_order({*wells, *vanished}))
+    problems = []
+    failed = {well: manifest["error"] for well, manifest in manifests.items() if manifest["status"] != DONE}
+    if failed:
+        lines = "".join(f"\n  {well}: {reason_text(error)}" for well, error in failed.items())
+        problems.append(
+            f"{len(failed)} of {len(manifests)} wells failed:{lines}\n"
+            f"Tables and report of the other wells are in {os.fspath(results)}. Mend the files or the pipeline and run "
+            "the same command again: only these wells and the plate's tables are redone"
+        )
+    if vanished:
+        digest = plan_digest(PLAN.read(Path(results) / "plan.json"))
+        old = [well for well in vanished if manifests[well]["plan_digest"] != digest]
+        other = f"; another pipeline made those of {', '.join(old[:_NAMED])}, which no statistic counts" if old else ""
+        problems.append(
+            f"{vanished_note(vanished)}{other}. Bring the raw files back; or take the wells out by naming the others "
+            "in the column `wells` of the plate sheet, which removes their results"
+        )
+    if problems:
+        plate = next(iter(manifests.values()))["plate"]
+        raise PlateFailedError(f"plate {plate}: " + "\n".join(problems))
+    of_another_plan(Path(results), {well: manifests[well] for well in wells})
+    planes = [manifest["planes"] for manifest in manifests.values()]
+    return {
+        "wells": len(manifests),
+        "planes_used": sum(entry["used"] for entry in planes),
+        **{f"planes_{kind}": sum(len(entry[kind]) for entry in planes) for kind in ("missing", "skipped", "blanked")},
+        "fields_skipped": sum(len(entry["skipped_fields"]) for entry in planes),
+    }
+
+
+def of_another_plan(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse wells that another plan made: as where another working directory works on the same results in turn.
+
+    Raises
+    ------
+    PlateFailedError
+        There are such wells; the next run does them again.
+    """
+    path = results / "plan.json"
+    digest = plan_digest(PLAN.read(path))
+    others = [well for well, manifest in manifests.items() if manifest["plan_digest"] != digest]
+    if others:
+        raise PlateFailedError(
+            f"{counted(len(others), 'well')} of {results} (such as {others[0]}) are of another pipeline than {path}: "
+            "another working directory wrote to the same results. Run the same command again, and they are done again"
+        )

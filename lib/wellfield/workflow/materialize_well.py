@@ -1,0 +1,96 @@
+"""Stage 3: write the results of one well."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from socket import gethostname
+
+from wellfield.errors import BrokenStageError, DataNotFoundError
+from wellfield.formatting import counted
+from wellfield.pipeline.plan import Plan
+from wellfield.plate.index import read_info, read_paths
+from wellfield.results.records import WELL_RULES, write_record
+from wellfield.results.removal import remove_scratch
+from wellfield.results.staged_well import DONE, StagedWell, remove_stage
+from wellfield.results.well_writer import materialize_well as write_well
+from wellfield.storage.backend import Backend
+from wellfield.storage.disk_backend import DiskStorageBackend
+from wellfield.storage.filemanager import FileManager
+from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
+from wellfield.workflow.reasons import reason_text
+
+
+def materialize_well(
+    staging: str | os.PathLike[str],
+    plan_path: str | os.PathLike[str],
+    index: str | os.PathLike[str],
+    results: str | os.PathLike[str],
+    *,
+    manifest: str | os.PathLike[str],
+    thumbnail: str | os.PathLike[str],
+) -> StagedWell:
+    """Write what one well staged, and its manifest; return the staged well. Its folder in scratch is removed then.
+
+    Raises
+    ------
+    BrokenStageError
+        The staged well is damaged. It is removed, so that the next run stages it again.
+    DataNotFoundError
+        The well was staged in a folder that this machine does not have.
+    """
+    try:
+        return _materialize_well(staging, plan_path, index, results, manifest=manifest, thumbnail=thumbnail)
+    except BrokenStageError as error:
+        remove_stage(Path(staging))
+        raise BrokenStageError(f"{error}. It is removed now; the same command stages the well again") from error
+
+
+def _materialize_well(
+    staging: str | os.PathLike[str],
+    plan_path: str | os.PathLike[str],
+    index: str | os.PathLike[str],
+    results: str | os.PathLike[str],
+    *,
+    manifest: str | os.PathLike[str],
+    thumbnail: str | os.PathLike[str],
+) -> StagedWell:
+    filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
+    staged = StagedWell.read(staging, filemanager)
+    if staged.scratch is not None and staged.status == DONE and not Path(staged.scratch).is_dir():
+        raise DataNotFoundError(
+            f"well {staged.well} was staged in {staged.scratch}, which {gethostname()} does not have; process_well and "
+            "materialize_well must run as one group of jobs where `scratch` is configured. Run the same command again"
+        )
+    plan = Plan.read(plan_path)
+    files = write_well(
+        staged,
+        Path(staging),
+        plan,
+        Path(results),
+        filemanager,
+        info=read_info(index),
+        manifest=Path(manifest),
+        thumbnail=Path(thumbnail),
+    )
+    fields = {(key.field, key.timepoint) for key, _ in read_paths(index, [staged.well])[staged.well]}
+    of = {"plan": plan.digest(), "fields": sorted(fields)}
+    write_record(results, WELL_RULES[-1], files, of=of, well=staged.well)
+    if staged.scratch is not None:
+        remove_scratch(staged.scratch)
+    return staged
+
+
+def progress_line(staged: StagedWell) -> str:
+    """Return one line on a well that is finished: how many planes, or why it failed."""
+    place = f"{staged.plate} {staged.well}"
+    if staged.error is not None:
+        return f"{place}: failed: {' '.join(reason_text(staged.error).split())}"
+    planes = staged.planes
+    kinds = {"missing": len(planes.missing), "skipped": len(planes.skipped), "blanked": len(planes.blanked)}
+    counts = [f"{planes.used:,} planes", *(f"{number:,} {kind}" for kind, number in kinds.items() if number)]
+    left_out = planes.skipped_fields
+    if left_out:
+        name, reason = next(iter(left_out.items()))
+        counts.append(f"{counted(len(left_out), 'field')} left out ({name}: {' '.join(reason.split())})")
+    return f"{place}: done, {', '.join(counts)}"

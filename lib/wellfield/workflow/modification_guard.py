@@ -1,0 +1,111 @@
+"""Planes that are written while they are read: noticed by size and time of their files, before and after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from wellfield.errors import MetadataError
+from wellfield.pipeline.plan import Plan
+from wellfield.pipeline.well_input import WellStepError
+from wellfield.plate.addresses import parse_array_plane
+from wellfield.plate.index import PlaneRecord, PlateInfo
+from wellfield.plate.keys import PlaneKey
+from wellfield.storage.array_files import ARRAY_FILES, array_format
+from wellfield.storage.zarr.chunks import ArrayLayout, read_layout
+
+# Size and time in nanoseconds of each file of a plane; None where it is not there.
+PlaneState = tuple[tuple[int, int] | None, ...]
+
+
+def planes_read(plan: Plan, planes: Iterable[PlaneRecord]) -> list[PlaneRecord]:
+    """Return those of *planes* that a plan reads."""
+    read = {channel: plan.sources[channel].projection for channel in plan.start_channels}
+    return [plane for plane in planes if read.get(plane.key.channel) == plane.key.projection]
+
+
+class PlaneWatch:
+    """Planes that are about to be read, as they are when this is made.
+
+    Looked at is the file of a plane; of a plane in a Zarr array the files of its chunks, or the shards that hold them,
+    and the array's metadata. Every file is looked at once, and none is opened but that metadata. What a writer does
+    between two jobs of a well is not seen here, but changes the digest of the well's planes, as what is seen does: the
+    next run does the well again.
+
+    Parameters
+    ----------
+    planes:
+        The planes that are read.
+    during:
+        What they are read for, as it ends "the file changed while …".
+    """
+
+    def __init__(self, info: PlateInfo, planes: Iterable[PlaneRecord], *, during: str) -> None:
+        self._info = info
+        self._during = during
+        self._planes = {plane.key: plane.path for plane in planes}
+        self._before = self._states()
+
+    def changed(self) -> WellStepError | None:
+        """Return the error about planes that are not as they were, the first by key and how many; ``None`` if all are.
+
+        It is an error whatever ``on_unreadable`` says: what is still being written will be readable soon, and its well
+        is done again then; without the error, results of half a plane would pass for those of the whole one.
+        """
+        now = self._states()
+        changed = sorted(key for key, state in now.items() if state != self._before[key])
+        if not changed:
+            return None
+        first = changed[0]
+        gone = now[first].count(None) > self._before[first].count(None)
+        what, why = ("went away", "moved or deleted") if gone else ("changed", "still being written")
+        more = f" (one of {len(changed)} files that did)" if len(changed) > 1 else ""
+        return WellStepError(
+            f"the file {what} while {self._during}{more}, as one that is {why}; run again when the plate is complete",
+            plate=self._info.plate,
+            key=first.field_key,
+            channel=first.channel,
+            file=self._planes[first],
+        )
+
+    def _states(self) -> Mapping[PlaneKey, PlaneState]:
+        root = Path(self._info.plate_path)
+        layouts: dict[str, ArrayLayout | None] = {}
+        files: dict[Path, tuple[int, int] | None] = {}
+        states = {}
+        for key, path in self._planes.items():
+            paths = _files_of(root, path, layouts)
+            files |= {file: _state(file) for file in paths if file not in files}
+            states[key] = tuple(files[file] for file in paths)
+        return states
+
+
+def _files_of(root: Path, path: str, layouts: dict[str, ArrayLayout | None]) -> list[Path]:
+    """Return the files of a plane; *layouts* takes those of the arrays that were met."""
+    address = parse_array_plane(path)
+    if address is None:
+        return [root / path]
+    folder = root / address.array
+    if address.array not in layouts:
+        layouts[address.array] = _layout(folder)
+    layout = layouts[address.array]
+    chunks = layout.files_of(address.at) if layout is not None else ()
+    return [*(folder / name for name, _ in ARRAY_FILES), *(folder / chunk for chunk in chunks)]
+
+
+def _layout(folder: Path) -> ArrayLayout | None:
+    """Return the layout of an array; ``None`` where it is damaged or gone, of which reading its planes tells."""
+    try:
+        zarr_format = array_format(folder)
+        return None if zarr_format is None else read_layout(folder, zarr_format)
+    except MetadataError:
+        return None
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,133 @@
+"""Stage 2b: run the pipeline over one well."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wellfield.faults import fails_well
+from wellfield.memory import cleanup_all_gpu_frameworks, count_conversions
+from wellfield.microscopes.stage_positions import field_positions
+from wellfield.microscopes.virtual_paths import virtual_path
+from wellfield.pipeline.executor import run_well
+from wellfield.pipeline.plan import Plan
+from wellfield.pipeline.well_input import PlaneAccount, WellInput, WellStepError
+from wellfield.plate.calibration import calibrations
+from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
+from wellfield.results.stage_writer import StageWriter
+from wellfield.results.staged_well import StagedWell
+from wellfield.storage.backend import Backend
+from wellfield.storage.disk_backend import DiskStorageBackend
+from wellfield.storage.filemanager import FileManager
+from wellfield.storage.memory_backend import MemoryStorageBackend
+from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
+from wellfield.workflow.modification_guard import PlaneWatch, planes_read
+
+_logger = logging.getLogger(__name__)
+
+
+def process_well(
+    index: str | os.PathLike[str],
+    plan_path: str | os.PathLike[str],
+    well: str,
+    staging: str | os.PathLike[str],
+    *,
+    illumination: str | os.PathLike[str] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+) -> StagedWell:
+    """Run the plan over the planes of one well and stage its results.
+
+    A data failure is staged as such and does not raise; whatever else goes wrong does. A plane that changes while the
+    well is processed is a data failure too, whatever ``on_unreadable`` says. *illumination* is the folder of the
+    plate's fitted illumination, for plans that correct it; *scratch* that on the node's own disk which the staged files
+    go to.
+    """
+    info, planes = read_index(index, [well])
+    plan = Plan.read(plan_path)
+    filemanager = FileManager(
+        {
+            Backend.VIRTUAL_WORKSPACE: VirtualWorkspaceBackend(
+                info.plate_path, {virtual_path(plane): plane.path for plane in planes}
+            ),
+            Backend.MEMORY: MemoryStorageBackend(),
+            Backend.DISK: DiskStorageBackend(),
+        }
+    )
+    account = PlaneAccount()
+    with (
+        StageWriter(staging, filemanager, plate=info.plate, well=well, scratch=scratch) as writer,
+        count_conversions() as conversions,
+    ):
+        source = _well_input(plan, info, planes, well, filemanager, working=writer.working_folder)
+        if plan.illuminated_channels:
+            from wellfield.workflow.fit_illumination import read_illumination
+
+            fitted = {c: read_illumination(illumination or "", c) for c in plan.illuminated_channels}
+            source = replace(source, illumination=fitted)
+        watch = PlaneWatch(info, planes_read(plan, planes), during="the well was processed")
+        try:
+            _check_pixel_size(plan, info, planes)
+            run_well(plan, source, writer, account)
+            if changed := watch.changed():
+                raise changed
+            staged = writer.finish(account)
+        except Exception as error:
+            if not fails_well(error):
+                raise
+            _logger.exception("well %s failed", well)
+            # A half-written file cannot be read either: then this is the reason.
+            return writer.finish(account, watch.changed() or error)
+        finally:
+            cleanup_all_gpu_frameworks()
+    for (origin, target, method), count in sorted(conversions.items()):
+        _logger.info("%d conversions %s → %s by %s", count, origin, target, method)
+    return staged
+
+
+def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]) -> None:
+    """Raise if a file of the well says another pixel size than the index: its results would have a wrong scale."""
+    if not info.pixel_size_of_files:
+        return
+    from wellfield.microscopes.pixel_sizes import contradicting_plane  # XML, which jobs of other plates do without
+
+    found = contradicting_plane(info, planes_read(plan, planes))
+    if found is not None:
+        plane, size, indexed = found
+        raise WellStepError(
+            f"the file says {size:g} µm per pixel; expected {indexed:g} µm, as other files of the plate say. List "
+            "fields of another magnification or binning as a plate of their own",
+            plate=info.plate,
+            key=plane.key.field_key,
+            channel=plane.key.channel,
+            file=plane.path,
+        )
+
+
+def _well_input(
+    plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord], well: str, filemanager: FileManager, *, working: Path
+) -> WellInput:
+    """Return what the pipeline starts from, read from the backend of the settings, else through the workspace."""
+    raw = plan.settings.read_backend == Backend.DISK
+    paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
+    files = {paths[p.key]: p.path for p in planes}
+    wanted = plan.wants_stage_positions
+    positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
+    in_memory = plan.settings.intermediate_backend == Backend.MEMORY
+    return WellInput(
+        plate=info.plate,
+        well=well,
+        planes=paths,
+        filemanager=filemanager,
+        backend=Backend.DISK if raw else Backend.VIRTUAL_WORKSPACE,
+        describe=files.__getitem__,
+        folder=info.plate_path,
+        shape=info.shape,
+        dtypes=info.dtypes(),
+        stage_positions_um=positions,
+        calibrations=calibrations(info, planes, positions),
+        stage_y_up=info.stage_y_up,
+        intermediate=(Backend.MEMORY, "/") if in_memory else (Backend.DISK, os.fspath(working)),
+    )
