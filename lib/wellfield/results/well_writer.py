@@ -226,14 +226,14 @@ class _WellWriter:
 
     # --- files ---------------------------------------------------------------------------------------------------
 
-    def _note(self, kind: str, path: str | Path, facts: Mapping[str, Any]) -> None:
+    def _note(self, kind: ResultFolder, path: str | Path, facts: Mapping[str, Any]) -> None:
         """Note a file that was written, for the manifest."""
         self._facts[kind][Path(path).relative_to(self._parts[kind]).as_posix()] = dict(facts)
 
     def _replace(self, staged: Path, final: Path) -> None:
         self._names[final] = replace_folder(self._results, _RULE, staged, final, well=self._staged.well)
 
-    def _move_in(self, kind: str) -> list[dict[str, Any]]:
+    def _move_in(self, kind: ResultFolder) -> list[dict[str, Any]]:
         if not self._facts[kind]:
             return []
         final = self._results / kind / self._staged.well
