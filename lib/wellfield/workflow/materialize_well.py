@@ -13,11 +13,10 @@ from wellfield.plate.index import read_info, read_paths
 from wellfield.results.records import WELL_RULES, write_record
 from wellfield.results.removal import remove_scratch
 from wellfield.results.staged_well import DONE, StagedWell, remove_stage
-from wellfield.results.well_writer import materialize_well as write_well
+from wellfield.results.well_writer import write_results
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
-from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 from wellfield.workflow.reasons import reason_text
 
 
@@ -55,7 +54,7 @@ def _materialize_well(
     manifest: str | os.PathLike[str],
     thumbnail: str | os.PathLike[str],
 ) -> StagedWell:
-    filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
+    filemanager = FileManager({Backend.DISK: DiskStorageBackend()})
     staged = StagedWell.read(staging, filemanager)
     if staged.scratch is not None and staged.status == DONE and not Path(staged.scratch).is_dir():
         raise DataNotFoundError(
@@ -63,7 +62,7 @@ def _materialize_well(
             "materialize_well must run as one group of jobs where `scratch` is configured. Run the same command again"
         )
     plan = Plan.read(plan_path)
-    files = write_well(
+    files = write_results(
         staged,
         Path(staging),
         plan,

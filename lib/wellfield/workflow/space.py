@@ -30,6 +30,7 @@ from wellfield.results.manifest import read_manifest
 from wellfield.results.records import STORE_NAME
 from wellfield.results.staged_well import DONE
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
+from wellfield.storage.zarr.addressing import LABEL_DTYPE
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
 from wellfield.storage.zarr.pyramid import level_shapes
 
@@ -43,7 +44,7 @@ _FILE_OVERHEAD = 4096
 
 # Bytes that a stored pixel of a mask or label takes at least and at most; in plate.zarr both are labels.
 _TIFF_PIXELS = {ImageKind.MASK: (1, 1), ImageKind.LABELS: (2, 4)}
-_LABEL_PIXELS = (4, 4)
+_LABEL_PIXELS = (LABEL_DTYPE.itemsize, LABEL_DTYPE.itemsize)
 
 _Stacks = Mapping[tuple[int, int, int], int]  # field, timepoint, channel → planes
 

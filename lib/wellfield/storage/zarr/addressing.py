@@ -11,9 +11,12 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from wellfield.errors import (
     ArgumentTypeError,
     DataNotFoundError,
+    InvalidPathError,
     MissingPlaneError,
     PathEscapeError,
     StorageError,
@@ -22,11 +25,14 @@ from wellfield.errors import (
 from wellfield.formats.atomic import heal_children
 from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
 from wellfield.plate.wells import canonical_well, row_name, split_well
+from wellfield.storage.paths import valid_path
 
 STORE_SUFFIX = ".zarr"
 LABELS = "labels"
 ATTRIBUTE = "wellfield"
 ATTRIBUTE_VERSION = 2
+#: The dtype in which labels are stored, whatever integers they are in memory.
+LABEL_DTYPE = np.dtype(np.uint32)
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ROW = re.compile(r"[A-Z]{1,2}")
@@ -55,6 +61,26 @@ class PlaneAddress(NamedTuple):
     name: str | None = None
 
 
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path without ``.`` and ``..``.
+
+    Raises
+    ------
+    InvalidPathError
+        It holds a character that no path of a store may have.
+    PathEscapeError
+        It leads out of its store.
+    """
+    name = valid_path(path)
+    if "\\" in name or (not name.isascii() and name.encode(errors="replace").decode() != name):
+        what = "a backslash" if "\\" in name else "a character that is not UTF-8"
+        raise InvalidPathError(f"{name!r} cannot be a path of the Zarr backend: it holds {what}", path=name)
+    if ".." in name:
+        split_store(name)
+        name = os.path.normpath(name)
+    return Path(name)
+
+
 def split_store(path: str | os.PathLike[str]) -> StorePath:
     """Split a path at its first component that ends with ``.zarr``; where none does, the parent folder is the store.
 
@@ -81,7 +107,7 @@ def parse_logical(logical: str) -> PlaneAddress | None:
     """Return what a logical path stands for: a plane, or a name without a key; ``None`` for anything else."""
     parts = PurePosixPath(logical).parts
     label = None
-    if len(parts) == 3 and parts[0] == LABELS and _LABEL_NAME.fullmatch(parts[1]):
+    if len(parts) == 3 and parts[0] == LABELS and is_label_name(parts[1]):
         label = parts[1]
     elif len(parts) != 1 or parts[0] == LABELS:
         return None
@@ -114,6 +140,11 @@ def parse_chunk_name(chunk_name: str) -> str:
     if not isinstance(chunk_name, str):
         raise ArgumentTypeError(f"chunk_name is {chunk_name!r}; expected a well such as 'A01' or 'well_A01'")
     return canonical_well(chunk_name.removeprefix("well_"))
+
+
+def is_label_name(name: str) -> bool:
+    """Tell whether a label may have this name, which is that of a folder."""
+    return _LABEL_NAME.fullmatch(name) is not None
 
 
 def is_row_name(name: str) -> bool:
