@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from wellfield.testing.imagexpress_writer import ImageXpressPlate, write_imagexpress
-from wellfield.workflow.process import process_well
+from wellfield.workflow.process_well import process_well
 
 pytestmark = pytest.mark.workflow
 
