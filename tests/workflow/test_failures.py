@@ -56,6 +56,7 @@ def failed_runs(copy, plane):
     return run
 
 
+@pytest.mark.quick
 def test_a_truncated_plane_fails_its_well_alone(copy):
     plane = plane_of(copy, "*_B03_s2_w1.TIF")
     truncate(plane)

@@ -320,6 +320,9 @@ CASES = {
     "failed well mended": Case("a failed well's plane mended", failed_well_mended, real=True, its=("C04",)),
 }
 
+# These are shown by `make test` too.
+QUICK = {"resources", "plane mended"}
+
 # Lines that other tests of real runs show.
 ELSEWHERE = {
     "`illumination`, where a step corrects it": "test_illumination.py",
@@ -344,7 +347,10 @@ def plan_differs(project):
     return json.loads(json.dumps(compiled)) != json.loads((results / "plan.json").read_text())
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=name, marks=[pytest.mark.quick] * (name in QUICK)) for name, case in CASES.items()],
+)
 def test_what_the_readme_says_runs_and_nothing_else(copy, case):
     arguments = case.edit(copy) or []
     expected = promised(case.line, case.wells, case.its)
