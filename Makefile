@@ -14,7 +14,8 @@ help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
 	@echo "make test    run the tests (the first time with 3 GB of array libraries)"
 	@echo "make readers the tests with ngio, napari-ome-zarr, OpenHCS and pycytominer, each in an environment of its own (2.6 GB)"
-	@echo "make setup   make .venv with all of that; make docs renews docs/conversions.md"
+	@echo "make setup   make .venv with all of that"
+	@echo "make docs    renew the generated pages and build the site (site/index.html)"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
@@ -70,8 +71,14 @@ format: core
 schemas: core
 	$(BIN)/python -c 'from wellfield.config.schema import write_schemas; write_schemas("config/schemas")'
 
-docs: core
-	$(BIN)/wellfield conversions > docs/conversions.md
+docs: $(VENV)/.docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+	@echo "The site: site/index.html"
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint,docs]'
+	@touch $@
 
 bench: setup
 	$(BIN)/python -m benchmarks
