@@ -166,5 +166,5 @@ def test_editing_the_file_reruns_the_wells(own):
     project, file = own
     assert project.run().jobs == []
     file.write_text(file.read_text().replace("all good", "changed"))
-    assert project.run().jobs == promised("a function of your own, or a module of your own that it imports", WELLS)
+    assert project.run().jobs == promised("own function", WELLS)
     assert project.results("P1", "tables", "C04", "note_s001_t001.txt").read_text() == "changed"
