@@ -81,12 +81,13 @@ def values(field: Mapping[str, Any]) -> str:
         key = BLOCKS[field["$ref"].rpartition("/")[2]]
         return f"[mapping](#{anchor(key)})"
     if "anyOf" in field:
-        return ", or ".join(dict.fromkeys(values(one) for one in field["anyOf"] if one.get("type") != "null"))
+        kinds = [values(one) for one in field["anyOf"] if one.get("type") != "null"]
+        return ", or ".join(dict.fromkeys(", or ".join(kinds).split(", or ")))
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if field["type"] == "array":
         items = field.get("items", {})
-        return f"list of {values(items)}" if items else "list"
+        return f"list of {values(items)}" if items and "anyOf" not in items else "list"
     if field["type"] == "object" and "$ref" in (block := field.get("additionalProperties") or {}):
         return f"name → {values(block)}"
     limits = [f"≥ {field['minimum']}"] if "minimum" in field else []
@@ -180,7 +181,8 @@ def command_line() -> str:
             for one in command._actions
             if one.option_strings and one.dest != "help"
         ]
-        parts = [f"### `{usage}`", f"{explained[name]}."]
+        words = explained[name]
+        parts = [f"### `{usage}`", f"{words[0].upper()}{words[1:]}."]
         sections.append("\n\n".join(parts + ([table(["option", "meaning"], options)] if options else [])))
     return "\n\n".join(sections)
 
