@@ -1,4 +1,4 @@
-"""Wellfield and OpenHCS, which runs in an environment of its own; what holds here is what docs/openhcs.md says."""
+"""What docs/explanation/openhcs.md says holds, with OpenHCS in an environment of its own."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     get_microscope_handler(folder / "raw")[0].initialize_workspace(folder / "results", plate="P")
     shutil.copytree(folder / "raw", folder / "beside")
     shutil.copy(folder / "results/openhcs_metadata.json", folder / "beside")
-    [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/openhcs.md").read_text(), re.DOTALL)
+    [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/explanation/openhcs.md").read_text(), re.DOTALL)
     names = {'Path("results/P")': folder / "results", 'Path("openhcs/P")': folder / "rewritten"}
     for written, path in names.items():
         assert written in snippet

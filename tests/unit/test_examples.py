@@ -17,7 +17,7 @@ from tests.libraries import need
 from wellfield.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Blocks that need the results of a plate; tests/interop/test_openhcs.py runs them on one.
 ELSEWHERE = {"docs/explanation/openhcs.md"}
 # Blocks for which a decorator's library must be installed.
