@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from wellfield.report.log_excerpts import html_log
-from wellfield.report.markup import html_table
+from wellfield.report.log_excerpts import LogExcerpt, excerpt
 from wellfield.report.redact import PathCleaner
 
 
-def html_failed(
+class FailedWells(NamedTuple):
+    """Rows of well, step, field, channel, file and reason, and the ends of the logs that recorded the failures."""
+
+    rows: Sequence[Sequence[Any]]
+    logs: Sequence[LogExcerpt]
+
+
+def failed_wells(
     manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner
-) -> tuple[int, str]:
-    """Return how many of these wells failed, and a table of them with the end of each log; nothing if none did.
+) -> FailedWells:
+    """Return the wells of these that failed.
 
     *logs* is the log of each failed well that recorded the failure: ``…/logs/RULE/WELL.log``.
     """
@@ -23,12 +29,14 @@ def html_failed(
         for well, manifest in manifests.items()
         if manifest.get("status") == "failed"
     }
-    if not failed:
-        return 0, ""
     names = ("step", "field", "channel", "file", "message")
     rows = [[well, *(error.get(name) for name in names)] for well, error in failed.items()]
-    parts = [html_table(("Well", "Step", "Field", "Channel", "File", "Reason"), rows, clean=clean)]
-    parts += [
-        html_log(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
+    excerpts = [
+        excerpt(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
     ]
-    return len(failed), "\n".join(parts)
+    return FailedWells(cleaned(rows, clean), excerpts)
+
+
+def cleaned(rows: Sequence[Sequence[Any]], clean: PathCleaner) -> list[list[Any]]:
+    """Return the rows of a table without absolute paths in their texts."""
+    return [[clean(value) if isinstance(value, str) else value for value in row] for row in rows]

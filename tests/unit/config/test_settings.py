@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.unit.pipeline.steps import compiled, mistakes
 from wellfield.config.settings import DEFAULT, resolve_settings
 from wellfield.errors import ConfigError
 from wellfield.pipeline import (
@@ -13,8 +14,6 @@ from wellfield.pipeline import (
     VFSConfig,
 )
 from wellfield.storage import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
-
-from .steps import compiled, mistakes
 
 GLOBAL = GlobalPipelineConfig(
     memory_type="torch",

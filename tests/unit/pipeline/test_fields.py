@@ -8,7 +8,7 @@ from wellfield.pipeline import FunctionStep, special_inputs, special_outputs
 from wellfield.plate.keys import PlaneKey, plane_name
 
 from .steps import PROJECT, add_one, average, compiled, measure, mistakes, use
-from .test_execute import Plate
+from .test_executor import Plate
 
 
 def test_a_step_over_fields_gets_one_plane_per_field_and_gives_them_back_to_their_fields():
@@ -85,7 +85,7 @@ def test_images_between_steps_can_live_on_disk(tmp_path):
     from wellfield.pipeline.well_input import PlaneAccount, WellInput
     from wellfield.storage import DiskStorageBackend, FileManager
 
-    from .test_execute import Sink
+    from .test_executor import Sink
 
     plate = Plate()
     steps = [

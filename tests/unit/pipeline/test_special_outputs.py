@@ -8,7 +8,7 @@ from wellfield.materialization import CsvOptions, MaterializationSpec
 from wellfield.pipeline import FunctionStep, run_pipeline, special_inputs, special_outputs
 
 from .steps import IMAGE, TWO, add_one, measure, mistakes, use
-from .test_execute import Plate
+from .test_executor import Plate
 
 
 def test_a_side_result_reaches_the_step_of_the_same_channel():

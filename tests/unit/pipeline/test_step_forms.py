@@ -18,7 +18,7 @@ from wellfield.plate.keys import PlaneKey
 from wellfield.processing.function_registry import ImageKind
 
 from .steps import IMAGE, OUT, TWO, add_one, compiled, double, measure, mistakes
-from .test_execute import Plate
+from .test_executor import Plate
 
 # --- chains -------------------------------------------------------------------------------------------------------
 
