@@ -32,17 +32,6 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 # --- configuration ---------------------------------------------------------------------------------------------------
 
-# Sections of the page after the keys of the top level: name of the model → key.
-BLOCKS = {
-    "StepConfig": "steps",
-    "VFSBlock": "vfs",
-    "ZarrBlock": "zarr",
-    "TiffBlock": "tiff",
-    "StepMaterializationBlock": "step_materialization",
-    "LayoutBlock": "layouts",
-    "LayoutDefaults": "layouts: defaults",
-    "WellNumbersBlock": "layouts: well_numbers",
-}
 TYPES = {
     "string": "text",
     "integer": "whole number",
@@ -52,44 +41,58 @@ TYPES = {
     "object": "mapping",
 }
 
+Schema = Mapping[str, Any]
+
 
 def configuration() -> str:
     """Return the tables of all keys of ``config.yaml``, made from the models."""
     schema = Config.model_json_schema()
-    models = schema["$defs"]
-    if unknown := set(models) - set(BLOCKS):
-        raise ValueError(f"docs/generate.py: {', '.join(sorted(unknown))} has no section; add it to BLOCKS")
-    sections = [f"### Top level\n\n{keys(schema)}"]
-    for model, key in BLOCKS.items():
-        sections.append(f"### `{key}`\n\n{models[model]['description']}\n\n{keys(models[model])}")
-    return "\n\n".join(sections)
+    return "\n\n".join(sections("", schema, schema["$defs"]))
 
 
-def keys(model: Mapping[str, Any]) -> str:
-    """Return the keys of one model as a table."""
+def sections(path: str, model: Schema, models: Schema) -> Iterator[str]:
+    """Yield the section of a model, then those of the models in it; *path* is ``layouts: defaults``."""
     required = model.get("required", ())
-    rows = [
-        (f"`{name}`", values(field), "required" if name in required else default(field), field.get("description", ""))
-        for name, field in model["properties"].items()
-    ]
-    return table(["key", "value", "default", "meaning"], rows)
+    rows, inner = [], []
+    for name, field in model["properties"].items():
+        below = f"{path}: {name}" if path else name
+        found = [models[block] for block in blocks(field, models)]
+        inner += [(below, block) for block in found]
+        meaning = field.get("description") or " ".join(block["description"] for block in found)
+        given = "required" if name in required else default(field)
+        rows.append((f"`{name}`", values(field, models, below), given, meaning))
+    title, words = (f"`{path}`", f"{model['description']}\n\n") if path else ("Top level", "")
+    yield f"### {title}\n\n{words}{table(['key', 'value', 'default', 'meaning'], rows)}"
+    for below, block in inner:
+        yield from sections(below, block, models)
 
 
-def values(field: Mapping[str, Any]) -> str:
+def blocks(field: Any, models: Schema) -> list[str]:
+    """Return the names of the models with keys of their own that a field refers to."""
+    if isinstance(field, list):
+        return [name for one in field for name in blocks(one, models)]
+    if not isinstance(field, dict):
+        return []
+    name = field.get("$ref", "").rpartition("/")[2]
+    found = [name] if "properties" in models.get(name, {}) else []
+    return found + [name for key, one in field.items() if key != "default" for name in blocks(one, models)]
+
+
+def values(field: Schema, models: Schema, path: str) -> str:
     """Return what a field takes."""
     if "$ref" in field:
-        key = BLOCKS[field["$ref"].rpartition("/")[2]]
-        return f"[mapping](#{anchor(key)})"
+        target = models[field["$ref"].rpartition("/")[2]]
+        return f"[mapping](#{anchor(path)})" if "properties" in target else values(target, models, path)
     if "anyOf" in field:
-        kinds = [values(one) for one in field["anyOf"] if one.get("type") != "null"]
+        kinds = [values(one, models, path) for one in field["anyOf"] if one.get("type") != "null"]
         return ", or ".join(dict.fromkeys(", or ".join(kinds).split(", or ")))
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if field["type"] == "array":
         items = field.get("items", {})
-        return f"list of {values(items)}" if items and "anyOf" not in items else "list"
-    if field["type"] == "object" and "$ref" in (block := field.get("additionalProperties") or {}):
-        return f"name → {values(block)}"
+        return f"list of {values(items, models, path)}" if items and "anyOf" not in items else "list"
+    if field["type"] == "object" and blocks(field, models):
+        return f"name → [mapping](#{anchor(path)})"
     limits = [f"≥ {field['minimum']}"] if "minimum" in field else []
     limits += [f"≤ {field['maximum']}"] if "maximum" in field else []
     limits += [f"> {field['exclusiveMinimum']}"] if "exclusiveMinimum" in field else []
@@ -145,11 +148,11 @@ def prose(docstring: str) -> str:
     """Return a NumPy docstring as Markdown: each section a line in bold, its entries a list."""
     text = re.sub(r":\w+:`~?([^`]*)`", lambda found: f"`{found[1].rpartition('.')[2]}`", docstring)
     text = re.sub(r"``([^`]+)``", r"`\1`", text)
-    first, *sections = re.split(r"\n\n(\w+)\n-{3,}\n", text)
+    first, *rest = re.split(r"\n\n(\w+)\n-{3,}\n", text)
     parts = [first]
-    for title, body in zip(sections[::2], sections[1::2], strict=True):
+    for title, body in zip(rest[::2], rest[1::2], strict=True):
         parts.append(f"**{title}**")
-        parts.append(entries(body) if title in ("Parameters", "Raises") else inspect.cleandoc(body))
+        parts.append(entries(body) if title in ("Parameters", "Raises") else definitions(body))
     return "\n\n".join(parts)
 
 
@@ -161,6 +164,19 @@ def entries(body: str) -> str:
             lines[-1] += f" {line.strip()}"
         elif line.strip():
             lines.append(f"* `{line.strip().rstrip(':')}`:")
+    return "\n".join(lines)
+
+
+def definitions(body: str) -> str:
+    """Return text of a docstring in which a line with a colon and an indented text become an entry of a list."""
+    lines: list[str] = []
+    for line in body.splitlines():
+        if line.startswith(" ") and lines and lines[-1].startswith("* "):
+            lines[-1] += f" {line.strip()}"
+        elif line.startswith(" ") and lines and lines[-1].endswith(":"):
+            lines[-1] = f"* {lines[-1]} {line.strip()}"
+        else:
+            lines.append(line)
     return "\n".join(lines)
 
 
