@@ -149,7 +149,7 @@ def prose(docstring: str) -> str:
     text = re.sub(r":\w+:`~?([^`]*)`", lambda found: f"`{found[1].rpartition('.')[2]}`", docstring)
     text = re.sub(r"``([^`]+)``", r"`\1`", text)
     first, *rest = re.split(r"\n\n(\w+)\n-{3,}\n", text)
-    parts = [first]
+    parts = [definitions(first)]
     for title, body in zip(rest[::2], rest[1::2], strict=True):
         parts.append(f"**{title}**")
         parts.append(entries(body) if title in ("Parameters", "Raises") else definitions(body))
@@ -168,15 +168,15 @@ def entries(body: str) -> str:
 
 
 def definitions(body: str) -> str:
-    """Return text of a docstring in which a line with a colon and an indented text become an entry of a list."""
+    """Return text of a docstring in which a line with an indented text below it becomes an entry of a list."""
     lines: list[str] = []
     for line in body.splitlines():
-        if line.startswith(" ") and lines and lines[-1].startswith("* "):
-            lines[-1] += f" {line.strip()}"
-        elif line.startswith(" ") and lines and lines[-1].endswith(":"):
-            lines[-1] = f"* {lines[-1]} {line.strip()}"
-        else:
+        if not line.startswith(" ") or not lines:
             lines.append(line)
+        elif lines[-1].startswith("* "):
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines[-1] = f"* {lines[-1].rstrip(':')}: {line.strip()}"
     return "\n".join(lines)
 
 
