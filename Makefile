@@ -73,7 +73,7 @@ schemas: core
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The site: site/index.html"
 
 $(VENV)/.docs: $(VENV)/.ready
