@@ -14,7 +14,8 @@ help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
 	@echo "make test    run the tests that take minutes; says at its end what it leaves out"
 	@echo "make test-all  run all tests: needs 3 GB of array libraries and 2.6 GB of other readers, which it installs"
-	@echo "make setup   make .venv with the array libraries; make docs renews docs/conversions.md"
+	@echo "make setup   make .venv with the array libraries"
+	@echo "make docs    renew the generated pages and build the site (site/index.html)"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
@@ -77,8 +78,14 @@ format: core
 schemas: core
 	$(BIN)/python -c 'from wellfield.config.schema import write_schemas; write_schemas("config/schemas")'
 
-docs: core
-	$(BIN)/wellfield conversions > docs/conversions.md
+docs: $(VENV)/.docs
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "The site: site/index.html"
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint,docs]'
+	@touch $@
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,4 @@
-"""Wellfield and OpenHCS, which runs in an environment of its own; what holds here is what docs/openhcs.md says."""
+"""What docs/explanation/openhcs.md says holds, with OpenHCS in an environment of its own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(folder / "results/openhcs_metadata.json", folder / "beside")
     # Each is the document's own: what readers type must work.
     written = {'"results/P"': folder / "results", '"openhcs/P"': folder / "rewritten"}
-    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "docs/openhcs.md").read_text(), re.DOTALL):
+    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "docs/explanation/openhcs.md").read_text(), re.DOTALL):
         assert '"results/P"' in snippet
         exec(re.sub("|".join(written), lambda name: repr(str(written[name[0]])), snippet), {})
     shutil.copytree(folder / "rewritten", folder / "uncalibrated")

@@ -50,13 +50,11 @@ def test_it_is_fitted_again_once_a_plate_has_come_to_rest_on_a_part_of_which_it_
     report = project.results("P1", "ingest_report.json")
     noted = json.loads(report.read_text()) | {"acquisition": {"minutes": 1e-9, "files": 12, "young": 1}}
     report.write_text(json.dumps(noted))  # as if it had been mapped in the meantime
-    line = "the same where a step corrects the illumination"
-    assert project.run().jobs == promised(line, PLATE.wells)
+    assert project.run().jobs == promised("acquisition ended, illumination", PLATE.wells)
     assert project.run("--dry-run").jobs == []
 
 
 def test_it_is_fitted_again_when_the_configuration_says_of_what(corrected):
     project, _ = corrected
     project.config["illumination"] = "microscope"
-    line = "`illumination`, where a step corrects it"
-    assert project.run("--dry-run").jobs == promised(line, PLATE.wells)
+    assert project.run("--dry-run").jobs == promised("illumination", PLATE.wells)

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.workflow.project import Project, Run, well_jobs
-from tests.workflow.promises import table
+from tests.workflow.promises import entries
 from wellfield.cli import main
 from wellfield.formats.atomic import is_part
 from wellfield.results.records import RECORDS
@@ -90,7 +90,7 @@ def test_a_killed_run_is_finished_by_the_same_command_with_equal_results(undistu
     assert [path for path in made if found[path] != expected.get(path)] == []
     project.run("--unlock")
     again = project.run()
-    assert table()["the run killed"] == "what had not finished"
+    assert entries()["killed"] == ["what had not finished"]
     assert set(again.jobs) <= set(run.jobs) - set(killed.finished)
     assert kept_files(project) == expected
     assert compare_results(project.results("P1"), source.results("P1")) == []

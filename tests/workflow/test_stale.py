@@ -17,7 +17,7 @@ ALL_WELLS = well_jobs(*SMALL.wells)
 
 
 def forget(project):
-    """What docs/scaling.md once advised: Snakemake's records are removed, the results stay."""
+    """What docs/howto/scaling.md once advised: Snakemake's records are removed, the results stay."""
     shutil.rmtree(project.root / ".snakemake")
 
 

@@ -75,27 +75,28 @@ class _Model(BaseModel):
 class StepConfig(_Model):
     """One step of the pipeline."""
 
-    name: Name | None = Field(None, description="Name of the step; that of the function by default.")
+    name: Name | None = Field(None, description="Name of the step; the function's name by default.")
     func: Func = Field(
         description="Registered function (`wellfield functions`), package.module:function or file.py:function; a list "
         "of them is a chain, channel: function treats channels differently."
     )
-    input: StrictStr = Field("previous", description="previous, start (the plate's images) or the name of a step.")
+    input: StrictStr = Field(
+        "previous",
+        description="Where its images come from: previous, start (the plate's images) or the name of a step.",
+    )
     inputs: dict[str, StrictStr] = Field(
         {}, description="Further images: parameter → name of an earlier step (or of a special output)."
     )
-    outputs: dict[str, StrictStr] = Field(
-        {}, description="Other names for what the function returns besides its image: declared name → name."
-    )
+    outputs: dict[str, StrictStr] = Field({}, description="New names for special outputs: declared name → name.")
     channels: list[StrictInt | StrictStr] | None = Field(
-        None, min_length=1, description="Channels by number or name; all that the input has by default."
+        None, min_length=1, description="Channels by number or name; all channels of the input by default."
     )
     stack: Literal["z", "field", "channel"] = Field(
-        "z", description="What the first axis of the function's stack runs over."
+        "z", description="What the first axis of the stack is: z planes, fields or channels."
     )
-    planewise: StrictBool = Field(False, description="The function takes a plane [Y, X]: call it for each.")
+    planewise: StrictBool = Field(False, description="Call the function for each plane [Y, X].")
     returns: Literal["intensity", "mask", "labels"] | None = Field(
-        None, description="What the pixels are that a function returns which is not registered; intensity by default."
+        None, description="What a function that is not registered returns; intensity by default."
     )
     params: dict[str, Value] = Field({}, description="Arguments of the function.")
     memory_type: Library | None = Field(
@@ -103,7 +104,7 @@ class StepConfig(_Model):
     )
     materialize: StrictBool | list[Literal["zarr", "tiff", "roi"]] = Field(
         False,
-        description="Whether the step's images are written, to `vfs.materialization_backend`; a list names formats.",
+        description="Write the step's images to `vfs.materialization_backend`, or in the formats of a list.",
     )
     sub_dir: Name | None = Field(None, description="Folder of its TIFF and ROI files; the step's name by default.")
 
@@ -188,7 +189,7 @@ _Number = Annotated[StrictInt, Field(ge=1, le=999_999)]
 
 
 class LayoutDefaults(_Model):
-    """Where planes are on the axes that file names say nothing of."""
+    """Field, channel, z and timepoint of files whose names do not say them."""
 
     field: _Number = Field(1, description="Field of files whose name has none.")
     channel: _Number = Field(1, description="Channel of files whose name has none.")
@@ -201,25 +202,23 @@ class WellNumbersBlock(_Model):
 
     rows: Annotated[StrictInt, Field(ge=1, le=32)] = Field(description="Rows of the plate.")
     columns: Annotated[StrictInt, Field(ge=1, le=48)] = Field(description="Columns of the plate.")
-    order: Literal["rows", "columns"] = Field("rows", description="Well 2 is A02 (rows) or B01 (columns).")
+    order: Literal["rows", "columns"] = Field("rows", description="Whether well 2 is A02 (rows) or B01 (columns).")
 
 
 class LayoutBlock(_Model):
-    """How the file names of plates say what each plane is."""
+    """How the file names of a plate are read."""
 
     pattern: Annotated[StrictStr, AfterValidator(_check_pattern)] = Field(
-        description="Regular expression with the groups well, or row and column, and field, channel, z, timepoint as "
-        "there are; for whole file names, or with / for the end of paths. Or the name of a preset."
+        description="Regular expression with the groups well (or row and column), field, channel, z and timepoint. It "
+        "fits whole file names, or with / the end of paths. Or the name of a preset."
     )
-    pixel_size_um: _Length | None = Field(None, description="Edge of a pixel in µm; by default as the files say.")
-    z_spacing_um: _Length | None = Field(None, description="Distance of z planes in µm; by default as the files say.")
+    pixel_size_um: _Length | None = Field(None, description="Size of a pixel in µm; by default what the files say.")
+    z_spacing_um: _Length | None = Field(None, description="Distance of z planes in µm; by default what the files say.")
     channels: Annotated[_ChannelNames | None, AfterValidator(_check_channels)] = Field(
-        None, description="Names of the channels in their order, or token: name."
+        None, description="Names of the channels in order, or a mapping of token to name."
     )
     defaults: LayoutDefaults = LayoutDefaults()
-    well_numbers: WellNumbersBlock | None = Field(
-        None, description="The group well takes a number that counts through a plate of this size."
-    )
+    well_numbers: WellNumbersBlock | None = Field(None, description="Wells are numbered through a plate of this size.")
 
     @model_validator(mode="after")
     def _numbers_need_the_group(self) -> Self:
@@ -258,7 +257,7 @@ class Config(_Model):
         "results", description="Folder of the results; never inside a plate folder."
     )
     layouts: dict[LayoutName, LayoutBlock] = Field(
-        {}, description="Layouts of plates by name, for the column microscope of the plate sheet."
+        {}, description="How file names of other microscopes are read: name (for the plate sheet) → layout."
     )
     source: Literal["planes", "projection", "planes_or_projection"] = Field(
         "planes_or_projection",
@@ -276,8 +275,8 @@ class Config(_Model):
     )
     illumination: Literal["fitted", "microscope"] = Field(
         "fitted",
-        description="What correct_illumination takes out: fitted on planes of the plate, or the flat fields that the "
-        "microscope measured itself (Opera Phenix).",
+        description="What correct_illumination corrects by: a fit on planes of the plate, or the flat fields that the "
+        "microscope stores with the plate (Opera Phenix).",
     )
     steps: list[StepConfig] = Field(min_length=1, description="The pipeline.")
     vfs: VFSBlock = VFSBlock()
@@ -292,17 +291,17 @@ class Config(_Model):
     )
     scratch: StrictStr | None = Field(
         None,
-        description="Folder on the nodes' own disks for what a well hands from one job to the next, which then run "
-        "together; env:TMPDIR is what that variable is in the job. Beside the results by default.",
+        description="Folder on the nodes' own disks for what process hands to materialize; both then run as one job. "
+        "env:TMPDIR is the value of that variable in the job. By default a folder in the results.",
     )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
-        600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."
+        600, description="Memory that a well's job needs in addition to its images: Python, libraries, functions."
     )
     acquisition_minutes: Annotated[StrictInt, Field(ge=0)] = Field(
-        10, description="A plate with younger files may still be being acquired, which is warned of; 0 for never."
+        10, description="Warn that a plate may still be being acquired if it has files younger than this; 0: never."
     )
     container: Annotated[StrictStr, Field(pattern=r"^\S+$")] | None = Field(
-        None, description="Image that jobs run in with --sdm apptainer: docker://…, or the path of a .sif file."
+        None, description="Container image for jobs with --sdm apptainer: docker://…, or the path of a .sif file."
     )
 
     def deciding_results(self) -> dict[str, Any]:
