@@ -409,7 +409,7 @@ class StepCompiler:
     def _sub_dir(self, step: FunctionStep) -> str:
         """Return the step's own folder, in that of all steps unless it names one itself."""
         own = step.step_materialization_config.sub_dir
-        parts = [own] if own else [name for name in (self.settings.sub_dir, step.name) if name]
+        parts = [own] if own else [name for name in (self.settings.step_materialization.sub_dir, step.name) if name]
         for part in parts:
             try:
                 check_output_name(part)
@@ -420,7 +420,7 @@ class StepCompiler:
     def _with_targets(self, step: FunctionStep, compiled: CompiledStep) -> CompiledStep:
         """Return the step with the formats that its images are written in."""
         if isinstance(step.materialize, bool):
-            backend = "zarr" if self.settings.materialization_backend == Backend.ZARR else "tiff"
+            backend = "zarr" if self.settings.vfs.materialization_backend == Backend.ZARR else "tiff"
             targets: tuple[str, ...] = (backend,) if step.materialize else ()
         else:
             targets = step.materialize

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wellfield.config.settings import Settings
+from wellfield.config.settings import Settings, resolve_settings
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
@@ -22,7 +22,6 @@ from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import Projection
 from wellfield.processing.function_registry import ImageKind, get_implementation, is_registered
-from wellfield.storage.backend import Backend, ZarrConfig
 
 # Key of an array among the arguments of a stored call.
 _ARRAY = "array"
@@ -275,7 +274,6 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
-        settings = {name: value for name, value in asdict(self.settings).items() if name != "origins"}
         return {
             "schema_version": PLAN_SCHEMA_VERSION,
             "channels": {str(number): name for number, name in self.channels.items()},
@@ -285,7 +283,7 @@ class Plan:
             "start_type": self.start_type,
             "memory_mb": self.memory_mb,
             "work_megapixels": self.work_megapixels,
-            "settings": settings,
+            "settings": self.settings.values(),
             "steps": [_step_to_json(step) for step in self.steps],
         }
 
@@ -309,7 +307,7 @@ class Plan:
             }
             channels = {int(number): name for number, name in values.pop("channels").items()}
             steps = tuple(_step_from_json(step) for step in values.pop("steps"))
-            settings = _settings_from_json(values.pop("settings"))
+            settings = resolve_settings([(os.fspath(source), values.pop("settings"))])
             values |= {"start_type": MemoryType(values["start_type"])}
             return cls(steps=steps, sources=sources, channels=channels, settings=settings, **values)
 
@@ -380,14 +378,3 @@ def _call_from_json(data: Mapping[str, Any]) -> CompiledCall:
     return CompiledCall(
         **{**data, **{name: kind(data[name]) for name, kind in kinds.items()}, "outputs": outputs, "params": params}
     )
-
-
-def _settings_from_json(data: Mapping[str, Any]) -> Settings:
-    """Return settings that were resolved before, with their types."""
-    from wellfield.config.settings import OnMissing, OnUnreadable, SourceChoice, TiffCompression
-
-    kinds: dict[str, Any] = {"source": SourceChoice, "device": DeviceChoice, "memory_type": MemoryType}
-    kinds |= {"on_unreadable": OnUnreadable, "on_missing": OnMissing, "tiff_compression": TiffCompression}
-    kinds |= dict.fromkeys(("read_backend", "intermediate_backend", "materialization_backend"), Backend)
-    values = {**data, "zarr": ZarrConfig(**data["zarr"])}
-    return Settings(**{**values, **{n: kind(values[n]) for n, kind in kinds.items() if values[n] is not None}})

@@ -241,7 +241,7 @@ class _WellWriter:
         return [file_entry(self._results, final / name, facts) for name, facts in self._facts[kind].items()]
 
     def _write_tiffs(self) -> None:
-        codec = self._plan.settings.tiff_compression
+        codec = self._plan.settings.tiff.compression
         compression = None if codec == TiffCompression.NONE else codec.value
         for step, image in self._images("tiff"):
             for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
