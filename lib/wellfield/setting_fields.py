@@ -17,7 +17,7 @@ def setting(default: Any, description: str, **limits: Any) -> Any:
 
 
 def inherited(default: Any, description: str, **limits: Any) -> Any:
-    """Return the field of a setting that is ``None`` unless it is set: the level above decides then, at last *default*."""
+    """Return the field of a setting that is ``None`` unless it is set, and inherits then; *default* comes last."""
     return field(default=None, metadata={"default": default, "description": description, **limits})
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_type_hints
 
 from wellfield.errors import ConfigError
+from wellfield.formats.tiff import TiffCompression
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
 from wellfield.setting_fields import Setting, declared, inherited
@@ -49,15 +50,6 @@ class OnMissing(StrEnum):
     FAIL = "fail"
 
 
-class TiffCompression(StrEnum):
-    """Lossless codec of TIFF files."""
-
-    NONE = "none"
-    ZLIB = "zlib"
-    ZSTD = "zstd"
-    LZW = "lzw"
-
-
 @dataclass(frozen=True, slots=True)
 class VFSConfig:
     """Which storage backends a pipeline works with."""
@@ -79,7 +71,7 @@ class StepMaterializationConfig:
 
     sub_dir: str | None = inherited(
         None,
-        "Of a step: folder of its TIFF and ROI files, by default one with its name. Of all steps: the folder above theirs.",
+        "Of a step: folder of its TIFF and ROI files, by default its name. Of all steps: the folder above theirs.",
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
     )
 

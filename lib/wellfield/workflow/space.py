@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.config.settings import TiffCompression
 from wellfield.errors import DiskSpaceError, WellfieldError
+from wellfield.formats.tiff import TiffCompression
 from wellfield.formatting import counted, size_text
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
