@@ -208,8 +208,8 @@ def _print_call(call: CompiledCall) -> None:
     taken = [f"{name}={value}" for name, value in (*call.images.items(), *call.specials.items())]
     if taken:
         _say(f"       takes: {', '.join(taken)}")
-    if call.filled:
-        _say(f"       from the plate: {', '.join(call.filled)}")
+    if call.plate_params:
+        _say(f"       from the plate: {', '.join(call.plate_params)}")
     for name, spec in call.outputs:
         files = ", ".join(f"{name}{option.filename_suffix}" for option in spec.options) if spec else "kept in memory"
         _say(f"       also returns: {name} ({files})")

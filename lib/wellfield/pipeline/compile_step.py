@@ -235,12 +235,12 @@ class StepCompiler:
         specials = {name: step.inputs.get(name, name) for name in declared_inputs(info.function)}
         given = {p: name for p, name in step.inputs.items() if p not in specials and (p in known or open_ended)}
         params = self._plate_params(call, known, taken={*given, *specials}, kind=kind)
-        filled = [p for p in PLATE_PARAMETERS if p in known and p not in {*params, *given, *specials}]
-        for text in check_parameters(info.function, call.params, [*given, *specials, *filled, *params]):
+        plate_params = [p for p in PLATE_PARAMETERS if p in known and p not in {*params, *given, *specials}]
+        for text in check_parameters(info.function, call.params, [*given, *specials, *plate_params, *params]):
             self._mistake(text)
-        if "illumination" in filled and func != "correct_illumination":
+        if "illumination" in plate_params and func != "correct_illumination":
             self._mistake(f"{info.name}: only correct_illumination gets the illumination; make it an earlier step")
-        elif "illumination" in filled and step.stack == StackAxis.CHANNEL:
+        elif "illumination" in plate_params and step.stack == StackAxis.CHANNEL:
             self._mistake(f"{info.name} treats each channel by itself: say stack: z")
         images = self._images(step, info, channels, given)
         self._check_special_inputs(step, info, channels, specials)
@@ -251,7 +251,7 @@ class StepCompiler:
         return CompiledCall(
             func=func,
             params=params,
-            filled=tuple(filled),
+            plate_params=tuple(plate_params),
             images=images,
             specials=specials,
             outputs=tuple((step.outputs.get(name, name), spec) for name, spec in declared_outputs(info.function)),
@@ -302,7 +302,7 @@ class StepCompiler:
             self._mistake(f"planewise: {info.name} takes stacks [Z, Y, X], as it says itself; leave it out")
         return plain and (step.planewise or has_flat_footprint(call.params))
 
-    # --- further inputs and side results -------------------------------------------------------------------------
+    # --- extra images and side results -------------------------------------------------------------------------
 
     def _check_names_are_taken(self, step: FunctionStep, calls: Sequence[CompiledCall]) -> None:
         """Refuse inputs and outputs that none of the step's functions has."""

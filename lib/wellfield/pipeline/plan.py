@@ -43,7 +43,7 @@ class CompiledCall:
     ----------
     func:
         Name, ``package.module:function`` or ``file.py:function``; ``None`` for a callable given in Python.
-    filled:
+    plate_params:
         Parameters that get facts of the plate when it runs.
     images, specials:
         Parameter → step whose image, or special output that, it gets.
@@ -61,7 +61,7 @@ class CompiledCall:
 
     func: str | None
     params: Mapping[str, Any] = field(default_factory=dict)
-    filled: tuple[str, ...] = ()
+    plate_params: tuple[str, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     specials: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[tuple[str, MaterializationSpec | None], ...] = ()
@@ -156,7 +156,7 @@ class CompiledStep:
         return tuple(dict.fromkeys([self.input, *(name for call in self.calls for name in call.images.values())]))
 
     @property
-    def further(self) -> frozenset[str]:
+    def extra_images(self) -> frozenset[str]:
         """Names of the steps whose images it reads besides its input."""
         return frozenset(name for call in self.calls for name in call.images.values())
 
@@ -239,8 +239,8 @@ class Plan:
     def start_channels(self) -> tuple[int, ...]:
         """Channels of the plate that some step starts from."""
         used = {c for step in self.steps if step.input == START for c in step.channels}
-        further = {channel for step in self.steps if START in step.further for channel in step.channels}
-        return tuple(sorted(used | {c if c in self.sources else next(iter(self.sources)) for c in further}))
+        extra = {channel for step in self.steps if START in step.extra_images for channel in step.channels}
+        return tuple(sorted(used | {c if c in self.sources else next(iter(self.sources)) for c in extra}))
 
     @property
     def illuminated_channels(self) -> tuple[int, ...]:
@@ -250,14 +250,14 @@ class Plan:
             for step in self.steps
             for branch in step.branches
             for channel in branch.channels
-            if any("illumination" in call.filled for call in branch.calls)
+            if any("illumination" in call.plate_params for call in branch.calls)
         }
         return tuple(sorted(found))
 
     @property
     def wants_stage_positions(self) -> bool:
         """Tell whether some function gets the stage positions of fields."""
-        return any("stage_positions_um" in call.filled for step in self.steps for call in step.calls)
+        return any("stage_positions_um" in call.plate_params for step in self.steps for call in step.calls)
 
     @property
     def writes_zarr(self) -> bool:
@@ -374,7 +374,7 @@ def _call_from_json(data: Mapping[str, Any]) -> CompiledCall:
     outputs = tuple((name, None if spec is None else spec_from_json(spec)) for name, spec in data["outputs"])
     params = {name: _argument(value) for name, value in data["params"].items()}
     kinds: dict[str, Any] = {"memory_type": MemoryType, "output_type": MemoryType}
-    kinds |= {"returns": ImageKind, "projection": Projection, "filled": tuple}
+    kinds |= {"returns": ImageKind, "projection": Projection, "plate_params": tuple}
     return CompiledCall(
         **{**data, **{name: kind(data[name]) for name, kind in kinds.items()}, "outputs": outputs, "params": params}
     )

@@ -14,7 +14,7 @@ PLAN_SCHEMA_VERSION = 4
 _CALL = {
     "func": (str, None),
     "params": {str: object},
-    "filled": [str],
+    "plate_params": [str],
     "images": {str: str},
     "specials": {str: str},
     "outputs": [[object]],
