@@ -38,7 +38,7 @@ def parameter_names(function: Callable[..., Any]) -> tuple[list[str], bool]:
 def check_parameters(function: Callable[..., Any], params: Mapping[str, Any], given: Iterable[str]) -> list[str]:
     """Return the mistakes in *params*: unknown names, missing ones, values of a wrong type.
 
-    *given* are the parameters that are filled in otherwise: further images, special inputs, facts of the plate.
+    *given* are the parameters that are filled in otherwise: extra images, special inputs, facts of the plate.
     """
     name = getattr(function, "__name__", "function")
     known, open_ended = parameter_names(function)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wellfield.config.settings import Settings
+from wellfield.config.settings import Settings, resolve_settings
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
@@ -22,7 +22,6 @@ from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import Projection
 from wellfield.processing.function_registry import ImageKind, get_implementation, is_registered
-from wellfield.storage.backend import Backend, ZarrConfig
 
 # Key of an array among the arguments of a stored call.
 _ARRAY = "array"
@@ -44,7 +43,7 @@ class CompiledCall:
     ----------
     func:
         Name, ``package.module:function`` or ``file.py:function``; ``None`` for a callable given in Python.
-    filled:
+    plate_params:
         Parameters that get facts of the plate when it runs.
     images, specials:
         Parameter → step whose image, or special output that, it gets.
@@ -62,7 +61,7 @@ class CompiledCall:
 
     func: str | None
     params: Mapping[str, Any] = field(default_factory=dict)
-    filled: tuple[str, ...] = ()
+    plate_params: tuple[str, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     specials: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[tuple[str, MaterializationSpec | None], ...] = ()
@@ -157,7 +156,7 @@ class CompiledStep:
         return tuple(dict.fromkeys([self.input, *(name for call in self.calls for name in call.images.values())]))
 
     @property
-    def further(self) -> frozenset[str]:
+    def extra_images(self) -> frozenset[str]:
         """Names of the steps whose images it reads besides its input."""
         return frozenset(name for call in self.calls for name in call.images.values())
 
@@ -240,8 +239,8 @@ class Plan:
     def start_channels(self) -> tuple[int, ...]:
         """Channels of the plate that some step starts from."""
         used = {c for step in self.steps if step.input == START for c in step.channels}
-        further = {channel for step in self.steps if START in step.further for channel in step.channels}
-        return tuple(sorted(used | {c if c in self.sources else next(iter(self.sources)) for c in further}))
+        extra = {channel for step in self.steps if START in step.extra_images for channel in step.channels}
+        return tuple(sorted(used | {c if c in self.sources else next(iter(self.sources)) for c in extra}))
 
     @property
     def illuminated_channels(self) -> tuple[int, ...]:
@@ -251,14 +250,14 @@ class Plan:
             for step in self.steps
             for branch in step.branches
             for channel in branch.channels
-            if any("illumination" in call.filled for call in branch.calls)
+            if any("illumination" in call.plate_params for call in branch.calls)
         }
         return tuple(sorted(found))
 
     @property
     def wants_stage_positions(self) -> bool:
         """Tell whether some function gets the stage positions of fields."""
-        return any("stage_positions_um" in call.filled for step in self.steps for call in step.calls)
+        return any("stage_positions_um" in call.plate_params for step in self.steps for call in step.calls)
 
     @property
     def writes_zarr(self) -> bool:
@@ -275,7 +274,6 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
-        settings = {name: value for name, value in asdict(self.settings).items() if name != "origins"}
         return {
             "schema_version": PLAN_SCHEMA_VERSION,
             "channels": {str(number): name for number, name in self.channels.items()},
@@ -285,7 +283,7 @@ class Plan:
             "start_type": self.start_type,
             "memory_mb": self.memory_mb,
             "work_megapixels": self.work_megapixels,
-            "settings": settings,
+            "settings": self.settings.values(),
             "steps": [_step_to_json(step) for step in self.steps],
         }
 
@@ -309,7 +307,7 @@ class Plan:
             }
             channels = {int(number): name for number, name in values.pop("channels").items()}
             steps = tuple(_step_from_json(step) for step in values.pop("steps"))
-            settings = _settings_from_json(values.pop("settings"))
+            settings = resolve_settings([(os.fspath(source), values.pop("settings"))])
             values |= {"start_type": MemoryType(values["start_type"])}
             return cls(steps=steps, sources=sources, channels=channels, settings=settings, **values)
 
@@ -376,18 +374,7 @@ def _call_from_json(data: Mapping[str, Any]) -> CompiledCall:
     outputs = tuple((name, None if spec is None else spec_from_json(spec)) for name, spec in data["outputs"])
     params = {name: _argument(value) for name, value in data["params"].items()}
     kinds: dict[str, Any] = {"memory_type": MemoryType, "output_type": MemoryType}
-    kinds |= {"returns": ImageKind, "projection": Projection, "filled": tuple}
+    kinds |= {"returns": ImageKind, "projection": Projection, "plate_params": tuple}
     return CompiledCall(
         **{**data, **{name: kind(data[name]) for name, kind in kinds.items()}, "outputs": outputs, "params": params}
     )
-
-
-def _settings_from_json(data: Mapping[str, Any]) -> Settings:
-    """Return settings that were resolved before, with their types."""
-    from wellfield.config.settings import OnMissing, OnUnreadable, SourceChoice, TiffCompression
-
-    kinds: dict[str, Any] = {"source": SourceChoice, "device": DeviceChoice, "memory_type": MemoryType}
-    kinds |= {"on_unreadable": OnUnreadable, "on_missing": OnMissing, "tiff_compression": TiffCompression}
-    kinds |= dict.fromkeys(("read_backend", "intermediate_backend", "materialization_backend"), Backend)
-    values = {**data, "zarr": ZarrConfig(**data["zarr"])}
-    return Settings(**{**values, **{n: kind(values[n]) for n, kind in kinds.items() if values[n] is not None}})

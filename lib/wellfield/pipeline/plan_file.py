@@ -9,12 +9,12 @@ from typing import Any
 
 from wellfield.formats.checked_json import OwnJson
 
-PLAN_SCHEMA_VERSION = 3
+PLAN_SCHEMA_VERSION = 4
 
 _CALL = {
     "func": (str, None),
     "params": {str: object},
-    "filled": [str],
+    "plate_params": [str],
     "images": {str: str},
     "specials": {str: str},
     "outputs": [[object]],
@@ -50,16 +50,7 @@ PLAN = OwnJson(
         "start_type": str,
         "memory_mb": float,
         "work_megapixels": float,
-        "settings": {
-            "source": str,
-            "on_unreadable": str,
-            "on_missing": str,
-            "intermediate_backend": str,
-            "materialization_backend": str,
-            "zarr": {str: (str, int)},
-            "tiff_compression": str,
-            "sub_dir": (str, None),
-        },
+        "settings": {str: (str, int, None)},
         "steps": [_STEP],
     },
     "Delete it, and the next run compiles the pipeline again",

@@ -335,7 +335,7 @@ def test_a_file_may_hold_the_keys_alone_that_differ(tmp_path, monkeypatch):
         "disk",
         "zarr",
     )
-    assert read_config("config/config.yaml").vfs.materialization_backend == "disk"
+    assert read_config("config/config.yaml").given_settings() == {"vfs.read_backend": "disk"}
 
 
 def test_results_that_snakemake_took_for_a_configuration_are_named():
