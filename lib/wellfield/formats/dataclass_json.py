@@ -81,6 +81,8 @@ class DataclassJson:
             return {inner[0](key): self.decode(inner[1], entry, f"{place}.{key}") for key, entry in data.items()}
         _check(data, list, place)
         kinds = [inner[0]] * len(data) if Ellipsis in inner else inner
+        if len(kinds) != len(data):
+            raise ValueError(f"{place} has {len(data)} entries; expected {len(kinds)}")
         pairs = enumerate(zip(kinds, data, strict=True))
         return tuple(self.decode(one, item, f"{place}[{number}]") for number, (one, item) in pairs)
 
