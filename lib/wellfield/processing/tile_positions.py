@@ -49,9 +49,9 @@ def generate_positions(
 
     Two fields are neighbours if they overlap by the stage, or miss each other by less than *search_margin*, along at
     least a quarter of their height or width. The offset of neighbours is measured where their overlap shows more than
-    noise (:func:`~wellfield.processing.tile_registration.register_pair`); if the stage predicts less than 16 px of
-    overlap, stronger evidence is needed. All fields are then placed by the offsets that are reliable, and by the stage for the
-    rest (:func:`~wellfield.processing.tile_placement.place_fields`).
+    noise (:func:`~wellfield.processing.tile_registration.register_pair`), with stronger evidence where the stage
+    predicts less than 16 px of overlap. All fields are then placed by the offsets that are reliable, and by the stage
+    for the rest (:func:`~wellfield.processing.tile_placement.place_fields`).
 
     Parameters
     ----------
