@@ -28,7 +28,7 @@ from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.results.staged_well import DONE, FAILED, StagedImage, StagedOutput, StagedWell
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
 from wellfield.processing.function_registry import ImageKind
 from wellfield.storage.backend import Backend, ZarrChunkStrategy
@@ -53,7 +53,7 @@ def materialize_well(
     results: Path,
     filemanager: FileManager,
     *,
-    info: PlateInfo,
+    info: Plate,
     manifest: Path,
     thumbnail: Path,
 ) -> list[dict[str, Any]]:
@@ -289,7 +289,7 @@ class _WellWriter:
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
-    def thumbnail(self, info: PlateInfo) -> Any:
+    def thumbnail(self, info: Plate) -> Any:
         """Return the well's picture for the report: the stored image with the outlines of the last labels."""
         from wellfield.results.thumbnails import well_thumbnail
 

@@ -19,7 +19,8 @@ from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.formatting import counted
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.pipeline.plan import Plan
-from wellfield.plate.index import PlateInfo, read_index
+from wellfield.plate.index import read_index
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import is_well
 from wellfield.results.manifest import file_entry, folder_entry, read_manifest
 from wellfield.results.records import (
@@ -223,7 +224,7 @@ def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
         return _attempt(problems, folder, lambda: how(folder / name)) if name in there else None
 
     found = read("index.parquet", read_index)
-    info: PlateInfo | None = found[0] if found else None
+    info: Plate | None = found[0] if found else None
     read("openhcs_metadata.json", lambda path: main_subdirectory(read_metadata(path.parent), source=str(path)))
     read("ingest_report.json", read_report)
     plan: Plan | None = read("plan.json", Plan.read)
