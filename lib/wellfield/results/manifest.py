@@ -15,6 +15,7 @@ from wellfield import __version__
 from wellfield.formats.json_files import write_json
 from wellfield.formats.checked_json import InnerPath, OwnJson
 from wellfield.pipeline.well_input import PlaneAccount
+from wellfield.results.paths import WellFile
 
 MANIFEST_SCHEMA_VERSION = 1
 
@@ -99,6 +100,11 @@ def write_manifest(
         },
     }
     write_json(path, data, durable=True)
+
+
+def read_manifests(results: str | os.PathLike[str], wells: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the manifest of each of these wells; errors as :func:`read_manifest`."""
+    return {well: read_manifest(Path(results, WellFile.MANIFEST.of(well))) for well in wells}
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -22,10 +22,19 @@ from wellfield.errors import DestinationExistsError, MetadataError
 from wellfield.formats.json_files import read_json, write_json
 from wellfield.formats.checked_json import InnerPath, OwnJson, is_inner
 from wellfield.plate.wells import is_well
+from wellfield.results.paths import (
+    PLATE_RULES,
+    PLATE_TABLES,
+    RECORDS,
+    STORE_NAME,
+    UNFINISHED,
+    WELL_RULES,
+    PlateFile,
+    WellFile,
+    job_files,
+)
 
 RECORD_SCHEMA_VERSION = 1
-RECORDS = "records"
-STORE_NAME = "plate.zarr"
 RECORD = OwnJson(
     "record",
     RECORD_SCHEMA_VERSION,
@@ -33,37 +42,8 @@ RECORD = OwnJson(
     "Restore it from a copy, or move the results of the plate away and run again",
 )
 
-# The jobs of a plate that write files of their own, and of a well: both of a well's jobs share one record.
-PLATE_RULES = (
-    "ingest_plate",
-    "compile_plan",
-    "fit_illumination",
-    "aggregate_plate",
-    "report_plate",
-    "check_plate",
-)
-WELL_RULES = ("process_well", "materialize_well")
-
 # What lay there when the first record was written: results of a version that wrote none.
 EARLIER = "earlier"
-# The page of a plate that is not finished, which no job writes.
-UNFINISHED = "unfinished"
-
-# The folders below the results of a plate that hold files of Wellfield's.
-WRITTEN_FOLDERS = (
-    ".staging",
-    "benchmarks",
-    "illumination",
-    "images",
-    "logs",
-    "plate.zarr",
-    "plate_tables",
-    RECORDS,
-    "report",
-    "rois",
-    "tables",
-    "wells",
-)
 
 
 @dataclass(frozen=True)
@@ -244,23 +224,6 @@ def _paths(entry: Mapping[str, Any]) -> Iterator[Any]:
 
 # --- results of a version that wrote no records -------------------------------------------------------------------
 
-# Files of a plate by job, as versions without records named them.
-PLATE_FILES: Mapping[str, tuple[str, ...]] = {
-    "ingest_plate": ("index.parquet", "openhcs_metadata.json", "ingest_report.json"),
-    "compile_plan": ("plan.json",),
-    "fit_illumination": ("illumination/illumination.json",),
-    "aggregate_plate": ("cell_counts.csv", "cell_counts.parquet", "objects.parquet"),
-    "report_plate": (
-        "report/heatmap.png",
-        "report/montage.png",
-        "report/plate_statistics.csv",
-        "report/dose_response.png",
-        "report/summary.html",
-    ),
-    "check_plate": ("check_plate.json",),
-    UNFINISHED: ("report/unfinished.html",),
-}
-
 _PROFILE = re.compile(r"illumination/w[0-9]+(_background)?\.npy")
 
 
@@ -275,7 +238,7 @@ def _has_index(folder: Path) -> bool:
     from wellfield.plate.index import read_info
 
     try:
-        return bool(read_info(folder / "index.parquet"))
+        return bool(read_info(folder / PlateFile.INDEX))
     except SchemaVersionError as error:
         return "not written by Wellfield" not in str(error)
     except WellfieldError:
@@ -284,7 +247,7 @@ def _has_index(folder: Path) -> bool:
 
 def _manifests(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Give the wells that have a manifest, and what it says."""
-    wells = folder / "wells"
+    wells = folder / WellFile.MANIFEST.folder
     for path in sorted(wells.glob("*.json")) if wells.is_dir() else ():
         if (data := _manifest(path)) is not None:
             yield path.stem, data
@@ -302,28 +265,25 @@ def _manifest(path: Path) -> Mapping[str, Any] | None:
 
 def has_manifest(results: str | os.PathLike[str], well: str) -> bool:
     """Tell whether a well has a manifest, which stands in for a record that was lost."""
-    return _manifest(Path(results, "wells", f"{well}.json")) is not None
+    return _manifest(Path(results, WellFile.MANIFEST.of(well))) is not None
 
 
 def _by_manifest(results: Path, well: str) -> Record | None:
     """Return the record of a well as its manifest gives it; ``None`` without one."""
-    manifest = _manifest(results / "wells" / f"{well}.json") if well else None
+    manifest = _manifest(results / WellFile.MANIFEST.of(well)) if well else None
     if manifest is None:
         return None
-    named = [f"wells/{well}.json", f"report/thumbnails/{well}.npy"]
-    named += [f"logs/{rule}/{well}.log" for rule in WELL_RULES]
-    named += [f"benchmarks/{rule}/{well}.tsv" for rule in WELL_RULES]
+    named = [*(file.of(well) for file in WellFile), *job_files(WELL_RULES, well)]
     files = [entry for entry in manifest["files"] if isinstance(entry, dict) and is_inner(entry.get("path"))]
     return Record((*files, *({"path": path} for path in named if _is(results, path))))
 
 
 def _list_earlier(results: Path) -> None:
     """List what a version without records left: the files of every manifest, and those of the plate by their names."""
-    found = [name for names in PLATE_FILES.values() for name in names]
-    found += store_files(well for well, _ in _manifests(results))
+    found: list[str] = [*PlateFile, *store_files(well for well, _ in _manifests(results))]
     for rule in (*PLATE_RULES, *WELL_RULES):
         found += [path for kind in ("logs", "benchmarks") for path in _children(results, f"{kind}/{rule}")]
-    tables = _children(results, "plate_tables")
+    tables = _children(results, PLATE_TABLES)
     stems = [path.removesuffix(".csv") for path in tables if path.endswith(".csv")]
     found += [f"{stem}{end}" for stem in stems if f"{stem}.parquet" in tables for end in (".csv", ".parquet")]
     found += [path for path in _children(results, "illumination") if _PROFILE.fullmatch(path)]
@@ -349,4 +309,4 @@ def _children(results: Path, folder: str) -> list[str]:
 def store_files(wells: Iterable[str]) -> list[str]:
     """Return the metadata files that a store with these wells may have for itself and its rows, and not for a well."""
     rows = sorted({f"/{well.rstrip('0123456789')}" for well in wells})
-    return [f"plate.zarr{row}/{name}" for row in ("", *rows) for name in ("zarr.json", ".zgroup", ".zattrs")]
+    return [f"{STORE_NAME}{row}/{name}" for row in ("", *rows) for name in ("zarr.json", ".zgroup", ".zattrs")]

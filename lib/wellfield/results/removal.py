@@ -19,21 +19,16 @@ from pathlib import Path
 from wellfield.errors import ForeignStoreError
 from wellfield.formats.atomic import carry_over, heal_directory, is_part, remove_empty, remove_parts, replace_directory
 from wellfield.results.manifest import folder_names
+from wellfield.results.paths import STORE_NAME, UNFINISHED, WELL_RULES, PlateFile
 from wellfield.results.records import (
     EARLIER,
-    STORE_NAME,
-    UNFINISHED,
-    WELL_RULES,
     Record,
     announce,
     not_ours,
     read_record,
     record_path,
 )
-from wellfield.results.file_names import UNFINISHED_NAME
 from wellfield.storage.zarr.well_index import own_files
-
-PAGE = f"report/{UNFINISHED_NAME}"
 
 # What a well is staged in on a node's own disk: wellfield-<user>-<well>-<32 hex digits>.
 _SCRATCH = re.compile(r"wellfield-.+-[A-Z]{1,2}[0-9]{2}-[0-9a-f]{32}")
@@ -101,8 +96,8 @@ def remove_page(results: str | os.PathLike[str]) -> None:
     """Remove the page of a plate that was not finished."""
     for name in (UNFINISHED, EARLIER):
         record = read_record(results, name)
-        if record is not None and PAGE in record.paths():
-            remove_listed(results, [PAGE])
+        if record is not None and PlateFile.UNFINISHED_PAGE in record.paths():
+            remove_listed(results, [PlateFile.UNFINISHED_PAGE])
     record_path(results, UNFINISHED).unlink(missing_ok=True)
 
 

@@ -21,7 +21,8 @@ from wellfield.errors import (
 from wellfield.faults import error_text, fails_well, refused_by_system
 from wellfield.formats.atomic import part_path
 from wellfield.results.manifest import file_entry, folder_entry, write_manifest
-from wellfield.results.records import STORE_NAME, WELL_RULES, Record
+from wellfield.results.paths import STORE_NAME, WELL_FOLDERS, WELL_RULES
+from wellfield.results.records import Record
 from wellfield.results.removal import remove_stale, replace_folder
 from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
@@ -42,9 +43,6 @@ _RULE = WELL_RULES[-1]
 
 # What a manifest names as the step of a well that failed here.
 STEP_NAME = "materialize"
-
-# Folders of the results that hold one folder for each well.
-FOLDERS = ("images", "rois", "tables")
 
 
 def materialize_well(
@@ -85,7 +83,7 @@ def materialize_well(
             files, picture = [], no_thumbnail()
             writer.remove_parts()
     record = Record(tuple(files))
-    remove_stale(results, _RULE, record.paths(), folders=(*FOLDERS, STORE_NAME), well=staged.well)
+    remove_stale(results, _RULE, record.paths(), folders=(*WELL_FOLDERS, STORE_NAME), well=staged.well)
     filemanager.save(picture, thumbnail, Backend.DISK)
     write_manifest(
         manifest,
@@ -125,8 +123,8 @@ class _WellWriter:
         self._results = results
         self._filemanager = filemanager
         # Folders that become those of the well when they are complete.
-        self._parts = {kind: part_path(results / kind / staged.well) for kind in FOLDERS}
-        self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in FOLDERS}
+        self._parts = {kind: part_path(results / kind / staged.well) for kind in WELL_FOLDERS}
+        self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in WELL_FOLDERS}
         # The files of each folder that was put in its place.
         self._names: dict[Path, list[str]] = {}
 
@@ -136,7 +134,7 @@ class _WellWriter:
         self._write_tiffs()
         self._write_rois()
         self._write_outputs()
-        for kind in FOLDERS:
+        for kind in WELL_FOLDERS:
             entries += self._move_in(kind)
         return entries
 

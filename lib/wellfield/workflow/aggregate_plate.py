@@ -19,11 +19,10 @@ from wellfield.plate.keys import WHOLE_WELL, FieldKey, Projection, parse_plane_n
 from wellfield.plate.platemap import WellTreatment, compare_wells, plate_map_digest, read_plate_map
 from wellfield.plate.wells import is_well
 from wellfield.report.statistics import Status
-from wellfield.results.manifest import file_entry, read_manifest
+from wellfield.results.manifest import file_entry, read_manifests
+from wellfield.results.paths import PLATE_TABLES, STAGING, STORE_NAME, WRITTEN_FOLDERS, PlateFile, WellFile, files_of
 from wellfield.results.records import (
     EARLIER,
-    STORE_NAME,
-    WRITTEN_FOLDERS,
     announce,
     read_record,
     recorded_wells,
@@ -63,11 +62,6 @@ class _Fate(NamedTuple):
     note: str = ""
 
 
-def read_manifests(folder: str | os.PathLike[str], wells: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the manifest of each well."""
-    return {well: read_manifest(Path(folder) / f"{well}.json") for well in wells}
-
-
 def read_treatments(plate_map: str | os.PathLike[str] | None) -> dict[str, WellTreatment]:
     """Return the plate map, empty where the plate has none."""
     return read_plate_map(plate_map) if plate_map else {}
@@ -96,7 +90,7 @@ def check_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
                 continue
             what = "is not what was written" if path.is_file() else "is missing"
             raise ValidationError(
-                f"{path} {what}; its well has to be done again: delete {results / 'wells' / f'{well}.json'} and run "
+                f"{path} {what}; its well has to be done again: delete {results / WellFile.MANIFEST.of(well)} and run "
                 "the same command again"
             )
 
@@ -280,29 +274,21 @@ def with_treatments(table: pd.DataFrame, treatments: Mapping[str, WellTreatment]
 
 def aggregate_plate(
     results: str | os.PathLike[str],
-    index: str | os.PathLike[str],
-    plan: str | os.PathLike[str],
     wells: Sequence[str],
     *,
     vanished: Sequence[str] = (),
     wanted: Sequence[str] | None = None,
     plate_map: str | None,
-    counts_csv: str,
-    counts_parquet: str,
-    objects_parquet: str,
-    tables: str,
 ) -> None:
     """Write the plate's tables and shared Zarr metadata; remove the results of wells that are not *wanted* any more.
 
     The tables are of *wells* and of those that *vanished*: their raw files are gone, their results stay.
-
-    *tables* is the folder of the tables that are neither counts nor objects; files in it that are not the plate's stay.
     """
     folder = Path(results)
-    info, fields = read_info(index), read_fields(index)
+    info, fields = read_info(folder / PlateFile.INDEX), read_fields(folder / PlateFile.INDEX)
     everything = in_plate_order({*wells, *vanished})
-    manifests = read_manifests(folder / "wells", everything)
-    compiled = Plan.read(plan)
+    manifests = read_manifests(folder, everything)
+    compiled = Plan.read(folder / PlateFile.PLAN)
     absent = {key: _expected_planes(compiled, key.timepoint) for key in absent_fields(fields)}
     check_tables(folder, manifests)
     of_map = plate_map_digest(plate_map)  # before it is read: an edit behind this makes the tables again
@@ -317,16 +303,16 @@ def aggregate_plate(
     of_older = counts["Metadata_Well"].isin(older) & (counts["Status"] == Status.OK)
     counts.loc[of_older, ["Status", "Note"]] = [str(Status.OTHER_PIPELINE), "raw files gone; made by another pipeline"]
     counts = with_treatments(counts, treatments)
-    write_frame(counts_csv, counts)
-    with atomic_path(counts_parquet) as part:
+    write_frame(folder / PlateFile.COUNTS_CSV, counts)
+    with atomic_path(folder / PlateFile.COUNTS) as part:
         counts.to_parquet(part, index=False)
     names = table_files(compiled)
     objects = names.pop("objects", "objects.parquet")
-    join_tables(well_tables(folder, manifests, objects), treatments, parquet=objects_parquet)
+    join_tables(well_tables(folder, manifests, objects), treatments, parquet=folder / PlateFile.OBJECTS)
     if len(found):
         names.pop("cell_counts", None)
-    others = Path(tables)
-    written = [Path(counts_csv), Path(counts_parquet), Path(objects_parquet)]
+    others = folder / PLATE_TABLES
+    written = [folder / file for file in files_of(_RULE)]
     written += [others / f"{name}{suffix}" for name in names for suffix in (".parquet", ".csv")]
     announce(folder, _RULE, [path.relative_to(folder).as_posix() for path in written])
     others.mkdir(parents=True, exist_ok=True)
@@ -344,7 +330,7 @@ def aggregate_plate(
         written += [path for name in store_files(stored) if (path := folder / name).is_file()]
     kept = [path.relative_to(folder).as_posix() for path in written]
     for rule in (_RULE, EARLIER):
-        remove_stale(folder, rule, kept, folders=("plate_tables", STORE_NAME))
+        remove_stale(folder, rule, kept, folders=(PLATE_TABLES, STORE_NAME))
     write_plate_record(folder, _RULE, written, of={"wells": everything, "plate_map": of_map})
 
 
@@ -382,7 +368,7 @@ def prune(results: Path, wanted: Collection[str] | None) -> None:
     for well in recorded_wells(results):
         if wanted is not None and well not in wanted:
             remove_well(results, well)
-    stages = results / ".staging"
+    stages = results / STAGING
     for stage in sorted(stages.iterdir()) if stages.is_dir() else ():
         if wanted is not None and stage.name not in wanted and is_well(stage.name):
             remove_stage(stage)

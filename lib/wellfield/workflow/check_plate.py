@@ -10,8 +10,9 @@ from typing import Any
 from wellfield.errors import PlateFailedError
 from wellfield.formatting import counted
 from wellfield.pipeline.plan_file import PLAN, plan_digest
+from wellfield.results.manifest import read_manifests
+from wellfield.results.paths import PlateFile
 from wellfield.results.staged_well import DONE
-from wellfield.workflow.aggregate_plate import read_manifests
 from wellfield.workflow.reasons import reason_text
 from wellfield.workflow.vanished import in_plate_order, vanished_note
 
@@ -28,7 +29,7 @@ def check_plate(
     PlateFailedError
         A well failed, its raw files *vanished*, or another plan made it; the message lists each with its reason.
     """
-    manifests = read_manifests(Path(results) / "wells", in_plate_order({*wells, *vanished}))
+    manifests = read_manifests(results, in_plate_order({*wells, *vanished}))
     problems = []
     failed = {well: manifest["error"] for well, manifest in manifests.items() if manifest["status"] != DONE}
     if failed:
@@ -39,7 +40,7 @@ def check_plate(
             "the same command again: only these wells and the plate's tables are redone"
         )
     if vanished:
-        digest = plan_digest(PLAN.read(Path(results) / "plan.json"))
+        digest = plan_digest(PLAN.read(Path(results, PlateFile.PLAN)))
         old = [well for well in vanished if manifests[well]["plan_digest"] != digest]
         other = f"; another pipeline made those of {', '.join(old[:_NAMED])}, which no statistic counts" if old else ""
         problems.append(
@@ -67,7 +68,7 @@ def of_another_plan(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -
     PlateFailedError
         There are such wells; the next run does them again.
     """
-    path = results / "plan.json"
+    path = results / PlateFile.PLAN
     digest = plan_digest(PLAN.read(path))
     others = [well for well, manifest in manifests.items() if manifest["plan_digest"] != digest]
     if others:

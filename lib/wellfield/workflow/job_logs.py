@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wellfield.results.records import WELL_RULES
+from wellfield.results import paths
+from wellfield.results.paths import WELL_RULES
 from wellfield.results.staged_well import FAILED
 from wellfield.results.well_writer import STEP_NAME
 
@@ -16,7 +17,7 @@ __all__ = ["WELL_RULES", "failure_logs", "job_log"]
 
 def job_log(results: str | os.PathLike[str], rule: str, name: str) -> Path:
     """Return the log of a job: *name* is its well, or the plate for a job of the whole plate."""
-    return Path(results, "logs", rule, f"{name}.log")
+    return Path(results, paths.job_log(rule, name))
 
 
 def failure_logs(results: str | os.PathLike[str], manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:

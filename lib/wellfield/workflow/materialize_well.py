@@ -10,7 +10,8 @@ from wellfield.errors import BrokenStageError, DataNotFoundError
 from wellfield.formatting import counted
 from wellfield.pipeline.plan import Plan
 from wellfield.plate.index import read_info, read_paths
-from wellfield.results.records import WELL_RULES, write_record
+from wellfield.results.paths import WELL_RULES
+from wellfield.results.records import write_record
 from wellfield.results.removal import remove_scratch
 from wellfield.results.staged_well import DONE, StagedWell, remove_stage
 from wellfield.results.well_writer import materialize_well as write_well

@@ -14,10 +14,12 @@ from wellfield.formats.table import write_frame
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.plate.index import read_info
 from wellfield.plate.platemap import compare_wells
+from wellfield.results.manifest import read_manifests
+from wellfield.results.paths import PLATE_TABLES, PlateFile, WellFile
 from wellfield.results.records import read_record
 from wellfield.results.removal import remove_unfinished_writes
 from wellfield.results.staged_well import DONE
-from wellfield.workflow.aggregate_plate import read_manifests, read_treatments
+from wellfield.workflow.aggregate_plate import read_treatments
 from wellfield.workflow.job_logs import failure_logs
 from wellfield.workflow.plate_tables import AGAIN, COUNT_COLUMNS, KEY_COLUMNS, read_table
 from wellfield.workflow.vanished import in_plate_order
@@ -30,16 +32,10 @@ if TYPE_CHECKING:
 
 def report_plate(
     results: str | os.PathLike[str],
-    index: str | os.PathLike[str],
     wells: Sequence[str],
     *,
     vanished: Sequence[str] = (),
     plate_map: str | None,
-    heatmap: str,
-    montage: str,
-    statistics: str,
-    dose_response: str,
-    summary: str,
 ) -> None:
     """Write heatmap, montage, statistics, dose–response and summary of a plate.
 
@@ -57,17 +53,17 @@ def report_plate(
 
     folder = Path(results)
     remove_unfinished_writes(folder, ["report"])
-    info = read_info(index)
+    info = read_info(folder / PlateFile.INDEX)
     wells = in_plate_order({*wells, *vanished})
-    manifests = read_manifests(folder / "wells", wells)
+    manifests = read_manifests(folder, wells)
     treatments = read_treatments(plate_map)
-    counts = read_table(folder / "cell_counts.parquet", COUNT_COLUMNS, again=AGAIN)
+    counts = read_table(folder / PlateFile.COUNTS, COUNT_COLUMNS, again=AGAIN)
     failed = [well for well, manifest in manifests.items() if manifest["status"] != DONE]
     per_field, label = heatmap_values(counts)
     controls = {well: entry.control for well, entry in treatments.items() if entry.control and well in manifests}
     plate_heatmap(
         {well: per_field.get(well) for well in wells},
-        heatmap,
+        folder / PlateFile.HEATMAP,
         title=info.plate,
         label=label,
         controls=controls,
@@ -75,20 +71,20 @@ def report_plate(
     )
     thumbnails = {}
     for well in wells:
-        thumbnail = read_npy(folder / "report" / "thumbnails" / f"{well}.npy")
+        thumbnail = read_npy(folder / WellFile.THUMBNAIL.of(well))
         if thumbnail.size:
             thumbnails[well] = thumbnail
-    plate_montage(thumbnails, montage, wells_expected=list(wells), title=info.plate, failed=failed)
+    plate_montage(thumbnails, folder / PlateFile.MONTAGE, wells_expected=list(wells), title=info.plate, failed=failed)
     left_out = fields_left_out(counts)
     values = pd.concat([count_values(counts), read_object_values(folder, left_out)], ignore_index=True)
     table = plate_statistics(values, controls, plate=info.plate, left_out=left_out)
-    write_frame(statistics, table)
+    write_frame(folder / PlateFile.STATISTICS, table)
     responses, note = dose_responses(values, treatments)
-    plot_dose_responses(responses, dose_response, title=info.plate, note=note)
+    plot_dose_responses(responses, folder / PlateFile.DOSE_RESPONSE, title=info.plate, note=note)
     write_summary(
-        summary,
+        folder / PlateFile.SUMMARY,
         info=info,
-        ingest=read_report(folder / "ingest_report.json"),
+        ingest=read_report(folder / PlateFile.INGEST_REPORT),
         manifests=manifests,
         vanished=vanished,
         logs=failure_logs(folder, manifests),
@@ -137,7 +133,7 @@ def read_object_values(results: str | os.PathLike[str], left_out: Collection[Pla
     folder = Path(results)
     found = [no_values()]
     taken: set[str] = set()
-    for path in [folder / "objects.parquet", *_plate_tables(folder)]:
+    for path in [folder / PlateFile.OBJECTS, *_plate_tables(folder)]:
         with reading(path, "Parquet table", MetadataError), pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             features = [name for name in feature_columns(names) if name not in taken]
@@ -152,7 +148,7 @@ def _plate_tables(results: Path) -> list[Path]:
     """Return the tables of the plate that are ours, by name: the user's own may lie beside them."""
     record = read_record(results, "aggregate_plate")
     listed = None if record is None else record.paths()
-    tables = sorted((results / "plate_tables").glob("*.parquet"))
+    tables = sorted((results / PLATE_TABLES).glob("*.parquet"))
     return [path for path in tables if listed is None or path.relative_to(results).as_posix() in listed]
 
 

@@ -27,7 +27,7 @@ from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
 from wellfield.plate.keys import WHOLE_WELL, Projection
 from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import read_manifest
-from wellfield.results.records import STORE_NAME
+from wellfield.results.paths import STORE_NAME, PlateFile, WellFile
 from wellfield.results.staged_well import DONE
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
@@ -144,7 +144,7 @@ def plan_space(
 
 def last_plan(results: str | os.PathLike[str]) -> Plan | None:
     """Return the plan that lies in the results of a plate; ``None`` if none does that this version can read."""
-    path = Path(results, "plan.json")
+    path = Path(results, PlateFile.PLAN)
     try:
         return Plan.read(path) if path.exists() else None
     except WellfieldError:
@@ -230,7 +230,7 @@ def _extent(least: str, most: str) -> str:
 
 def _manifest(results: str | os.PathLike[str], well: str) -> dict[str, Any]:
     """Return the manifest of a well, an empty one where there is none that can be read."""
-    path = Path(results, "wells", f"{well}.json")
+    path = Path(results, WellFile.MANIFEST.of(well))
     try:
         return read_manifest(path) if path.exists() else {}
     except WellfieldError:

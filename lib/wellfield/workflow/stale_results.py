@@ -22,20 +22,9 @@ from wellfield.pipeline.plan_file import PLAN, plan_digest
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.index import read_index, read_info
 from wellfield.results.manifest import read_manifest
+from wellfield.results.paths import PLATE_RULES, PlateFile, WellFile, main_file
 from wellfield.results.records import Record, from_results, plate_records, read_record
 
-REPORT_FILE = "ingest_report.json"
-INDEX, PLAN_FILE, COUNTS = "index.parquet", "plan.json", "cell_counts.csv"
-FIT = "illumination/illumination.json"
-# Of each job of a plate one output, by which Snakemake is told to do it again.
-OUTPUTS: Mapping[str, str] = {
-    "ingest_plate": INDEX,
-    "compile_plan": PLAN_FILE,
-    "fit_illumination": FIT,
-    "aggregate_plate": COUNTS,
-    "report_plate": "report/summary.html",
-    "check_plate": "check_plate.json",
-}
 _NAMED = 5
 _MANY = ("images/", "rois/")
 
@@ -82,11 +71,13 @@ def stale_outputs(
         A file of the results is damaged, or of another version of Wellfield.
     """
     folder = Path(results)
-    if not (folder / INDEX).exists():
+    if not (folder / PlateFile.INDEX).exists():
         return {}
-    info = read_info(folder / INDEX)
-    if (folder / REPORT_FILE).exists():
-        read_report(folder / REPORT_FILE)  # read again while jobs are chosen, where Snakemake adds to an error
+    info = read_info(folder / PlateFile.INDEX)
+    report = folder / PlateFile.INGEST_REPORT
+    if report.exists():
+        # A damaged report is refused here. It is read again while jobs are chosen, where Snakemake adds to an error.
+        read_report(report)
     if info.plate != asked.plate:
         raise ConfigError(
             f"{results} holds results of plate {info.plate}, and all its tables say so; the plate sheet asks for plate "
@@ -95,8 +86,8 @@ def stale_outputs(
     records = plate_records(folder)
     stale: dict[str, str] = {}
     for rule, record in records.items():
-        if rule in OUTPUTS and (problem := _files_problem(folder, record)):
-            stale[OUTPUTS[rule]] = problem
+        if rule in PLATE_RULES and (problem := _files_problem(folder, record)):
+            stale[main_file(rule)] = problem
     stale |= _of_another_run(records, asked, info.wells)
     wells = [well for well in info.wells if asked.wells is None or well in asked.wells]
     old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.plate_path))
@@ -104,12 +95,14 @@ def stale_outputs(
         moved_along = _of(records, "ingest_plate").get("from_results") == from_results(asked.folder, folder)
         changed = [] if moved_along else _moved(folder, old, asked, {file.path: file for file in files()})
         if asked.folder != info.plate_path:
-            stale[INDEX] = f"it is of {info.plate_path}"
-            stale |= {f"wells/{well}.json": "planes of another time" for well in changed if well in wells}
-    stale |= _stale_wells(folder, wells, None if PLAN_FILE in stale else folder / PLAN_FILE)
+            stale[PlateFile.INDEX] = f"it is of {info.plate_path}"
+            stale |= {WellFile.MANIFEST.of(well): "planes of another time" for well in changed if well in wells}
+    stale |= _stale_wells(folder, wells, None if PlateFile.PLAN in stale else folder / PlateFile.PLAN)
     if asked.illumination is None:
-        stale.pop(FIT, None)
-    return {output: reason for output, reason in stale.items() if output != PLAN_FILE or (folder / PLAN_FILE).exists()}
+        stale.pop(PlateFile.ILLUMINATION, None)
+    if not (folder / PlateFile.PLAN).exists():
+        stale.pop(PlateFile.PLAN, None)
+    return stale
 
 
 def _of(records: Mapping[str, Record], rule: str) -> Mapping[str, Any]:
@@ -118,21 +111,21 @@ def _of(records: Mapping[str, Record], rule: str) -> Mapping[str, Any]:
 
 def _of_another_run(records: Mapping[str, Record], asked: Asked, present: Sequence[str]) -> dict[str, str]:
     """Return the outputs that were made of something else than is asked for."""
-    stale = {}
+    stale: dict[str, str] = {}
     mapped, plan, fit = (_of(records, rule) for rule in ("ingest_plate", "compile_plan", "fit_illumination"))
     if mapped and (mapped.get("microscope"), mapped.get("layout")) != (asked.microscope, asked.layout):
-        stale[INDEX] = f"it was read as {mapped.get('microscope')}, or by another layout"
+        stale[PlateFile.INDEX] = f"it was read as {mapped.get('microscope')}, or by another layout"
     # Results of a version without records do not say which pipeline they are of.
     if (plan.get("pipeline"), plan.get("functions")) != (asked.pipeline, asked.functions):
-        stale[PLAN_FILE] = "it is of another pipeline" if plan else "it does not say which pipeline it is of"
+        stale[PlateFile.PLAN] = "it is of another pipeline" if plan else "it does not say which pipeline it is of"
     if fit and asked.illumination and (fit.get("source"), fit.get("method")) != asked.illumination:
-        stale[FIT] = "it was fitted in another way"
+        stale[PlateFile.ILLUMINATION] = "it was fitted in another way"
     tables = _of(records, "aggregate_plate")
     if tables and tables.get("plate_map", "") != asked.plate_map:
-        stale[COUNTS] = "it is of another plate map"
+        stale[PlateFile.COUNTS_CSV] = "it is of another plate map"
     joined = [well for well in tables.get("wells", ()) if well in present]
     if tables and joined != [well for well in present if asked.wells is None or well in asked.wells]:
-        stale[COUNTS] = "it is of other wells"
+        stale[PlateFile.COUNTS_CSV] = "it is of other wells"
     return stale
 
 
@@ -175,7 +168,7 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict
         digest = None
     stale = {}
     for well in wells:
-        output = f"wells/{well}.json"
+        output = WellFile.MANIFEST.of(well)
         record = read_record(results, "", well)
         if record is None or not record.of:
             problem, made = _by_manifest(results, well)
@@ -190,7 +183,7 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict
 
 def _by_manifest(results: Path, well: str) -> tuple[str | None, str | None]:
     """Return what :func:`_files_problem` finds by a well's manifest, and the plan that the well was made by."""
-    path = results / "wells" / f"{well}.json"
+    path = results / WellFile.MANIFEST.of(well)
     if not path.exists():
         return None, None  # of a well that was never finished; Snakemake does it
     manifest = read_manifest(path)
@@ -215,8 +208,8 @@ def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFil
     ConfigError
         It is another plate.
     """
-    info, planes = read_index(results / INDEX)
-    finished = {well for well in info.wells if (results / "wells" / f"{well}.json").exists()}
+    info, planes = read_index(results / PlateFile.INDEX)
+    finished = {well for well in info.wells if (results / WellFile.MANIFEST.of(well)).exists()}
     absent: set[str] = set()
     changed: set[str] = set()
     for plane in planes:
@@ -246,7 +239,7 @@ def said(plate: str, stale: Mapping[str, str]) -> list[str]:
     lines = [f"{plate}: {output} is to be made again: {why}" for output, why in stale.items() if not _well(output)]
     wells = [_well(output) for output in stale if _well(output)]
     if wells:
-        first = f"wells/{wells[0]}.json"
+        first = WellFile.MANIFEST.of(wells[0])
         named = ", ".join(wells[:_NAMED]) + (", …" if len(wells) > _NAMED else "")
         lines.append(f"{plate}: {counted(len(wells), 'well')} to be done again ({named}): {stale[first]}")
     return lines

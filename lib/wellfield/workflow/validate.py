@@ -22,14 +22,20 @@ from wellfield.pipeline.plan import Plan
 from wellfield.plate.index import PlateInfo, read_index
 from wellfield.plate.wells import is_well
 from wellfield.results.manifest import file_entry, folder_entry, read_manifest
-from wellfield.results.records import (
-    EARLIER,
-    PLATE_FILES,
+from wellfield.results.paths import (
     PLATE_RULES,
+    PLATE_TABLES,
     RECORDS,
+    RULE_FILES,
     STORE_NAME,
     UNFINISHED,
     WELL_RULES,
+    PlateFile,
+    WellFile,
+    files_of,
+)
+from wellfield.results.records import (
+    EARLIER,
     Record,
     has_records,
     read_record,
@@ -42,10 +48,6 @@ from wellfield.storage.zarr.well_index import NODE_FILES
 from wellfield.workflow.fit_illumination import read_fit
 from wellfield.workflow.plate_tables import AGAIN, COUNT_COLUMNS, read_table
 from wellfield.workflow.reasons import reason_text
-
-COUNTS, COUNTS_CSV, STATISTICS = "cell_counts.parquet", "cell_counts.csv", "report/plate_statistics.csv"
-FITTED = "illumination/illumination.json"
-PLATE_TABLES = (COUNTS, COUNTS_CSV, "objects.parquet")
 
 _CHECK = OwnJson("result of the check", None, {"wells": int, "planes_used": int}, "Delete it and run again")
 
@@ -96,19 +98,20 @@ def _attempt(problems: list[str], folder: Path, read: Callable[[], Any]) -> Any:
 
 def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
     """Return the manifests that can be read; the others are problems."""
-    files = sorted((folder / "wells").glob("*.json")) if (folder / "wells").is_dir() else []
+    wells = folder / WellFile.MANIFEST.folder
+    files = sorted(wells.glob("*.json")) if wells.is_dir() else []
     if not files:
-        raise ValidationError(f"{folder} holds no results: no manifest in {folder / 'wells'}")
+        raise ValidationError(f"{folder} holds no results: no manifest in {wells}")
     found: dict[str, dict[str, Any]] = {}
     for file in files:
-        if problem := _link(folder, f"wells/{file.name}"):
+        if problem := _link(folder, file.relative_to(folder).as_posix()):
             problems.append(problem)
             continue
         manifest = _attempt(problems, folder, partial(read_manifest, file))
         if manifest is None:
             continue
         if manifest["well"] != file.stem:
-            problems.append(f"wells/{file.name} is the manifest of well {manifest['well']}")
+            problems.append(f"{WellFile.MANIFEST.of(file.stem)} is the manifest of well {manifest['well']}")
         found[file.stem] = manifest
     return found
 
@@ -192,12 +195,7 @@ def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str
         record = _attempt(problems, folder, partial(read_record, folder, rule))
         for entry in record.files if record is not None else ():
             problems += entries.problems(entry)
-    written = {
-        rule: name
-        for rule, names in PLATE_FILES.items()
-        for name in names
-        if rule in PLATE_RULES and (folder / name).exists()
-    }
+    written = {file.rule: file for file in RULE_FILES if (folder / file).exists()}
     if not record_path(folder, EARLIER).exists():
         problems += [
             f"{RECORDS}/{rule}.json is missing: nothing says what {name} should be"
@@ -214,54 +212,55 @@ def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
     """Read the plate's own files, and compare what they say of the wells."""
     problems: list[str] = []
     failed = any(manifest["status"] != DONE for manifest in manifests.values())
-    optional = {FITTED, *(("check_plate.json",) if failed else ())}
-    expected = [name for rule in PLATE_RULES for name in PLATE_FILES[rule] if name not in optional]
-    there = {name for name in (*expected, *optional) if (folder / name).is_file() and not _link(folder, name)}
-    problems += [_link(folder, name) or f"{name} is missing" for name in expected if name not in there]
+    optional = {PlateFile.ILLUMINATION, *((PlateFile.CHECK,) if failed else ())}
+    there = {name for name in RULE_FILES if (folder / name).is_file() and not _link(folder, name)}
+    absent = [name for name in RULE_FILES if name not in optional | there]
+    problems += [_link(folder, name) or f"{name} is missing" for name in absent]
 
-    def read(name: str, how: Callable[[Path], Any]) -> Any:
+    def read(name: PlateFile, how: Callable[[Path], Any]) -> Any:
         return _attempt(problems, folder, lambda: how(folder / name)) if name in there else None
 
-    found = read("index.parquet", read_index)
+    found = read(PlateFile.INDEX, read_index)
     info: PlateInfo | None = found[0] if found else None
-    read("openhcs_metadata.json", lambda path: main_subdirectory(read_metadata(path.parent), source=str(path)))
-    read("ingest_report.json", read_report)
-    plan: Plan | None = read("plan.json", Plan.read)
-    read("check_plate.json", _CHECK.read)
-    read(FITTED, read_fit)
-    if plan is not None and plan.illuminated_channels and FITTED not in there:
-        problems.append(f"{FITTED} is missing")
+    read(PlateFile.METADATA, lambda path: main_subdirectory(read_metadata(path.parent), source=str(path)))
+    read(PlateFile.INGEST_REPORT, read_report)
+    plan: Plan | None = read(PlateFile.PLAN, Plan.read)
+    read(PlateFile.CHECK, _CHECK.read)
+    read(PlateFile.ILLUMINATION, read_fit)
+    if plan is not None and plan.illuminated_channels and PlateFile.ILLUMINATION not in there:
+        problems.append(f"{PlateFile.ILLUMINATION} is missing")
     if plan is not None:
         digest = plan.digest()
         others = [well for well, manifest in manifests.items() if manifest["plan_digest"] != digest]
-        problems += [f"well {well}: wells/{well}.json is of another plan than plan.json" for well in others]
-    counts = read(COUNTS, lambda path: read_table(path, COUNT_COLUMNS, again=AGAIN))
-    for name in ("objects.parquet", *_tables(folder, "*.parquet")):
-        if name == "objects.parquet" and name not in there:
-            continue
+        problems += [
+            f"well {well}: {WellFile.MANIFEST.of(well)} is of another plan than {PlateFile.PLAN}" for well in others
+        ]
+    counts = read(PlateFile.COUNTS, lambda path: read_table(path, COUNT_COLUMNS, again=AGAIN))
+    read(PlateFile.OBJECTS, lambda path: read_table(path, (), again=AGAIN))
+    for name in _tables(folder, "*.parquet"):
         _attempt(problems, folder, partial(read_table, folder / name, (), again=AGAIN))
     if counts is not None:
-        problems += _check_counts(folder, counts, manifests, csv=COUNTS_CSV in there)
+        problems += _check_counts(folder, counts, manifests, csv=PlateFile.COUNTS_CSV in there)
     if info is not None:
         problems += [
-            f"well {well}: has results, but no plane in index.parquet" for well in set(manifests) - set(info.wells)
+            f"well {well}: has results, but no plane in {PlateFile.INDEX}" for well in set(manifests) - set(info.wells)
         ]
     return problems
 
 
 def _tables(folder: Path, pattern: str) -> list[str]:
-    return sorted(f"plate_tables/{path.name}" for path in folder.glob(f"plate_tables/{pattern}"))
+    return sorted(f"{PLATE_TABLES}/{path.name}" for path in folder.glob(f"{PLATE_TABLES}/{pattern}"))
 
 
 def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool) -> list[str]:
     """Compare the wells of the plate's counts with those that have a manifest, and their two files with each other."""
     counted_wells, found = set(counts["Metadata_Well"].astype(str)), set(manifests)
-    problems = [f"well {well}: in {COUNTS}, but without a manifest" for well in sorted(counted_wells - found)]
-    problems += [f"well {well}: not in {COUNTS}" for well in sorted(found - counted_wells)]
+    problems = [f"well {well}: in {PlateFile.COUNTS}, but without a manifest" for well in sorted(counted_wells - found)]
+    problems += [f"well {well}: not in {PlateFile.COUNTS}" for well in sorted(found - counted_wells)]
     if csv:
         text = counts.to_csv(index=False, lineterminator="\n")
-        if (folder / COUNTS_CSV).read_bytes() != text.encode("utf-8", errors="surrogatepass"):
-            problems.append(f"{COUNTS_CSV} does not say what {COUNTS} says")
+        if (folder / PlateFile.COUNTS_CSV).read_bytes() != text.encode("utf-8", errors="surrogatepass"):
+            problems.append(f"{PlateFile.COUNTS_CSV} does not say what {PlateFile.COUNTS} says")
     return problems
 
 
@@ -365,7 +364,7 @@ def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str
         for path in sorted(paths[0] & paths[1]):
             differences += _compare(one / path, two / path, path)
     others = {name for folder in (one, two) for name in (*_tables(folder, "*.parquet"), *_tables(folder, "*.csv"))}
-    for name in (*PLATE_TABLES, *sorted(others), STATISTICS):
+    for name in (*files_of("aggregate_plate"), *sorted(others), PlateFile.STATISTICS):
         differences += _compare(one / name, two / name, name)
     return differences
 

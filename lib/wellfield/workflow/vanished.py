@@ -9,6 +9,7 @@ from pathlib import Path
 from wellfield.errors import ConfigError
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.wells import is_well, split_well
+from wellfield.results.paths import WellFile
 from wellfield.results.records import read_record, recorded_wells
 
 _NAMED = 10
@@ -19,7 +20,7 @@ def vanished_wells(results: str | os.PathLike[str], info: PlateInfo, wanted: Seq
 
     A well that *wanted* leaves out is none of them: a person took it out of the plate sheet.
     """
-    folder = Path(results, "wells")
+    folder = Path(results, WellFile.MANIFEST.folder)
     found = [name.removesuffix(".json") for name in (os.listdir(folder) if folder.is_dir() else ())]
     gone = {well for well in found if is_well(well) and well not in info.wells and (wanted is None or well in wanted)}
     return sorted((well for well in gone if (folder / f"{well}.json").is_file()), key=split_well)
@@ -39,11 +40,11 @@ def refuse_lost_manifests(results: str | os.PathLike[str], info: PlateInfo, want
     lost = [well for well in gone if (record := read_record(folder, "", well)) is not None and record.of]
     if lost:
         names = ", ".join(lost[:_NAMED])
+        manifests = ", ".join(str(folder / WellFile.MANIFEST.of(well)) for well in lost[:_NAMED])
         raise ConfigError(
             f"plate {info.plate}: raw files of {names} are gone, and so {'is' if len(lost) == 1 else 'are'} "
-            f"{', '.join(f'{folder}/wells/{well}.json' for well in lost[:_NAMED])}, without which their results "
-            "are in no table. Restore the files, or take the wells out by naming the others in the column `wells` of "
-            "the plate sheet, which removes their results"
+            f"{manifests}, without which their results are in no table. Restore the files, or take the wells out by "
+            "naming the others in the column `wells` of the plate sheet, which removes their results"
         )
 
 

@@ -1,4 +1,7 @@
-"""What is said and written when a run ends, well or badly: a line for each plate, and a page for those not finished."""
+"""What a run says: the space its wells take before the first job, and at its end how far each plate is.
+
+A plate that is not finished gets a page, too: ``report/unfinished.html``.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,27 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from wellfield.formatting import counted, visible
+from wellfield.pipeline.plan import Plan
 from wellfield.plate.index import read_fields
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
-from wellfield.results.file_names import UNFINISHED_NAME
-from wellfield.results.records import UNFINISHED, announce
-from wellfield.results.removal import PAGE, remove_page
+from wellfield.results.paths import STAGING, UNFINISHED, PlateFile, WellFile
+from wellfield.results.records import announce
+from wellfield.results.removal import remove_page
 from wellfield.results.staged_well import remove_done_stages
 from wellfield.workflow.ingest_plate import acquisition_notes
 from wellfield.workflow.job_logs import failure_logs, job_log
 from wellfield.workflow.jobs import stop_reason
-from wellfield.workflow.plate_state import plate_state
-from wellfield.workflow.run_files import INGEST_REPORT, Stamps, files_written, plate_stamps
-from wellfield.workflow.run_jobs import is_run, run_jobs
+from wellfield.workflow.plate_progress import Stamps, files_written, plate_stamps, plate_state
+from wellfield.workflow.run_jobs import is_run, needed_jobs, run_jobs
 from wellfield.workflow.run_sheet import drop_sheet
+from wellfield.workflow.space import plan_space, space_lines
 
 # Longer lists are cut on the terminal; the page has all.
 NAMED = 5
@@ -37,6 +42,53 @@ MORE = (
     "Too little memory? Run fewer jobs at once (a smaller --cores), or raise memory_margin_mb in the configuration, "
     "which runs nothing again that is done. Too little time on a cluster? Raise runtime in its profile (set-resources)."
 )
+
+# The plates of these jobs are not planned yet: the jobs themselves say what space their plate takes.
+_BEFORE_WELLS = ("ingest_plate", "compile_plan")
+
+
+def begin_run(
+    workflow: Any, *, results: str, plates: Iterable[str], wells_at_once: int, scratch: bool
+) -> dict[str, Stamps]:
+    """Print what space the wells take that the run is about to do; return the state of each plate's files.
+
+    Does nothing in the processes that Snakemake starts for single jobs, nor with ``--touch``.
+
+    Parameters
+    ----------
+    workflow:
+        Snakemake's workflow.
+    results:
+        Folder of all results, as it is configured.
+    plates:
+        All plates of the run.
+    wells_at_once:
+        How many wells the run works on at a time.
+    scratch:
+        Whether wells are staged on the nodes' own disks.
+
+    Raises
+    ------
+    DiskSpaceError
+        Less space is free than the wells take at least.
+    """
+    if not is_run(workflow):
+        return {}
+    stamps = plate_stamps(results, plates)
+    wells: defaultdict[str, set[str]] = defaultdict(set)
+    jobs = needed_jobs(workflow)
+    unplanned = {job.plate for job in jobs if job.rule in _BEFORE_WELLS}
+    for job in jobs:
+        if job.well and job.plate not in unplanned:
+            wells[job.plate].add(job.well)
+    needs = []
+    for plate, chosen in sorted(wells.items()):
+        folder = Path(results, plate)
+        plan = Plan.read(folder / PlateFile.PLAN)
+        needs.append(plan_space(plan, folder / PlateFile.INDEX, sorted(chosen), folder, scratch=scratch, redo=True))
+    for line in space_lines(needs, results, wells_at_once=wells_at_once):
+        print(visible(line), file=sys.stderr, flush=True)
+    return stamps
 
 
 def end_run(
@@ -122,8 +174,8 @@ class _Ending:
                 continue
             try:
                 # A job of another machine said it where nobody looks.
-                if INGEST_REPORT in written and not workflow.local_exec:
-                    notes = acquisition_notes(folder / INGEST_REPORT)
+                if PlateFile.INGEST_REPORT in written and not workflow.local_exec:
+                    notes = acquisition_notes(folder / PlateFile.INGEST_REPORT)
                     self.lines += [f"warning: {plate}: {note}" for note in notes]
                 state = plate_state(folder, plate, wells, jobs, snakemake_log=text, started=started, written=written)
                 if state is None:
@@ -133,7 +185,7 @@ class _Ending:
                 self.lines.append(summary_line(state, time.time() - started) + _see(folder, state, succeeded=succeeded))
                 self._states.append((folder, state))
                 if succeeded and not workflow.storage_settings.notemp:
-                    remove_done_stages(folder / ".staging", folder / "wells")
+                    remove_done_stages(folder / STAGING, folder / WellFile.MANIFEST.folder)
             except Exception as error:  # another plate's summary does not depend on this one's files
                 self.lines.append(f"{plate}: no summary: {error}")
 
@@ -178,7 +230,7 @@ def _stop_timers() -> None:
 def _not_mapped(folder: Path, plate: str) -> str:
     """Return the line of a plate of which nothing is known; its page goes, unless a mapping is still there."""
     again = ""
-    if (folder / "index.parquet").exists():
+    if (folder / PlateFile.INDEX).exists():
         again = " again"
     else:
         remove_page(folder)
@@ -199,13 +251,13 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
     A run that did what it was asked to, but not the whole plate, writes no page where there was none.
     """
     folder = Path(results)
-    page = folder / "report" / UNFINISHED_NAME
+    page = folder / PlateFile.UNFINISHED_PAGE
     if state.finished:
         remove_page(folder)
-        return page.with_name("summary.html")
+        return folder / PlateFile.SUMMARY
     if succeeded and not page.exists():
         return folder
-    announce(folder, UNFINISHED, [PAGE])
+    announce(folder, UNFINISHED, [PlateFile.UNFINISHED_PAGE])
     page.parent.mkdir(parents=True, exist_ok=True)
     write_unfinished(
         page,
@@ -226,7 +278,7 @@ def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
     found = read_counts(results, state.done)
     if not len(found):
         return {}
-    table = cell_counts(found, state.done, read_fields(results / "index.parquet"), state.plate)
+    table = cell_counts(found, state.done, read_fields(results / PlateFile.INDEX), state.plate)
     wells = summarise_wells(state.done, table, {})
     return {well: {name: n for name, n in entry.counts.items() if n is not None} for well, entry in wells.items()}
 
