@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wellfield.faults import failure_place, failure_reason
 from wellfield.report.log_excerpts import html_log
 from wellfield.report.markup import html_table
 from wellfield.report.redact import PathCleaner
+from wellfield.results.status import failed_wells
 
 
 def html_failed(
@@ -18,16 +20,11 @@ def html_failed(
 
     *logs* is the log of each failed well that recorded the failure: ``…/logs/RULE/WELL.log``.
     """
-    failed = {
-        well: manifest.get("error") or {"message": "no reason was recorded"}
-        for well, manifest in manifests.items()
-        if manifest.get("status") == "failed"
-    }
+    failed = {well: manifest["error"] for well, manifest in failed_wells(manifests).items()}
     if not failed:
         return 0, ""
-    names = ("step", "field", "channel", "file", "message")
-    rows = [[well, *(error.get(name) for name in names)] for well, error in failed.items()]
-    parts = [html_table(("Well", "Step", "Field", "Channel", "File", "Reason"), rows, clean=clean)]
+    rows = [[well, failure_place(error) or None, failure_reason(error)] for well, error in failed.items()]
+    parts = [html_table(("Well", "Where", "Reason"), rows, clean=clean)]
     parts += [
         html_log(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
     ]

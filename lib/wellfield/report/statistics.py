@@ -1,37 +1,37 @@
-"""How well the controls of a plate are told apart: one value per well, then Z′-factor and SSMD of each readout.
+"""How well an assay tells its controls apart: one value per well, then the statistics of each readout.
 
 A *readout* is a number that every well has at each timepoint:
 
-* ``<Object>_Count``: objects per field, the mean over the fields that were counted. A field that was skipped makes it
-  less certain, not smaller, as it would a sum; where no field is lacking, the statistics of both are the same.
-  A field in which an image that could not be read was taken as black is left out too: nobody saw what is there.
+* ``<Object>_Count``: objects per field, the mean over the fields that were counted. A sum would be smaller in a well
+  with a skipped field; the mean is only less certain. A field with a blanked plane is left out, too: nobody saw what
+  the black plane showed.
 * ``<Object>_AreaShape_Area`` and ``<Object>_Intensity_MeanIntensity_<Channel>``: the median over the well's objects,
-  which a few merged or broken objects do not move. Other features are left out: of hundreds, some tell any two groups
-  of wells apart by chance.
+  which a few merged or broken objects do not move. Other features are left out: among hundreds, some tell any two
+  groups of wells apart by chance.
 
-A well that failed, or has no object to measure, has no value; it is left out and the note says so.
+A well that failed, or has no object to measure, has no value. It is left out, and the note says so.
+
+:data:`STATISTICS` has one entry for each statistic; it is a column of ``plate_statistics.csv`` and of the summary page.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wellfield.results.columns import CHANNEL, PLATE, SITE, TIMEPOINT, WELL
+from wellfield.results.status import FieldStatus
+
 if TYPE_CHECKING:
     import pandas as pd
 
-WELL, SITE, TIMEPOINT = "Metadata_Well", "Metadata_Site", "Metadata_Timepoint"
 VALUE_TYPES = {WELL: "str", TIMEPOINT: "int64", "Readout": "str", "Value": "float64"}
 VALUE_COLUMNS = tuple(VALUE_TYPES)
-STATISTICS_COLUMNS = (
-    "Metadata_Plate", TIMEPOINT, "Readout", "Positive_Wells", "Positive_Mean", "Positive_SD", "Negative_Wells",
-    "Negative_Mean", "Negative_SD", "Z_Prime", "Robust_Z_Prime", "SSMD", "Note",
-)  # fmt: skip
 KINDS = ("positive", "negative")
 # Makes the median absolute deviation of normal values their standard deviation: 1 / Φ⁻¹(3/4).
 MAD_TO_SD = 1.4826
@@ -39,17 +39,6 @@ _FEATURE = re.compile(r".+_(AreaShape_Area|Intensity_MeanIntensity_.+)")
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 Values = Sequence[float] | _Array
-
-
-class Status(StrEnum):
-    """What became of a field, in the column ``Status`` of ``cell_counts``; of a whole well, the worst of its fields."""
-
-    OK = "ok"
-    FIELD_BLANKED = "field_blanked"
-    FIELD_SKIPPED = "field_skipped"
-    FIELD_ABSENT = "field_absent"
-    WELL_FAILED = "well_failed"
-    OTHER_PIPELINE = "other_pipeline"
 
 
 class Place(NamedTuple):
@@ -114,6 +103,44 @@ def ssmd(positive: Values, negative: Values) -> Statistic:
         return _statistic((mean_p - mean_n) / spread if np.isfinite(spread) else np.nan)
 
 
+class PlateStatistic(NamedTuple):
+    """A statistic of the two groups of control wells.
+
+    Parameters
+    ----------
+    column:
+        Its column in ``plate_statistics.csv``.
+    heading:
+        Its heading on the summary page.
+    meaning:
+        One sentence for the documentation.
+    value:
+        Returns it for the values of the positive and of the negative wells.
+    """
+
+    column: str
+    heading: str
+    meaning: str
+    value: Callable[[Values, Values], Statistic]
+
+
+STATISTICS = (
+    PlateStatistic("Z_Prime", "Z′", "Z′-factor, by means and standard deviations.", z_prime),
+    PlateStatistic(
+        "Robust_Z_Prime", "Z′ (robust)", "Z′-factor, by medians and median deviations.", partial(z_prime, robust=True)
+    ),
+    PlateStatistic("SSMD", "SSMD", "Strictly standardised mean difference.", ssmd),
+)
+
+_GROUP_COLUMNS = tuple(f"{kind.capitalize()}_{what}" for kind in KINDS for what in ("Wells", "Mean", "SD"))
+STATISTICS_COLUMNS = (
+    *(PLATE, TIMEPOINT, "Readout"),
+    *_GROUP_COLUMNS,
+    *(statistic.column for statistic in STATISTICS),
+    "Note",
+)
+
+
 def no_values() -> pd.DataFrame:
     """Return a table of :data:`VALUE_COLUMNS` without a row."""
     import pandas as pd
@@ -130,8 +157,8 @@ def count_values(counts: pd.DataFrame) -> pd.DataFrame:
     if counted.empty:
         return no_values()
     names = counted["Object"].astype(str) + "_Count"
-    if "Metadata_Channel" in counted:
-        names += "_" + counted["Metadata_Channel"].astype(str)
+    if CHANNEL in counted:
+        names += "_" + counted[CHANNEL].astype(str)
     rows = counted.assign(Readout=names, Value=counted["Count"].astype(float))
     means = rows.groupby(list(VALUE_COLUMNS[:3]), sort=False)["Value"].mean()
     return means.reset_index().astype(VALUE_TYPES)
@@ -140,21 +167,21 @@ def count_values(counts: pd.DataFrame) -> pd.DataFrame:
 def seen_counts(counts: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a ``cell_counts`` table whose count can be compared with others."""
     known = counts["Count"].notna()
-    return counts[known & (counts["Status"] == Status.OK)] if "Status" in counts else counts[known]
+    return counts[known & (counts["Status"] == FieldStatus.OK)] if "Status" in counts else counts[known]
 
 
-def fields_left_out(counts: pd.DataFrame) -> dict[Place, Status]:
+def fields_left_out(counts: pd.DataFrame) -> dict[Place, FieldStatus]:
     """Return the fields that are not seen wholly, by a ``cell_counts`` table, and what became of each.
 
     Where a well has such a field, it is left out as a whole (field 0) too: a stitched image of it has a gap.
     """
-    found: dict[Place, Status] = {}
+    found: dict[Place, FieldStatus] = {}
     if "Status" not in counts:
         return found
-    rows = counts[counts["Status"] != Status.OK]
+    rows = counts[counts["Status"] != FieldStatus.OK]
     sites = rows[SITE].fillna(0).astype(int)
     for well, site, timepoint, status in zip(rows[WELL], sites, rows[TIMEPOINT], rows["Status"], strict=True):
-        found[Place(str(well), site, int(timepoint))] = Status(status)
+        found[Place(str(well), site, int(timepoint))] = FieldStatus(status)
     for place, status in list(found.items()):
         found.setdefault(place._replace(field=0), status)
     return found
@@ -188,7 +215,11 @@ def object_values(tables: Iterable[pd.DataFrame], left_out: Collection[Place] = 
 
 
 def plate_statistics(
-    values: pd.DataFrame, controls: Mapping[str, str], *, plate: str, left_out: Mapping[Place, Status] | None = None
+    values: pd.DataFrame,
+    controls: Mapping[str, str],
+    *,
+    plate: str,
+    left_out: Mapping[Place, FieldStatus] | None = None,
 ) -> pd.DataFrame:
     """Return one row per readout and timepoint: both groups of controls, Z′-factor and SSMD.
 
@@ -217,20 +248,22 @@ def plate_statistics(
             by_well = groups[readout, timepoint].set_index(WELL)["Value"]
             notes = _notes_on_fields(left_out or {}, wells, timepoint)
             rows.append([plate, timepoint, readout, *_row(by_well, wells, notes)])
-    kinds = dict.fromkeys(STATISTICS_COLUMNS, "float64") | dict.fromkeys(("Metadata_Plate", "Readout", "Note"), "str")
+    kinds = dict.fromkeys(STATISTICS_COLUMNS, "float64") | dict.fromkeys((PLATE, "Readout", "Note"), "str")
     kinds |= dict.fromkeys((TIMEPOINT, "Positive_Wells", "Negative_Wells"), "int64")
     return pd.DataFrame(rows, columns=list(STATISTICS_COLUMNS)).astype(kinds)
 
 
 _WHY = {
-    Status.FIELD_BLANKED: "an image was put in the place of one that could not be read",
-    Status.FIELD_SKIPPED: "skipped",
-    Status.FIELD_ABSENT: "absent",
-    Status.OTHER_PIPELINE: "made by another pipeline",
+    FieldStatus.FIELD_BLANKED: "an image was put in the place of one that could not be read",
+    FieldStatus.FIELD_SKIPPED: "skipped",
+    FieldStatus.FIELD_ABSENT: "absent",
+    FieldStatus.OTHER_PIPELINE: "made by another pipeline",
 }
 
 
-def _notes_on_fields(left_out: Mapping[Place, Status], wells: Mapping[str, list[str]], timepoint: Any) -> list[str]:
+def _notes_on_fields(
+    left_out: Mapping[Place, FieldStatus], wells: Mapping[str, list[str]], timepoint: Any
+) -> list[str]:
     """Return how many fields of the controls are left out at a timepoint, by the reason."""
     notes = []
     for kind in KINDS:
@@ -253,9 +286,9 @@ def _row(by_well: pd.Series[Any], wells: Mapping[str, list[str]], notes: list[st
             notes.append(f"{lost} of {len(wells[kind])} {kind} controls without a value")
         row += [len(found), *_described(found)]
     pair = groups["positive"], groups["negative"]
-    statistics = z_prime(*pair), z_prime(*pair, robust=True), ssmd(*pair)
-    notes += [statistic.reason for statistic in statistics if statistic.reason]
-    return [*row, *(statistic.value for statistic in statistics), "; ".join(dict.fromkeys(notes))]
+    statistics = [statistic.value(*pair) for statistic in STATISTICS]
+    notes += [found.reason for found in statistics if found.reason]
+    return [*row, *(found.value for found in statistics), "; ".join(dict.fromkeys(notes))]
 
 
 def _finite(values: Any) -> _Array:

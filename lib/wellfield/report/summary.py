@@ -18,7 +18,7 @@ from wellfield.report.failures import html_failed
 from wellfield.report.markup import html_files, html_table, html_text, measured, number_text
 from wellfield.report.page import write_page
 from wellfield.report.redact import PathCleaner
-from wellfield.report.statistics import KINDS
+from wellfield.report.statistics import KINDS, STATISTICS
 from wellfield.report.well_summary import WellSummary, summarise_wells
 
 if TYPE_CHECKING:
@@ -196,18 +196,18 @@ def _statistics(statistics: pd.DataFrame, treatments: Mapping[str, WellTreatment
     shown = statistics.iloc[:LISTED_STATISTICS]
     if len(shown) < len(statistics):
         note += f" The first {len(shown):,} of {len(statistics):,} rows; all are in plate_statistics.csv."
-    head = ["Readout", "Time point", "Positive", "Negative", "Z′", "Z′ (robust)", "SSMD", "Note"]
+    head = ["Readout", "Time point", "Positive", "Negative", *(s.heading for s in STATISTICS), "Note"]
     rows = [
         [
             row["Readout"],
             row["Metadata_Timepoint"],
             *(_group(*(row[f"{kind.capitalize()}_{what}"] for what in ("Mean", "SD", "Wells"))) for kind in KINDS),
-            *(measured(row[name], 3) for name in ("Z_Prime", "Robust_Z_Prime", "SSMD")),
+            *(measured(row[statistic.column], 3) for statistic in STATISTICS),
             row["Note"],
         ]
         for row in shown.to_dict("records")
     ]
-    table = html_table(head, rows, numbers=range(1, 7))
+    table = html_table(head, rows, numbers=range(1, len(head) - 1))
     return f'<h2>Controls</h2>\n<p class="note">{html_text(note)}</p>\n{table}'
 
 

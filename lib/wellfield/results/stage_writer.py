@@ -23,9 +23,8 @@ from wellfield.materialization.values import as_image, as_json, as_table, as_tex
 from wellfield.memory import MemoryType
 from wellfield.pipeline.array_placement import convert_image
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
+from wellfield.results.columns import CHANNEL, PLATE, SITE, TIMEPOINT, WELL
 from wellfield.results.staged_well import (
-    DONE,
-    FAILED,
     STAGE_SCHEMA_VERSION,
     STAGED_NAME,
     StagedImage,
@@ -33,6 +32,7 @@ from wellfield.results.staged_well import (
     StagedWell,
     place_name,
 )
+from wellfield.results.status import WellStatus
 from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, FieldKey
@@ -142,10 +142,10 @@ class StageWriter:
         if error is not None:
             shutil.rmtree(self._files, ignore_errors=True)
             details = getattr(error, "details", {"message": error_text(error)})
-            staged = StagedWell(self._plate, self._well, FAILED, details, account)
+            staged = StagedWell(self._plate, self._well, WellStatus.FAILED, details, account)
         else:
             shutil.rmtree(self.working_folder, ignore_errors=True)
-            staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
+            staged = StagedWell(self._plate, self._well, WellStatus.DONE, None, account, self._images)
             self._write_outputs(staged)
         staged.scratch = None if self._scratch is None else str(self._scratch)
         named = [image.path for image in staged.images] + [output.path for output in staged.outputs]
@@ -207,22 +207,22 @@ class StageWriter:
         rows = table.num_rows
         whole = place.key.field == WHOLE_WELL
         keys: dict[str, Any] = {
-            "Metadata_Plate": text_column([self._plate] * rows),
-            "Metadata_Well": text_column([self._well] * rows),
-            "Metadata_Site": pa.nulls(rows, pa.int32()) if whole else np.full(rows, place.key.field, np.int32),
-            "Metadata_Timepoint": np.full(rows, place.key.timepoint, np.int32),
+            PLATE: text_column([self._plate] * rows),
+            WELL: text_column([self._well] * rows),
+            SITE: pa.nulls(rows, pa.int32()) if whole else np.full(rows, place.key.field, np.int32),
+            TIMEPOINT: np.full(rows, place.key.timepoint, np.int32),
         }
         if place.channel is not None:
-            keys["Metadata_Channel"] = np.full(rows, place.channel, np.int32)
+            keys[CHANNEL] = np.full(rows, place.channel, np.int32)
         given = dict(zip(table.column_names, table.columns, strict=True))
-        if clash := [name for name in given if name in keys and not (whole and name == "Metadata_Site")]:
+        if clash := [name for name in given if name in keys and not (whole and name == SITE)]:
             raise MaterializationError(f"column {clash[0]} is filled in for each field; leave it out of the table")
-        site = given.get("Metadata_Site")
+        site = given.get(SITE)
         if site is not None:
             try:
-                given["Metadata_Site"] = site.cast(pa.int32())
+                given[SITE] = site.cast(pa.int32())
             except pa.ArrowInvalid as error:
-                raise UnknownFormatError(f"column Metadata_Site holds no field numbers: {error}") from error
+                raise UnknownFormatError(f"column {SITE} holds no field numbers: {error}") from error
         keyed = to_table(keys)
         columns = {**dict(zip(keyed.column_names, keyed.columns, strict=True)), **given}
         return pa.Table.from_arrays(list(columns.values()), names=list(columns))

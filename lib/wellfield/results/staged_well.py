@@ -20,6 +20,7 @@ from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
 from wellfield.plate.wells import is_well
+from wellfield.results.status import WellStatus
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
@@ -43,9 +44,6 @@ _STAGED = OwnJson(
     },
     "Delete its folder, and the next run does the well again",
 )
-
-# Status of a well.
-DONE, FAILED = "done", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class StagedWell:
 
     plate: str
     well: str
-    status: str
+    status: WellStatus
     error: dict[str, Any] | None
     planes: PlaneAccount
     images: list[StagedImage] = field(default_factory=list)
@@ -133,6 +131,7 @@ class StagedWell:
         data = _STAGED.check(filemanager.load(path, Backend.DISK), source=path)
         del data["schema_version"]
         with _STAGED.parsing(path):
+            data["status"] = WellStatus(data["status"])
             data["planes"] = PlaneAccount(**data["planes"])
             for entry in (*data["outputs"], *data["images"]):
                 entry["calibration"] = FieldCalibration.from_json(entry["calibration"])

@@ -28,7 +28,8 @@ from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.config.settings import TiffCompression
-from wellfield.results.staged_well import DONE, FAILED, StagedImage, StagedOutput, StagedWell
+from wellfield.results.staged_well import StagedImage, StagedOutput, StagedWell
+from wellfield.results.status import WellStatus
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
@@ -72,14 +73,14 @@ def materialize_well(
     """
     writer = _WellWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
     files, picture = [], no_thumbnail()
-    if staged.status == DONE:
+    if staged.status == WellStatus.DONE:
         try:
             files, picture = writer.write(), writer.thumbnail(info)
         except Exception as error:
             if not fails_well(error):
                 raise
             _logger.exception("well %s failed", staged.well)
-            staged.status, staged.error = FAILED, {"message": writer.reason(error), "step": STEP_NAME}
+            staged.status, staged.error = WellStatus.FAILED, {"message": writer.reason(error), "step": STEP_NAME}
             files, picture = [], no_thumbnail()
             writer.remove_parts()
     record = Record(tuple(files))

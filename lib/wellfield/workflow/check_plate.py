@@ -12,8 +12,7 @@ from wellfield.formatting import counted
 from wellfield.pipeline.plan_file import PLAN, plan_digest
 from wellfield.results.manifest import read_manifests
 from wellfield.results.paths import PlateFile
-from wellfield.results.staged_well import DONE
-from wellfield.workflow.reasons import reason_text
+from wellfield.results.status import failure_lines
 from wellfield.workflow.vanished import in_plate_order, vanished_note
 
 _NAMED = 10
@@ -31,13 +30,12 @@ def check_plate(
     """
     manifests = read_manifests(results, in_plate_order({*wells, *vanished}))
     problems = []
-    failed = {well: manifest["error"] for well, manifest in manifests.items() if manifest["status"] != DONE}
-    if failed:
-        lines = "".join(f"\n  {well}: {reason_text(error)}" for well, error in failed.items())
+    if failures := failure_lines(manifests):
+        lines = "".join(f"\n  {well}: {why}" for well, why in failures.items())
         problems.append(
-            f"{len(failed)} of {len(manifests)} wells failed:{lines}\n"
-            f"Tables and report of the other wells are in {os.fspath(results)}. Mend the files or the pipeline and run "
-            "the same command again: only these wells and the plate's tables are redone"
+            f"{len(failures)} of {len(manifests)} wells failed:{lines}\n"
+            f"Tables and report of the other wells are in {os.fspath(results)}. Correct the files or the pipeline and "
+            "run the same command again: only these wells and the plate's tables are redone"
         )
     if vanished:
         digest = plan_digest(PLAN.read(Path(results, PlateFile.PLAN)))

@@ -11,7 +11,7 @@ from wellfield.plate.index import read_info
 from wellfield.report.unfinished import PlateState, StoppedJob
 from wellfield.results.manifest import read_manifest
 from wellfield.results.paths import RULE_FILES, WELL_RULES, PlateFile, WellFile
-from wellfield.results.staged_well import DONE
+from wellfield.results.status import WellStatus
 from wellfield.workflow.ingest_plate import chosen_wells
 from wellfield.workflow.job_logs import job_log
 from wellfield.workflow.jobs import stop_reason
@@ -108,7 +108,7 @@ def _sort_well(state: PlateState, well: str, folder: Path, jobs: RunJobs, stoppe
     died = [job for job in of_well if job in jobs.died]
     if not jobs.pending.intersection(of_well) and manifest.exists():
         content = read_manifest(manifest)
-        (state.done if content["status"] == DONE else state.failed)[well] = content
+        (state.done if content["status"] == WellStatus.DONE else state.failed)[well] = content
     elif died:
         # Snakemake counts all jobs of a group as failed. The last one that began is the one that failed.
         job = stopped.of(next((job for job in reversed(died) if job in begun), died[0]))

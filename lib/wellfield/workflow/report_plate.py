@@ -14,14 +14,16 @@ from wellfield.formats.table import write_frame
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.plate.index import read_info
 from wellfield.plate.platemap import compare_wells
+from wellfield.results.columns import SITE, TIMEPOINT, WELL
 from wellfield.results.manifest import read_manifests
 from wellfield.results.paths import PLATE_TABLES, PlateFile, WellFile
 from wellfield.results.records import read_record
 from wellfield.results.removal import remove_unfinished_writes
-from wellfield.results.staged_well import DONE
+from wellfield.results.status import failed_wells
 from wellfield.workflow.aggregate_plate import read_treatments
+from wellfield.workflow.cell_counts import REQUIRED
 from wellfield.workflow.job_logs import failure_logs
-from wellfield.workflow.plate_tables import AGAIN, COUNT_COLUMNS, KEY_COLUMNS, read_table
+from wellfield.workflow.plate_tables import AGAIN, read_table
 from wellfield.workflow.vanished import in_plate_order
 
 if TYPE_CHECKING:
@@ -57,8 +59,8 @@ def report_plate(
     wells = in_plate_order({*wells, *vanished})
     manifests = read_manifests(folder, wells)
     treatments = read_treatments(plate_map)
-    counts = read_table(folder / PlateFile.COUNTS, COUNT_COLUMNS, again=AGAIN)
-    failed = [well for well, manifest in manifests.items() if manifest["status"] != DONE]
+    counts = read_table(folder / PlateFile.COUNTS, REQUIRED, again=AGAIN)
+    failed = list(failed_wells(manifests))
     per_field, label = heatmap_values(counts)
     controls = {well: entry.control for well, entry in treatments.items() if entry.control and well in manifests}
     plate_heatmap(
@@ -103,7 +105,7 @@ def heatmap_values(counts: pd.DataFrame) -> tuple[dict[str, float], str]:
     It is one class of objects, the first that the pipeline counted, at the first timepoint: the mean over the fields
     that were counted, so that a field that is lacking makes no well look empty.
     """
-    from wellfield.report.statistics import SITE, TIMEPOINT, WELL, seen_counts
+    from wellfield.report.statistics import seen_counts
     from wellfield.report.well_summary import class_names, first_timepoint
 
     counted = seen_counts(counts)
@@ -128,7 +130,7 @@ def read_object_values(results: str | os.PathLike[str], left_out: Collection[Pla
     import pandas as pd
     import pyarrow.parquet as pq
 
-    from wellfield.report.statistics import SITE, TIMEPOINT, WELL, feature_columns, no_values, object_values
+    from wellfield.report.statistics import feature_columns, no_values, object_values
 
     folder = Path(results)
     found = [no_values()]
@@ -159,7 +161,7 @@ def _by_well(file: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
     parts: list[Any] = []
     for number in range(file.num_row_groups):
         part = file.read_row_group(number, columns)
-        if parts and part.num_rows and part[KEY_COLUMNS[1]][0] != parts[0][KEY_COLUMNS[1]][0]:
+        if parts and part.num_rows and part[WELL][0] != parts[0][WELL][0]:
             yield pa.concat_tables(parts).to_pandas()
             parts = []
         parts += [part] if part.num_rows else []

@@ -273,7 +273,7 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
     """Return the objects of each class in each well that is done, at the first time point."""
     from wellfield.report.well_summary import summarise_wells
-    from wellfield.workflow.aggregate_plate import cell_counts, read_counts
+    from wellfield.workflow.cell_counts import cell_counts, read_counts
 
     found = read_counts(results, state.done)
     if not len(found):

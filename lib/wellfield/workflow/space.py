@@ -28,7 +28,7 @@ from wellfield.plate.keys import WHOLE_WELL, Projection
 from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import read_manifest
 from wellfield.results.paths import STORE_NAME, PlateFile, WellFile
-from wellfield.results.staged_well import DONE
+from wellfield.results.status import WellStatus
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
 from wellfield.storage.zarr.pyramid import level_shapes
@@ -98,7 +98,7 @@ def well_space(plan: Plan, info: PlateInfo, planes: Iterable[PlaneRecord]) -> We
 def wells_to_do(plan: Plan, wells: Iterable[str], results: str | os.PathLike[str]) -> list[str]:
     """Return the wells that are not done by this plan: their manifest is absent, of a failure or of another plan."""
     manifests = {well: _manifest(results, well) for well in wells}
-    done = (DONE, plan.digest())
+    done = (WellStatus.DONE, plan.digest())
     return [w for w, found in manifests.items() if (found.get("status"), found.get("plan_digest")) != done]
 
 

@@ -21,6 +21,7 @@ from wellfield.microscopes.ingest_report import read_report
 from wellfield.pipeline.plan import Plan
 from wellfield.plate.index import PlateInfo, read_index
 from wellfield.plate.wells import is_well
+from wellfield.results.columns import WELL
 from wellfield.results.manifest import file_entry, folder_entry, read_manifest
 from wellfield.results.paths import (
     PLATE_RULES,
@@ -41,13 +42,13 @@ from wellfield.results.records import (
     read_record,
     record_path,
 )
-from wellfield.results.staged_well import DONE
+from wellfield.results.status import failed_wells, failure_lines
 from wellfield.storage.workspace_metadata import main_subdirectory, read_metadata
 from wellfield.storage.zarr.addressing import well_folder
 from wellfield.storage.zarr.well_index import NODE_FILES
+from wellfield.workflow.cell_counts import REQUIRED
 from wellfield.workflow.fit_illumination import read_fit
-from wellfield.workflow.plate_tables import AGAIN, COUNT_COLUMNS, read_table
-from wellfield.workflow.reasons import reason_text
+from wellfield.workflow.plate_tables import AGAIN, read_table
 
 _CHECK = OwnJson("result of the check", None, {"wells": int, "planes_used": int}, "Delete it and run again")
 
@@ -76,10 +77,9 @@ def check_results(results: str | os.PathLike[str]) -> list[str]:
         problems += [f"well {well}: {problem}" for entry in manifest["files"] for problem in entries.problems(entry)]
     problems += _check_plate_files(folder, manifests)
     problems += _check_store(folder, manifests)
-    failed = {well: manifest for well, manifest in manifests.items() if manifest["status"] != DONE}
-    if failed:
-        problems.append(f"{len(failed)} of {counted(len(manifests), 'well')} failed:")
-        problems += [f"well {well}: {_one_line(reason_text(entry['error']))}" for well, entry in failed.items()]
+    if failures := failure_lines(manifests):
+        problems.append(f"{len(failures)} of {counted(len(manifests), 'well')} failed:")
+        problems += [f"well {well}: {why}" for well, why in failures.items()]
     return list(dict.fromkeys(problems))
 
 
@@ -211,8 +211,7 @@ def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str
 def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
     """Read the plate's own files, and compare what they say of the wells."""
     problems: list[str] = []
-    failed = any(manifest["status"] != DONE for manifest in manifests.values())
-    optional = {PlateFile.ILLUMINATION, *((PlateFile.CHECK,) if failed else ())}
+    optional = {PlateFile.ILLUMINATION, *((PlateFile.CHECK,) if failed_wells(manifests) else ())}
     there = {name for name in RULE_FILES if (folder / name).is_file() and not _link(folder, name)}
     absent = [name for name in RULE_FILES if name not in optional | there]
     problems += [_link(folder, name) or f"{name} is missing" for name in absent]
@@ -235,7 +234,7 @@ def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
         problems += [
             f"well {well}: {WellFile.MANIFEST.of(well)} is of another plan than {PlateFile.PLAN}" for well in others
         ]
-    counts = read(PlateFile.COUNTS, lambda path: read_table(path, COUNT_COLUMNS, again=AGAIN))
+    counts = read(PlateFile.COUNTS, lambda path: read_table(path, REQUIRED, again=AGAIN))
     read(PlateFile.OBJECTS, lambda path: read_table(path, (), again=AGAIN))
     for name in _tables(folder, "*.parquet"):
         _attempt(problems, folder, partial(read_table, folder / name, (), again=AGAIN))
@@ -254,7 +253,7 @@ def _tables(folder: Path, pattern: str) -> list[str]:
 
 def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool) -> list[str]:
     """Compare the wells of the plate's counts with those that have a manifest, and their two files with each other."""
-    counted_wells, found = set(counts["Metadata_Well"].astype(str)), set(manifests)
+    counted_wells, found = set(counts[WELL].astype(str)), set(manifests)
     problems = [f"well {well}: in {PlateFile.COUNTS}, but without a manifest" for well in sorted(counted_wells - found)]
     problems += [f"well {well}: not in {PlateFile.COUNTS}" for well in sorted(found - counted_wells)]
     if csv:
