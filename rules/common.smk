@@ -41,7 +41,7 @@ from wellfield.workflow.ingest_plate import (
 )
 from wellfield.workflow.refusals import refuse_unsafe
 from wellfield.workflow.run_jobs import force_outputs, is_run
-from wellfield.workflow.stale_results import Asked, said, stale_outputs
+from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
 from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
 
 
@@ -443,7 +443,7 @@ def plate_targets():
 
 
 def find_stale(plate):
-    """The outputs of a plate that are not of what is asked for; says which."""
+    """The files of a plate that do not fit what is asked for; prints which."""
     entry = PLATES[plate]
     asked = Asked(
         plate=plate,
@@ -461,7 +461,7 @@ def find_stale(plate):
         stale = stale_outputs(folder, asked, lambda: plate_scan(plate).files)
     except WellfieldError as error:
         stop(error)
-    for line in said(plate, stale):
+    for line in stale_lines(plate, stale):
         print(visible(line), file=sys.stderr, flush=True)
     return [(folder / output).as_posix() for output in stale]
 

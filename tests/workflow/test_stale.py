@@ -106,7 +106,7 @@ def test_results_of_another_plate_are_refused_before_any_job(copy, other_plate, 
     for arguments in ([], ["--dry-run"]):
         run = other.run(*arguments, succeeds=False)
         assert f"the plate sheet says {other_plate} for plate P1" in run.text
-        assert "it is another plate, or a copy without the times of its files" in run.text
+        assert "It is another plate, or a copy that lost the times of its files" in run.text
         assert run.jobs == []
     assert sorted(copy.results("P1").rglob("*")) == before
 
@@ -117,7 +117,10 @@ def test_a_plate_with_the_same_names_and_sizes_and_other_times_is_another_one(co
         os.utime(path, (1.6e9, 1.6e9))
     copy.plates[0][1] = "raw/Other"
     run = copy.run(succeeds=False)
-    assert "has the planes of none of 3 finished wells, such as B02, by name, size and time: it is another" in run.text
+    assert (
+        "none of 3 finished wells, such as B02, are all planes there with the same name, size and time. It is"
+        in run.text
+    )
     assert run.jobs == []
 
 

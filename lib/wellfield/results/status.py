@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar
 
 from wellfield.faults import failure_text
+from wellfield.results.paths import WELL_RULES, job_log
 
 Manifest = TypeVar("Manifest", bound=Mapping[str, Any])
+
+# The step that a manifest names if the well failed in materialize_well, which runs no step of the pipeline.
+MATERIALIZE_STEP = "materialize"
 
 
 class WellStatus(StrEnum):
@@ -32,6 +38,13 @@ class FieldStatus(StrEnum):
 def failed_wells(manifests: Mapping[str, Manifest]) -> dict[str, Manifest]:
     """Return the manifests of the wells that failed, by well."""
     return {well: manifest for well, manifest in manifests.items() if manifest["status"] != WellStatus.DONE}
+
+
+def failure_logs(results: str | os.PathLike[str], manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+    """Return the log that recorded the failure of each well that failed, by well."""
+    errors = {well: manifest["error"] or {} for well, manifest in failed_wells(manifests).items()}
+    rules = {well: WELL_RULES[error.get("step") == MATERIALIZE_STEP] for well, error in errors.items()}
+    return {well: Path(results, job_log(rule, well)) for well, rule in rules.items()}
 
 
 def failure_lines(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -29,7 +29,7 @@ from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.config.settings import TiffCompression
 from wellfield.results.staged_well import StagedImage, StagedOutput, StagedWell
-from wellfield.results.status import WellStatus
+from wellfield.results.status import MATERIALIZE_STEP, WellStatus
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
 from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
@@ -41,9 +41,6 @@ from wellfield.storage.zarr.addressing import well_folder
 _logger = logging.getLogger(__name__)
 
 _RULE = WELL_RULES[-1]
-
-# What a manifest names as the step of a well that failed here.
-STEP_NAME = "materialize"
 
 
 def materialize_well(
@@ -80,7 +77,7 @@ def materialize_well(
             if not fails_well(error):
                 raise
             _logger.exception("well %s failed", staged.well)
-            staged.status, staged.error = WellStatus.FAILED, {"message": writer.reason(error), "step": STEP_NAME}
+            staged.status, staged.error = WellStatus.FAILED, {"message": writer.reason(error), "step": MATERIALIZE_STEP}
             files, picture = [], no_thumbnail()
             writer.remove_parts()
     record = Record(tuple(files))

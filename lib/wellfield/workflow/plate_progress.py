@@ -10,10 +10,9 @@ from wellfield.formats.atomic import is_part
 from wellfield.plate.index import read_info
 from wellfield.report.unfinished import PlateState, StoppedJob
 from wellfield.results.manifest import read_manifest
-from wellfield.results.paths import RULE_FILES, WELL_RULES, PlateFile, WellFile
+from wellfield.results.paths import RULE_FILES, WELL_RULES, PlateFile, WellFile, job_log
 from wellfield.results.status import WellStatus
 from wellfield.workflow.ingest_plate import chosen_wells
-from wellfield.workflow.job_logs import job_log
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.run_jobs import CHECK, Job, RunJobs
 from wellfield.workflow.snakemake_log import read_job_errors
@@ -150,7 +149,7 @@ class _StoppedJobs:
         return StoppedJob(job.well, job.rule, (log, *others), said, error.interrupted, killed and not reason, reason)
 
     def _log(self, job: Job) -> Path:
-        return job_log(self._folder, job.rule, job.well or job.plate)
+        return self._folder / job_log(job.rule, job.well or job.plate)
 
 
 def _text(path: Path) -> str:

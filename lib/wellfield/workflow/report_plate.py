@@ -19,10 +19,9 @@ from wellfield.results.manifest import read_manifests
 from wellfield.results.paths import PLATE_TABLES, PlateFile, WellFile
 from wellfield.results.records import read_record
 from wellfield.results.removal import remove_unfinished_writes
-from wellfield.results.status import failed_wells
+from wellfield.results.status import failed_wells, failure_logs
 from wellfield.workflow.aggregate_plate import read_treatments
 from wellfield.workflow.cell_counts import REQUIRED
-from wellfield.workflow.job_logs import failure_logs
 from wellfield.workflow.plate_tables import AGAIN, read_table
 from wellfield.workflow.vanished import in_plate_order
 

@@ -440,7 +440,7 @@ def test_no_absolute_path_gets_onto_the_page(tmp_path: Path) -> None:
     text = (tmp_path / "summary.html").read_text(encoding="utf-8")
     for word in ("/data", "secret place", "/home", "ann", "scratch", "Users", str(tmp_path)):
         assert word not in re.sub(r"[Cc]hannels?", "", text)
-    assert page.table("Well", "Step")[0][4:] == ["T1/f.tif", "A01.npy is gone"]
+    assert page.table("Well", "Where")[0] == ["A01", "file T1/f.tif", "A01.npy is gone"]
     assert "'T1/n.tif' is odd" in page.text
 
 
