@@ -224,7 +224,10 @@ def test_a_table_that_was_altered_to_the_same_size_is_not_joined(copy):
     content[200] ^= 1
     path.write_bytes(content)
     run = copy.run("--forcerun", "results/P1/cell_counts.csv", succeeds=False)
-    assert "tables/B02/objects.parquet is not what was written; its well has to be done again: delete" in run.text
+    assert (
+        "tables/B02/objects.parquet was altered after it was written, so its well must be done again: delete"
+        in run.text
+    )
     copy.results("P1", "wells", "B02.json").unlink()
     assert copy.run().jobs == sorted([*well_jobs("B02"), *PLATE_JOBS])
 

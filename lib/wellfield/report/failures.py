@@ -1,4 +1,4 @@
-"""Wells that failed because of their data: why, and how their logs end."""
+"""Wells that failed because of their data: where, why, and the last lines of their logs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from wellfield.results.status import failed_wells
 def html_failed(
     manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner
 ) -> tuple[int, str]:
-    """Return how many of these wells failed, and a table of them with the end of each log; nothing if none did.
+    """Return how many wells failed, and a table of them with the end of each log; an empty text if none failed.
 
-    *logs* is the log of each failed well that recorded the failure: ``…/logs/RULE/WELL.log``.
+    *logs* has the log that recorded the failure of each well: ``…/logs/RULE/WELL.log``.
     """
     failed = {well: manifest["error"] for well, manifest in failed_wells(manifests).items()}
     if not failed:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 VALUE_TYPES = {WELL: "str", TIMEPOINT: "int64", "Readout": "str", "Value": "float64"}
 VALUE_COLUMNS = tuple(VALUE_TYPES)
 KINDS = ("positive", "negative")
-# Makes the median absolute deviation of normal values their standard deviation: 1 / Φ⁻¹(3/4).
+# Turns the median absolute deviation of normal values into their standard deviation: 1 / Φ⁻¹(3/4).
 MAD_TO_SD = 1.4826
 _FEATURE = re.compile(r".+_(AreaShape_Area|Intensity_MeanIntensity_.+)")
 
@@ -64,8 +64,8 @@ def z_prime(positive: Values, negative: Values, *, robust: bool = False) -> Stat
     Parameters
     ----------
     robust:
-        Use medians for means, and median absolute deviations × 1.4826 (Rousseeuw and Croux 1993, J Am Stat Assoc
-        88:1273) for standard deviations: one odd well does not spoil it.
+        Use medians instead of means, and median absolute deviations × 1.4826 (Rousseeuw and Croux 1993, J Am Stat Assoc
+        88:1273) instead of standard deviations, so that one outlier well does not spoil it.
 
     References
     ----------
@@ -85,8 +85,8 @@ def z_prime(positive: Values, negative: Values, *, robust: bool = False) -> Stat
 def ssmd(positive: Values, negative: Values) -> Statistic:
     """Return the strictly standardised mean difference, ``(mean_p - mean_n) / sqrt(var_p + var_n)``.
 
-    Its sign says on which side of the negative control the positive one lies; 0 is no difference. Values that are not
-    finite are left out.
+    It is positive if the positive control lies above the negative control, and 0 if they do not differ. Values that are
+    not finite are left out.
 
     References
     ----------
@@ -151,7 +151,7 @@ def no_values() -> pd.DataFrame:
 def count_values(counts: pd.DataFrame) -> pd.DataFrame:
     """Return the objects per field of each well, timepoint and class, as rows of :data:`VALUE_COLUMNS`.
 
-    *counts* is the plate's ``cell_counts`` table; fields without a count do not count, nor those that are not ``ok``.
+    *counts* is the plate's ``cell_counts`` table. Fields without a count, and fields that are not ``ok``, are left out.
     """
     counted = seen_counts(counts)
     if counted.empty:
@@ -171,9 +171,9 @@ def seen_counts(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def fields_left_out(counts: pd.DataFrame) -> dict[Place, FieldStatus]:
-    """Return the fields that are not seen wholly, by a ``cell_counts`` table, and what became of each.
+    """Return the fields that are not ``ok`` in a ``cell_counts`` table, with their status.
 
-    Where a well has such a field, it is left out as a whole (field 0) too: a stitched image of it has a gap.
+    The whole well (field 0) of such a field is left out, too, because its stitched image has a gap.
     """
     found: dict[Place, FieldStatus] = {}
     if "Status" not in counts:
@@ -195,8 +195,8 @@ def feature_columns(names: Sequence[str]) -> list[str]:
 def object_values(tables: Iterable[pd.DataFrame], left_out: Collection[Place] = ()) -> pd.DataFrame:
     """Return the median of each feature over the objects of each well and timepoint, as rows of :data:`VALUE_COLUMNS`.
 
-    *tables* are parts of a table of objects that share its columns, each with all objects of its wells. Objects without
-    a value (missing, NaN) do not count, nor those of fields that are *left_out*.
+    *tables* are parts of a table of objects with the same columns; each has all objects of its wells. Objects without a
+    value (missing, NaN), and objects of fields that are *left_out*, are ignored.
     """
     import pandas as pd
 
@@ -228,14 +228,14 @@ def plate_statistics(
     values:
         Rows of :data:`VALUE_COLUMNS`.
     controls:
-        Kind of control by well, of all wells that should have a value; kinds other than ``"positive"`` and
-        ``"negative"`` are left out. Without any of these two, the table has no row.
+        Well → kind of control, for all wells that should have a value. Kinds other than ``"positive"`` and
+        ``"negative"`` are ignored. Without either of these two, the table has no row.
     left_out:
-        Fields that the values leave out, and why; the note says how many of the controls' there are.
+        Fields that the values leave out, and why. The note says how many fields of controls they are.
 
     Returns
     -------
-    :data:`STATISTICS_COLUMNS`. A number that cannot be had is empty, and ``Note`` says why.
+    :data:`STATISTICS_COLUMNS`. A number that cannot be computed is empty, and ``Note`` says why.
     """
     import pandas as pd
 
@@ -254,7 +254,7 @@ def plate_statistics(
 
 
 _WHY = {
-    FieldStatus.FIELD_BLANKED: "an image was put in the place of one that could not be read",
+    FieldStatus.FIELD_BLANKED: "an image that could not be read was taken as black",
     FieldStatus.FIELD_SKIPPED: "skipped",
     FieldStatus.FIELD_ABSENT: "absent",
     FieldStatus.OTHER_PIPELINE: "made by another pipeline",
@@ -264,7 +264,7 @@ _WHY = {
 def _notes_on_fields(
     left_out: Mapping[Place, FieldStatus], wells: Mapping[str, list[str]], timepoint: Any
 ) -> list[str]:
-    """Return how many fields of the controls are left out at a timepoint, by the reason."""
+    """Return notes on how many fields of the controls are left out at a timepoint, one for each reason."""
     notes = []
     for kind in KINDS:
         of_kind = {place: s for place, s in left_out.items() if place.well in wells[kind] and place.field}
@@ -278,7 +278,7 @@ def _notes_on_fields(
 
 
 def _row(by_well: pd.Series[Any], wells: Mapping[str, list[str]], notes: list[str]) -> list[Any]:
-    """Return what follows the readout in a row of the table; *notes* are the first of its notes."""
+    """Return the values after the readout in a row of the table; *notes* come first in its ``Note``."""
     groups = {kind: _finite(by_well.reindex(wells[kind])) for kind in KINDS}
     row: list[Any] = []
     for kind, found in groups.items():
@@ -302,14 +302,14 @@ def _too_few(positive: _Array, negative: _Array) -> str:
 
 
 def _described(values: _Array) -> tuple[Any, Any]:
-    """Return mean and standard deviation, each ``None`` where there is none."""
+    """Return mean and standard deviation, each ``None`` if it cannot be computed."""
     with np.errstate(all="ignore"):
         mean, sd = _moments(values) if len(values) > 1 else (values[0] if len(values) else np.nan, np.nan)
     return (mean if np.isfinite(mean) else None), (sd if np.isfinite(sd) else None)
 
 
 def _moments(values: _Array) -> tuple[Any, Any]:
-    if (values == values[0]).all():  # without what rounding makes of the mean of equal numbers
+    if (values == values[0]).all():  # the mean of equal numbers would be rounded
         return values[0], 0.0
     return values.mean(), values.std(ddof=1)
 

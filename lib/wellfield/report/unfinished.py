@@ -1,4 +1,4 @@
-"""The page of a plate that a run did not finish: what is done, what is not, and why."""
+"""The page of an unfinished plate: which wells are done, which are not, and why."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class StoppedJob:
     logs:
         Its log, then those of the batch system.
     said:
-        What Snakemake's log says of its end; may be empty.
+        What Snakemake's log says about its end; may be empty.
     reason:
-        What the job itself said of it; empty where it was killed.
+        What the job itself said about it; empty if it was killed.
     interrupted:
         Ctrl-C ended it.
     killed:
-        A signal or a batch system ended it: it may have had too little memory or time.
+        A signal or a batch system ended it. It may have had too little memory or time.
     """
 
     well: str
@@ -54,17 +54,17 @@ class PlateState:
     done, failed:
         Manifest of each well that is done, or failed because of its data.
     died:
-        Jobs that were killed, ran out of time or memory, or stopped at an error that no data explains.
+        Jobs that were killed, ran out of time or memory, or stopped at an error that is not about the data.
     broken_off:
-        Jobs of wells that were begun when the run ended.
+        Jobs of wells that had begun when the run ended.
     not_begun:
         The other wells.
     vanished:
-        The wells of which no raw image is left; their results are of an earlier run.
+        Wells without any raw image; their results are from an earlier run.
     finished:
-        Nothing is left to do but to check the plate: tables and report are those of the wells as they are now.
+        Tables and report are made from the wells as they are now; at most the check of the plate is left to do.
     planes, processed:
-        Planes that this run used, and the wells they are of.
+        How many planes this run used, and of how many wells.
     """
 
     plate: str
@@ -87,7 +87,7 @@ class PlateState:
 
     @property
     def blanked(self) -> int:
-        """How many planes were replaced by black in these wells."""
+        """How many planes were taken as black in these wells."""
         return self._count("blanked")
 
     def _count(self, kind: str) -> int:
@@ -109,12 +109,12 @@ def write_unfinished(
     advice: Sequence[str],
     written: str,
 ) -> None:
-    """Write the page of a plate that is not finished.
+    """Write the page of an unfinished plate.
 
     Parameters
     ----------
     counts:
-        Objects of each class in each well that is done.
+        Well → class → number of objects, of the wells that are done.
     failure_logs:
         The log that recorded the failure of each well that failed.
     advice:
@@ -126,7 +126,7 @@ def write_unfinished(
     how_far = f"{len(state.done):,} of {counted(len(state.wells), 'well')} done"
     parts = [
         f"<h1>{html_text(state.plate)}: not finished</h1>",
-        f'<p class="facts">{how_far} · the run ended {written} · this page goes when the plate is finished</p>',
+        f'<p class="facts">{how_far} · the run ended {written} · this page is removed once the plate is finished</p>',
         *(f"<p>{html_text(line)}</p>" for line in advice),
         _what_went_wrong(state, failure_logs, clean),
         _not_done(state),
@@ -139,7 +139,7 @@ def _what_went_wrong(state: PlateState, failure_logs: Mapping[str, Path], clean:
     parts = []
     if state.died:
         parts.append(f"<h3>{counted(len(state.died), 'job')} died</h3>")
-        nothing = "Snakemake's log says nothing of its end"
+        nothing = "Snakemake's log says nothing about its end"
         rows = [
             [job.well or "whole plate", job.rule, clean("; ".join(filter(None, (job.reason, job.said)))) or nothing]
             for job in state.died
@@ -157,7 +157,7 @@ def _what_went_wrong(state: PlateState, failure_logs: Mapping[str, Path], clean:
 def _logs(job: StoppedJob, clean: PathCleaner) -> str:
     own, *others = job.logs
     parts = [html_log(own, clean, name="/".join(own.parts[-3:]), about=job.well or "whole plate")]
-    # Logs of the batch system lie anywhere: their whole path is what helps.
+    # Logs of the batch system may lie anywhere, so their whole path is shown.
     parts += [html_log(log, clean, name=str(log), about=job.well or "whole plate") for log in others]
     return "\n".join(parts)
 
@@ -167,7 +167,7 @@ def _not_done(state: PlateState) -> str:
     if state.broken_off:
         rows = [[job.well, job.rule] for job in state.broken_off]
         parts.append(f"<h2>{counted(len(rows), 'well')} broken off</h2>")
-        parts.append('<p class="note">They were begun, but the run ended before they were done.</p>')
+        parts.append('<p class="note">They had begun when the run ended.</p>')
         parts.append(html_table(("Well", "Last rule"), rows))
     if state.not_begun:
         parts.append(f"<h2>{counted(len(state.not_begun), 'well')} not begun</h2>")

@@ -1,4 +1,4 @@
-"""What the manifests and the table of counts say about each well."""
+"""Each well in numbers, from its manifest and the table of counts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class WellSummary:
     Parameters
     ----------
     counts:
-        Objects of each class, summed over fields at *timepoint*; ``None`` where no field has a count.
+        Class → number of objects, summed over fields at *timepoint*; ``None`` if no field has a count.
     timepoint:
         The first time point of the plate that has a count.
     fields, counted_fields:
-        Fields in the table, and how many of them have a count for every class and time point.
+        Number of fields in the table, and of fields that have a count for every class and time point.
     missing:
         Names of the planes that the well lacks.
     left_out:
@@ -35,7 +35,7 @@ class WellSummary:
     skipped_fields:
         Name of each field that was left out, such as ``s002_t001``, and why.
     absent:
-        Names of the fields that the well has no plane of, and others have.
+        Names of the fields of which the well has no plane and other wells have one.
     """
 
     failed: bool = False
@@ -56,7 +56,7 @@ class WellSummary:
 
     @property
     def blanked(self) -> int:
-        """How many planes were replaced by black."""
+        """How many planes were taken as black."""
         return sum(kind == "blanked" for kind, _ in self.left_out)
 
 
@@ -65,8 +65,8 @@ def summarise_wells(
 ) -> dict[str, WellSummary]:
     """Return a summary of every well that has a manifest or counts, row by row.
 
-    *missing* are planes known to be missing from the plate's index; only those of wells with a manifest are taken, and
-    those that a manifest names too count once.
+    *missing* has the planes that the ingest report names as missing. They are used for wells with a manifest; a plane
+    that the manifest names, too, counts once.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Staging a well: the results of its pipeline, written for the job that makes files of them."""
+"""Stage a well: write the results of its pipeline for materialize_well."""
 
 from __future__ import annotations
 
@@ -41,14 +41,16 @@ from wellfield.storage.filemanager import FileManager
 
 
 class StageWriter:
-    """Result sink that writes a staging folder, complete or not at all: use it in a ``with`` statement.
+    """Receives the results of a pipeline and writes a staging folder, completely or not at all.
+
+    Use it in a ``with`` statement.
 
     Parameters
     ----------
     folder:
         The staging folder.
     scratch:
-        Where all files but the list go, if not there: a folder of this job's own.
+        A folder of this job only, for all files but the list; by default they go to *folder*, too.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class StageWriter:
 
     @property
     def working_folder(self) -> Path:
-        """A folder for images between steps, which is gone when the well is staged."""
+        """A folder for images between steps. It is removed when the well is staged."""
         return self._files / "working"
 
     def __enter__(self) -> Self:
@@ -86,7 +88,7 @@ class StageWriter:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
-        """Write one stack at once, so that memory holds it no longer."""
+        """Write one stack right away, so that memory is free for the next one."""
         path = self._named(f"images/{step.name}/{key.name}_w{channel}.npy")
         self._save(convert_image(stack, step.kind, MemoryType.NUMPY), path, f"the image of channel {channel}")
         place = step.name, key.field, key.timepoint, channel
@@ -102,9 +104,9 @@ class StageWriter:
         *,
         calibration: FieldCalibration = UNKNOWN,
     ) -> None:
-        """Take a side result: tables get key columns and are joined per well, JSON values are keyed by field.
+        """Take a special output: tables get key columns and are joined per well, JSON values are keyed by field.
 
-        Arrays and text are written at once.
+        Arrays and text are written right away.
 
         Raises
         ------
@@ -126,7 +128,7 @@ class StageWriter:
                 self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel, calibration))
 
     def discard(self, key: FieldKey) -> None:
-        """Remove what was staged of a field."""
+        """Remove everything that was staged for a field."""
         for image in [i for i in self._images if (i.field, i.timepoint) == (key.field, key.timepoint)]:
             self._filemanager.delete(self._folder / image.path, Backend.DISK)
             self._images.remove(image)
@@ -138,7 +140,7 @@ class StageWriter:
                 del taken[place]
 
     def finish(self, account: PlaneAccount, error: Exception | None = None) -> StagedWell:
-        """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
+        """Write tables, values and the list, and give the folder its name. After an *error* it holds no results."""
         if error is not None:
             shutil.rmtree(self._files, ignore_errors=True)
             details = getattr(error, "details", {"message": error_text(error)})
@@ -157,7 +159,7 @@ class StageWriter:
         return staged
 
     def _named(self, path: str) -> str:
-        """Return how the list names a file: in the staging folder, or absolute where it is in scratch."""
+        """Return the path of a file in the list: relative to the staging folder, or absolute in scratch."""
         return path if self._scratch is None else str(self._scratch / path)
 
     def _write_outputs(self, staged: StagedWell) -> None:
@@ -183,7 +185,7 @@ class StageWriter:
         staged.outputs.append(output)
 
     def _save(self, data: Any, path: str, what: str) -> None:
-        """Write a file; an error names what it is about, not the hidden file."""
+        """Write a file. An error names *what* it is about, not the temporary file."""
         target = self._folder / path
         try:
             self._filemanager.save(data, target, Backend.DISK)
@@ -191,12 +193,12 @@ class StageWriter:
             raise UnknownFormatError(f"{what} cannot be stored: {str(error).removeprefix(f'{target}: ')}") from error
 
     def _keyed(self, data: Any, place: _Place) -> Any:
-        """Return a table behind its key columns. A table of the whole well may say itself which field a row is of.
+        """Return a table with key columns in front. A table of the whole well may have its own field column.
 
         Raises
         ------
         MaterializationError, UnknownFormatError
-            The function itself returned another key column, or something else than field numbers.
+            The function returned another key column, or a field column that does not hold field numbers.
         """
         import numpy as np
         import pyarrow as pa
@@ -229,7 +231,7 @@ class StageWriter:
 
 
 class _Place(NamedTuple):
-    """Where a side result belongs: its field, and its channel where there is one for each."""
+    """What a special output is about: its field, and its channel if there is one for each channel."""
 
     key: FieldKey
     channel: int | None

@@ -1,4 +1,4 @@
-"""From a staged well to the files of its results."""
+"""Write the files of a well from its staged results."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ def materialize_well(
 ) -> list[dict[str, Any]]:
     """Write the persistent files of a well below *results*, then its manifest; return the entries for its record.
 
-    Each folder of the well is written beside the old one and put in its place when complete; what the pipeline does not
-    write any more is removed, and what Wellfield did not write stays. A failed well keeps no result of an earlier run,
-    which would not belong to its input.
+    Each folder of the well is written beside the old one and replaces it when it is complete. Files that the pipeline
+    does not write any more are removed; files that Wellfield did not write stay. A failed well keeps no result of an
+    earlier run, because that result would not fit its input.
 
     Raises
     ------
     BrokenStageError
         A staged file is damaged or gone.
     OSError, MemoryError
-        The machine is to blame: the disk is full, or refuses. What the pipeline made and no file can hold fails the
-        well instead.
+        The machine is to blame, for example its disk is full. A result that no file format can hold fails the well
+        instead.
     """
     writer = _WellWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
     files, picture = [], no_thumbnail()
@@ -120,10 +120,10 @@ class _WellWriter:
         self._plan = plan
         self._results = results
         self._filemanager = filemanager
-        # Folders that become those of the well when they are complete.
+        # The folders of the well, under temporary names until they are complete.
         self._parts = {kind: part_path(results / kind / staged.well) for kind in WELL_FOLDERS}
         self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in WELL_FOLDERS}
-        # The files of each folder that was put in its place.
+        # The files of each folder that has its final name.
         self._names: dict[Path, list[str]] = {}
 
     def write(self) -> list[dict[str, Any]]:
@@ -137,14 +137,14 @@ class _WellWriter:
         return entries
 
     def reason(self, error: Exception) -> str:
-        """Return what an error says; files have the names that they would have got, not hidden ones."""
+        """Return the text of an error, with the final names of files instead of the temporary ones."""
         text = error_text(error)
         for kind, part in self._parts.items():
             text = text.replace(str(part), str(self._results / kind / self._staged.well))
         return text
 
     def remove_parts(self) -> None:
-        """Remove what was written of a well that failed and has no place yet."""
+        """Remove the folders of a failed well that still have temporary names."""
         for part in self._parts.values():
             shutil.rmtree(part, ignore_errors=True)
 
@@ -155,7 +155,7 @@ class _WellWriter:
         except (UnreadableImageError, UnknownFormatError, MetadataError, DataNotFoundError) as error:
             if refused_by_system(error):
                 raise
-            raise BrokenStageError(f"what was staged of well {self._staged.well} is damaged: {error}") from error
+            raise BrokenStageError(f"the staged files of well {self._staged.well} are damaged: {error}") from error
 
     def _images(self, target: str) -> list[tuple[CompiledStep, StagedImage]]:
         steps = {step.name: step for step in self._plan.steps if target in step.materialize}
@@ -197,7 +197,7 @@ class _WellWriter:
         return [folder_entry(self._results, folder, {"images": facts}, names=names) | {"names": names}]
 
     def _calibrations(self, images: Sequence[StagedImage]) -> dict[int, FieldCalibration]:
-        """Return sizes and place of each field.
+        """Return pixel sizes and position of each field.
 
         Raises
         ------
@@ -223,7 +223,7 @@ class _WellWriter:
     # --- files ---------------------------------------------------------------------------------------------------
 
     def _note(self, kind: str, path: str | Path, facts: Mapping[str, Any]) -> None:
-        """Note a file that was written, for the manifest."""
+        """Keep *facts* about a file that was written, for the manifest."""
         self._facts[kind][Path(path).relative_to(self._parts[kind]).as_posix()] = dict(facts)
 
     def _replace(self, staged: Path, final: Path) -> None:
@@ -257,7 +257,7 @@ class _WellWriter:
             self._note("rois", written, {"shape": list(stack.shape)})
 
     def _write_outputs(self) -> None:
-        """Write tables and values into ``tables``, regions and images of single fields where such files go."""
+        """Write special outputs: tables and values to ``tables/``, regions to ``rois/``, image stacks to ``images/``."""
         specs = {name: output.spec for name, output in self._plan.special_outputs().items()}
         for output in self._staged.outputs:
             spec = specs[output.name]
@@ -275,7 +275,7 @@ class _WellWriter:
             self._note(kind, written, _content(data) | left_out)
 
     def _small_regions(self, option: Options, data: Any, path: str) -> dict[str, int]:
-        """Return what the manifest says of regions that were too small to be written; the log says it too."""
+        """Return the number of regions that were too small to be written, for the manifest; log it."""
         if not (isinstance(option, ROIOptions) and option.min_area):
             return {}
         from wellfield.materialization.rois import count_small_regions
@@ -308,7 +308,7 @@ class _WellWriter:
         return thumbnail
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
-        """Return the middle plane of the first timepoint of every field, but of those where the channel was blanked."""
+        """Return the middle plane at the first timepoint of every field where the channel was not blanked."""
         blanked = {parse_plane_name(entry["plane"]) for entry in self._staged.planes.blanked}
         black = {(key.field, key.timepoint) for key in blanked if key.channel == channel}
         first = min((image.timepoint for image in self._staged.images), default=1)
@@ -334,12 +334,12 @@ def _facts(step: CompiledStep, image: StagedImage, stack: Any) -> dict[str, Any]
 
 
 def _content(data: Any) -> dict[str, Any]:
-    """Return what the manifest says of tables and arrays; the types of columns, which CSV does not keep."""
+    """Return what the manifest says about a table or array. It keeps the types of columns, which CSV does not."""
     if hasattr(data, "num_rows"):
         return {"rows": data.num_rows, "columns": {column.name: str(column.type) for column in data.schema}}
     return {"shape": list(data.shape), "dtype": data.dtype.name} if hasattr(data, "shape") else {}
 
 
 def _narrow_labels(plane: Any) -> Any:
-    """Return labels as uint16 where every id fits, which every viewer opens, else as uint32; no id is ever changed."""
+    """Return labels as uint16, which every viewer opens, if all ids fit, else as uint32. No id changes."""
     return plane.astype("uint16" if plane.max(initial=0) <= 65_535 else "uint32")

@@ -1,4 +1,4 @@
-"""Stage 4: the tables of a plate, its shared Zarr metadata, and the removal of what no longer belongs to it."""
+"""aggregate: join the tables of all wells, write the store's shared metadata, remove what the plate no longer has."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_treatments(plate_map: str | os.PathLike[str] | None) -> dict[str, WellT
 
 
 def check_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse tables of wells that are not as their manifests say.
+    """Raise if the table of a well is not the file that its manifest lists.
 
     Raises
     ------
@@ -61,15 +61,15 @@ def check_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
                 continue
             if path.is_file() and file_entry(results, path)["sha256"] == entry["sha256"]:
                 continue
-            what = "is not what was written" if path.is_file() else "is missing"
+            what = "was altered after it was written" if path.is_file() else "is missing"
             raise ValidationError(
-                f"{path} {what}; its well has to be done again: delete {results / WellFile.MANIFEST.of(well)} and run "
+                f"{path} {what}, so its well must be done again: delete {results / WellFile.MANIFEST.of(well)} and run "
                 "the same command again"
             )
 
 
 def with_treatments(table: pd.DataFrame, treatments: Mapping[str, WellTreatment]) -> pd.DataFrame:
-    """Return a table with what the plate map says of each well, behind the key columns."""
+    """Return a table with the columns of the plate map after the key columns."""
     import pandas as pd
 
     if not treatments:
@@ -90,9 +90,9 @@ def aggregate_plate(
     wanted: Sequence[str] | None = None,
     plate_map: str | None,
 ) -> None:
-    """Write the plate's tables and shared Zarr metadata; remove the results of wells that are not *wanted* any more.
+    """Write the plate's tables and the metadata of its store; remove the results of wells that are not *wanted*.
 
-    The tables are of *wells* and of those that *vanished*: their raw files are gone, their results stay.
+    The tables hold *wells* and the wells that *vanished*, whose raw files are gone and whose results stay.
     """
     folder = Path(results)
     info, fields = read_info(folder / PlateFile.INDEX), read_fields(folder / PlateFile.INDEX)
@@ -101,7 +101,7 @@ def aggregate_plate(
     compiled = Plan.read(folder / PlateFile.PLAN)
     absent = {key: expected_planes(compiled, key.timepoint) for key in absent_fields(fields)}
     check_tables(folder, manifests)
-    of_map = plate_map_digest(plate_map)  # before it is read: an edit behind this makes the tables again
+    of_map = plate_map_digest(plate_map)  # before the map is read: a later edit makes the tables again
     treatments = read_treatments(plate_map)
     for note in compare_wells(treatments, {*info.wells, *vanished}, processed=everything):
         _logger.warning("plate map: %s", note)
@@ -143,7 +143,7 @@ def aggregate_plate(
 
 
 def _fields_of_record(results: Path, well: str, counts: pd.DataFrame) -> set[FieldKey]:
-    """Return the fields of a well by its record, which the index has no more; by its counts where that says nothing."""
+    """Return the fields of a well that is no longer in the index: from its record, or else from its counts."""
     record = read_record(results, "", well)
     numbers = list(record.of.get("fields", ())) if record is not None else []
     if not numbers and len(counts):
@@ -157,10 +157,9 @@ def _has_store(manifest: Mapping[str, Any]) -> bool:
 
 
 def prune(results: Path, wanted: Collection[str] | None) -> None:
-    """Remove what Wellfield wrote of wells that are not *wanted*, and what killed jobs left; nobody else writes there.
+    """Remove the results of wells that are not *wanted* (``None``: all are), and what killed jobs left.
 
-    ``None`` for a plate of which all wells are wanted. The page of a plate that is not finished goes too. What no
-    record lists stays.
+    The page of an unfinished plate is removed, too. Files that no record lists stay. No other job may write there.
     """
     remove_page(results)
     for well in recorded_wells(results):

@@ -1,4 +1,4 @@
-"""The tables of all wells joined to tables of the plate, well by well, so that no more than one well is in memory."""
+"""Join the tables of all wells to tables of the plate, one well at a time in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OF_WELL = "Delete the manifest of its well, and the next run does the well again
 def table_files(plan: Plan) -> dict[str, str]:
     """Return the tables that a pipeline writes for each well: name for the plate → file name.
 
-    Parquet is preferred where a table has several files. A suffix of the output's own belongs to the name:
+    If a table is written in several formats, the Parquet file is taken. A suffix of the output belongs to the name:
     ``cell_counts_details`` for ``_details.csv``.
     """
     found: dict[str, str] = {}
@@ -69,18 +69,18 @@ def join_tables(
     parquet: str | os.PathLike[str],
     csv: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write one table of those of several wells, as Parquet with a row group per well and, if asked for, as CSV.
+    """Join the tables of several wells: Parquet with a row group for each well and, if *csv* is given, CSV.
 
     Parameters
     ----------
     files:
         Well → its table.
     types:
-        Well → types of the columns of its table, for those of CSV.
+        Well → types of the columns of its table; CSV does not keep them.
     treatments:
-        What the plate map says of each well, written behind the key columns; none without a plate map.
+        The plate map; its columns follow the key columns. Empty if the plate has none.
 
-    A column that a well lacks is empty there. Without any table the result has the key columns and no row.
+    A column that a well lacks is empty there. Without any table, the result has the key columns and no row.
     """
     import pyarrow as pa
     import pyarrow.csv
@@ -110,7 +110,7 @@ def read_table(path: str | os.PathLike[str], columns: Iterable[Column] = KEYS, *
     DataNotFoundError
         There is no such file.
     MetadataError
-        It is no such table.
+        It is damaged, or a column is missing or holds something else.
     """
     from wellfield.formats.table import read_parquet
 
@@ -141,7 +141,7 @@ def _check_type(name: str, column: Column, kind: Any, again: str) -> None:
 
 
 def _read(path: Path, types: Mapping[str, str]) -> Any:
-    """Return a table; one of CSV with the types of columns that it had before it was written."""
+    """Return a table; a CSV file gets the types of columns that the table had before it was written."""
     from wellfield.formats.table import read_csv, read_parquet
 
     if path.suffix == ".parquet":
@@ -155,14 +155,14 @@ def _type(name: str) -> Any:
 
     try:
         return pa.type_for_alias(name)
-    except ValueError:  # lists and the like, which CSV has no form for
+    except ValueError:  # a list, for example: CSV cannot hold it
         return None
 
 
 def _joined_schema(tables: Iterable[Any]) -> Any:
-    """Return the columns of all tables; those without rows say nothing about the type of theirs.
+    """Return the columns of all tables. A column that holds numbers in one well and text in another is text.
 
-    A column of numbers in one well and text in another is text.
+    Tables without rows do not count, because their columns have no reliable type.
     """
     import pyarrow as pa
 
@@ -195,7 +195,7 @@ def _with_treatment_columns(schema: Any, wanted: bool) -> Any:
 
 
 def _fitted(table: Any, schema: Any, treatment: WellTreatment | None) -> Any:
-    """Return a well's table with all columns of *schema*."""
+    """Return the table of a well with exactly the columns of *schema*."""
     import pyarrow as pa
 
     # None where the plate map does not list the well.

@@ -1,4 +1,4 @@
-"""Stage 5: pictures, statistics and the page of a plate's report."""
+"""report: pictures, statistics and the summary page of a plate."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def report_plate(
     vanished: Sequence[str] = (),
     plate_map: str | None,
 ) -> None:
-    """Write heatmap, montage, statistics, dose–response and summary of a plate.
+    """Write the files of ``report/``: heatmap, montage, statistics, dose–response and summary.
 
-    The report is of *wells* and of those that *vanished*: their raw files are gone, their results stay. What a killed
-    job left in the folder goes first; nobody else writes directly in there.
+    The report shows *wells* and the wells that *vanished*, whose raw files are gone and whose results stay. Unfinished
+    writes of a killed job are removed first; no other job writes directly into ``report/``.
     """
     import pandas as pd
 
@@ -99,10 +99,10 @@ def report_plate(
 
 
 def heatmap_values(counts: pd.DataFrame) -> tuple[dict[str, float], str]:
-    """Return the number of each well that the heatmap shows, and what it is.
+    """Return the number that the heatmap shows for each well, and its label.
 
-    It is one class of objects, the first that the pipeline counted, at the first timepoint: the mean over the fields
-    that were counted, so that a field that is lacking makes no well look empty.
+    It is the mean number of objects per counted field, for the first class that the pipeline counted, at the first
+    timepoint. A mean over counted fields does not make a well with an absent field look empty.
     """
     from wellfield.report.statistics import seen_counts
     from wellfield.report.well_summary import class_names, first_timepoint
@@ -120,11 +120,10 @@ def heatmap_values(counts: pd.DataFrame) -> tuple[dict[str, float], str]:
 
 
 def read_object_values(results: str | os.PathLike[str], left_out: Collection[Place] = ()) -> pd.DataFrame:
-    """Return the readouts of a plate's tables of objects, of which no more than one well's are in memory.
+    """Return the readouts of a plate's tables of objects, without the fields that are *left_out*.
 
-    Objects of fields that are *left_out* do not count.
-
-    A readout that several tables have is taken from the first of ``objects.parquet`` and ``plate_tables/``, by name.
+    One well at a time is in memory. If several tables have a readout, it is taken from the first of
+    ``objects.parquet`` and then ``plate_tables/`` in alphabetical order.
     """
     import pandas as pd
     import pyarrow.parquet as pq
@@ -146,7 +145,7 @@ def read_object_values(results: str | os.PathLike[str], left_out: Collection[Pla
 
 
 def _plate_tables(results: Path) -> list[Path]:
-    """Return the tables of the plate that are ours, by name: the user's own may lie beside them."""
+    """Return the tables of ``plate_tables/`` that Wellfield wrote, in alphabetical order."""
     record = read_record(results, "aggregate_plate")
     listed = None if record is None else record.paths()
     tables = sorted((results / PLATE_TABLES).glob("*.parquet"))
@@ -154,7 +153,7 @@ def _plate_tables(results: Path) -> list[Path]:
 
 
 def _by_well(file: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """Yield a table of the plate well by well: the rows of a well follow each other, in row groups of their own."""
+    """Yield a table of the plate well by well. The rows of a well are together, in row groups of their own."""
     import pyarrow as pa
 
     parts: list[Any] = []

@@ -1,6 +1,6 @@
-"""Checking results: against their own records and manifests, and against other results.
+"""``wellfield validate``: compare results with their own records and manifests, or with other results.
 
-Whatever is found is a problem in the list that is returned, with the name of the file; a library's error is one too.
+Every problem is a line in the list that is returned, with the name of the file; so is an error of a library.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ Manifests = Mapping[str, Mapping[str, Any]]
 
 
 def check_results(results: str | os.PathLike[str]) -> list[str]:
-    """Return what is wrong with the results of a plate, a line for each problem with the name of the file.
+    """Return what is wrong with the results of a plate: one line for each problem, with the name of the file.
 
-    Every file is compared with the size and SHA-256 that a record or manifest has of it; those of Wellfield's own forms
-    are read; the store's listing is compared with the manifests and the folders. Wells that failed are problems too.
+    Every file is compared with its size and SHA-256 in a record or manifest. Wellfield's own tables and JSON files are
+    read. The wells that ``plate.zarr`` lists are compared with manifests and folders. A failed well is a problem, too.
     Links below the folder are not followed.
 
     Raises
@@ -71,7 +71,7 @@ def check_results(results: str | os.PathLike[str]) -> list[str]:
     problems: list[str] = []
     manifests = _manifests(folder, problems)
     entries = _Entries(folder)
-    # Records first: of a well in the store they name the files, and the user's own there do not count.
+    # Records first: they name Wellfield's files of a well in the store, so that the user's files there do not count.
     problems += _check_records(folder, entries, set(manifests))
     for well, manifest in manifests.items():
         problems += [f"well {well}: {problem}" for entry in manifest["files"] for problem in entries.problems(entry)]
@@ -88,7 +88,7 @@ def _one_line(text: object) -> str:
 
 
 def _attempt(problems: list[str], folder: Path, read: Callable[[], Any]) -> Any:
-    """Return what *read* gives; ``None``, and a problem, where it raises an error of ours."""
+    """Return the result of *read*; if it raises an error of ours, add a problem and return ``None``."""
     try:
         return read()
     except WellfieldError as error:
@@ -97,7 +97,7 @@ def _attempt(problems: list[str], folder: Path, read: Callable[[], Any]) -> Any:
 
 
 def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the manifests that can be read; the others are problems."""
+    """Return the manifests that can be read; add a problem for each other one."""
     wells = folder / WellFile.MANIFEST.folder
     files = sorted(wells.glob("*.json")) if wells.is_dir() else []
     if not files:
@@ -120,7 +120,7 @@ def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _link(folder: Path, path: str) -> str | None:
-    """Return that a path below the results is a link, or lies in one; ``None`` if not."""
+    """Return the problem of a path below the results that is a link or lies in one; ``None`` if it does not."""
     place = folder
     for part in path.strip("/").split("/"):
         place = place / part
@@ -132,14 +132,14 @@ def _link(folder: Path, path: str) -> str | None:
 
 
 class _Entries:
-    """Entries of records and manifests, each of which is compared once with what is there."""
+    """Compares each entry of records and manifests once with its file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._seen: dict[tuple[str, str], list[str]] = {}
 
     def problems(self, entry: Mapping[str, Any]) -> list[str]:
-        """Return what is wrong with the file of an entry, or with the folder; nothing of one without a checksum."""
+        """Return what is wrong with the file or folder of an entry; nothing if the entry has no checksum."""
         if "sha256" not in entry:
             return []
         key = entry["path"], entry["sha256"]
@@ -168,10 +168,10 @@ class _Entries:
             yield f"{name} cannot be read: {error.strerror or error}"
             return
         if found["sha256"] != entry["sha256"]:
-            yield f"{name} is not what was written ({found['size']:,} bytes, {entry['size']:,} were written)"
+            yield f"{name} was altered after it was written ({found['size']:,} bytes; {entry['size']:,} were written)"
 
     def _names(self, entry: Mapping[str, Any]) -> list[str]:
-        """Return the files of a well in the store; of those that no record names, all that are there."""
+        """Return the files of a well in the store that the record names; if it names none, all that are there."""
         if "names" in entry:
             return [entry["path"] + name for name in entry["names"]]
         path = self._folder / entry["path"]
@@ -180,7 +180,7 @@ class _Entries:
 
 
 def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str]:
-    """Compare the files of every record; what a version without records left has none."""
+    """Compare the files of every record. Versions without records left results without any."""
     problems: list[str] = []
     if not has_records(folder):
         return problems
@@ -209,7 +209,7 @@ def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str
 
 
 def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
-    """Read the plate's own files, and compare what they say of the wells."""
+    """Read the plate's own files, and compare what they say about the wells."""
     problems: list[str] = []
     optional = {PlateFile.ILLUMINATION, *((PlateFile.CHECK,) if failed_wells(manifests) else ())}
     there = {name for name in RULE_FILES if (folder / name).is_file() and not _link(folder, name)}
@@ -252,14 +252,14 @@ def _tables(folder: Path, pattern: str) -> list[str]:
 
 
 def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool) -> list[str]:
-    """Compare the wells of the plate's counts with those that have a manifest, and their two files with each other."""
+    """Compare the wells in the counts with the wells that have a manifest, and the CSV with the Parquet file."""
     counted_wells, found = set(counts[WELL].astype(str)), set(manifests)
     problems = [f"well {well}: in {PlateFile.COUNTS}, but without a manifest" for well in sorted(counted_wells - found)]
     problems += [f"well {well}: not in {PlateFile.COUNTS}" for well in sorted(found - counted_wells)]
     if csv:
         text = counts.to_csv(index=False, lineterminator="\n")
         if (folder / PlateFile.COUNTS_CSV).read_bytes() != text.encode("utf-8", errors="surrogatepass"):
-            problems.append(f"{PlateFile.COUNTS_CSV} does not say what {PlateFile.COUNTS} says")
+            problems.append(f"{PlateFile.COUNTS_CSV} has other content than {PlateFile.COUNTS}")
     return problems
 
 
@@ -267,7 +267,7 @@ def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool)
 
 
 def _check_store(folder: Path, manifests: Manifests) -> list[str]:
-    """Compare the wells that the store lists with the manifests and with its folders; open all of them with zarr."""
+    """Compare the wells that ``plate.zarr`` lists with manifests and folders; open each well with zarr."""
     store = folder / STORE_NAME
     stored = {well for well, m in manifests.items() if any(e["path"].startswith(f"{STORE_NAME}/") for e in m["files"])}
     if _link(folder, STORE_NAME):
@@ -289,7 +289,7 @@ def _check_store(folder: Path, manifests: Manifests) -> list[str]:
 
 
 def _well_paths(store: Path) -> list[str]:
-    """Return the groups of wells in a store: ``B/02``; what else lies there is the user's."""
+    """Return the groups of wells in a store: ``B/02``. Anything else there belongs to the user."""
     groups = [path for path in store.glob("*/*") if any((path / name).is_file() for name in NODE_FILES)]
     found = [path.relative_to(store).as_posix() for path in groups]
     return [path for path in found if is_well(path.replace("/", ""))]
@@ -297,17 +297,17 @@ def _well_paths(store: Path) -> list[str]:
 
 @contextmanager
 def _opening(name: str, what: str) -> Iterator[None]:
-    """Turn whatever goes wrong in the block into one error that names a part of the store."""
+    """Turn any error in the block into one that names the part of the store."""
     try:
         yield
     except WellfieldError:
         raise
-    except Exception as error:  # zarr meets damaged metadata with almost any kind of error
+    except Exception as error:  # zarr raises errors of many kinds for damaged metadata
         raise ValidationError(f"{name}: cannot be opened as {what}: {error!r}") from error
 
 
 def _listed(store: Path) -> list[str]:
-    """Return the wells that the store lists, each row of which is a group."""
+    """Return the wells that the store lists; open the group of each row."""
     import zarr
 
     with _opening(STORE_NAME, "an OME-Zarr plate"):
@@ -320,7 +320,7 @@ def _listed(store: Path) -> list[str]:
 
 
 def _open_well(store: Path, well: str) -> list[str]:
-    """Return the images of a well after opening each of their arrays."""
+    """Return the images of a well; open each of their arrays."""
     import zarr
 
     with _opening(f"{STORE_NAME}/{well}", "a well"):
@@ -341,9 +341,9 @@ def _ngff(group: Any) -> Any:
 
 
 def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> list[str]:
-    """Return where the results of two runs differ: wells, status, decoded pixels, calibration and tables.
+    """Return how the results of two runs differ: wells, status, decoded pixels, calibration and tables.
 
-    Bytes of compressed files and the ``run`` block of manifests are not compared.
+    The bytes of compressed files and the ``run`` block of manifests are not compared.
 
     Raises
     ------
@@ -369,12 +369,12 @@ def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str
 
 
 def _compare(one: Path, two: Path, name: str) -> list[str]:
-    """Return how two files, or two wells of a store, differ; one that cannot be read differs."""
+    """Return how two files, or two wells of a store, differ. A file that cannot be read differs."""
     if any(path.is_symlink() for path in (one, two)):
         return [f"{name}: a link, which is not followed"]
     try:
         return _differences(one, two, name)
-    except Exception as error:  # readers meet damaged files with almost any kind of error
+    except Exception as error:  # readers raise errors of many kinds for damaged files
         return [f"{name}: cannot be compared: {_one_line(error) or type(error).__name__}"]
 
 
@@ -384,7 +384,7 @@ def _differences(one: Path, two: Path, name: str) -> list[str]:
     if one.is_dir():
         return list(_compare_groups(one, two, name))
     if one.suffix == ".parquet":
-        import pandas as pd  # whose comparison takes an empty value as equal to an empty one
+        import pandas as pd  # for which two empty values are equal
 
         return [] if pd.read_parquet(one).equals(pd.read_parquet(two)) else [f"{name}: the tables differ"]
     if one.suffix in (".tif", ".tiff"):

@@ -167,7 +167,7 @@ def test_a_job_of_which_the_log_says_nothing_is_named_all_the_same(run, capsys):
     run.end()
     assert "1 died (B04 materialize_well)" in capsys.readouterr().err
     page = run.page.read_text()
-    assert "Snakemake&#x27;s log says nothing of its end" in page
+    assert "Snakemake&#x27;s log says nothing about its end" in page
     assert "the log <code>logs/materialize_well/B04.log</code> is not there" in page
 
 
