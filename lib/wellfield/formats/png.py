@@ -11,8 +11,7 @@ import numpy as np
 
 from wellfield.errors import ImageKindError, UnknownFormatError
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.orientation import check_orientation
-from wellfield.formats.palette import check_palette
+from wellfield.formats.pixel_meaning import check_orientation, check_palette
 from wellfield.formats.reading import open_file, reading
 
 _GREY, _PALETTE = 0, 3  # colour types of the PNG header

@@ -23,8 +23,7 @@ import numpy as np
 from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.orientation import check_orientation
-from wellfield.formats.palette import check_palette
+from wellfield.formats.pixel_meaning import check_orientation, check_palette
 from wellfield.formats.reading import open_file, reading, wrap_write_errors
 
 AXES = "TCZYX"
@@ -149,11 +148,6 @@ def read_tiff_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str
         shape = tuple(int(series.shape[axis]) for axis in order)
         axes = "".join(series.axes[axis] for axis in order)
         return shape, np.dtype(series.dtype).newbyteorder("=").name, _calibration(file, axes)
-
-
-def read_pixel_size(path: str | os.PathLike[str]) -> float | None:
-    """Return the pixel size in µm that :func:`write_tiff` put into a file, or ``None``."""
-    return read_calibration(path).pixel_size_um
 
 
 def write_tiff(

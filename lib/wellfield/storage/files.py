@@ -40,7 +40,7 @@ def read_file(path: PathLike, **options: Any) -> Any:
     """
     try:
         read = formats.reader(path)
-        with file_errors(path, "be read"), known_options(read, path, **options):
+        with known_options(read, path, **options):
             return read(path, **options)
     except WellfieldError as error:
         if os.path.isdir(path):

@@ -23,7 +23,7 @@ from wellfield.errors import (
 )
 from wellfield.formats import atomic
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.plate_metadata import create_plate, finalize_plate
+from wellfield.storage.zarr.plate_metadata import finalize_plate
 from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 backend = ZarrStorageBackend()
@@ -130,7 +130,6 @@ def test_a_plate_is_not_put_into_an_array(tmp_path: Path) -> None:
         lambda: save_well(store),
         lambda: save_well(row.parent, "B02"),
         lambda: finalize_plate(store, ["A01"], name="P"),
-        lambda: create_plate(store, ["A01"], name="P", images=1),
     ):
         with pytest.raises(StorageError, match="is a single array"):
             action()
@@ -184,7 +183,6 @@ def test_a_root_without_attributes_is_somebodys_all_the_same(store: Path, zarr_f
     for action in (
         lambda: save_well(store),
         lambda: finalize_plate(store, [], name="P"),
-        lambda: create_plate(store, ["A01"], name="P", images=1),
     ):
         with pytest.raises(ForeignStoreError, match=r"plate\.zarr was not written by Wellfield"):
             action()

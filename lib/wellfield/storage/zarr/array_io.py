@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wellfield.errors import StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
-from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
+from wellfield.formats.atomic import carry_over, part_path, replace_directory, restore_directory
 from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import ZarrConfig
-from wellfield.storage.consistent_read import consistent
+from wellfield.storage.consistent_read import read_one_version
 from wellfield.storage.zarr.addressing import ATTRIBUTE
 from wellfield.storage.zarr.metadata_json import ArraySpec
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, create_array, open_array, read_planes
@@ -51,7 +51,7 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
         writer = create_array(staged / "array", spec, config, 3)
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
-        heal_directory(path)
+        restore_directory(path)
         carry_over(path, staged / "array", is_array_file)  # another program's files
         replace_directory(staged / "array", path)
     except ValueError as error:  # by which TensorStore reports what the file system said
@@ -70,7 +70,7 @@ def load_array(path: Path, zarr_format: int) -> npt.NDArray[Any]:
     UnreadableImageError
         It is damaged.
     """
-    return consistent(path, lambda: _load(path, array_format(path) or zarr_format))
+    return read_one_version(path, lambda: _load(path, array_format(path) or zarr_format))
 
 
 def _load(path: Path, zarr_format: int) -> npt.NDArray[Any]:

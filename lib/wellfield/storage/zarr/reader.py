@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError, UnreadableImageError
 from wellfield.plate.keys import plane_name
-from wellfield.storage.consistent_read import consistent
+from wellfield.storage.consistent_read import read_one_version
 from wellfield.storage.zarr.addressing import (
     LABELS,
     PlaneAddress,
@@ -35,7 +35,7 @@ def load_planes(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> li
     UnreadableImageError
         A plane is damaged.
     """
-    return consistent(well_folder(store, well), lambda: _load(store, well, addresses))
+    return read_one_version(well_folder(store, well), lambda: _load(store, well, addresses))
 
 
 def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
@@ -50,7 +50,7 @@ def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
 
 def find_record(store: Path, well: str) -> WellRecord | None:
     """Return the record of a well; ``None`` if the store has no such well."""
-    return consistent(well_folder(store, well), lambda: read_record(store, well))
+    return read_one_version(well_folder(store, well), lambda: read_record(store, well))
 
 
 def records(store: Path, *, damaged: bool = True) -> list[WellRecord]:

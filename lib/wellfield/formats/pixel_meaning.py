@@ -1,4 +1,4 @@
-"""Palettes: the colours by which an image shows its numbers."""
+"""What the numbers of an image file mean: whether they are intensities, and where the first pixel is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,23 @@ import numpy as np
 from wellfield.errors import ImageKindError
 
 _COARSE, _FINE = 255, 65_535  # the brightest value of a colour, in palettes of 8 and of 16 bits
+
+
+def check_orientation(orientation: Any, *, source: str) -> None:
+    """Raise if the first pixel of a file is not at the top left of the image, by the tag that TIFF and EXIF share.
+
+    Values other than 1 to 8 have no meaning.
+
+    Raises
+    ------
+    ImageKindError
+        The rows or columns of the file are turned or mirrored.
+    """
+    if orientation in range(2, 9):
+        raise ImageKindError(
+            f"{source} is stored turned or mirrored (its Orientation is {orientation}); export it with Orientation 1, "
+            "its first row at the top and its first pixel at the left"
+        )
 
 
 def check_palette(colours: Any, bits: int, *, source: str) -> None:
