@@ -103,7 +103,7 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     DataNotFoundError
         The file does not exist.
     UnreadableImageError
-        The file is empty, truncated, lacks a part of its pixels, or is no TIFF.
+        The file is empty, truncated, lacks a part of its pixels, or is not a TIFF.
     ImageKindError
         Its numbers are no intensities as they are (colours from a palette, white as 0, rows that begin at the bottom),
         or it holds other images than its metadata says.
@@ -193,7 +193,7 @@ def write_tiff(
         axes = _checked_axes(values, axes)
         for length in (pixel_size_um, z_spacing_um):
             if length is not None and not _SMALLEST_UM <= length <= _LARGEST_UM:
-                raise ValueError(f"{length} is no size in µm; expected {_SMALLEST_UM} to {_LARGEST_UM}, or None")
+                raise ValueError(f"{length} is not a size in µm; expected {_SMALLEST_UM} to {_LARGEST_UM}, or None")
         if compression not in COMPRESSIONS:
             raise ValueError(f"unknown compression {compression!r}; expected one of {COMPRESSIONS}")
         if ome is None:

@@ -1,4 +1,4 @@
-"""The virtual workspace: a plate's nested raw files, or planes of its arrays, under flat, canonical names.
+"""The virtual workspace: the nested raw files of a plate, or planes of its arrays, under flat, canonical names.
 
 Nothing is copied or linked.
 """
@@ -117,7 +117,7 @@ class VirtualWorkspaceBackend(IndexedBackend):
         if not arrays:
             return super().load_batch(file_paths, **kwargs)
         if kwargs:
-            raise ArgumentTypeError(f"planes of arrays are read without options such as {', '.join(sorted(kwargs))}")
+            raise ArgumentTypeError(f"planes of arrays have no options; got {', '.join(sorted(kwargs))}")
         from wellfield.storage.zarr.foreign_arrays import load_array_planes
 
         in_arrays = {number for planes in arrays.values() for number, _ in planes}

@@ -126,7 +126,7 @@ def npy(shape: str, content: bytes) -> bytes:
 @pytest.mark.parametrize("shape", [(3,), (10**15,), (2**40, 2**40), (-1,)], ids=str)
 def test_a_header_that_promises_more_than_there_is_is_an_error(tmp_path: Path, shape: tuple[int, ...]) -> None:
     archive(tmp_path / "a.npz", {"a.npy": npy(str(shape), bytes(16))})
-    with pytest.raises(UnreadableImageError, match=r"a\.npz is no readable \.npz archive"):
+    with pytest.raises(UnreadableImageError, match=r"a\.npz is not a readable \.npz archive"):
         read_npz(tmp_path / "a.npz")
 
 
@@ -337,5 +337,5 @@ def test_a_broken_region_is_an_error_naming_file_and_member(tmp_path: Path) -> N
     content = roi("a").tobytes()
     for size in (0, 3, 30, 60):
         archive(tmp_path / "a.roi.zip", {"whole.roi": content, "broken.roi": content[:size]})
-        with pytest.raises(UnreadableImageError, match=r"a\.roi\.zip is no readable .*'broken\.roi' in it"):
+        with pytest.raises(UnreadableImageError, match=r"a\.roi\.zip is not a readable .*'broken\.roi' in it"):
             read_rois(tmp_path / "a.roi.zip")

@@ -109,7 +109,7 @@ def test_a_tiff_cut_anywhere_is_an_error_naming_it(tmp_path: Path, options: dict
     content, path = buffer.getvalue(), tmp_path / "cut.tif"
     for size in [*range(0, len(content), 41), len(content) - 1]:
         path.write_bytes(content[:size])
-        with pytest.raises(UnreadableImageError, match=rf"cut\.tif is no readable TIFF \({size} bytes\)"):
+        with pytest.raises(UnreadableImageError, match=rf"cut\.tif is not a readable TIFF \({size} bytes\)"):
             read_tiff(path)
 
 
@@ -230,7 +230,7 @@ def test_a_header_that_promises_more_than_the_file_has_takes_no_memory(tmp_path:
     write_npy(tmp_path / "a.npy", np.zeros(1_000))
     content = (tmp_path / "a.npy").read_bytes().replace(b"(1000,), }         ", b"(10000000000000,), }")
     (tmp_path / "a.npy").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match=r"a\.npy is no readable"):
+    with pytest.raises(UnreadableImageError, match=r"a\.npy is not a readable"):
         read_npy(tmp_path / "a.npy", mmap=mmap)
 
 

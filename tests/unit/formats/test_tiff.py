@@ -159,10 +159,10 @@ def test_a_spacing_alone_invents_no_pixel_size(tmp_path: Path) -> None:
     [
         ({"compression": "jpeg", "axes": "CZYX"}, "unknown compression 'jpeg'; expected one of"),
         ({"compression": 8, "axes": "CZYX"}, "unknown compression 8"),
-        ({"pixel_size_um": 0, "axes": "CZYX"}, "0 is no size in µm"),
-        ({"pixel_size_um": float("nan"), "axes": "CZYX"}, "nan is no size in µm"),
-        ({"z_spacing_um": -1, "axes": "CZYX"}, "-1 is no size in µm"),
-        ({"pixel_size_um": 1e-9, "axes": "CZYX"}, "1e-09 is no size in µm"),
+        ({"pixel_size_um": 0, "axes": "CZYX"}, "0 is not a size in µm"),
+        ({"pixel_size_um": float("nan"), "axes": "CZYX"}, "nan is not a size in µm"),
+        ({"z_spacing_um": -1, "axes": "CZYX"}, "-1 is not a size in µm"),
+        ({"pixel_size_um": 1e-9, "axes": "CZYX"}, "1e-09 is not a size in µm"),
         ({"axes": "YX"}, "axes 'YX' do not fit"),
         ({"axes": "ZZYX"}, "axes 'ZZYX' do not fit"),
         ({"axes": "CZXY"}, "axes 'CZXY' do not fit"),
@@ -470,7 +470,7 @@ def test_a_strip_that_is_missing_or_short_is_no_black(tmp_path: Path, compressio
     tifffile.imwrite(buffer, values((64, 64)), compression=compression, rowsperstrip=16, metadata=None)
     for count in (0, 1, 9):
         (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "StripByteCounts", count, item=1))
-        with pytest.raises(UnreadableImageError, match=r"a\.tif is no readable TIFF"):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif is not a readable TIFF"):
             read_tiff(tmp_path / "a.tif")
 
 
@@ -592,7 +592,7 @@ def test_a_wrong_byte_never_takes_much_memory(
 def test_calibration_of_what_is_no_tiff_is_an_error_naming_it(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"no TIFF")
     for read in (read_calibration, read_tiff_header):
-        with pytest.raises(UnreadableImageError, match=r"a\.tif is no readable TIFF"):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif is not a readable TIFF"):
             read(tmp_path / "a.tif")
 
 

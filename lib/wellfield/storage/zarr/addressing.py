@@ -40,7 +40,7 @@ _COLUMN = re.compile(r"[0-9]{2}")
 
 
 class PlaneNotStoredError(MissingPlaneError, DataNotFoundError):
-    """A plane is not in a store, whether the plate never had it or the store is of other planes."""
+    """A plane is not in a store: it was never acquired, or the store holds other planes."""
 
 
 class StorePath(NamedTuple):
@@ -53,7 +53,7 @@ class StorePath(NamedTuple):
 class PlaneAddress(NamedTuple):
     """One plane of a store: an image plane, or with *label* the plane of a label image.
 
-    A plane whose name is no plane name has that *name* instead of a key; which plane it is, its well's record says.
+    A plane with any other name has that *name* instead of a key; the record of its well says which plane it is.
     """
 
     key: PlaneKey | None
@@ -104,7 +104,7 @@ def in_named_store(path: str | os.PathLike[str]) -> bool:
 
 
 def parse_logical(logical: str) -> PlaneAddress | None:
-    """Return what a logical path stands for: a plane, or a name without a key; ``None`` for anything else."""
+    """Return the plane that a logical path names, by key or only by name; ``None`` for any other path."""
     parts = PurePosixPath(logical).parts
     label = None
     if len(parts) == 3 and parts[0] == LABELS and is_label_name(parts[1]):
@@ -118,7 +118,7 @@ def parse_logical(logical: str) -> PlaneAddress | None:
 
 
 def describe(key: PlaneKey, label: str | None = None) -> str:
-    """Return the words for a plane in messages."""
+    """Return a plane in words, for messages: ``well A01, field 1, channel 2, z 1, timepoint 1``."""
     kind = "" if label is None else f"label {label!r} of "
     depth = f"z {key.z}" if key.projection == Projection.NONE else f"projection {key.projection}"
     return f"{kind}well {key.well}, field {key.field}, channel {key.channel}, {depth}, timepoint {key.timepoint}"
@@ -143,7 +143,7 @@ def parse_chunk_name(chunk_name: str) -> str:
 
 
 def is_label_name(name: str) -> bool:
-    """Tell whether a label may have this name, which is that of a folder."""
+    """Tell whether a label may have this name; it becomes the name of a folder."""
     return _LABEL_NAME.fullmatch(name) is not None
 
 
@@ -169,7 +169,7 @@ def stored_wells(store: Path) -> list[str]:
             try:
                 found.append(canonical_well(row.name + column))
             except WellNameError:
-                continue  # somebody else's folder
+                continue  # a folder of another program
     return found
 
 
@@ -177,8 +177,8 @@ def stored_wells(store: Path) -> list[str]:
 class PlaneGrid:
     """The values on the axes t, c and z of a field; a projection has the one z value 0.
 
-    z values and timepoints are evenly spaced, so that a plane that is missing in every channel leaves a gap instead of
-    moving the planes behind it.
+    z values and timepoints are evenly spaced. So a plane that is missing in every channel leaves a gap, and the planes
+    after it keep their position.
     """
 
     timepoints: tuple[int, ...]

@@ -116,7 +116,7 @@ def check_well(planes: WellPlanes) -> WellBatch:
     ArrayShapeError
         A plane is not 2-D, or planes differ in size.
     MemoryTypeError
-        Something is no array.
+        A plane is not an array.
     """
     store, well, images, labels, names = planes
     wells = {key.well for series in (images, *labels.values()) for key in series}
@@ -147,7 +147,7 @@ def _addresses(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Plan
         address = parse_logical(logical)
         if address is None:
             raise BatchError(
-                f"{os.fspath(path)} is no place for a plane; expected a name such as A01_s001_w1_z001_t001.tif or "
+                f"{os.fspath(path)} cannot hold a plane; expected a name such as A01_s001_w1_z001_t001.tif or "
                 "labels/nuclei/A01_s001_w1_z001_t001.tif"
             )
         stores.add(store)
@@ -155,8 +155,8 @@ def _addresses(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Plan
     unnamed = [address.name for address in addresses if address.name is not None]
     if unnamed and len(unnamed) < len(addresses):
         raise BatchError(
-            f"a batch mixes plane names with others: {unnamed[0]!r} is none, such as A01_s001_w1_z001_t001.tif; "
-            "planes are placed either by name or, all of them, in the given order"
+            f"a batch mixes plane names with others: {unnamed[0]!r} is not a plane name such as "
+            "A01_s001_w1_z001_t001.tif; give all planes such names, or none, which stacks them in the given order"
         )
     if len(stores) > 1:
         raise BatchError(f"a batch goes to several stores: {', '.join(sorted(map(str, stores)))}")

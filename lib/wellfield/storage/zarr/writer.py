@@ -1,4 +1,4 @@
-"""Writes one well of an OME-Zarr plate, complete or not at all."""
+"""Writes one well of an OME-Zarr plate, completely or not at all."""
 
 from __future__ import annotations
 
@@ -61,13 +61,12 @@ def write_zarr_well(
     metadata: ngff.FieldMetadata,
     replace: Callable[[Path, Path], None] | None = None,
 ) -> None:
-    """Write a well beside its place and put it there in one step; nothing else in the store changes.
+    """Write a well under a temporary name and rename it in one step; nothing else in the store changes.
 
-    What other programs put into the well's folder, such as labels, stays, unless *replace* puts the new folder in the
-    place of the old one in another way.
+    Files of other programs in the folder of the well, such as labels, stay, unless *replace* does otherwise.
 
-    Memory beside the planes: what is compressed but not yet stored, a few planes, or one timepoint of a field with the
-    layout FIELD; a whole well only with WELL on Zarr v2.
+    Besides the planes, memory holds what is compressed but not yet stored: a few planes, or one timepoint of a field
+    with the layout FIELD. Only WELL on Zarr v2 needs memory for a whole well.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def write_zarr_well(
     metadata:
         Pixel size, channel names and the like.
     replace:
-        Puts the complete folder of the well (first) in the place of the present one (second), which may not exist.
+        Called with the complete folder and the final path of the well, which may exist; puts the first at the second.
 
     Raises
     ------
@@ -142,7 +141,7 @@ def _check_layout(batch: WellBatch, config: ZarrConfig) -> None:
 
 
 def _check_place(store: Path, folder: Path) -> None:
-    """Refuse a row or well that is something else than a folder of the store."""
+    """Refuse a row or well that is not a folder of the store."""
     if array_format(folder.parent) is not None:
         raise NotAFolderError(f"{folder.parent} is a single array; a well cannot be where it is", path=folder.parent)
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):

@@ -78,7 +78,7 @@ class ZarrStorageBackend(StorageBackend):
         UnsupportedOperationError
             The path is a plane of a plate: wells are written as a whole.
         UnknownFormatError
-            The data is no array of numbers.
+            The data is not an array of numbers.
         IsFolderError
             A folder is there.
         NotAFolderError
@@ -93,7 +93,7 @@ class ZarrStorageBackend(StorageBackend):
                 f"{path}: a plate takes whole wells; save all planes of the well with save_batch"
             )
         if in_named_store(path) and split_store(path).logical.partition("/")[0] == LABELS:
-            message = f"{path}: {LABELS} of a store are those of its wells; an array goes elsewhere"
+            message = f"{path}: {LABELS} of a store holds the labels of its wells; save the array somewhere else"
             raise InvalidPathError(message, path=path)
         array = host_array(data)
         if not isinstance(array, np.ndarray):
@@ -103,7 +103,7 @@ class ZarrStorageBackend(StorageBackend):
         elif os.path.isdir(path):
             raise IsFolderError(f"{path} is a folder; an array cannot take its place", path=path)
         elif os.path.lexists(path):
-            raise DestinationExistsError(f"{path} is no Zarr array; an array cannot take its place", path=path)
+            raise DestinationExistsError(f"{path} is not a Zarr array; an array cannot take its place", path=path)
         folders.check_parents(path)
         with file_errors(path, "be written"):
             array_io.save_array(path, array, config)
@@ -143,7 +143,7 @@ class ZarrStorageBackend(StorageBackend):
         Raises
         ------
         StorageError
-            The planes are not those of one well, or differ in dtype; names of planes and other names are mixed.
+            The planes are of several wells or differ in dtype, or plane names and other names are mixed.
         ArrayShapeError
             The planes differ in size or are not 2-D.
         UnsupportedOperationError
@@ -210,7 +210,7 @@ class ZarrStorageBackend(StorageBackend):
         return self.is_file(path) or self.is_dir(path)
 
     def is_file(self, path: PathLike) -> bool:
-        """Tell whether *path* is a stored plane or a single array; what is damaged beyond recognition is none."""
+        """Tell whether *path* is a stored plane or a single array that can be recognised."""
         try:
             target = checked_path(path)
             if not _is_plate_plane(target) and _single_format(target) is not None:
@@ -292,7 +292,7 @@ class ZarrStorageBackend(StorageBackend):
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder or a store and everything in it."""
         if self.is_file(named_path(path)):
-            raise NotAFolderError(f"{os.fspath(path)} is no folder", path=path)
+            raise NotAFolderError(f"{os.fspath(path)} is not a folder", path=path)
         target = self._own_folder(path, "remove a part of its wells")
         if target.is_symlink():
             raise NotAFolderError(f"{target} is a link to a folder; delete removes the link", path=target)
@@ -358,8 +358,8 @@ class ZarrStorageBackend(StorageBackend):
             return [name for record in records for name in record.plane_names(label)], []
         if not folders.is_folder(folder):
             if self.is_file(folder):
-                raise NotAFolderError(f"{folder} is no folder or Zarr store", path=folder)
-            raise DataNotFoundError(f"{folder} is no folder or Zarr store", path=folder)
+                raise NotAFolderError(f"{folder} is not a folder or Zarr store", path=folder)
+            raise DataNotFoundError(f"{folder} is not a folder or Zarr store", path=folder)
         records = reader.records(folder)
         planes = [name for record in records for name in record.plane_names()]
         arrays, inside = folders.children(folder)
@@ -394,7 +394,7 @@ def _refuse_options(options: dict[str, Any]) -> None:
 
 
 def _single_format(path: Path) -> int | None:
-    """Return the Zarr version of the single array at *path*; ``None`` if there is none."""
+    """Return the Zarr version of the single array at *path*; ``None`` if there is no array."""
     found = array_format(path)
     if found is None and path.name:
         restore_directory(path)
@@ -410,7 +410,7 @@ def _label_store(path: Path) -> Path | None:
 
 
 def _is_plate_plane(path: PathLike) -> bool:
-    """Tell whether *path* is that of a plane in a ``.zarr`` store, there or not."""
+    """Tell whether *path* names a plane in a ``.zarr`` store, which need not exist."""
     if not in_named_store(path):
         return False
     address = parse_logical(split_store(path).logical)
