@@ -146,20 +146,15 @@ def stacks_itself(source: MemoryType, target: MemoryType) -> bool:
     return source == target and ADAPTERS[target].views
 
 
-def in_opening_order(memory_types: Sequence[MemoryType]) -> tuple[MemoryType, ...]:
-    """Return memory types in the order in which their libraries must be opened: OpenCL before TensorFlow."""
-    return tuple(sorted(set(memory_types), key=lambda name: (name != MemoryType.PYCLESPERANTO, name)))
-
-
 def open_libraries(memory_types: Sequence[MemoryType], device: DeviceChoice) -> None:
-    """Import the libraries of a pipeline and check that each has a device, before any image is loaded.
+    """Import libraries in this order and check that each has a device, before any image is loaded.
 
     Raises
     ------
     MemoryConversionError
         A library is missing or has no such device.
     """
-    for memory_type in in_opening_order(memory_types):
+    for memory_type in memory_types:
         if memory_type != MemoryType.NUMPY:
             with on_device(memory_type, device):
                 prepare([memory_type])

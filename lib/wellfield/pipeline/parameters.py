@@ -66,6 +66,7 @@ def suggest_and_list(wrong: str, known: Iterable[str]) -> str:
 
 def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, Any]) -> list[str]:
     """Compare values with the annotations of their parameters, if these can be checked."""
+    # The compiler needs pydantic, and no job of a well.
     from pydantic import ConfigDict, TypeAdapter, ValidationError
     from pydantic.errors import PydanticUserError
 
@@ -96,7 +97,7 @@ def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, A
 
 def _is_as_yaml(adapter: Any, value: Any) -> bool:
     """Tell whether a value fits as YAML writes it: a list for a tuple, a text for a path or an enum member."""
-    from pydantic import ValidationError
+    from pydantic import ValidationError  # as above
 
     try:
         adapter.validate_json(json.dumps(value), strict=True)
@@ -130,7 +131,7 @@ def with_footprints(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _footprint(value: Mapping[str, Any]) -> Any:
-    from skimage import morphology
+    from skimage import morphology  # only named neighbourhoods need it
 
     [(shape, size)] = value.items()
     if shape == "rectangle":

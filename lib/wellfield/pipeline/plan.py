@@ -230,10 +230,9 @@ class Plan:
     @property
     def libraries(self) -> tuple[MemoryType, ...]:
         """Array libraries of the steps, in the order in which they are opened: OpenCL before TensorFlow."""
-        from wellfield.pipeline.array_placement import in_opening_order
-
         calls = [call for step in self.steps for call in step.calls]
-        return in_opening_order([name for call in calls for name in (call.memory_type, call.output_type)])
+        names = {name for call in calls for name in (call.memory_type, call.output_type)}
+        return tuple(sorted(names, key=lambda name: (name != MemoryType.PYCLESPERANTO, name)))
 
     @property
     def start_channels(self) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from wellfield.errors import ArrayShapeError
 from wellfield.faults import error_text, fails_plane, refused_by_system
 from wellfield.formats.plane_files import check_plane
@@ -79,8 +81,6 @@ class PlaneReader:
 
     def _black(self, key: PlaneKey, read: Sequence[Any]) -> Any:
         """Return the black plane that replaces an unreadable one, with size and dtype of its stack or the plate."""
-        import numpy as np
-
         if read:
             return np.zeros_like(read[0])
         if self._well.shape is None:

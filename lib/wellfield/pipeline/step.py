@@ -178,6 +178,7 @@ def load_steps(path: str | os.PathLike[str]) -> list[FunctionStep]:
     ConfigError
         The file is no such YAML, or a key is unknown.
     """
+    # Jobs of wells read no YAML and check no configuration.
     import yaml
 
     from wellfield.config.load import validate_steps
