@@ -48,7 +48,7 @@ def test_a_chain_of_names_is_a_chain_of_steps():
 def test_what_is_wrong_inside_a_chain_is_found():
     assert "label takes mask, but its input" in mistakes(FunctionStep(["gaussian_filter", "label"]))
     assert "no function is registered as 'labl'" in mistakes(FunctionStep(["threshold_otsu", "labl"]))
-    assert "params beside several functions" in mistakes(FunctionStep(["max_projection", "tophat"], radius=3))
+    assert "params for several functions" in mistakes(FunctionStep(["max_projection", "tophat"], radius=3))
     assert "empty list" in mistakes(FunctionStep([], name="e"))
 
 
