@@ -49,9 +49,9 @@ def generate_positions(
 
     Two fields are neighbours if they overlap by the stage, or miss each other by less than *search_margin*, along at
     least a quarter of their height or width. The offset of neighbours is measured where their overlap shows more than
-    noise (:func:`~wellfield.processing.tile_registration.register_pair`), with stronger evidence where the stage
-    predicts less than 16 px of overlap. All fields are then placed by the offsets that are reliable, and by the stage
-    for the rest (:func:`~wellfield.processing.tile_placement.place_fields`).
+    noise (:func:`~wellfield.processing.tile_registration.register_pair`); if the stage predicts less than 16 px of
+    overlap, stronger evidence is needed. All fields are then placed by the offsets that are reliable, and by
+    the stage for the rest (:func:`~wellfield.processing.tile_placement.place_fields`).
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ def generate_positions(
     ConfigError
         *search_margin* is below 1, *min_signal* is negative or *min_quality* not within 0 and 1.
     PipelineError
-        *image* is not an intensity image or has NaN or infinite pixels; a field is there twice or two are at one
-        place; and unless there is only one field: no pixel size, or no stage position of a field.
+        *image* is no intensity image or has NaN or infinite pixels; a field is there twice or two are at one place; and
+        unless there is only one field: no pixel size, or no stage position of a field.
     """
     _check_parameters(search_margin, min_signal, min_quality)
     _check_image(image)

@@ -312,7 +312,7 @@ def aggregate_plate(
     found = read_counts(folder, manifests)
     for well in vanished:
         fields[well] = sorted(_fields_of_record(folder, well, found))
-    counts = cell_counts(found, manifests, fields, info.plate, absent)
+    counts = cell_counts(found, manifests, fields, info.name, absent)
     older = [well for well in vanished if manifests[well]["plan_digest"] != compiled.digest()]
     of_older = counts["Metadata_Well"].isin(older) & (counts["Status"] == Status.OK)
     counts.loc[of_older, ["Status", "Note"]] = [str(Status.OTHER_PIPELINE), "raw files gone; made by another pipeline"]
@@ -340,7 +340,7 @@ def aggregate_plate(
         from wellfield.storage.zarr.plate_metadata import finalize_plate
 
         announce(folder, _RULE, store_files(stored))
-        finalize_plate(folder / STORE_NAME, stored, name=info.plate, remove_others=False)
+        finalize_plate(folder / STORE_NAME, stored, name=info.name, remove_others=False)
         written += [path for name in store_files(stored) if (path := folder / name).is_file()]
     kept = [path.relative_to(folder).as_posix() for path in written]
     for rule in (_RULE, EARLIER):

@@ -51,7 +51,7 @@ def plate_state(
     info = read_info(index)
     vanished = vanished_wells(folder, info, wells)
     chosen = in_plate_order({*chosen_wells(info, wells, vanished=vanished), *vanished})
-    state = PlateState(plate, info.plate_path, chosen, vanished=vanished)
+    state = PlateState(plate, info.path, chosen, vanished=vanished)
     own = [job for job in jobs.died | jobs.pending if job.plate == plate]
     errors = read_job_errors(snakemake_log, [_log(folder, job).as_posix() for job in own])
 

@@ -68,7 +68,7 @@ def report_plate(
     plate_heatmap(
         {well: per_field.get(well) for well in wells},
         heatmap,
-        title=info.plate,
+        title=info.name,
         label=label,
         controls=controls,
         failed=failed,
@@ -78,13 +78,13 @@ def report_plate(
         thumbnail = read_npy(folder / "report" / "thumbnails" / f"{well}.npy")
         if thumbnail.size:
             thumbnails[well] = thumbnail
-    plate_montage(thumbnails, montage, wells_expected=list(wells), title=info.plate, failed=failed)
+    plate_montage(thumbnails, montage, wells_expected=list(wells), title=info.name, failed=failed)
     left_out = fields_left_out(counts)
     values = pd.concat([count_values(counts), read_object_values(folder, left_out)], ignore_index=True)
-    table = plate_statistics(values, controls, plate=info.plate, left_out=left_out)
+    table = plate_statistics(values, controls, plate=info.name, left_out=left_out)
     write_frame(statistics, table)
     responses, note = dose_responses(values, treatments)
-    plot_dose_responses(responses, dose_response, title=info.plate, note=note)
+    plot_dose_responses(responses, dose_response, title=info.name, note=note)
     write_summary(
         summary,
         info=info,

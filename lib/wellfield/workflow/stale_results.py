@@ -87,9 +87,9 @@ def stale_outputs(
     info = read_info(folder / INDEX)
     if (folder / REPORT_FILE).exists():
         read_report(folder / REPORT_FILE)  # read again while jobs are chosen, where Snakemake adds to an error
-    if info.plate != asked.plate:
+    if info.name != asked.plate:
         raise ConfigError(
-            f"{results} holds results of plate {info.plate}, and all its tables say so; the plate sheet asks for plate "
+            f"{results} holds results of plate {info.name}, and all its tables say so; the plate sheet asks for plate "
             f"{asked.plate} there. Give the folder its name back, or move it away: the plate is done again then"
         )
     records = plate_records(folder)
@@ -99,12 +99,12 @@ def stale_outputs(
             stale[OUTPUTS[rule]] = problem
     stale |= _of_another_run(records, asked, info.wells)
     wells = [well for well in info.wells if asked.wells is None or well in asked.wells]
-    old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.plate_path))
+    old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.path))
     if old != os.path.realpath(asked.folder):
         moved_along = _of(records, "ingest_plate").get("from_results") == from_results(asked.folder, folder)
         changed = [] if moved_along else _moved(folder, old, asked, {file.path: file for file in files()})
-        if asked.folder != info.plate_path:
-            stale[INDEX] = f"it is of {info.plate_path}"
+        if asked.folder != info.path:
+            stale[INDEX] = f"it is of {info.path}"
             stale |= {f"wells/{well}.json": "planes of another time" for well in changed if well in wells}
     stale |= _stale_wells(folder, wells, None if PLAN_FILE in stale else folder / PLAN_FILE)
     if asked.illumination is None:

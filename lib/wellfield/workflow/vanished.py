@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wellfield.errors import ConfigError
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import is_well, split_well
 from wellfield.results.records import read_record, recorded_wells
 
 _NAMED = 10
 
 
-def vanished_wells(results: str | os.PathLike[str], info: PlateInfo, wanted: Sequence[str] | None) -> list[str]:
+def vanished_wells(results: str | os.PathLike[str], info: Plate, wanted: Sequence[str] | None) -> list[str]:
     """Return the wells that have results and no raw image any more, row by row; their results stay.
 
     A well that *wanted* leaves out is none of them: a person took it out of the plate sheet.
@@ -25,7 +25,7 @@ def vanished_wells(results: str | os.PathLike[str], info: PlateInfo, wanted: Seq
     return sorted((well for well in gone if (folder / f"{well}.json").is_file()), key=split_well)
 
 
-def refuse_lost_manifests(results: str | os.PathLike[str], info: PlateInfo, wanted: Sequence[str] | None) -> None:
+def refuse_lost_manifests(results: str | os.PathLike[str], info: Plate, wanted: Sequence[str] | None) -> None:
     """Raise where a well has results, but neither a manifest nor a raw image to make them again.
 
     Raises
@@ -40,7 +40,7 @@ def refuse_lost_manifests(results: str | os.PathLike[str], info: PlateInfo, want
     if lost:
         names = ", ".join(lost[:_NAMED])
         raise ConfigError(
-            f"plate {info.plate}: raw files of {names} are gone, and so {'is' if len(lost) == 1 else 'are'} "
+            f"plate {info.name}: raw files of {names} are gone, and so {'is' if len(lost) == 1 else 'are'} "
             f"{', '.join(f'{folder}/wells/{well}.json' for well in lost[:_NAMED])}, without which their results "
             "are in no table. Restore the files, or take the wells out by naming the others in the column `wells` of "
             "the plate sheet, which removes their results"
