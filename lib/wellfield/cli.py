@@ -151,11 +151,12 @@ def _plan(options: argparse.Namespace) -> int:
     from wellfield.config.load import read_config
     from wellfield.config.plate_sheet import read_plate_sheet
     from wellfield.plate.index import read_info
+    from wellfield.results.paths import PlateFile
     from wellfield.workflow.compile_plan import compile_plan, transmitted_notes
 
     config = read_config(options.config)
     plates = read_plate_sheet(config.plates, layouts=config.layouts, check_files=False)
-    indices = {plate: Path(config.results, plate, "index.parquet") for plate in plates}
+    indices = {plate: Path(config.results, plate, PlateFile.INDEX) for plate in plates}
     shown = False
     for plate, index in indices.items():
         if index.exists():
