@@ -20,7 +20,7 @@ checkpoint ingest_plate:
         mapped_again=mapped_again,
         code=digests.code_digest("ingest"),
     message:
-        "{wildcards.plate}: mapping the plate"
+        "{wildcards.plate}: ingesting the plate"
     script:
         "../scripts/ingest_plate.py"
 

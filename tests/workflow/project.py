@@ -18,7 +18,7 @@ WELLS = SMALL.wells
 
 # What each rule says of its job, after the plate (and the well).
 MESSAGES = {
-    "mapping the plate": "ingest_plate",
+    "ingesting the plate": "ingest_plate",
     "fitting the illumination": "fit_illumination",
     "compiling the pipeline": "compile_plan",
     "running the pipeline": "process_well",

@@ -35,6 +35,7 @@ class MaterializationSpec:
 
     Examples
     --------
+    >>> from wellfield.materialization import CsvOptions, JsonOptions
     >>> MaterializationSpec(JsonOptions(source="summary"), CsvOptions(source="rows")).primary
     0
     """

@@ -129,9 +129,9 @@ def test_a_real_plate_of_harmony_read_by_its_names_has_the_calibration_of_its_in
     folder = real_plates / "opera_phenix" / "phenix_V5_1field_6ch"
     contents = get_microscope_handler(folder, "row_column_field_channel")[0].read_plate()
     assert [plane.key for plane in contents.planes] == [PlaneKey("A01", 1, c, 1, 1) for c in range(1, 7)]
-    assert (contents.shape, contents.dtype) == ((1080, 1080), "uint16")
+    assert (contents.plate.shape, contents.plate.dtype) == ((1080, 1080), "uint16")
     indexed = get_microscope_handler(folder, "opera_phenix")[0].read_plate()
-    assert contents.pixel_size_um == pytest.approx(indexed.pixel_size_um)
-    assert contents.channels == indexed.channels | {6: "Brightfield H"}  # as the acquisition called it
+    assert contents.plate.pixel_size_um == pytest.approx(indexed.plate.pixel_size_um)
+    assert contents.plate.channels == indexed.plate.channels | {6: "Brightfield H"}  # as the acquisition called it
     place = {(plane.stage_x_um, plane.stage_y_um) for plane in contents.planes}
     assert place == {(plane.stage_x_um, plane.stage_y_um) for plane in indexed.planes}
