@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.generators.harmony_plate import HarmonyPlate
+from tests.generators.harmony_writer import write_harmony
+from tests.generators.imagexpress_plate import ImageXpressPlate
+from tests.generators.imagexpress_writer import write_imagexpress
 from wellfield.errors import EmptyPlateError, MetadataError, MicroscopeDetectionError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
@@ -20,10 +24,6 @@ from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.plate import Plate
 from wellfield.plate.wells import well_name
-from wellfield.testing.harmony_plate import HarmonyPlate
-from wellfield.testing.harmony_writer import write_harmony
-from wellfield.testing.imagexpress_plate import ImageXpressPlate
-from wellfield.testing.imagexpress_writer import write_imagexpress
 from wellfield.workflow.ingest_plate import ingest_plate
 
 

@@ -11,6 +11,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.generators.imagexpress_writer import ImageFile, ImageXpressPlate, Style, Wave, write_imagexpress
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, ImageKindError, MetadataError, PlateNotFoundError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
@@ -19,7 +20,6 @@ from wellfield.microscopes.ingest_report import ingest_report
 from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, Projection
-from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Style, Wave, write_imagexpress
 
 Read = Callable[[Path], ParsedPlate]
 WriteFile = Callable[..., Path]

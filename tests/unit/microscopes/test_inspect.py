@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from wellfield.cli import main
+from wellfield.example import ExamplePlate
 from wellfield.formats.png import write_png
 from wellfield.microscopes.inspect_report import well_rows
-from wellfield.testing.synthetic import ExamplePlate
 
 PATTERN = r"(?P<well>[A-P]\d+)_s(?P<field>\d+)_(?P<channel>\w+)\.png"
 

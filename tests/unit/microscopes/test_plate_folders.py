@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.generators.harmony_plate import HarmonyPlate
+from tests.generators.harmony_writer import write_harmony
 from wellfield.errors import DuplicatePlaneError, MetadataError, MicroscopeDetectionError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.plate.filename_layout import Layout
-from wellfield.testing.harmony_plate import HarmonyPlate
-from wellfield.testing.harmony_writer import write_harmony
 
 
 @pytest.fixture
