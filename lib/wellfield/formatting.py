@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _UNITS = ("kB", "MB", "GB", "TB")
 
 
@@ -18,6 +20,14 @@ def size_text(size: int) -> str:
     power = min((len(str(rounded)) - 1) // 3, len(_UNITS))
     number = f"{rounded / 1000**power:,.2f}".rstrip("0").rstrip(".")
     return f"{number} {_UNITS[power - 1]}"
+
+
+def suggest(wrong: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'gaussian_filter'?`` for a misspelled name; ``""`` if none of the known ones is close."""
+    import difflib  # which jobs of wells do not need
+
+    found = difflib.get_close_matches(wrong, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def visible(text: object) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from wellfield.errors import WellfieldError
+from wellfield.formats.length_units import micrometres
 from wellfield.microscopes.metaseries import parse_description
 from wellfield.plate.index import PlaneRecord
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _HARMONY_TAG = 65500
-_MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3} | dict.fromkeys(
-    ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"), 1.0
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +193,7 @@ def _number(parent: Element, name: str) -> float:
 
 def _length(value: Any, unit: Any) -> float | None:
     """Return a length in µm, ``None`` where value or unit say nothing."""
-    factor = _MICROMETRES.get(str(unit).strip().lower())
+    factor = micrometres(unit)
     try:
         return float(value) * factor if factor else None
     except (TypeError, ValueError):

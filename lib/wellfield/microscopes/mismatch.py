@@ -22,7 +22,7 @@ class _Reach(NamedTuple):
     of: str
 
 
-def how_far(pattern: str, paths: Sequence[str]) -> str:
+def explain_mismatch(pattern: str, paths: Sequence[str]) -> str:
     """Return a sentence that says up to where *pattern* fits that of *paths* which it fits best; ``""`` if nowhere."""
     starts = [part for path in paths for part in _parts(path, whole="/" in pattern)]
     beginnings = _beginnings(pattern) if len(pattern) <= _LONGEST else []

@@ -16,7 +16,7 @@ from wellfield.formats.plane_files import PLANE_SUFFIXES
 from wellfield.microscopes.filename_tokens import Tokens
 from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.image_facts import ImageFacts, at_stage, read_facts
-from wellfield.microscopes.mismatch import how_far
+from wellfield.microscopes.mismatch import explain_mismatch
 from wellfield.microscopes.parsed_plate import ParsedPlate, unique_channel_names
 from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.presets import PRESETS
@@ -116,7 +116,7 @@ class PatternHandler(MicroscopeHandler):
             lines.append("  it is a preset; config/README.md shows the names that it reads")
         else:
             lines.append(f"  pattern: {self.layout.pattern}")
-            if images and (where := how_far(self.layout.pattern, examples)):
+            if images and (where := explain_mismatch(self.layout.pattern, examples)):
                 lines.append(f"  {where}")
         lines += [f"  path: {path}" for path in examples]
         lines.append(

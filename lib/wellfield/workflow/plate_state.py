@@ -10,7 +10,7 @@ from wellfield.plate.index import read_info
 from wellfield.report.unfinished import PlateState, StoppedJob
 from wellfield.results.manifest import read_manifest
 from wellfield.results.staged_well import DONE
-from wellfield.workflow.ingest_plate import chosen_wells
+from wellfield.workflow.ingest_plate import select_wells
 from wellfield.workflow.job_logs import WELL_RULES, job_log
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.run_files import WELLS
@@ -50,7 +50,7 @@ def plate_state(
         return None
     info = read_info(index)
     vanished = vanished_wells(folder, info, wells)
-    chosen = in_plate_order({*chosen_wells(info, wells, vanished=vanished), *vanished})
+    chosen = in_plate_order({*select_wells(info, wells, vanished=vanished), *vanished})
     state = PlateState(plate, info.path, chosen, vanished=vanished)
     own = [job for job in jobs.died | jobs.pending if job.plate == plate]
     errors = read_job_errors(snakemake_log, [_log(folder, job).as_posix() for job in own])

@@ -134,7 +134,8 @@ def test_fields_numbered_on_through_the_plate_are_no_holes_by_the_million(monkey
 
 
 def test_numbers_that_count_on_through_the_plate_make_no_report_of_millions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wellfield.microscopes.parsed_plate.MOST_HOLES", 5000)
+    for module in ("parsed_plate", "ingest_report"):
+        monkeypatch.setattr(f"wellfield.microscopes.{module}.MOST_HOLES", 5000)
     wells = [well_name(number // 12, number % 12) for number in range(96)]
     planes = [PlaneRecord(PlaneKey(wells[z % 96], 1, 1, z, 1), "x", 1, 1) for z in range(1, 2001)]
     contents = ParsedPlate(planes, Plate(channels={1: "DAPI"}))

@@ -198,7 +198,7 @@ def test_the_report_says_what_was_found_and_what_was_promised(write_plate: Write
     folder, files = write_plate(PLATES["export, mixed waves"])
     contents = read(folder)
     info = contents.complete(name="P", path=str(folder), microscope="imagexpress")
-    report = ingest_report(contents, info, why="because")
+    report = ingest_report(contents, why="because")
     assert report["found"]["planes"] == len(truth(files))
     assert report["found"]["channels"] == {
         "1": {"name": "DAPI", "z_and_projections": ["max", "z1", "z2", "z3"]},

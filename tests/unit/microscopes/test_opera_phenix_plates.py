@@ -111,7 +111,7 @@ def test_light_and_fields_are_in_the_report(write) -> None:  # type: ignore[no-u
     folder, _ = write(PLATES["V5"])
     contents = read(folder)
     info = contents.complete(name="P", path=str(folder), microscope="opera_phenix")
-    report = ingest_report(contents, info, why="")
+    report = ingest_report(contents, why="")
     assert report["found"]["channels"]["1"]["excitation_nm"] == 405
     assert report["found"]["channels"]["1"]["emission_nm"] == 456
     assert "emission_nm" not in report["found"]["channels"]["3"]

@@ -19,7 +19,7 @@ from wellfield.errors import ConfigError, DuplicatePlaneError, EmptyPlateError, 
 from wellfield.formats.png import write_png
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.mismatch import how_far
+from wellfield.microscopes.mismatch import explain_mismatch
 from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -187,7 +187,8 @@ def test_other_axes_in_a_channel_are_found_by_word_or_by_what_channels_differ_in
     pattern = r"(?P<well>A1)_(?P<channel>.*)\.tif"
     with pytest.raises(ConfigError, match="give the pattern groups for field, z and timepoint"):
         read_names(*names, pattern=pattern)
-    assert len(read_names(*names, pattern=pattern, channels={token: f"c{token}" for token in tokens}).channels) > 0
+    contents = read_names(*names, pattern=pattern, channels={token: f"c{token}" for token in tokens})
+    assert len(contents.plate.channels) > 0
 
 
 @pytest.mark.parametrize("tokens", [("Cy3", "Cy5"), ("DAPI_t1",), ("Alexa 488", "Alexa 568"), ("FITC_z1", "DAPI_z1")])
@@ -539,6 +540,6 @@ def test_each_beginning_of_a_pattern_is_compiled_once_and_long_patterns_are_not_
     )
     pattern = "(?P<well>A[0-9]+)/" + "(?:x[(]y)?" * 20
     deep = ["a/b/c/d/e/f/A01/z.tif", "a/b/c/d/e/f/A02/z.tif"]
-    assert "it fits up to 'A02/'" in how_far(pattern, deep)
+    assert "it fits up to 'A02/'" in explain_mismatch(pattern, deep)
     assert len(compiled) <= len(pattern) + 2
-    assert how_far(pattern * 5, deep) == ""
+    assert explain_mismatch(pattern * 5, deep) == ""

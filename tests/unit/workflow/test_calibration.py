@@ -214,7 +214,7 @@ def test_sampled_sizes_of_any_microscope_reach_the_results_and_the_report(tmp_pa
     info = contents.complete(name="P", path=str(tmp_path), microscope="imagexpress")
     found = calibrations(info, contents.planes, {})
     assert {key.well: own.pixel_size_um for (key, _), own in found.items()} == {"A01": 0.5, "A02": 0.25, "A03": 0.5}
-    notes = ingest_report(contents, info, why="")["notes"]
+    notes = ingest_report(contents, why="")["notes"]
     assert notes == ["images have different pixel sizes: 0.5 µm (A01, A03), 0.25 µm (A02); every result states its own"]
 
 
