@@ -19,6 +19,15 @@ from wellfield.errors import WellfieldError
 from wellfield.microscopes.handler_registry import MICROSCOPES
 from wellfield.microscopes.scan import scan_plate
 from wellfield.pipeline.plane_selection import choose_sources
+from wellfield.results.paths import (
+    PLATE_RULES,
+    STAGING,
+    PlateFile,
+    WellFile,
+    files_of,
+    job_benchmark,
+    job_log,
+)
 from wellfield.results.staged_well import remove_broken_stages
 from wellfield.plate.index import read_info, read_paths, read_place_digests
 from wellfield.plate.platemap import plate_map_digest
@@ -32,7 +41,7 @@ from wellfield.workflow.ingest_plate import (
 )
 from wellfield.workflow.refusals import refuse_unsafe
 from wellfield.workflow.run_jobs import force_outputs, is_run
-from wellfield.workflow.stale_results import Asked, said, stale_outputs
+from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
 from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
 
 
@@ -93,7 +102,7 @@ if LOOKS_AT_RESULTS:
 for plate, entry in PLATES.items() if LOOKS_AT_RESULTS else ():
     try:
         # A fresh plate's wells are checked by the job that maps it.
-        index = Path(CONFIG.results, plate, "index.parquet")
+        index = Path(CONFIG.results, plate, PlateFile.INDEX)
         if index.exists():
             info = read_info(index)
             refuse_lost_manifests(index.parent, info, entry.wells)
@@ -101,7 +110,7 @@ for plate, entry in PLATES.items() if LOOKS_AT_RESULTS else ():
             select_wells(info, entry.wells, vanished=gone)
             plate_map_notes(entry.plate_map, info, entry.wells, vanished=gone)
         if not LOCKED:
-            remove_broken_stages(Path(CONFIG.results, plate, ".staging"))
+            remove_broken_stages(Path(CONFIG.results, plate, STAGING))
     except WellfieldError as error:
         stop(error)
 
@@ -143,18 +152,35 @@ def results_folder(wildcards):
 
 # The fitted illumination, where the pipeline corrects it; a new fit reruns the wells.
 ILLUMINATION = (
-    results("illumination", "illumination.json")
+    results(PlateFile.ILLUMINATION)
     if "correct_illumination" in resources.function_names(CONFIG)
     else []
 )
 
 
-def log_of(rule_name, *wildcards):
-    return results("logs", rule_name, *wildcards) + ".log"
+def log_of(rule_name, name):
+    return results(job_log(rule_name, name))
 
 
-def benchmark_of(rule_name, *wildcards):
-    return results("benchmarks", rule_name, *wildcards) + ".tsv"
+def benchmark_of(rule_name, name):
+    return results(job_benchmark(rule_name, name))
+
+
+def outputs_of(rule_name):
+    """The files that a rule writes, by name; files of `snakemake --report` with label and caption."""
+
+    def reported(file):
+        return report(
+            results(file),
+            caption=f"../report/{file.caption}",
+            category="{plate}",
+            labels={"what": file.label},
+        )
+
+    return {
+        file.output: reported(file) if file.label else results(file)
+        for file in files_of(rule_name)
+    }
 
 
 @cache
@@ -201,7 +227,7 @@ def _refuse_empty(plate):
 
 @cache
 def _mapped_again(plate):
-    last = Path(RESULTS, plate, "ingest_report.json")
+    last = Path(RESULTS, plate, PlateFile.INGEST_REPORT)
     try:
         return mapping_number(last, plate_scan(plate).files)
     except WellfieldError as error:
@@ -410,18 +436,14 @@ def plate_map(wildcards):
 
 
 def plate_targets():
-    """Every file of the plates that is to be there: Snakemake makes anew only those that it is asked for."""
-    names = ["check_plate.json", "cell_counts.csv", "cell_counts.parquet"]
-    names += ["objects.parquet", "ingest_report.json"]
-    names += ["openhcs_metadata.json", "plan.json"]
-    pictures = ["summary.html", "heatmap.png", "montage.png", "dose_response.png"]
-    names += [f"report/{name}" for name in [*pictures, "plate_statistics.csv"]]
-    names += ["illumination/illumination.json"] if ILLUMINATION else []
-    return [results(name).format(plate=plate) for plate in PLATES for name in names]
+    """Every file of the plates: Snakemake makes again only what it is asked for."""
+    rules = [name for name in PLATE_RULES if name != "fit_illumination" or ILLUMINATION]
+    files = [file for name in rules for file in files_of(name)]
+    return [results(file).format(plate=plate) for plate in PLATES for file in files]
 
 
 def find_stale(plate):
-    """The outputs of a plate that are not of what is asked for; says which."""
+    """The files of a plate that do not fit what is asked for; prints which."""
     entry = PLATES[plate]
     asked = Asked(
         plate=plate,
@@ -439,7 +461,7 @@ def find_stale(plate):
         stale = stale_outputs(folder, asked, lambda: plate_scan(plate).files)
     except WellfieldError as error:
         stop(error)
-    for line in said(plate, stale):
+    for line in stale_lines(plate, stale):
         print(visible(line), file=sys.stderr, flush=True)
     return [(folder / output).as_posix() for output in stale]
 

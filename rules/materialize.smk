@@ -1,11 +1,11 @@
 rule materialize_well:
     input:
-        staged=results(".staging", "{well}"),
-        plan=results("plan.json"),
-        index=ancient(results("index.parquet")),
+        staged=results(STAGING, "{well}"),
+        plan=results(PlateFile.PLAN),
+        index=ancient(results(PlateFile.INDEX)),
     output:
-        manifest=results("wells", "{well}.json"),
-        thumbnail=results("report", "thumbnails", "{well}.npy"),
+        manifest=results(WellFile.MANIFEST),
+        thumbnail=results(WellFile.THUMBNAIL),
     log:
         log_of("materialize_well", "{well}"),
     benchmark:

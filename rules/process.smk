@@ -1,11 +1,11 @@
 rule process_well:
     input:
-        index=ancient(results("index.parquet")),
-        plan=results("plan.json"),
+        index=ancient(results(PlateFile.INDEX)),
+        plan=results(PlateFile.PLAN),
         illumination=ILLUMINATION,
         stale=redo_stale,
     output:
-        staged=temp(directory(results(".staging", "{well}"))),
+        staged=temp(directory(results(STAGING, "{well}"))),
     log:
         log_of("process_well", "{well}"),
     benchmark:

@@ -35,7 +35,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     }
     write_plate_record(folder, "ingest_plate", snakemake.output, of=of)
     vanished = vanished_wells(folder, info, entry.wells)
-    notes = acquisition_notes(snakemake.output.report)
+    notes = acquisition_notes(snakemake.output.ingest_report)
     for note in [*notes, *plate_map_notes(entry.plate_map, info, entry.wells, vanished=vanished)]:
         say(logger, f"warning: {info.name}: {note}")
     if vanished:

@@ -12,6 +12,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def suggest(wrong: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: ``; did you mean 'well'?``, or nothing."""
+    import difflib  # only a mistake needs it
+
+    found = difflib.get_close_matches(wrong, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def size_text(size: int) -> str:
     """Return a number of bytes with three significant digits, never with an exponent: ``999 bytes``, ``1,230 TB``."""
     if size < 1000:
@@ -20,14 +28,6 @@ def size_text(size: int) -> str:
     power = min((len(str(rounded)) - 1) // 3, len(_UNITS))
     number = f"{rounded / 1000**power:,.2f}".rstrip("0").rstrip(".")
     return f"{number} {_UNITS[power - 1]}"
-
-
-def suggest(wrong: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'gaussian_filter'?`` for a misspelled name; ``""`` if none of the known ones is close."""
-    import difflib  # which jobs of wells do not need
-
-    found = difflib.get_close_matches(wrong, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def visible(text: object) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.workflow.project import Project
 from wellfield.example.example_plate import DOSES_UM, HALF_MAXIMAL_UM, ExamplePlate
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.quick]
 
 
 @pytest.fixture(scope="module")

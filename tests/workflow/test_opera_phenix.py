@@ -18,7 +18,7 @@ from wellfield.processing.flatfield_correction import illumination_of_profile
 pytestmark = pytest.mark.workflow
 
 PLATES = {
-    "V7": ExamplePlate(),
+    "V7": ExamplePlate(wells=("B02", "C04"), size=256),
     "V5": ExamplePlate(wells=("B02", "C04"), fields=9, size=256),
 }
 

@@ -109,10 +109,8 @@ def write_parquet(path: str | os.PathLike[str], data: Any) -> None:
     import pyarrow.parquet as pq
 
     table = to_table(data)
-    with (
-        atomic_path(path) as part,
-        wrap_write_errors(path, f"Parquet cannot hold these columns ({_types(table)})", *_unfit(pa)),
-    ):
+    problem = f"Parquet cannot hold these columns ({_types(table)})"
+    with atomic_path(path) as part, wrap_write_errors(path, problem, *_unfit(pa)):
         pq.write_table(table, part, compression="zstd")
 
 
@@ -156,10 +154,8 @@ def write_csv(path: str | os.PathLike[str], data: Any) -> None:
         return
     table = to_table(data)
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
-    with (
-        atomic_path(path) as part,
-        wrap_write_errors(path, f"CSV cannot hold these columns ({_types(table)})", *_unfit(pa)),
-    ):
+    problem = f"CSV cannot hold these columns ({_types(table)})"
+    with atomic_path(path) as part, wrap_write_errors(path, problem, *_unfit(pa)):
         pyarrow.csv.write_csv(table, part, write_options=options)
 
 

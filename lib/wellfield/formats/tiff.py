@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +29,18 @@ from wellfield.formats.palette import check_palette
 from wellfield.formats.reading import open_file, reading, wrap_write_errors
 
 AXES = "TCZYX"
-COMPRESSIONS = (None, "zlib", "zstd", "lzw")
+
+
+class TiffCompression(StrEnum):
+    """Lossless codec of TIFF files."""
+
+    NONE = "none"
+    ZLIB = "zlib"
+    ZSTD = "zstd"
+    LZW = "lzw"
+
+
+COMPRESSIONS = (None, *map(str, TiffCompression))
 
 MICROMETRES_PER_CENTIMETRE = 10_000.0
 # A resolution is a ratio of two 32-bit numbers; far outside of this range it could not be stored.
@@ -166,7 +178,7 @@ def write_tiff(
     channel_names:
         One name for each channel. Only OME-TIFF holds them.
     compression:
-        ``"zlib"``, ``"zstd"`` or ``"lzw"``, each without loss; none by default. ImageJ itself opens zlib and lzw.
+        One of :class:`TiffCompression`, or its text; none by default. ImageJ itself opens zlib and lzw.
     ome:
         Whether to write OME-TIFF; by default for names that end with ``.ome.tif`` or ``.ome.tiff``.
 
@@ -194,8 +206,9 @@ def write_tiff(
         if channel_names is not None:
             _check_channel_names(channel_names, values.shape[axes.index("C")] if "C" in axes else 1, ome)
 
-    options: dict[str, Any] = {"photometric": "minisblack", "compression": compression}
-    if compression and values.dtype.kind in "iu" and values.dtype.itemsize <= 4:
+    codec = None if compression in (None, TiffCompression.NONE) else str(compression)
+    options: dict[str, Any] = {"photometric": "minisblack", "compression": codec}
+    if codec and values.dtype.kind in "iu" and values.dtype.itemsize <= 4:
         options["predictor"] = True  # neighbouring pixels are alike, their differences small
     if ome:
         options |= _ome_options(axes, pixel_size_um, z_spacing_um, channel_names)

@@ -100,8 +100,8 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
         raise MicroscopeDetectionError(
             f"no known microscope wrote {scan.root} ({len(scan.files)} files, such as {examples}); known: {known}. "
             f"If it is one of these, name it in the 'microscope' column of plates.tsv.{_fitting_preset(scan)} For any "
-            "other naming of files write a pattern: `layouts` in config/README.md; `wellfield inspect FOLDER --pattern "
-            "…` tries one"
+            "other naming of files write a pattern: `layouts` in docs/reference/plates.md; `wellfield inspect FOLDER "
+            "--pattern …` tries one"
         )
     candidates = "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
     raise MicroscopeDetectionError(

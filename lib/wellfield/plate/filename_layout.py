@@ -66,8 +66,9 @@ def pattern_problems(pattern: str) -> list[str]:
     problems = []
     for group in groups:
         if group not in GROUPS:
-            hint = suggest(group.lower(), GROUPS) or "."
-            problems.append(f"unknown group {group!r}{hint} Known: {', '.join(GROUPS)}")
+            problems.append(
+                f"unknown group {group!r}{suggest(group.lower(), GROUPS) or ';'} known: {', '.join(GROUPS)}"
+            )
     if "well" in groups and {"row", "column"} & set(groups):
         problems.append("it has the group 'well' and 'row' or 'column' beside it; keep one or the other")
     elif "well" not in groups and not {"row", "column"} <= set(groups):

@@ -14,10 +14,10 @@ from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.report.dose_response import DoseResponse
-from wellfield.report.failures import cleaned, failed_wells
+from wellfield.report.failures import cleaned, find_failures
 from wellfield.report.redact import PathCleaner
 from wellfield.report.render import FileList, measured, number_text, wells_of, write_page
-from wellfield.report.statistics import KINDS
+from wellfield.report.statistics import KINDS, STATISTICS
 from wellfield.report.well_summary import WellSummary, summarise_wells
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def write_summary(
     wells = summarise_wells(by_well, counts, _missing_at_ingest(ingest))
     plate_map = {canonical_well(well): entry for well, entry in treatments.items()}
     plate_map = {well: entry for well, entry in plate_map.items() if well in wells}
-    failed = failed_wells(by_well, {canonical_well(well): log for well, log in logs.items()}, clean)
+    failed = find_failures(by_well, {canonical_well(well): log for well, log in logs.items()}, clean)
     lost = _lost(wells, clean)
     write_page(
         path,
@@ -182,12 +182,12 @@ def _statistics(statistics: pd.DataFrame) -> dict[str, Any] | None:
             row["Readout"],
             row["Metadata_Timepoint"],
             *(_group(*(row[f"{kind.capitalize()}_{what}"] for what in ("Mean", "SD", "Wells"))) for kind in KINDS),
-            *(measured(row[name], 3) for name in ("Z_Prime", "Robust_Z_Prime", "SSMD")),
+            *(measured(row[statistic.column], 3) for statistic in STATISTICS),
             row["Note"],
         ]
         for row in statistics.iloc[:LISTED_STATISTICS].to_dict("records")
     ]
-    head = ["Readout", "Time point", "Positive", "Negative", "Z′", "Z′ (robust)", "SSMD", "Note"]
+    head = ["Readout", "Time point", "Positive", "Negative", *(s.heading for s in STATISTICS), "Note"]
     return {"head": head, "rows": rows, "total": len(statistics)}
 
 

@@ -18,6 +18,7 @@ from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import read_index
 from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
+from wellfield.storage.backend import Backend
 
 
 def transmitted_notes(plan: Plan, info: Plate) -> list[str]:
@@ -49,7 +50,7 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     """
     checked = config if isinstance(config, Config) else load_config(config)
     info, planes = read_index(index)
-    if checked.vfs.read_backend == "disk" and any(parse_array_plane(plane.path) for plane in planes):
+    if checked.settings.vfs.read_backend == Backend.DISK and any(parse_array_plane(plane.path) for plane in planes):
         raise ConfigError(
             f"vfs.read_backend: disk cannot read plate {info.name}, whose planes lie in Zarr arrays, such as "
             f"{planes[0].path}; leave the key out, or set it to virtual_workspace"
@@ -58,8 +59,8 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     plan = compile_pipeline(
         [FunctionStep.from_dict(step.model_dump()) for step in checked.steps],
         plate=info,
-        sources=choose_sources(keys, checked.source),
-        config=checked.settings(),
+        sources=choose_sources(keys, checked.settings.source),
+        config=checked.given_settings(),
     )
     refuse_missing_libraries(plan)
     return plan

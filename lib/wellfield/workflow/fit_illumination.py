@@ -26,13 +26,14 @@ from wellfield.plate.keys import Projection, plane_name
 from wellfield.plate.plate import Plate
 from wellfield.processing.flatfield_correction import illumination_of_profile
 from wellfield.processing.illumination_model import Illumination, fit_illumination
+from wellfield.results.paths import PlateFile
 from wellfield.results.records import write_plate_record
 from wellfield.results.removal import replace_folder
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
 from wellfield.workflow.modification_guard import PlaneWatch
 
 ILLUMINATION_SCHEMA_VERSION = 1
-FIT_NAME = "illumination.json"
+FIT_NAME = Path(PlateFile.ILLUMINATION).name
 FIT = OwnJson(
     "fitted illumination",
     ILLUMINATION_SCHEMA_VERSION,

@@ -20,6 +20,7 @@ from wellfield.plate.filename_layout import Layout
 from wellfield.plate.index import read_info, read_paths
 from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import compare_wells, read_plate_map
+from wellfield.results.paths import PlateFile
 from wellfield.workflow.vanished import vanished_note, vanished_wells
 
 
@@ -51,7 +52,7 @@ def ingest_plate(
     vanished = vanished_wells(results, info, wells)
     select_wells(info, wells, vanished=vanished)
     if vanished:
-        path = Path(results, "ingest_report.json")
+        path = Path(results, PlateFile.INGEST_REPORT)
         report = read_report(path)
         report["vanished"] = vanished
         report["notes"] = [*report["notes"], vanished_note(vanished)]
@@ -105,7 +106,7 @@ def refuse_empty_plate(
     EmptyPlateError
         None of its images is there, and no other.
     """
-    index = Path(results, "index.parquet")
+    index = Path(results, PlateFile.INDEX)
     if not index.exists():
         return
     info = read_info(index)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wellfield.results.file_names import UNFINISHED_NAME
+from wellfield.results.paths import PlateFile
 
 CHECK = "check_plate"
 
@@ -87,7 +87,7 @@ def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
         if getattr(workflow, "scheduler", None) and is_run(workflow) and not workflow.dryrun:
             jobs = run_jobs(workflow)
             plates = jobs.whole - {job.plate for job in jobs.finished | jobs.pending}
-            for plate in [plate for plate in plates if Path(results, plate, "report", UNFINISHED_NAME).exists()]:
+            for plate in [plate for plate in plates if Path(results, plate, PlateFile.UNFINISHED_PAGE).exists()]:
                 from wellfield.results.removal import remove_page
 
                 remove_page(Path(results, plate))

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.config.settings import TiffCompression
 from wellfield.errors import DiskSpaceError, WellfieldError
+from wellfield.formats.tiff import TiffCompression
 from wellfield.formatting import counted, size_text
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
@@ -28,8 +28,8 @@ from wellfield.plate.keys import WHOLE_WELL, Projection
 from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import read_manifest
-from wellfield.results.records import STORE_NAME
-from wellfield.results.staged_well import DONE
+from wellfield.results.paths import STORE_NAME, PlateFile, WellFile
+from wellfield.results.status import WellStatus
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
 from wellfield.storage.zarr.pyramid import level_shapes
@@ -99,7 +99,7 @@ def well_space(plan: Plan, info: Plate, planes: Iterable[PlaneRecord]) -> WellSp
 def wells_to_do(plan: Plan, wells: Iterable[str], results: str | os.PathLike[str]) -> list[str]:
     """Return the wells that are not done by this plan: their manifest is absent, of a failure or of another plan."""
     manifests = {well: _manifest(results, well) for well in wells}
-    done = (DONE, plan.digest())
+    done = (WellStatus.DONE, plan.digest())
     return [w for w, found in manifests.items() if (found.get("status"), found.get("plan_digest")) != done]
 
 
@@ -145,7 +145,7 @@ def plan_space(
 
 def last_plan(results: str | os.PathLike[str]) -> Plan | None:
     """Return the plan that lies in the results of a plate; ``None`` if none does that this version can read."""
-    path = Path(results, "plan.json")
+    path = Path(results, PlateFile.PLAN)
     try:
         return Plan.read(path) if path.exists() else None
     except WellfieldError:
@@ -231,7 +231,7 @@ def _extent(least: str, most: str) -> str:
 
 def _manifest(results: str | os.PathLike[str], well: str) -> dict[str, Any]:
     """Return the manifest of a well, an empty one where there is none that can be read."""
-    path = Path(results, "wells", f"{well}.json")
+    path = Path(results, WellFile.MANIFEST.of(well))
     try:
         return read_manifest(path) if path.exists() else {}
     except WellfieldError:
@@ -273,7 +273,7 @@ class _Sizes:
         settings = self._plan.settings
         codec = settings.zarr.compressor != ZarrCompressor.NONE
         if not in_store:
-            codec = settings.tiff_compression != TiffCompression.NONE
+            codec = settings.tiff.compression != TiffCompression.NONE
         pixel: tuple[int, int] = min(self._least_pixel, most := pixel_bytes(step, self._itemsize)), most
         if step.kind != ImageKind.INTENSITY:
             pixel = _LABEL_PIXELS if in_store else _TIFF_PIXELS[step.kind]

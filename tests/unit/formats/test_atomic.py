@@ -165,13 +165,13 @@ def crash_between_the_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return final
 
 
-def test_heal_puts_back_what_a_crash_left_under_its_old_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_puts_back_what_a_crash_left_under_its_old_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     final = crash_between_the_renames(tmp_path, monkeypatch)
     restore_directory(final)
     assert names(final) == ["old"]
 
 
-def test_heal_leaves_a_folder_alone_that_is_there(tmp_path: Path) -> None:
+def test_restore_leaves_a_folder_alone_that_is_there(tmp_path: Path) -> None:
     final = folder(tmp_path / "A01", "new")
     folder(tmp_path / ".A01.000000000000.part", "old")
     restore_directory(final)

@@ -197,7 +197,7 @@ def test_what_channels_lack_by_design_is_no_hole(write_plate: WritePlate, read: 
 def test_the_report_says_what_was_found_and_what_was_promised(write_plate: WritePlate, read: Read) -> None:
     folder, files = write_plate(PLATES["export, mixed waves"])
     contents = read(folder)
-    info = contents.complete(name="P", path=str(folder), microscope="imagexpress")
+    contents.complete(name="P", path=str(folder), microscope="imagexpress")
     report = ingest_report(contents, why="because")
     assert report["found"]["planes"] == len(truth(files))
     assert report["found"]["channels"] == {

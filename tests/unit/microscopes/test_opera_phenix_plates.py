@@ -110,7 +110,7 @@ def test_the_grid_is_reported_whatever_the_jitter(write) -> None:  # type: ignor
 def test_light_and_fields_are_in_the_report(write) -> None:  # type: ignore[no-untyped-def]
     folder, _ = write(PLATES["V5"])
     contents = read(folder)
-    info = contents.complete(name="P", path=str(folder), microscope="opera_phenix")
+    contents.complete(name="P", path=str(folder), microscope="opera_phenix")
     report = ingest_report(contents, why="")
     assert report["found"]["channels"]["1"]["excitation_nm"] == 405
     assert report["found"]["channels"]["1"]["emission_nm"] == 456

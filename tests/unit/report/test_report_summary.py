@@ -175,9 +175,9 @@ def test_wells_that_were_not_processed_are_no_failures(tmp_path: Path) -> None:
 def test_a_failed_well_is_named_first_with_everything_that_is_known(tmp_path: Path) -> None:
     bad = failed_manifest("B02", "no TIFF", step="count_nuclei", field=2, channel=3, file="T1/x_w3.TIF")
     page = write(tmp_path, manifests=GOOD | {"B02": bad, "C10": failed_manifest("C10", "out of luck")})
-    assert page.table("Well", "Step") == [
-        ["B02", "count_nuclei", "2", "3", "T1/x_w3.TIF", "no TIFF"],
-        ["C10", "–", "–", "–", "–", "out of luck"],
+    assert page.table("Well", "Where") == [
+        ["B02", "field 2, channel 3, step count_nuclei, file T1/x_w3.TIF", "no TIFF"],
+        ["C10", "–", "out of luck"],
     ]
     assert page.text.index("What went wrong") < page.text.index("Counts per well")
     assert "2 of 3 wells failed" in page.text
@@ -186,7 +186,7 @@ def test_a_failed_well_is_named_first_with_everything_that_is_known(tmp_path: Pa
 
 def test_a_failure_without_a_reason_is_still_reported(tmp_path: Path) -> None:
     page = write(tmp_path, manifests=GOOD | {"B02": manifest("B02") | {"status": "failed"}})
-    assert page.table("Well", "Step") == [["B02", "–", "–", "–", "–", "no reason was recorded"]]
+    assert page.table("Well", "Where") == [["B02", "–", "its manifest gives no reason"]]
 
 
 def test_skipped_and_blanked_planes_are_named_with_field_channel_file_and_reason(tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_no_absolute_path_gets_onto_the_page(tmp_path: Path) -> None:
     text = (tmp_path / "summary.html").read_text(encoding="utf-8")
     for word in ("/data", "secret place", "/home", "ann", "scratch", "Users", str(tmp_path)):
         assert word not in re.sub(r"[Cc]hannels?", "", text)
-    assert page.table("Well", "Step")[0][4:] == ["T1/f.tif", "A01.npy is gone"]
+    assert page.table("Well", "Where")[0] == ["A01", "file T1/f.tif", "A01.npy is gone"]
     assert "'T1/n.tif' is odd" in page.text
 
 

@@ -36,8 +36,9 @@ from wellfield.results.staged_well import STAGE_SCHEMA_VERSION, StagedWell
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
+from wellfield.workflow.cell_counts import REQUIRED
 from wellfield.workflow.fit_illumination import read_fit
-from wellfield.workflow.plate_tables import COUNT_COLUMNS, read_table
+from wellfield.workflow.plate_tables import read_table
 from wellfield.workflow.resources import process_mb
 
 INFO = Plate("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, planes_per_well={"B02": 1})
@@ -146,7 +147,7 @@ def test_damaged_json_is_one_line_that_names_the_file(
         (("steps", 0, "unknown"), 1),
         (("channels",), {"first": "DAPI"}),
         (("settings", "device"), "toaster"),
-        (("settings", "zarr", "unknown"), 1),
+        (("settings", "zarr.unknown"), 1),
     ],
 )
 def test_values_that_no_plan_has_are_the_plans_error(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
@@ -220,10 +221,10 @@ def test_the_metadata_of_an_index_are_read_as_they_were_written(tmp_path: Path) 
 def test_a_table_of_another_shape_is_one_line_that_names_it(tmp_path: Path, content: Any, reason: str) -> None:
     path = tmp_path / "cell_counts.parquet"
     pq.write_table(pa.table(COUNTS), path)
-    assert read_table(path, COUNT_COLUMNS, again="Delete it").equals(pq.read_table(path).to_pandas())
+    assert read_table(path, REQUIRED, again="Delete it").equals(pq.read_table(path).to_pandas())
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
         pq.write_table(pa.table(content), path)
     with pytest.raises(WellfieldError, match=rf"cell_counts\.parquet.*{reason}.*Delete it$"):
-        read_table(path, COUNT_COLUMNS, again="Delete it")
+        read_table(path, REQUIRED, again="Delete it")

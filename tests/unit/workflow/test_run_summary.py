@@ -16,13 +16,12 @@ from wellfield.plate.index import PlaneRecord, read_info, write_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.plate import Plate
 from wellfield.results.manifest import file_entry, write_manifest
-from wellfield.results.records import UNFINISHED, announce
-from wellfield.results.removal import PAGE
+from wellfield.results.paths import UNFINISHED, PlateFile
+from wellfield.results.records import announce
 from wellfield.workflow.aggregate_plate import prune
-from wellfield.workflow.run_end import duration, end_run
-from wellfield.workflow.run_files import plate_stamps
+from wellfield.workflow.plate_progress import plate_stamps
 from wellfield.workflow.run_jobs import remove_stale_pages
-from wellfield.workflow.run_start import begin_run
+from wellfield.workflow.run_summary import begin_run, duration, end_run
 
 STARTED = 1_000_000.0
 WELLS = ("B02", "B03", "B04", "C02", "C03", "C04")
@@ -65,7 +64,7 @@ class Run:
         return path
 
     def old_page(self, text):
-        announce(self.folder, UNFINISHED, [PAGE])
+        announce(self.folder, UNFINISHED, [PlateFile.UNFINISHED_PAGE])
         self.page.write_text(text)
 
     def done(self, *wells, count=7, age=0.0, error=None, skipped=()):
@@ -170,7 +169,7 @@ def test_a_job_of_which_the_log_says_nothing_is_named_all_the_same(run, capsys):
     run.end()
     assert "1 died (B04 materialize_well)" in capsys.readouterr().err
     page = run.page.read_text()
-    assert "Snakemake&#39;s log says nothing of its end" in page
+    assert "Snakemake&#39;s log says nothing about its end" in page
     assert "the log <code>logs/materialize_well/B04.log</code> is not there" in page
 
 
