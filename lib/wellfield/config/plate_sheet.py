@@ -104,7 +104,7 @@ def _short(name: str) -> str:
 
 
 def _read_row(row: dict[str, str], layouts: Collection[str], *, check_files: bool) -> PlateEntry:
-    from wellfield.microscopes.handler_registry import AUTO, microscope_names
+    from wellfield.microscopes.handler_registry import AUTO, refuse_unknown_microscope
 
     name = row["plate"]
     if problem := _name_problem(name):
@@ -116,8 +116,7 @@ def _read_row(row: dict[str, str], layouts: Collection[str], *, check_files: boo
         what = "is a file, not a folder" if Path(folder).exists() else "does not exist"
         raise ConfigError(f"its folder {folder} {what}; check the path, or whether its disk is mounted")
     microscope = row["microscope"] or AUTO
-    if microscope not in (names := microscope_names(layouts)):
-        raise ConfigError(f"unknown microscope {microscope!r}; known: {', '.join(names)}")
+    refuse_unknown_microscope(microscope, layouts)
     plate_map = _typed(row["plate_map"]) if row["plate_map"] else None
     if plate_map is not None and check_files:
         read_plate_map(plate_map)

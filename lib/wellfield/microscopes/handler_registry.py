@@ -67,6 +67,18 @@ def microscope_names(layouts: Iterable[str] = ()) -> list[str]:
     return [AUTO, *sorted(MICROSCOPES), *PRESETS, *layouts]
 
 
+def refuse_unknown_microscope(name: str, layouts: Iterable[str] = ()) -> None:
+    """Raise unless a plate sheet may use this name.
+
+    Raises
+    ------
+    ConfigError
+        Names the closest known name, and all of them.
+    """
+    if name not in (names := microscope_names(layouts)):
+        raise ConfigError(f"unknown microscope {name!r}{suggest(name, names) or '.'} Known: {', '.join(names)}")
+
+
 def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None = None) -> tuple[str, str]:
     """Return the name of the microscope that wrote a folder, and why it was chosen.
 
@@ -145,11 +157,8 @@ def get_microscope_handler(
     if microscope == AUTO:
         name, why = detect_microscope(plate_path, scan=scan)
         return MICROSCOPES[name](plate_path, scan=scan), why
-    names = microscope_names(layouts or ())
+    refuse_unknown_microscope(microscope, layouts or ())
     if layout := PRESETS.get(microscope) or (layouts or {}).get(microscope):
         why = "preset" if microscope in PRESETS else f"pattern {layout.pattern}"
         return PatternHandler(plate_path, layout=layout, scan=scan), why
-    if microscope not in MICROSCOPES:
-        hint = suggest(microscope, names) or "."
-        raise ConfigError(f"unknown microscope {microscope!r}{hint} Known: {', '.join(names)}")
     return MICROSCOPES[microscope](plate_path, scan=scan), "named in the plate sheet"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from wellfield.formatting import suggest
 
-ORDERS = ("rows", "columns")
 AXES = ("field", "channel", "z", "timepoint")
 GROUPS = ("well", "row", "column", *AXES)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Polynomial(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Polynomial:
     """A polynomial over the pixels of an image.
 
     ``coefficients[d][k]`` belongs to ``u**(d - k) * v**k`` with ``u = (x - origin[0]) * scale[0]`` and ``v = (y -
@@ -19,7 +20,8 @@ class Polynomial(NamedTuple):
     scale: tuple[float, float] = (1.0, 1.0)
 
 
-class FlatfieldProfile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FlatfieldProfile:
     """What a channel shows of even light: ``level * background`` without signal, and the signal times ``foreground``.
 
     Both polynomials have mean 1; ``level`` is in the units of the image.

@@ -28,8 +28,8 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.checked_json import OwnJson
+from wellfield.formats.dataclass_json import DataclassJson
 from wellfield.formats.table import text_column
-from wellfield.formats.typed_json import from_json, shape_of, to_json
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection
 from wellfield.plate.plate import Plate
 
@@ -37,7 +37,8 @@ SCHEMA_VERSION = 3
 AGAIN = "Delete it, and the next run maps the plate again"
 _METADATA_KEY = b"wellfield"
 
-_METADATA = OwnJson("plate index", SCHEMA_VERSION, shape_of(Plate), AGAIN)
+_METADATA = OwnJson("plate index", SCHEMA_VERSION, {}, AGAIN)
+_JSON = DataclassJson({})
 
 NAN = float("nan")
 
@@ -63,7 +64,7 @@ class PlaneRecord(NamedTuple):
 
 def plate_json(plate: Plate) -> str:
     """Return the facts of a plate as JSON text, with the schema version."""
-    return json.dumps({"schema_version": SCHEMA_VERSION, **to_json(plate)}, ensure_ascii=False)
+    return json.dumps({"schema_version": SCHEMA_VERSION, **_JSON.encode(plate)}, ensure_ascii=False)
 
 
 def plate_of_json(text: str | bytes, *, source: str) -> Plate:
@@ -77,8 +78,10 @@ def plate_of_json(text: str | bytes, *, source: str) -> Plate:
         Another version of Wellfield wrote it.
     """
     values = _METADATA.parse(text, source=source)
+    del values["schema_version"]
     with _METADATA.parsing(source):
-        return from_json(Plate, values)
+        plate: Plate = _JSON.decode(Plate, values)
+    return plate
 
 
 def _fields() -> list[tuple[str, Any]]:
