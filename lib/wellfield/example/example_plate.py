@@ -46,7 +46,7 @@ _NOTE = "synthetic.json"
 
 
 class ExampleFiles(NamedTuple):
-    """Where the example lies: the plate folder, and beside it what is known about its wells."""
+    """The example's files: the plate folder, the plate map and the true numbers of nuclei."""
 
     plate: Path
     plate_map: Path
@@ -125,7 +125,7 @@ class ExamplePlate:
         )
 
     def nuclei(self, field: FieldKey) -> tuple[Nucleus, ...]:
-        """Return the nuclei of a field: those whose centre lies in it, and no others are drawn."""
+        """Return the nuclei of a field; their centres lie in it."""
         rng = self._rng(field, 0)
         response = response_of(treatment_of(field.well))
         mean = (NUCLEI_UNTREATED + (NUCLEI_KILLED - NUCLEI_UNTREATED) * response) * (self.size / 512) ** 2
@@ -146,10 +146,10 @@ class ExamplePlate:
         ]
 
     def write(self, folder: str | os.PathLike[str]) -> ExampleFiles:
-        """Write the plate and, beside it, ``plate_map.csv`` and ``truth.csv``.
+        """Write the plate, ``plate_map.csv`` and ``truth.csv`` into *folder*.
 
-        The plate's files are dated an hour back, as those of a plate whose acquisition is over.
-        A complete example of the same arguments is left as it is; one whose writing was interrupted is written again.
+        The plate's files are dated an hour back, as if its acquisition were over. A complete example of the same
+        arguments is left as it is; an incomplete one is written again.
 
         Raises
         ------

@@ -148,7 +148,7 @@ def metaseries_xml(pixels: NDArray[np.uint16], tags: PlaneTags) -> str:
 
 
 def encode_metaseries(pixels: NDArray[np.uint16], tags: PlaneTags) -> bytes:
-    """Encode one plane, ``[Y, X]`` uint16, as a little-endian TIFF file: plain strips, and the tags behind them."""
+    """Encode one plane, ``[Y, X]`` uint16, as a little-endian TIFF file: plain strips, then the tags."""
     height, width = pixels.shape
     rows, strips = strips_of(pixels)
     stored = b"".join(strips)

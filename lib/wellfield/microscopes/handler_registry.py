@@ -1,4 +1,4 @@
-"""Which microscope wrote a plate."""
+"""The registered microscopes, and which of them wrote a plate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENTRY_POINT_GROUP = "wellfield.microscopes"
 def discover_microscopes() -> None:
     """Import the modules of all handlers, so that they register.
 
-    Other packages give theirs by entry points of the group ``wellfield.microscopes``: the name of the handler, and the
+    Other packages add theirs with entry points of the group ``wellfield.microscopes``: the name of the handler, and the
     module that defines it.
 
     Raises
@@ -47,7 +47,7 @@ def discover_microscopes() -> None:
     for entry in _entry_points():
         try:
             entry.load()
-        except Exception as error:  # of a module that is somebody else's
+        except Exception as error:  # the module is not ours
             raise ConfigError(
                 f"the microscope {entry.name!r} cannot be loaded from {entry.value}: {error}; repair or "
                 "uninstall its package"
@@ -85,7 +85,7 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
     Raises
     ------
     EmptyPlateError
-        The folder holds no file.
+        The folder has no file.
     MicroscopeDetectionError
         No handler, or more than one, recognises the folder.
     """
@@ -101,7 +101,7 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
     if len(speakers) == 1:
         [(name, why)] = speakers.items()
         others = "".join(
-            f", which stands for the files of {other} there ({reasons[other]})" for other in reasons if other != name
+            f", which also lists the files of {other} there ({reasons[other]})" for other in reasons if other != name
         )
         return name, why + others
     if len(reasons) == 1:

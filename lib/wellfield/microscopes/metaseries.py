@@ -56,7 +56,7 @@ def _count(text: str | None) -> int | None:
 
 
 def read_tags(path: str | os.PathLike[str]) -> PlaneTags | None:
-    """Return the tags of a TIFF file, or ``None`` if it is no readable TIFF. Pixels are not read."""
+    """Return the tags of a TIFF file, ``None`` if it cannot be read as one. Pixels are not read."""
     import tifffile
 
     try:

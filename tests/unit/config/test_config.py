@@ -87,7 +87,7 @@ def test_a_layout_may_name_a_preset_as_its_pattern():
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("a", {"pattern": "(?P<well>"}, "layouts.a.pattern: it is no regular expression: missing )"),
+        ("a", {"pattern": "(?P<well>"}, "layouts.a.pattern: it is not a regular expression: missing )"),
         (
             "a",
             {"pattern": "(?P<wel>x)(?P<well>y)"},
@@ -98,7 +98,7 @@ def test_a_layout_may_name_a_preset_as_its_pattern():
         (
             "a",
             {"pattern": "(?P<row>x)"},
-            "no group says the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)",
+            "no group is the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)",
         ),
         ("a", {"pattern": "x"}, "no group says the well"),
         ("a", {"pattern": "(?P<row>x)(?P<well>y)"}, "the group 'well' and 'row' or 'column' beside it"),

@@ -142,7 +142,7 @@ def test_numbers_that_count_on_through_the_plate_make_no_report_of_millions(monk
     contents.complete(name="P", path="", microscope="x")
     report = ingest_report(contents, why="")
     assert len(report["missing_planes"]) == 1000
-    assert report["notes"][0].startswith("5000 planes and more are missing")
+    assert report["notes"][0].startswith("5000 or more planes seem to be missing")
 
 
 @pytest.mark.parametrize("seconds", [-2_000_000_000, 0])

@@ -217,7 +217,7 @@ def test_wells_may_be_numbered_through_the_plate(numbers: WellNumbers, wells: di
 @pytest.mark.parametrize("number", ["0000", "0097", "B02", "-1", "9" * 5000])
 def test_a_number_outside_of_the_plate_is_an_error(number: str) -> None:
     with pytest.raises(
-        WellNameError, match=r"is no well of a plate of 8 rows and 12 columns; expected .* from 1 to 96"
+        WellNameError, match=r"is not a well of a plate of 8 rows and 12 columns; expected .* from 1 to 96"
     ):
         read_names(f"W{number}.tif", pattern=r"W(?P<well>.+)\.tif", well_numbers=WellNumbers(8, 12))
 
@@ -309,11 +309,11 @@ def test_any_plate_and_any_part_of_it_give_the_right_keys_in_any_order(
 @pytest.mark.parametrize(
     ("names", "pattern", "error", "message"),
     [
-        (("A1_sX.tif",), SIMPLE, ConfigError, r"A1_sX\.tif: the group 'field' .* takes 'X', which is no number"),
-        (("A1_s²_c1.tif",), SIMPLE, ConfigError, "takes '²', which is no number"),
+        (("A1_sX.tif",), SIMPLE, ConfigError, r"A1_sX\.tif: the group 'field' .* takes 'X', which is not a number"),
+        (("A1_s²_c1.tif",), SIMPLE, ConfigError, "takes '²', which is not a number"),
         (("A1_s1_z99999999999.tif",), SIMPLE, ConfigError, "takes '99999999999'"),
         (("A1.tif", "Z99.tif"), SIMPLE, WellNameError, r"^Z99\.tif: column 99 .* takes this for the well"),
-        (("QQ1.tif",), SIMPLE, WellNameError, r"^QQ1\.tif: 'QQ1' is no well name"),
+        (("QQ1.tif",), SIMPLE, WellNameError, r"^QQ1\.tif: 'QQ1' is not a well name"),
         (
             ("0-1.tif",),
             r"(?P<row>\w+)-(?P<column>\w+)\.tif",
@@ -372,7 +372,7 @@ def test_a_folder_without_images_says_so() -> None:
         (
             "A1_f1.tif",
             r"(?P<well>\w\d)_f(?P<field>\d+)",
-            r"up to 'A1_f1'; the name goes on with '.tif', for which it has",
+            r"up to 'A1_f1'; the name goes on with '.tif', which the pattern",
         ),
         ("x/A1/f.tif", r"(?P<well>[A-H]\d)/g\.tif", r"up to 'A1/', where the name goes on with 'f.tif'"),
         ("A1b.tif", r"(?P<well>[A-Z][0-9][0-9])\.tif", r"(in group 'well')"),

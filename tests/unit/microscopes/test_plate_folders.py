@@ -105,7 +105,7 @@ def test_a_pattern_for_names_refuses_folders_that_share_a_well(write: Callable[.
 
 def test_a_pattern_for_names_notes_folders_of_different_wells(write: Callable[..., Path]) -> None:
     contents = by_pattern(write("P1/A01_1_DAPI.tif", "P2/A02_1_DAPI.tif"))
-    assert contents.notes == ["images in P1 and P2 are taken for one plate, as no well is in two of them"]
+    assert contents.notes == ["images in P1 and P2 count as one plate, as no well is in two of them"]
 
 
 def test_folders_named_like_their_channel_are_one_plate(write: Callable[..., Path]) -> None:

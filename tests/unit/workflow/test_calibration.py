@@ -250,8 +250,7 @@ def test_labels_have_the_pixels_of_their_image_whatever_scale_they_state(tmp_pat
     assert scale(results / "plate.zarr/A/01/1/labels/nuclei") == [1, 1, 0.65, 0.65]
     notes = json.loads((results / "ingest_report.json").read_text())["notes"]
     assert notes == [
-        "1 label images, such as A/1/0/labels/nuclei, state another pixel size than their image, of which the size is "
-        "taken"
+        "1 label images, such as A/1/0/labels/nuclei, state another pixel size than their image; the image's is used"
     ]
 
 
