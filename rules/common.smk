@@ -34,7 +34,7 @@ from wellfield.plate.platemap import plate_map_digest
 from wellfield.formatting import visible
 from wellfield.workflow import digests, environments, resources
 from wellfield.workflow.ingest_plate import (
-    chosen_wells,
+    select_wells,
     mapping_number,
     plate_map_notes,
     refuse_empty_plate,
@@ -107,7 +107,7 @@ for plate, entry in PLATES.items() if LOOKS_AT_RESULTS else ():
             info = read_info(index)
             refuse_lost_manifests(index.parent, info, entry.wells)
             gone = vanished_wells(index.parent, info, entry.wells)
-            chosen_wells(info, entry.wells, vanished=gone)
+            select_wells(info, entry.wells, vanished=gone)
             plate_map_notes(entry.plate_map, info, entry.wells, vanished=gone)
         if not LOCKED:
             remove_broken_stages(Path(CONFIG.results, plate, STAGING))
@@ -289,7 +289,7 @@ def wells(wildcards):
     """The wells of a plate that are to be processed."""
     info = plate_info(wildcards)
     wanted = PLATES[wildcards.plate].wells
-    return chosen_wells(info, wanted, vanished=vanished(wildcards))
+    return select_wells(info, wanted, vanished=vanished(wildcards))
 
 
 def vanished(wildcards):

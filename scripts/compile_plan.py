@@ -12,7 +12,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     from wellfield.results.records import write_plate_record
     from wellfield.workflow.compile_plan import compile_plan, transmitted_notes
     from wellfield.workflow.digests import digest_of
-    from wellfield.workflow.ingest_plate import chosen_wells
+    from wellfield.workflow.ingest_plate import select_wells
     from wellfield.workflow.space import plan_space, space_lines
     from wellfield.workflow.vanished import vanished_wells
 
@@ -24,7 +24,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     info = read_info(snakemake.input.index)
     for note in transmitted_notes(plan, info):
         say(logger, f"warning: {info.name}: {note}")
-    wells = chosen_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
+    wells = select_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
     need = plan_space(plan, snakemake.input.index, wells, folder, scratch=bool(config.scratch))
     for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once, at_most=True):
         say(logger, line)

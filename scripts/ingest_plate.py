@@ -9,7 +9,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     from wellfield.config.load import load_config
     from wellfield.config.plate_sheet import read_plate_sheet
     from wellfield.results.records import from_results, write_plate_record
-    from wellfield.workflow.ingest_plate import acquisition_notes, chosen_wells, ingest_plate, plate_map_notes
+    from wellfield.workflow.ingest_plate import acquisition_notes, ingest_plate, plate_map_notes, select_wells
     from wellfield.workflow.space import last_plan, plan_space, space_lines
     from wellfield.workflow.vanished import vanished_note, vanished_wells
 
@@ -42,7 +42,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         say(logger, f"warning: {info.name}: {vanished_note(vanished)}")
     # Whether the plan is compiled again is decided after this job; that of a fresh plate, or another one, says its own.
     if plan := last_plan(folder):
-        wells = chosen_wells(info, entry.wells, vanished=vanished)
+        wells = select_wells(info, entry.wells, vanished=vanished)
         need = plan_space(plan, snakemake.output.index, wells, folder, scratch=bool(config.scratch))
         at_once = snakemake.resources.wells_at_once
         by_plan = "to do by the last plan"

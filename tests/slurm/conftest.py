@@ -15,7 +15,7 @@ import pytest
 
 from tests.slurm.cluster import PACKAGES, Cluster, missing_commands
 from tests.workflow.project import REPOSITORY, Project, Run
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 
 # `make slurm-test` runs everything at full size, other runs a small part of it.
 FULL = bool(os.environ.get("WELLFIELD_SLURM"))

@@ -16,7 +16,7 @@ import pytest
 
 from tests.slurm.conftest import WELLS, SlurmProject, submitted
 from tests.workflow.project import REPOSITORY
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 from wellfield.workflow.validate import check_results, compare_results
 
 WELL = "C02"

@@ -6,7 +6,7 @@ import os
 import pandas as pd
 import pytest
 
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 
 pytestmark = pytest.mark.workflow
 

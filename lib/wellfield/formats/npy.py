@@ -16,7 +16,7 @@ from wellfield.formats.reading import reading
 def read_npy(path: str | os.PathLike[str], *, mmap: bool = True) -> np.ndarray[Any, Any]:
     """Return the array of a file; by default a read-only memory map, so that only what is touched is read."""
     with reading(path, ".npy array"):
-        # Not np.load, which opens .npz archives and pickles too. A map never takes memory for a size that a corrupt
+        # Not np.load, which also opens archives and pickles. A map never takes memory for a size that a corrupt
         # header promises and the file has not.
         array = np.lib.format.open_memmap(Path(path), mode="r")
         return array if mmap else np.array(array)

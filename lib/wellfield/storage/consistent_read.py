@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wellfield.errors import StorageError
-from wellfield.formats.atomic import heal_directory
+from wellfield.formats.atomic import restore_directory
 
 _ATTEMPTS = 50
 
@@ -25,7 +25,7 @@ def consistent(folder: Path, read: Callable[[], T]) -> T:
         The folder was replaced during every one of several attempts.
     """
     for _ in range(_ATTEMPTS):
-        heal_directory(folder)
+        restore_directory(folder)
         before = _identity(folder)
         try:
             result = read()

@@ -50,7 +50,7 @@ def ingest_plate(
         Path(results), plate=plate, why=why, acquisition_minutes=acquisition_minutes, mapped_again=mapped_again
     )
     vanished = vanished_wells(results, info, wells)
-    chosen_wells(info, wells, vanished=vanished)
+    select_wells(info, wells, vanished=vanished)
     if vanished:
         path = Path(results, PlateFile.INGEST_REPORT)
         report = read_report(path)
@@ -78,7 +78,7 @@ def plate_map_notes(
         return []
     treatments = read_plate_map(plate_map)
     try:
-        processed = [*chosen_wells(info, wanted, vanished=vanished), *vanished]
+        processed = [*select_wells(info, wanted, vanished=vanished), *vanished]
         return compare_wells(treatments, [*info.wells, *vanished], processed=processed)
     except ConfigError as error:
         raise ConfigError(f"plate {info.name}, plate map {os.fspath(plate_map)}: {error}") from None
@@ -130,7 +130,7 @@ def _is_present(path: str, present: Container[str]) -> bool:
     return any(f"{address.array}/{name}" in present for name in ARRAY_METADATA)
 
 
-def chosen_wells(info: Plate, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
+def select_wells(info: Plate, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
     """Return the wells of a plate that are to be processed, row by row; all where *wanted* is ``None``.
 
     Raises

@@ -19,7 +19,7 @@ from wellfield.errors import (
     StorageError,
     WellNameError,
 )
-from wellfield.formats.atomic import heal_children
+from wellfield.formats.atomic import restore_children
 from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
 from wellfield.plate.wells import canonical_well, row_name, split_well
 
@@ -133,7 +133,7 @@ def stored_wells(store: Path) -> list[str]:
     """Return the wells that have a folder in a store, in plate order."""
     found = []
     for row in row_folders(store):
-        heal_children(row)
+        restore_children(row)
         for column in sorted(folder.name for folder in row.iterdir() if _COLUMN.fullmatch(folder.name)):
             try:
                 found.append(canonical_well(row.name + column))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellfield.errors import StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
-from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
+from wellfield.formats.atomic import carry_over, part_path, replace_directory, restore_directory
 from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import ZarrConfig
 from wellfield.storage.consistent_read import consistent
@@ -51,7 +51,7 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
         writer = create_array(staged / "array", spec, config, 3)
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
-        heal_directory(path)
+        restore_directory(path)
         carry_over(path, staged / "array", is_array_file)  # another program's files
         replace_directory(staged / "array", path)
     except ValueError as error:  # by which TensorStore reports what the file system said

@@ -16,7 +16,7 @@ from wellfield.errors import (
     StorageError,
     WellNameError,
 )
-from wellfield.formats.atomic import heal_children, is_part, part_path, rename_new
+from wellfield.formats.atomic import is_part, part_path, rename_new, restore_children
 from wellfield.plate.wells import canonical_well
 from wellfield.storage.array_files import array_format
 from wellfield.storage.files import file_errors, refuse_working_folder
@@ -65,7 +65,7 @@ def children(folder: Path) -> tuple[list[str], list[str]]:
     arrays: list[str] = []
     folders: list[str] = []
     with file_errors(folder, "be listed"):
-        heal_children(folder)
+        restore_children(folder)
         entries = list(os.scandir(folder))
     for entry in entries:
         path = Path(entry.path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
-from wellfield.formats.atomic import foreign_in, heal_directory, is_part, remove_own, write_bytes
+from wellfield.formats.atomic import foreign_in, is_part, remove_own, restore_directory, write_bytes
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.files import file_errors
@@ -88,7 +88,7 @@ def finalize_plate(
         root.mkdir(parents=True, exist_ok=True)
     wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
     for well in wanted:
-        heal_directory(well_folder(root, well))
+        restore_directory(well_folder(root, well))
     looked_at = [well for well in stored_wells(root) if remove_others or well in wanted]
     records = {well: _own_record(root, well, needed=well in wanted) for well in looked_at}
     listed = [well for well in wanted if records.get(well) is not None]

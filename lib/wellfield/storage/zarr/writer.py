@@ -26,7 +26,7 @@ from wellfield.errors import (
     WellfieldError,
     os_failure,
 )
-from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
+from wellfield.formats.atomic import carry_over, part_path, replace_directory, restore_directory
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
@@ -84,7 +84,7 @@ def write_well(
     try:
         check_store(batch.store)
         _check_place(batch.store, folder)
-        heal_directory(folder)
+        restore_directory(folder)
         own = own_files(batch.store, batch.well, batch.labels) if replace is None else None
         folder.parent.mkdir(parents=True, exist_ok=True)
         _WellWriter(staged, batch, config, metadata).write()

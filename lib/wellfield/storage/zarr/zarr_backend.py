@@ -24,7 +24,7 @@ from wellfield.errors import (
     UnknownFormatError,
     UnsupportedOperationError,
 )
-from wellfield.formats.atomic import heal_directory
+from wellfield.formats.atomic import restore_directory
 from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import Backend, ZarrConfig
 from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
@@ -417,7 +417,7 @@ def _single_format(path: Path) -> int | None:
     """Return the Zarr version of the single array at *path*; ``None`` if there is none."""
     found = array_format(path)
     if found is None and path.name:
-        heal_directory(path)
+        restore_directory(path)
         found = array_format(path)
     return found
 

@@ -359,7 +359,7 @@ def test_paths_that_leave_the_plate_are_refused(
     tmp_path: Path, read: Read, path: str, form: Callable[[str], Any]
 ) -> None:
     write_metadata(tmp_path, entry_of({"A01_s001_w1_z001_t001.tif": form(path)}))
-    with pytest.raises(PathEscapeError, match="is no path inside the plate folder"):
+    with pytest.raises(PathEscapeError, match="is not a path inside the plate folder"):
         read(tmp_path)
 
 
@@ -384,7 +384,7 @@ def test_absolute_paths_into_the_plate_are_made_relative(tmp_path: Path, read: R
     [
         (
             reference("5", "omero_local"),
-            "backend 'omero_local', which is no file of the plate; Wellfield reads disk and zarr",
+            "backend 'omero_local', which is not a file of the plate; Wellfield reads disk and zarr",
         ),
         (reference("a.lif", "bioformats", (0, 3)), "backend 'bioformats'"),
         (reference("a.tif", indices=(2,)), r"is plane \[2\] inside the file a.tif"),

@@ -1,6 +1,6 @@
 """Writes plates as Harmony does for the Opera Phenix and the Operetta, with the vendor's habits that trip readers.
 
-A frozen :class:`~wellfield.testing.harmony_plate.HarmonyPlate` says what a plate looks like; :func:`write_harmony`
+A frozen :class:`~tests.generators.harmony_plate.HarmonyPlate` says what a plate looks like; :func:`write_harmony`
 writes it with the pixels of a function and returns what each file truly is. Every byte of an image follows from the
 description and the pixels, so that the same well comes out the same whichever other wells are written.
 """
@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.generators.harmony_index import NAMESPACES, USER, index_bytes, measurement_id, taken_at
+from tests.generators.harmony_plate import HarmonyPlate, ImageFile
 from wellfield.errors import ArrayShapeError
+from wellfield.example.tiff_directory import ASCII, BYTE, LONG, RATIONAL, SHORT, Entry, pack_directory
 from wellfield.plate.keys import PlaneKey
-from wellfield.testing.harmony_index import NAMESPACES, USER, index_bytes, measurement_id, taken_at
-from wellfield.testing.harmony_plate import HarmonyPlate, ImageFile
-from wellfield.testing.tiff import ASCII, BYTE, LONG, RATIONAL, SHORT, Entry, pack_directory
 
 _SERIAL = "0000L00000"
 _SOFTWARE = f"Windows Ver: 6.1.7601(Service Pack 1), Device Serial No: {_SERIAL}, App Ver: NGen 4.9.2137.273"

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from xml.sax.saxutils import escape
 
+from tests.generators.harmony_plate import Coefficients, HarmonyChannel, HarmonyImage, HarmonyPlate, Kind, Version
+from wellfield.example.guids import make_guid
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.wells import split_well
-from wellfield.testing.guids import make_guid
-from wellfield.testing.harmony_plate import Coefficients, HarmonyChannel, HarmonyImage, HarmonyPlate, Kind, Version
 
 NAMESPACES = {
     Version.V5: "http://www.perkinelmer.com/PEHH/HarmonyV5",

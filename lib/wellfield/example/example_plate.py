@@ -1,24 +1,19 @@
-"""The example plate: a made-up dose-response experiment, with the true number of nuclei.
+"""The example plate: a made-up dose–response experiment with the true number of nuclei.
 
-``python -m wellfield.testing.synthetic FOLDER`` writes it as an ImageXpress would, with ``--microscope opera_phenix``
-as an Opera Phenix: the same cells, but fields in the vendor's numbering, a stage that is not exact, and, in well C04,
-one field less. A compound makes cells die and the survivors light up; the
-plate has its negative and positive controls and four doses between. The same arguments give the same bytes, and every
-field has its own random numbers, so that any choice of wells gives the same files for those wells.
+A compound makes cells die and the survivors light up. The plate has its negative and positive controls and four doses
+between them. The same arguments give the same bytes. Every field has its own random numbers, so that the files of a
+well are the same whichever other wells are written.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,15 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellfield.errors import ConfigError, StorageError
+from wellfield.example.imagexpress_export import COLUMNS as PLATE_COLUMNS
+from wellfield.example.imagexpress_export import PLATE_NAME, ROWS, ImageXpressExport, Wave
+from wellfield.example.metaseries_tiff import encode_metaseries
+from wellfield.example.nuclei import Nucleus, place_nuclei, render_field
 from wellfield.formats.atomic import remove_empty
-from wellfield.plate.keys import FieldKey, PlaneKey
+from wellfield.plate.keys import FieldKey
 from wellfield.plate.platemap import COLUMNS, WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
-from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate, Version
-from wellfield.testing.harmony_writer import write_harmony
-from wellfield.testing.imagexpress_plate import ImageXpressPlate, Wave
-from wellfield.testing.imagexpress_writer import write_imagexpress
-from wellfield.testing.nuclei import Nucleus, place_nuclei, render_field
 
 WAVES = (
     Wave(name="DAPI", emission_nm=452),
@@ -42,23 +36,17 @@ WAVES = (
     Wave(name="Texas Red", emission_nm=624),
     Wave(name="Cy5", emission_nm=692),
 )
-EXCITATION_NM = (375, 488, 561, 640)
-"""Of the same channels; an ImageXpress does not tell."""
-MICROSCOPES = ("imagexpress", "opera_phenix")
 DOSES_UM = (0.1, 0.5, 2.0, 10.0)
 HALF_MAXIMAL_UM, HILL_SLOPE = 1.0, 1.4
 NUCLEI_UNTREATED, NUCLEI_KILLED = 60, 17
 """Mean number of nuclei in a field of 512 × 512 pixels without a response and with a full one."""
-
-_PHENIX_JITTER = 0.01  # of the way from field to field
-_PHENIX_GAP = "C04"  # the well whose last field in the vendor's numbering is missing
 
 _FORMAT = 1  # raise it when the same arguments give other bytes than before
 _NOTE = "synthetic.json"
 
 
 class ExampleFiles(NamedTuple):
-    """Where the example lies: the plate folder, and beside it what is known about its wells."""
+    """The example's files: the plate folder, the plate map and the true numbers of nuclei."""
 
     plate: Path
     plate_map: Path
@@ -84,10 +72,6 @@ class ExamplePlate:
         Calibration.
     seed:
         Source of everything random.
-    microscope:
-        ``imagexpress`` or ``opera_phenix``. A field and its cells are the same for both, whatever the vendor calls it.
-    harmony_version:
-        Schema of an Opera Phenix' index: ``V5``, ``V6`` or ``V7``.
 
     Raises
     ------
@@ -105,8 +89,6 @@ class ExamplePlate:
     pixel_size_um: float = 0.65
     z_spacing_um: float = 3.0
     seed: int = 20240115
-    microscope: str = MICROSCOPES[0]
-    harmony_version: str = Version.V7
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wells", tuple(sorted(map(canonical_well, self.wells), key=split_well)))
@@ -122,43 +104,19 @@ class ExamplePlate:
             value = getattr(self, name)
             if not lowest <= value <= highest:
                 raise ConfigError(f"example plate: {name} is {value}; expected {lowest} to {highest}")
-        for name, choices in (("microscope", MICROSCOPES), ("harmony_version", tuple(map(str, Version)))):
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"example plate: {name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}"
-                )
-        self.layout()
+        places = list(map(split_well, self.wells))
+        if not places or len(set(places)) < len(places):
+            raise ConfigError(f"example plate: wells are {self.wells}; expected at least one, each once")
+        if any(row >= ROWS or column >= PLATE_COLUMNS for row, column in places):
+            raise ConfigError(f"example plate: wells are {self.wells}; expected wells from A01 to H12")
 
-    def layout(self) -> ImageXpressPlate | HarmonyPlate:
-        """Return the vendor's side of the plate."""
-        columns = math.ceil(math.sqrt(self.fields))
-        rows = math.ceil(self.fields / columns)
-        signs = "x" * self.fields + "." * (rows * columns - self.fields)
-        mask = tuple(signs[start : start + columns] for start in range(0, len(signs), columns))
-        waves, size = WAVES[: self.channels], (self.size, self.size)
-        if self.microscope == "opera_phenix":
-            return HarmonyPlate(
-                wells=self.wells,
-                field_mask=mask,
-                channels=tuple(
-                    HarmonyChannel(name=wave.name, excitation_nm=excitation, emission_nm=wave.emission_nm)
-                    for wave, excitation in zip(waves, EXCITATION_NM, strict=False)
-                ),
-                size=size,
-                z_planes=self.z,
-                timepoints=self.timepoints,
-                version=Version(self.harmony_version),
-                pixel_size_um=self.pixel_size_um,
-                z_spacing_um=self.z_spacing_um,
-                jitter_um=_PHENIX_JITTER * self.size * self.pixel_size_um,
-                missing_fields=frozenset({(_PHENIX_GAP, self.fields)} if self._has_gap else ()),
-                seed=self.seed,
-            )
-        return ImageXpressPlate(
+    def layout(self) -> ImageXpressExport:
+        """Return where the files lie and what their metadata says."""
+        return ImageXpressExport(
             wells=self.wells,
-            site_mask=mask,
-            waves=waves,
-            size=size,
+            fields=self.fields,
+            waves=WAVES[: self.channels],
+            size=self.size,
             z_steps=self.z,
             timepoints=self.timepoints,
             pixel_size_um=self.pixel_size_um,
@@ -167,7 +125,7 @@ class ExamplePlate:
         )
 
     def nuclei(self, field: FieldKey) -> tuple[Nucleus, ...]:
-        """Return the nuclei of a field: those whose centre lies in it, and no others are drawn."""
+        """Return the nuclei of a field; their centres lie in it."""
         rng = self._rng(field, 0)
         response = response_of(treatment_of(field.well))
         mean = (NUCLEI_UNTREATED + (NUCLEI_KILLED - NUCLEI_UNTREATED) * response) * (self.size / 512) ** 2
@@ -180,22 +138,18 @@ class ExamplePlate:
 
     def field_keys(self) -> list[FieldKey]:
         """Return all fields of the plate."""
-        layout, gaps = self.layout(), set[tuple[str, int]]()
-        if isinstance(layout, HarmonyPlate):
-            gaps = {(well, layout.field_numbers[field_id]) for well, field_id in layout.missing_fields}
         return [
             FieldKey(well, field, timepoint)
             for well in self.wells
             for field in range(1, self.fields + 1)
-            if (well, field) not in gaps
             for timepoint in range(1, self.timepoints + 1)
         ]
 
     def write(self, folder: str | os.PathLike[str]) -> ExampleFiles:
-        """Write the plate and, beside it, ``plate_map.csv`` and ``truth.csv``.
+        """Write the plate, ``plate_map.csv`` and ``truth.csv`` into *folder*.
 
-        The plate's files are dated an hour back, as those of a plate whose acquisition is over.
-        A complete example of the same arguments is left as it is; one whose writing was interrupted is written again.
+        The plate's files are dated an hour back, as if its acquisition were over. A complete example of the same
+        arguments is left as it is; an incomplete one is written again.
 
         Raises
         ------
@@ -203,9 +157,9 @@ class ExamplePlate:
             The folder holds something else, or an example of other arguments.
         """
         folder, layout = Path(folder), self.layout()
-        found = ExampleFiles(folder / layout.name, folder / "plate_map.csv", folder / "truth.csv")
+        found = ExampleFiles(folder / PLATE_NAME, folder / "plate_map.csv", folder / "truth.csv")
         note = folder / _NOTE
-        made = {"format": _FORMAT, "arguments": self._arguments()}
+        made = {"format": _FORMAT, "arguments": json.loads(json.dumps(asdict(self)))}
         if self._is_complete(folder, note, made):
             return found
         self._refuse_strangers(folder, note, made, found)
@@ -214,21 +168,17 @@ class ExamplePlate:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(note, json.dumps({**made, "complete": False}, indent=2))
 
-        @lru_cache(maxsize=1)
-        def field_pixels(field: FieldKey) -> NDArray[np.uint16]:
-            return self.pixels(field)
-
-        def plane(key: PlaneKey) -> NDArray[np.uint16]:
-            pixels: NDArray[np.uint16] = field_pixels(key.field_key)[key.channel - 1, key.z - 1]
-            return pixels
-
-        if isinstance(layout, HarmonyPlate):
-            write_harmony(folder, layout, plane)
-        else:
-            write_imagexpress(folder, layout, plane)
+        for index in layout.index_files(folder):
+            index.parent.mkdir(parents=True, exist_ok=True)
+            index.write_bytes(layout.htd_bytes())
+        field, pixels = None, np.empty(0, np.uint16)
+        for path, key in layout.files(folder):
+            if key.field_key != field:
+                field, pixels = key.field_key, self.pixels(key.field_key)
+            path.write_bytes(encode_metaseries(pixels[key.channel - 1, key.z - 1], layout.tags(key)))
         _age(found.plate)
         if not (was_complete and found.plate_map.exists()):  # which people edit
-            _write_csv(found.plate_map, COLUMNS, map(_plate_map_row, self.wells))
+            write_plate_map(found.plate_map, self.wells)
         counts = ((*field, len(self.nuclei(field))) for field in self.field_keys())
         _write_csv(found.truth, ("well", "field", "timepoint", "nuclei"), counts)
         _replace(note, json.dumps({**made, "complete": True}, indent=2))
@@ -245,18 +195,6 @@ class ExamplePlate:
             if path.is_file() and not path.is_symlink():
                 path.unlink()
                 remove_empty(path.parent, folder)
-
-    @property
-    def _has_gap(self) -> bool:
-        """Whether a field is missing; it must be there in another well, or the true numbers would be others."""
-        return _PHENIX_GAP in self.wells and len(self.wells) > 1 and self.fields > 1
-
-    def _arguments(self) -> dict[str, object]:
-        """Return the arguments as the note holds them: those of the first microscope as before there was a second."""
-        arguments: dict[str, object] = json.loads(json.dumps(asdict(self)))
-        if self.microscope == MICROSCOPES[0]:
-            del arguments["microscope"], arguments["harmony_version"]
-        return arguments
 
     def _rng(self, field: FieldKey, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *split_well(field.well), field.field, field.timepoint, stream])
@@ -318,6 +256,11 @@ def response_of(treatment: WellTreatment) -> float:
     return relative / (1 + relative)
 
 
+def write_plate_map(path: Path, wells: Iterable[str]) -> None:
+    """Write what is in each well as a plate map."""
+    _write_csv(path, COLUMNS, map(_plate_map_row, wells))
+
+
 def _plate_map_row(well: str) -> tuple[str, ...]:
     treatment = treatment_of(well)
     concentration = "" if treatment.concentration is None else f"{treatment.concentration:g}"
@@ -356,28 +299,3 @@ def _replace(path: Path, text: str) -> None:
 
 def _draft(path: Path) -> Path:
     return path.with_suffix(".part")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the example plate into the folder named on the command line, and print where it is."""
-    parser = argparse.ArgumentParser(prog="python -m wellfield.testing.synthetic", description=main.__doc__)
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="empty or new; the plate's folder comes inside")
-    parser.add_argument("--remove", action="store_true", help="remove the example plate that is there")
-    parser.add_argument("--microscope", choices=MICROSCOPES, default=MICROSCOPES[0], help="default: %(default)s")
-    given = parser.parse_args(arguments)
-    try:
-        plate = replace(ExamplePlate(), microscope=given.microscope)
-        if given.remove:
-            plate.remove(given.folder)
-            return 0
-        found = plate.write(given.folder)
-    except StorageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for name, path in found._asdict().items():
-        print(f"{name.replace('_', ' ')}: {path}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,11 +14,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from wellfield.errors import ArrayShapeError, ConfigError
-from wellfield.plate.keys import PlaneKey
-from wellfield.plate.wells import well_name
-from wellfield.testing.harmony_index import NAMESPACES, index_bytes
-from wellfield.testing.harmony_plate import (
+from tests.generators.harmony_index import NAMESPACES, index_bytes
+from tests.generators.harmony_plate import (
     Flatfield,
     HarmonyChannel,
     HarmonyPlate,
@@ -27,7 +24,10 @@ from wellfield.testing.harmony_plate import (
     Layout,
     Version,
 )
-from wellfield.testing.harmony_writer import write_harmony
+from tests.generators.harmony_writer import write_harmony
+from wellfield.errors import ArrayShapeError
+from wellfield.plate.keys import PlaneKey
+from wellfield.plate.wells import well_name
 
 TRIANGLE = tuple((1.5,) * (degree + 1) for degree in range(5))
 BRIGHT = HarmonyChannel(name="Brightfield", excitation_nm=740, emission_nm=0, kind=Kind.BRIGHTFIELD)
@@ -492,43 +492,6 @@ def test_profiles_are_given_or_left_out_by_channel() -> None:
 def test_images_are_listed_in_the_order_of_their_numbers() -> None:
     ids = [[int(n) for n in re.split("[KFPR]", image["id"])] for image in images_of(MIXED)]
     assert all(first < second for first, second in pairwise(ids))
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"name": ""},
-        {"name": "a/b"},
-        {"wells": ()},
-        {"wells": ("B02", "B02")},
-        {"wells": ("P24",)},
-        {"field_mask": ()},
-        {"field_mask": ("..",)},
-        {"field_mask": ("xx", "x")},
-        {"field_mask": ("xo",)},
-        {"field_offsets_um": ()},
-        {"field_offsets_um": ((0.0, 0.0), (0.0, 0.0))},
-        {"channels": ()},
-        {"z_planes": 0},
-        {"timepoints": 0},
-        {"first_timepoint_id": 2},
-        {"jitter_um": -0.1},
-        {"jitter_um": 64 * 0.65 / 4},
-        {"channels": (HarmonyChannel(flatfield=Flatfield(background=((1.0,), (1.0,)))),)},
-        {"missing_fields": frozenset({("B02", 10)})},
-        {"missing_fields": frozenset({(well, i) for well in ("B02", "B03") for i in range(1, 10)})},
-        {"unwritten": frozenset({"r02c02f01p01-ch2sk1fk1fl1.tiff"})},
-        {"unlisted": frozenset({"r02c04f01p01-ch1sk1fk1fl1.tiff"})},
-        {"unlisted": frozenset(f"r02c0{column}f04p01-ch1sk1fk1fl1.tiff" for column in (2, 3))},
-        {
-            "unlisted": frozenset({"r02c02f01p01-ch1sk1fk1fl1.tiff"}),
-            "unwritten": frozenset({"r02c02f01p01-ch1sk1fk1fl1.tiff"}),
-        },
-    ],
-)
-def test_descriptions_that_contradict_themselves_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="Opera Phenix plate"):
-        HarmonyPlate(**wrong)
 
 
 def test_what_corrects_skew_is_packed_text_and_only_a_phenix_has_it() -> None:

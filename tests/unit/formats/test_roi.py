@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,90 +9,11 @@ import pytest
 import roifile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
-from tests.unit.formats.samples import roi, same
+from tests.unit.formats.samples import roi
 from wellfield.errors import UnknownFormatError, UnreadableImageError
-from wellfield.formats.npz import read_npz, write_npz
 from wellfield.formats.roi import read_rois, write_rois
-
-# --- NPZ ----------------------------------------------------------------------------------------------------------
-
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-arrays = hnp.arrays(
-    st.sampled_from(["?", "u1", "u2", ">u2", "i8", "f2", "f4", ">f8", "c8", "U3", "M8[s]"]).map(np.dtype),
-    hnp.array_shapes(min_dims=0, min_side=0),
-)
-
-
-@settings(deadline=None)
-@given(st.dictionaries(names, arrays), st.sampled_from([None, "zlib"]))
-def test_arrays_come_back_with_names_order_and_types(
-    tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], compression: str | None
-) -> None:
-    path = tmp_path_factory.mktemp("npz") / "a.npz"
-    write_npz(path, data, compression=compression)
-    found = read_npz(path)
-    assert list(found) == list(data)
-    for name, array in data.items():
-        np.testing.assert_array_equal(found[name], array, strict=True)
-
-
-@pytest.mark.parametrize("name", ["file", "args", "kwds", "allow_pickle", "a.npy", "a/b", "arr_0", "ü名", " ", "../x"])
-def test_numpy_reads_arrays_of_any_name(tmp_path: Path, name: str) -> None:
-    write_npz(tmp_path / "a.npz", {name: np.arange(3), "z": np.eye(2, order="F")})
-    with np.load(tmp_path / "a.npz") as found:
-        assert found.files == [name, "z"]
-        np.testing.assert_array_equal(found[name], np.arange(3))
-    assert list(read_npz(tmp_path / "a.npz")) == [name, "z"]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_archives_of_numpy_are_read(tmp_path: Path, save: Any) -> None:
-    field = np.array([(1, 2.0)], [("größe名", "i4"), ("x", "f8")])
-    with pytest.warns(UserWarning, match="Stored array in format 3"):
-        save(tmp_path / "a.npz", np.arange(3), b=np.asfortranarray(np.eye(3)[:, :2]), c=field)
-    found = read_npz(tmp_path / "a.npz")
-    assert list(found) == ["b", "c", "arr_0"]
-    assert same(found["c"], field) and same(found["b"], np.eye(3)[:, :2]) and same(found["arr_0"], np.arange(3))
-
-
-def test_zlib_makes_it_smaller_and_equal_arrays_make_equal_files(tmp_path: Path) -> None:
-    for name, compression in (("a", None), ("b", "zlib"), ("c", "zlib")):
-        write_npz(tmp_path / name, {"a": np.zeros(10_000)}, compression=compression)
-    assert (tmp_path / "b").stat().st_size < 1_000
-    assert (tmp_path / "a").stat().st_size > 80_000
-    assert (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (np.zeros(3), "takes a dictionary of arrays by name, not a ndarray"),
-        ([np.zeros(3)], "not a list"),
-        ({1: np.zeros(3)}, "1 is no name"),
-        ({"": np.zeros(3)}, "'' is no name"),
-        ({"a\0b": np.zeros(3)}, "is no name"),
-        ({"a" * 70_000: np.zeros(3)}, r"cannot hold these names"),
-        ({"\ud800": np.zeros(3)}, r"cannot hold these names"),
-        ({"a": object()}, "'a' is an array of Python objects"),
-        ({"a": np.zeros(3, [("x", "O")])}, "'a' is an array of Python objects"),
-    ],
-    ids=lambda value: None if isinstance(value, str) else type(value).__name__,
-)
-def test_what_npz_cannot_hold_is_refused(tmp_path: Path, data: Any, reason: str) -> None:
-    with pytest.raises(UnknownFormatError, match=rf"a\.npz.*{reason}"):
-        write_npz(tmp_path / "a.npz", data)
-    assert not list(tmp_path.iterdir())
-
-
-def test_an_unknown_compression_is_an_error_naming_the_known(tmp_path: Path) -> None:
-    with pytest.raises(
-        UnknownFormatError, match=r"a\.npz: unknown compression 'zstd'; expected one of \(None, 'zlib'\)"
-    ):
-        write_npz(tmp_path / "a.npz", {}, compression="zstd")
 
 
 def archive(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
@@ -101,46 +21,6 @@ def archive(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STO
         for name, content in members.items():
             file.writestr(name, content)
     return path
-
-
-class Boom:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (pytest.fail, ("a pickle was loaded",))
-
-
-def test_pickles_in_an_archive_are_not_read(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", a=np.array([Boom()], object))
-    with pytest.raises(UnreadableImageError, match=r"a\.npz"):
-        read_npz(tmp_path / "a.npz")
-    for name in ("a.npy", "a.pkl", "a"):
-        archive(tmp_path / "b.npz", {name: pickle.dumps(Boom())})
-        with pytest.raises(UnreadableImageError, match=r"b\.npz"):
-            read_npz(tmp_path / "b.npz")
-
-
-def npy(shape: str, content: bytes) -> bytes:
-    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}\n".encode()
-    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
-
-
-@pytest.mark.parametrize("shape", [(3,), (10**15,), (2**40, 2**40), (-1,)], ids=str)
-def test_a_header_that_promises_more_than_there_is_is_an_error(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    archive(tmp_path / "a.npz", {"a.npy": npy(str(shape), bytes(16))})
-    with pytest.raises(UnreadableImageError, match=r"a\.npz is no readable \.npz archive"):
-        read_npz(tmp_path / "a.npz")
-
-
-def test_a_member_longer_than_its_array_and_a_changed_value_are_errors(tmp_path: Path) -> None:
-    path = archive(tmp_path / "a.npz", {"a.npy": npy("(2,)", bytes(17))})
-    with pytest.raises(UnreadableImageError, match=r"'a\.npy' in it is longer"):
-        read_npz(path)
-    write_npz(path, {"a": np.full(10, 7, "u1")})
-    path.write_bytes(path.read_bytes().replace(b"\7\7\7", b"\7\x08\7"))
-    with pytest.raises(UnreadableImageError, match="CRC"):
-        read_npz(path)
-
-
-# --- ROI ----------------------------------------------------------------------------------------------------------
 
 
 def members(path: Path) -> list[str]:

@@ -182,7 +182,7 @@ def _texture(rng: np.random.Generator, size: int) -> _Image:
 
 
 def _illumination(size: int, channel: int) -> _Image:
-    """A smooth fall-off around an optical axis beside the centre; the same in every field of a channel."""
+    """A smooth fall-off around an optical axis near the centre; the same in every field of a channel."""
     y, x = np.mgrid[:size, :size].astype(np.float32) / max(1, size - 1)
     squared = (y - 0.45 - 0.03 * channel) ** 2 + (x - 0.56 + 0.05 * channel) ** 2
     return np.asarray(1 - VIGNETTING * squared / 0.6, dtype=np.float32)

@@ -11,6 +11,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.generators.imagexpress_writer import ImageFile, ImageXpressPlate, Style, Wave, write_imagexpress
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, ImageKindError, MetadataError, PlateNotFoundError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
@@ -19,7 +20,6 @@ from wellfield.microscopes.ingest_report import ingest_report
 from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, Projection
-from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Style, Wave, write_imagexpress
 
 Read = Callable[[Path], ParsedPlate]
 WriteFile = Callable[..., Path]
@@ -197,8 +197,8 @@ def test_what_channels_lack_by_design_is_no_hole(write_plate: WritePlate, read: 
 def test_the_report_says_what_was_found_and_what_was_promised(write_plate: WritePlate, read: Read) -> None:
     folder, files = write_plate(PLATES["export, mixed waves"])
     contents = read(folder)
-    info = contents.complete(name="P", path=str(folder), microscope="imagexpress")
-    report = ingest_report(contents, info, why="because")
+    contents.complete(name="P", path=str(folder), microscope="imagexpress")
+    report = ingest_report(contents, why="because")
     assert report["found"]["planes"] == len(truth(files))
     assert report["found"]["channels"] == {
         "1": {"name": "DAPI", "z_and_projections": ["max", "z1", "z2", "z3"]},

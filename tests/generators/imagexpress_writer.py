@@ -1,6 +1,6 @@
 """Writes plates in the layouts of the ImageXpress, with the vendor's habits that trip readers.
 
-A frozen :class:`~wellfield.testing.imagexpress_plate.ImageXpressPlate` says what a plate looks like;
+A frozen :class:`~tests.generators.imagexpress_plate.ImageXpressPlate` says what a plate looks like;
 :func:`write_imagexpress` writes it with the pixels of a function and returns what each file truly is. Every byte of an
 image follows from the description and the pixels, so that the same well comes out the same whichever other wells are
 written.
@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.generators.imagexpress_plate import ImageFile, ImageXpressPlate, Style, Wave
+from tests.generators.metaseries_deflated import encode_deflated
 from wellfield.errors import ArrayShapeError
+from wellfield.example.guids import make_guid
+from wellfield.example.metaseries_tiff import PlaneTags, encode_metaseries
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.plate.wells import split_well
-from wellfield.testing.guids import make_guid
-from wellfield.testing.imagexpress_plate import ImageFile, ImageXpressPlate, Style, Wave
-from wellfield.testing.metaseries import PlaneTags, encode_metaseries
 
 __all__ = ["ImageFile", "ImageXpressPlate", "Style", "Wave", "plane_tags", "write_imagexpress"]
 
@@ -59,6 +60,7 @@ def write_imagexpress(
     files, originals, fillers = list(plate.files(folder)), dict[PlaneKey, Path](), list[ImageFile]()
     pixels, last = np.empty(0, np.uint16), None
     copied = {file.key for file in files if file.filler}
+    encode = encode_deflated if plate.style is Style.DATABASE else encode_metaseries
     for file in files:
         if file.filler:
             fillers.append(file)
@@ -68,7 +70,7 @@ def write_imagexpress(
         shown = np.ascontiguousarray(pixels[::_THUMBNAIL_STEP, ::_THUMBNAIL_STEP]) if file.thumbnail else pixels
         tags = plane_tags(plate, file.key, thumbnail=file.thumbnail)
         with open(file.path, "wb", buffering=0) as target:  # a buffer costs more than these files
-            target.write(encode_metaseries(shown, tags, deflate=plate.style is Style.DATABASE))
+            target.write(encode(shown, tags))
         if file.key in copied and not file.thumbnail:
             originals[file.key] = file.path
     for file in fillers:

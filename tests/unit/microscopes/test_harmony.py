@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.generators.harmony_index import index_bytes
+from tests.generators.harmony_plate import HarmonyChannel, HarmonyPlate, Version
 from wellfield.errors import EmptyPlateError
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.harmony import ListedPlane, read_harmony_index, read_measurement
@@ -16,8 +18,6 @@ from wellfield.plate.index import read_index
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.wells import well_name
 from wellfield.storage import VirtualWorkspaceBackend
-from wellfield.testing.harmony_index import index_bytes
-from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate, Version
 
 
 @pytest.mark.parametrize("version", Version)

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.generators.harmony_plate import Flatfield, HarmonyChannel, HarmonyPlate, ImageFile, Kind, Layout, Version
+from tests.generators.harmony_writer import write_harmony
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
@@ -21,8 +23,6 @@ from wellfield.microscopes.opera_phenix import OperaPhenixHandler
 from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, plane_name
-from wellfield.testing.harmony_plate import Flatfield, HarmonyChannel, HarmonyPlate, ImageFile, Kind, Layout, Version
-from wellfield.testing.harmony_writer import write_harmony
 
 DAPI = HarmonyChannel(name="HOECHST 33342", excitation_nm=405, emission_nm=456)
 GREEN = HarmonyChannel(name="488, long) & <odd>", excitation_nm=488, emission_nm=599)
@@ -110,8 +110,8 @@ def test_the_grid_is_reported_whatever_the_jitter(write) -> None:  # type: ignor
 def test_light_and_fields_are_in_the_report(write) -> None:  # type: ignore[no-untyped-def]
     folder, _ = write(PLATES["V5"])
     contents = read(folder)
-    info = contents.complete(name="P", path=str(folder), microscope="opera_phenix")
-    report = ingest_report(contents, info, why="")
+    contents.complete(name="P", path=str(folder), microscope="opera_phenix")
+    report = ingest_report(contents, why="")
     assert report["found"]["channels"]["1"]["excitation_nm"] == 405
     assert report["found"]["channels"]["1"]["emission_nm"] == 456
     assert "emission_nm" not in report["found"]["channels"]["3"]

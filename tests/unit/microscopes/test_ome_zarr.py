@@ -298,8 +298,7 @@ def test_rows_and_columns_of_other_names_lie_where_their_indices_say(tmp_path: P
     contents = read(tmp_path / "p")
     assert {key.well for key in keys(contents)} == {"B04", "A12"}
     assert contents.notes[0] == (
-        "2 wells, such as first/left (B04): "
-        "names that are no letters and numbers: rowIndex and columnIndex tell the well"
+        "2 wells, such as first/left (B04): names are not letters and numbers: rowIndex and columnIndex tell the well"
     )
 
 
@@ -491,7 +490,7 @@ def test_images_with_different_channels_number_them_by_name(tmp_path: Path, read
     contents = read(tmp_path / "p")
     assert contents.plate.channels == {1: "DAPI", 2: "GFP", 3: "Cy5"}
     assert {(key.field, key.channel) for key in keys(contents)} == {(1, 1), (1, 2), (2, 2), (2, 3)}
-    assert any("stands for its name" in note for note in contents.notes)
+    assert any("numbered by their names" in note for note in contents.notes)
     check_pixels(tmp_path / "p", contents, values)
 
 

@@ -152,7 +152,7 @@ def test_parquet_of_someone_else_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 no parquet at all PAR1"])
 def test_a_broken_index_is_an_error_naming_it(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.parquet").write_bytes(content)
-    with pytest.raises(StorageError, match=r"broken\.parquet is no plate index"):
+    with pytest.raises(StorageError, match=r"broken\.parquet is not a plate index"):
         read_index(tmp_path / "broken.parquet")
 
 
@@ -160,7 +160,7 @@ def test_damaged_rows_are_an_error_naming_the_index(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4:400] = bytes(396)
     path.write_bytes(data)
-    with pytest.raises(StorageError, match=r"index\.parquet is no plate index"):
+    with pytest.raises(StorageError, match=r"index\.parquet is not a plate index"):
         read_index(path)
 
 

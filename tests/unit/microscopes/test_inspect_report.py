@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from wellfield.cli import main
+from wellfield.example import ExamplePlate
 from wellfield.formats.png import write_png
 from wellfield.microscopes.inspect_report import well_rows
-from wellfield.testing.synthetic import ExamplePlate
 
 PATTERN = r"(?P<well>[A-P]\d+)_s(?P<field>\d+)_(?P<channel>\w+)\.png"
 
@@ -54,7 +54,7 @@ def test_empty_files_come_first_whether_all_or_some(plate: Path, capsys: pytest.
     first = capsys.readouterr().out.splitlines()[1].split(maxsplit=2)
     assert first[:2] == ["EMPTY", "FILES"]
     assert f"1 of 5 images are empty files (B1_s0_DAPI.png; at most {size} bytes)" in first[2]
-    assert "wells fail by them: B01." in first[2]
+    assert "their wells will fail: B01." in first[2]
     for file in plate.glob("*.png"):
         file.write_bytes(b"")
     assert main(["inspect", str(plate), "--pattern", PATTERN]) == 0
@@ -91,7 +91,7 @@ def test_a_layout_of_a_configuration_may_be_named(
     ("pattern", "message"),
     [
         (r"(?P<wel>\w+)\.png", "unknown group 'wel'; did you mean 'well'?"),
-        (r"(?P<well>\w+", "it is no regular expression"),
+        (r"(?P<well>\w+", "it is not a regular expression"),
         (r"(?P<well>\w+)\.tif", "matches none of its 6 images"),
         (r"(?P<well>[A-P]\d+)_.*\.png", "two files are the same plane A01_s001_w1_z001_t001"),
         ("folder_per_well", "it is a preset; docs/reference/plates.md shows"),

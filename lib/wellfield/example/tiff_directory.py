@@ -14,7 +14,7 @@ _SIZES = {SHORT: 2, LONG: 4, RATIONAL: 8}
 
 
 def pack_directory(entries: list[Entry], at: int) -> bytes:
-    """Pack a little-endian image file directory and, behind it, the values that do not fit into four bytes.
+    """Pack a little-endian image file directory, followed by the values that do not fit into four bytes.
 
     Parameters
     ----------

@@ -51,6 +51,7 @@ def test_a_z_step_counts_from_one(tmp_path: Path, text: str, z: int | None) -> N
     [
         ("on", "um", "0.65", 0.65),
         ("on", "&#181;m", "0.65", 0.65),
+        ("on", "nm", "650", 0.65),
         ("off", "um", "0.65", None),
         ("on", "pixel", "1", None),
         ("on", "", "1", None),
@@ -60,7 +61,7 @@ def test_a_z_step_counts_from_one(tmp_path: Path, text: str, z: int | None) -> N
         ("on", "um", "wide", None),
     ],
 )
-def test_only_a_calibration_in_micrometres_that_is_on_counts(
+def test_only_a_calibration_with_a_unit_of_length_that_is_on_counts(
     tmp_path: Path, state: str, unit: str, size: str, expected: float | None
 ) -> None:
     names = {"state": state, "units": unit, "x": size}

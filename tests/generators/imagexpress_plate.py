@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wellfield.errors import ConfigError
+from wellfield.example.guids import make_guid
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.plate.wells import split_well
-from wellfield.testing.guids import make_guid
 
 _DATABASE_FOLDERS = ("2024-01-15", "1701")
 _METHODS = {"Maximum": Projection.MAX, "Best Focus": Projection.BEST_FOCUS}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.generators.imagexpress_writer import ImageFile, ImageXpressPlate
 from wellfield.errors import ConfigError, MetadataError, MicroscopeDetectionError, PathEscapeError, UnreadableImageError
 from wellfield.microscopes import MICROSCOPES, MicroscopeHandler, detect_microscope, get_microscope_handler
 from wellfield.microscopes.metadata_writer import update_metadata
@@ -16,7 +17,6 @@ from wellfield.microscopes.scan import Scan
 from wellfield.plate.index import read_index
 from wellfield.storage import Backend, FileManager, VirtualWorkspaceBackend
 from wellfield.storage.workspace_metadata import METADATA_NAME, main_subdirectory, primary_backend, read_metadata
-from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate
 
 WritePlate = Callable[[ImageXpressPlate], tuple[Path, list[ImageFile]]]
 PLATE = ImageXpressPlate(name="Plätte µ (2)", size=(8, 8), waves=ImageXpressPlate().waves * 2, z_steps=2)
