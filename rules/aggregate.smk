@@ -1,7 +1,8 @@
 rule aggregate_plate:
     input:
         index=ancient(results("index.parquet")),
-        plan=results("plan.json"),
+        # Manifests name the plan that their wells are of.
+        plan=ancient(results("plan.json")),
         manifests=well_files(results("wells", "{well}.json")),
         plate_map=plate_map,
     output:
@@ -28,7 +29,7 @@ rule aggregate_plate:
         wells=wells,
         vanished=vanished,
         wanted=wanted_wells,
-        code=digests.code_digest("aggregate"),
+        code=code_of("aggregate"),
     message:
         "{wildcards.plate}: joining the tables of all wells"
     script:
@@ -90,7 +91,7 @@ rule report_plate:
         results=results_folder,
         wells=wells,
         vanished=vanished,
-        code=digests.code_digest("aggregate"),
+        code=code_of("aggregate"),
     message:
         "{wildcards.plate}: drawing the report"
     script:
@@ -120,7 +121,7 @@ rule check_plate:
         results=results_folder,
         wells=wells,
         vanished=vanished,
-        code=digests.code_digest("check"),
+        code=code_of("check"),
     message:
         "{wildcards.plate}: checking that every well is done"
     script:

@@ -109,6 +109,17 @@ RESULTS = CONFIG.results
 PIPELINE = CONFIG.deciding_results()
 PIPELINE_ENVIRONMENT = f"../envs/{environments.pipeline_environment(CONFIG)}.yaml"
 FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
+
+
+def code_of(stage):
+    """The digest of a stage's code; jobs on other machines need none."""
+    return (
+        digests.code_digest(stage)
+        if workflow.is_main_process
+        else "of the main process"
+    )
+
+
 # On a node's own disk a well is staged for a job on the same node.
 WELL_GROUP = "well" if CONFIG.scratch else None
 # What the hooks know of the run.
@@ -414,6 +425,7 @@ def plate_targets():
     names = ["check_plate.json", "cell_counts.csv", "cell_counts.parquet"]
     names += ["objects.parquet", "ingest_report.json"]
     names += ["openhcs_metadata.json", "plan.json"]
+    names += ["digests/process_well.json", "digests/materialize_well.json"]
     pictures = ["summary.html", "heatmap.png", "montage.png", "dose_response.png"]
     names += [f"report/{name}" for name in [*pictures, "plate_statistics.csv"]]
     names += ["illumination/illumination.json"] if ILLUMINATION else []

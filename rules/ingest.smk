@@ -25,20 +25,23 @@ checkpoint ingest_plate:
         layout=layout_digest,
         raw=raw_digest,
         mapped_again=mapped_again,
-        code=digests.code_digest("ingest"),
+        code=code_of("ingest"),
     message:
         "{wildcards.plate}: mapping the plate"
     script:
         "../scripts/ingest_plate.py"
 
 
-# A checkpoint, so that a plan that comes out as it was runs no well again.
+# A checkpoint, so that a plan that comes out as it was runs no well again. Wells follow the two digests and not the plan,
+# which holds estimates of memory too.
 checkpoint compile_plan:
     input:
         index=ancient(results("index.parquet")),
         stale=redo_stale,
     output:
         plan=results("plan.json"),
+        process_digest=results("digests", "process_well.json"),
+        materialize_digest=results("digests", "materialize_well.json"),
     log:
         log_of("compile_plan", "{plate}"),
     benchmark:
@@ -53,7 +56,7 @@ checkpoint compile_plan:
     params:
         pipeline=PIPELINE,
         plate=plate_facts,
-        code=digests.code_digest("process"),
+        code=code_of("plan"),
         functions=FUNCTIONS,
     message:
         "{wildcards.plate}: compiling the pipeline"

@@ -1,7 +1,8 @@
 rule materialize_well:
     input:
         staged=results(".staging", "{well}"),
-        plan=results("plan.json"),
+        plan=ancient(results("plan.json")),
+        plan_digest=results("digests", "materialize_well.json"),
         index=ancient(results("index.parquet")),
     output:
         manifest=results("wells", "{well}.json"),
@@ -22,7 +23,7 @@ rule materialize_well:
         runtime=materialize_runtime,
     params:
         results=results_folder,
-        code=digests.code_digest("materialize"),
+        code=code_of("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"
     script:

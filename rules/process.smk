@@ -1,7 +1,8 @@
 rule process_well:
     input:
         index=ancient(results("index.parquet")),
-        plan=results("plan.json"),
+        plan=ancient(results("plan.json")),
+        plan_digest=results("digests", "process_well.json"),
         illumination=ILLUMINATION,
         stale=redo_stale,
     output:
@@ -21,7 +22,7 @@ rule process_well:
         runtime=process_runtime,
     params:
         planes=planes_digest,
-        code=digests.code_digest("process"),
+        code=code_of("process"),
         functions=FUNCTIONS,
     message:
         "{wildcards.plate} {wildcards.well}: running the pipeline"

@@ -53,6 +53,7 @@ UNFINISHED = "unfinished"
 WRITTEN_FOLDERS = (
     ".staging",
     "benchmarks",
+    "digests",
     "illumination",
     "images",
     "logs",
@@ -247,7 +248,7 @@ def _paths(entry: Mapping[str, Any]) -> Iterator[Any]:
 # Files of a plate by job, as versions without records named them.
 PLATE_FILES: Mapping[str, tuple[str, ...]] = {
     "ingest_plate": ("index.parquet", "openhcs_metadata.json", "ingest_report.json"),
-    "compile_plan": ("plan.json",),
+    "compile_plan": ("plan.json", "digests/process_well.json", "digests/materialize_well.json"),
     "fit_illumination": ("illumination/illumination.json",),
     "aggregate_plate": ("cell_counts.csv", "cell_counts.parquet", "objects.parquet"),
     "report_plate": (

@@ -113,8 +113,8 @@ def _well_input(
     raw = plan.settings.vfs.read_backend == Backend.DISK
     paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
-    wanted = plan.wants_stage_positions
-    positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
+    # Also where no step needs them: whatever is staged can be written to plate.zarr, which says where fields lie.
+    positions = field_positions(info, planes, are_needed=plan.wants_stage_positions)
     in_memory = plan.settings.vfs.intermediate_backend == Backend.MEMORY
     return WellInput(
         plate=info.plate,
