@@ -30,7 +30,7 @@ onerror:
 
 
 # Where nothing at all is to be done Snakemake calls no hook. By then it may have left this working directory.
-if workflow.is_main_process:
+if IS_MAIN:
     import atexit
 
     from wellfield.workflow.run_jobs import remove_stale_pages

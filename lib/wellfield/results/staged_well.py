@@ -184,18 +184,14 @@ def remove_stage(stage: Path) -> None:
             remove_empty(Path(root), stage)
 
 
-def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
-    """Remove the staged wells in *folder* that no job can go on with; return their names. No run may be under way.
+def broken_stages(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the staged wells in *folder* that no job can go on with. No run may be under way.
 
     A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one. Of a
-    well in scratch the files lie on a node that the next job need not get. What staging did not write stays.
+    well in scratch the files lie on a node that the next job need not get.
     """
-    broken = []
-    for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
-        if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
-            remove_stage(stage)
-            broken.append(stage.name)
-    return broken
+    stages = sorted(Path(folder).iterdir()) if os.path.isdir(folder) else []
+    return [stage for stage in stages if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage)]
 
 
 def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:

@@ -14,7 +14,7 @@ from wellfield.workflow.ingest_plate import chosen_wells
 from wellfield.workflow.job_logs import WELL_RULES, job_log
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.run_files import WELLS
-from wellfield.workflow.run_jobs import CHECK, Job, RunJobs
+from wellfield.workflow.snakemake_api import CHECK, Job, RunJobs
 from wellfield.workflow.snakemake_log import read_job_errors
 from wellfield.workflow.vanished import in_plate_order, vanished_wells
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,8 +23,8 @@ from wellfield.workflow.job_logs import failure_logs, job_log
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.plate_state import plate_state
 from wellfield.workflow.run_files import INGEST_REPORT, Stamps, files_written, plate_stamps
-from wellfield.workflow.run_jobs import is_run, run_jobs
 from wellfield.workflow.run_sheet import drop_sheet
+from wellfield.workflow.snakemake_api import is_run, keeps_temporary, run_jobs, runs_here, stop_timers
 
 # Longer lists are cut on the terminal; the page has all.
 NAMED = 5
@@ -89,7 +88,7 @@ def end_run(
                 if mistakes := ended.mistakes():
                     # Behind what Snakemake itself says at the end, so that it is the last that one reads.
                     atexit.register(_say_last, mistakes)
-                _stop_timers()
+                stop_timers()
         except Exception as error:
             print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
 
@@ -122,7 +121,7 @@ class _Ending:
                 continue
             try:
                 # A job of another machine said it where nobody looks.
-                if INGEST_REPORT in written and not workflow.local_exec:
+                if INGEST_REPORT in written and not runs_here(workflow):
                     notes = acquisition_notes(folder / INGEST_REPORT)
                     self.lines += [f"warning: {plate}: {note}" for note in notes]
                 state = plate_state(folder, plate, wells, jobs, snakemake_log=text, started=started, written=written)
@@ -132,7 +131,7 @@ class _Ending:
                     continue
                 self.lines.append(summary_line(state, time.time() - started) + _see(folder, state, succeeded=succeeded))
                 self._states.append((folder, state))
-                if succeeded and not workflow.storage_settings.notemp:
+                if succeeded and not keeps_temporary(workflow):
                     remove_done_stages(folder / ".staging", folder / "wells")
             except Exception as error:  # another plate's summary does not depend on this one's files
                 self.lines.append(f"{plate}: no summary: {error}")
@@ -161,18 +160,6 @@ class _Ending:
 def _say_last(lines: Sequence[str]) -> None:
     with suppress(OSError, ValueError):
         print(visible("\n".join(lines)), file=sys.stderr, flush=True)
-
-
-def _stop_timers() -> None:
-    """End the timers by which Snakemake would look for jobs to start once more, a second after it started the last.
-
-    There are none any more, and a process waits for its timers before it ends.
-    """
-    for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
-            module = getattr(thread.function, "__module__", None) or ""
-            if module.startswith("snakemake.scheduling"):
-                thread.cancel()
 
 
 def _not_mapped(folder: Path, plate: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from wellfield.formatting import visible
 from wellfield.pipeline.plan import Plan
 from wellfield.workflow.run_files import Stamps, plate_stamps
-from wellfield.workflow.run_jobs import is_run, needed_jobs
+from wellfield.workflow.snakemake_api import is_run, needed_jobs
 from wellfield.workflow.space import plan_space, space_lines
 
 MAPPING = ("ingest_plate", "compile_plan")
