@@ -101,6 +101,7 @@ WELL_GROUP = "well" if CONFIG.scratch else None
 RUN = {
     "results": RESULTS,
     "plates": {plate: entry.wells for plate, entry in PLATES.items()},
+    "keep_staged": CONFIG.keep_staged,
     "started": time.time(),
     "before": {},
     "sheet": None,
@@ -142,6 +143,12 @@ def log_of(rule_name, *wildcards):
 
 def benchmark_of(rule_name, *wildcards):
     return results("benchmarks", rule_name, *wildcards) + ".tsv"
+
+
+def staged_well():
+    """What process hands to materialize. Another format of the results needs it again, and so it may be kept."""
+    stage = directory(results(".staging", "{well}"))
+    return stage if CONFIG.keep_staged else temp(stage)
 
 
 def plate_map(wildcards):

@@ -12,6 +12,7 @@ onstart:
         plates=PLATES,
         wells_at_once=wells_at_once(None),
         scratch=bool(CONFIG.scratch),
+        keep_staged=CONFIG.keep_staged,
     )
     # Last: where there is no room for the run, no copy is left.
     RUN["sheet"] = keep_sheet(workflow, config, SHEET)

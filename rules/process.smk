@@ -6,7 +6,7 @@ rule process_well:
         illumination=ILLUMINATION,
         stale=redo_stale,
     output:
-        staged=temp(directory(results(".staging", "{well}"))),
+        staged=staged_well(),
     log:
         log_of("process_well", "{well}"),
     benchmark:

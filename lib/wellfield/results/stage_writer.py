@@ -49,6 +49,8 @@ class StageWriter:
         The staging folder.
     scratch:
         Where all files but the list go, if not there: a folder of this job's own.
+    processing:
+        Digest of what is computed for the well, which the list says.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class StageWriter:
         plate: str,
         well: str,
         scratch: str | os.PathLike[str] | None = None,
+        processing: str = "",
     ) -> None:
         self._final = Path(folder).absolute()  # a function may change the working directory
         self._folder = part_path(self._final)
@@ -67,6 +70,7 @@ class StageWriter:
         self._keeps_scratch = False
         self._filemanager = filemanager
         self._plate, self._well = plate, well
+        self._processing = processing
         self._images: list[StagedImage] = []
         self._tables: dict[tuple[str, int], dict[_Place, Any]] = {}
         self._values: dict[tuple[str, int], dict[_Place, Any]] = {}
@@ -147,6 +151,7 @@ class StageWriter:
             shutil.rmtree(self.working_folder, ignore_errors=True)
             staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
             self._write_outputs(staged)
+        staged.processing = self._processing
         staged.scratch = None if self._scratch is None else str(self._scratch)
         named = [image.path for image in staged.images] + [output.path for output in staged.outputs]
         staged.sizes = {path: (self._folder / path).stat().st_size for path in named}

@@ -23,8 +23,10 @@ from wellfield.plate.wells import is_well
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
-STAGE_SCHEMA_VERSION = 3
+STAGE_SCHEMA_VERSION = 4
 STAGED_NAME = "staged.json"
+# The folder of staged wells in the results of a plate.
+STAGING = ".staging"
 
 _PLACE = {"path": str, "timepoint": (int, None), "channel": (int, None), "field": (int, None)}
 _STAGED = OwnJson(
@@ -39,6 +41,7 @@ _STAGED = OwnJson(
         "images": [{"step": str, "z": [int], "projection": str, **_PLACE}],
         "outputs": [{"name": str, "option": int, **_PLACE}],
         "scratch": (str, None),
+        "processing": str,
         "sizes": {str: int},
     },
     "Delete its folder, and the next run does the well again",
@@ -98,7 +101,8 @@ def place_name(field: int, timepoint: int, channel: int | None) -> str:
 class StagedWell:
     """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*.
 
-    *sizes* are those of the staged files in bytes: half a file may look like a whole one, as half a text does.
+    *processing* is the digest of what was computed (:meth:`~wellfield.pipeline.plan.Plan.processing_digest`). *sizes*
+    are those of the staged files in bytes: half a file may look like a whole one, as half a text does.
     """
 
     plate: str
@@ -109,6 +113,7 @@ class StagedWell:
     images: list[StagedImage] = field(default_factory=list)
     outputs: list[StagedOutput] = field(default_factory=list)
     scratch: str | None = None
+    processing: str = ""
     sizes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -206,6 +211,25 @@ def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathL
             remove_stage(listed.parent)
             done.append(listed.parent.name)
     return done
+
+
+def staged_processing(stage: str | os.PathLike[str]) -> str:
+    """Return the digest of what was computed for a staged well; an empty text where nothing whole is staged."""
+    try:
+        return str(json.loads(Path(stage, STAGED_NAME).read_bytes())["processing"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def staged_bytes(stage: str | os.PathLike[str]) -> int:
+    """Return the size of all files of a staged well, 0 where nothing is staged."""
+    return sum(path.stat().st_size for path in Path(stage).rglob("*") if path.is_file())
+
+
+def staged_files(stage: str | os.PathLike[str]) -> list[str]:
+    """Return the files of a staged well that staging writes, relative to its folder."""
+    found = (path.relative_to(stage).as_posix() for path in sorted(Path(stage).rglob("*")) if path.is_file())
+    return [path for path in found if is_stage_file(path)]
 
 
 def _size(path: Path) -> int | None:

@@ -77,7 +77,7 @@ def plan_plate(
     for note in transmitted_notes(plan, info):
         say(f"warning: {info.plate}: {note}")
     wells = chosen_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
-    need = plan_space(plan, index, wells, folder, scratch=bool(checked.scratch))
+    need = plan_space(plan, index, wells, folder, scratch=bool(checked.scratch), keep_staged=checked.keep_staged)
     for line in space_lines([need], checked.results, wells_at_once=wells_at_once, at_most=True):
         say(line)
     write_json(plan_file, plan.to_json())

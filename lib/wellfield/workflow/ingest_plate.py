@@ -95,7 +95,7 @@ def map_plate(
     # Snakemake decides after this job whether the plan is compiled again; compile_plan says it of a new plan.
     if plan := last_plan(results):
         wells = chosen_wells(info, entry.wells, vanished=vanished)
-        need = plan_space(plan, index, wells, results, scratch=bool(checked.scratch))
+        need = plan_space(plan, index, wells, results, scratch=bool(checked.scratch), keep_staged=checked.keep_staged)
         lines = space_lines(
             [need], checked.results, wells_at_once=wells_at_once, at_most=True, to_do="to do by the last plan"
         )

@@ -58,7 +58,14 @@ def process_well(
     )
     account = PlaneAccount()
     with (
-        StageWriter(staging, filemanager, plate=info.plate, well=well, scratch=scratch) as writer,
+        StageWriter(
+            staging,
+            filemanager,
+            plate=info.plate,
+            well=well,
+            scratch=scratch,
+            processing=plan.processing_digest(),
+        ) as writer,
         count_conversions() as conversions,
     ):
         source = _well_input(plan, info, planes, well, filemanager, working=writer.working_folder)

@@ -21,7 +21,7 @@ from wellfield.pipeline.plane_selection import choose_sources
 from wellfield.plate.index import PlateInfo, read_info, read_paths, read_place_digests
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.platemap import plate_map_digest
-from wellfield.results.staged_well import broken_stages, remove_stage
+from wellfield.results.staged_well import STAGING, broken_stages, remove_stage
 from wellfield.workflow import digests, resources
 from wellfield.workflow.ingest_plate import chosen_wells, mapping_number, plate_map_notes, refuse_empty_plate
 from wellfield.workflow.stale_results import Asked, said, stale_outputs
@@ -94,7 +94,7 @@ class RuleValues:
             return NOT_MAIN
         info = self.info(index)
         keys = [key for planes in _planes(index, _time(index), None).values() for key, _ in planes]
-        sources = choose_sources(keys, self._config.source)
+        sources = choose_sources(keys, self._config.settings.source)
         facts: list[Any] = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
         facts += [info.shape, info.dtype, info.field_count, info.stage_y_up, info.label_channels]
         facts += [[number, layers.z, layers.projection, layers.timepoints] for number, layers in sources.items()]
@@ -213,7 +213,7 @@ class RuleValues:
             pipeline=digests.digest_of(self.pipeline),
             functions=self.functions,
             wells=entry.wells,
-            illumination=(config.source, config.illumination) if self.corrects_illumination else None,
+            illumination=(config.settings.source, config.illumination) if self.corrects_illumination else None,
             plate_map=plate_map_digest(entry.plate_map),
         )
         found = stale_outputs(self.folder(plate), asked, lambda: self.scan(plate).files)
@@ -223,7 +223,7 @@ class RuleValues:
 
     def broken_stages(self, plate: str) -> list[Path]:
         """Return the staged wells of a plate that no job can go on with, see :func:`remove_broken`."""
-        return broken_stages(self.folder(plate) / ".staging")
+        return broken_stages(self.folder(plate) / STAGING)
 
     def unfinished(self, stages: Iterable[Path]) -> list[str]:
         """Return those of *stages* whose wells have no manifest, as the rules name them: these wells run anyway."""

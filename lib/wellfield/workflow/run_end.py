@@ -48,6 +48,7 @@ def end_run(
     before: Mapping[str, Stamps],
     sheet: Path | None,
     succeeded: bool,
+    keep_staged: bool = False,
 ) -> None:
     """Say on stderr how far each plate is that a run worked on; write the page of those that it did not finish.
 
@@ -70,6 +71,8 @@ def end_run(
         What the results of each plate were when the run began.
     sheet:
         The run's copy of the plate sheet, which nobody needs any more.
+    keep_staged:
+        Whether staged wells stay when their results are written.
     """
     drop_sheet(sheet)
     with suppress(OSError, ValueError):  # nobody reads stderr any more
@@ -83,6 +86,7 @@ def end_run(
                     started=started,
                     before=before,
                     succeeded=succeeded,
+                    keep_staged=keep_staged,
                 )
                 print(visible("\n".join(ended.lines + ended.advice())), file=sys.stderr, flush=True)
                 if mistakes := ended.mistakes():
@@ -106,6 +110,7 @@ class _Ending:
         started: float,
         before: Mapping[str, Stamps],
         succeeded: bool,
+        keep_staged: bool,
     ) -> None:
         self.lines: list[str] = []
         self._states: list[tuple[Path, PlateState]] = []
@@ -131,7 +136,7 @@ class _Ending:
                     continue
                 self.lines.append(summary_line(state, time.time() - started) + _see(folder, state, succeeded=succeeded))
                 self._states.append((folder, state))
-                if succeeded and not keeps_temporary(workflow):
+                if succeeded and not keep_staged and not keeps_temporary(workflow):
                     remove_done_stages(folder / ".staging", folder / "wells")
             except Exception as error:  # another plate's summary does not depend on this one's files
                 self.lines.append(f"{plate}: no summary: {error}")

@@ -18,7 +18,7 @@ MAPPING = ("ingest_plate", "compile_plan")
 
 
 def begin_run(
-    workflow: Any, *, results: str, plates: Iterable[str], wells_at_once: int, scratch: bool
+    workflow: Any, *, results: str, plates: Iterable[str], wells_at_once: int, scratch: bool, keep_staged: bool
 ) -> dict[str, Stamps]:
     """Print a line for each plate of which wells are about to be done; return what the results are now, by plate.
 
@@ -37,6 +37,8 @@ def begin_run(
         How many wells the run works on at a time.
     scratch:
         Whether wells are staged on the nodes' own disks.
+    keep_staged:
+        Whether staged wells stay when their results are written.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def begin_run(
         folder = Path(results, plate)
         plan = Plan.read(folder / "plan.json")
         index = folder / "index.parquet"
-        needs.append(plan_space(plan, index, sorted(chosen), folder, scratch=scratch, redo=True))
+        wanted = sorted(chosen)
+        needs.append(plan_space(plan, index, wanted, folder, scratch=scratch, keep_staged=keep_staged, redo=True))
     for line in space_lines(needs, results, wells_at_once=wells_at_once):
         print(visible(line), file=sys.stderr, flush=True)
     return stamps

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,11 +19,12 @@ from wellfield.errors import ConfigError, DataNotFoundError, MetadataError
 from wellfield.formatting import counted
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.microscopes.scan import ScannedFile
-from wellfield.pipeline.plan_file import PLAN, plan_digest
+from wellfield.pipeline.plan_file import PLAN, plan_digest, processing_digest
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.index import read_index, read_info
 from wellfield.results.manifest import read_manifest
 from wellfield.results.records import Record, from_results, plate_records, read_record
+from wellfield.results.staged_well import STAGING, staged_processing
 
 REPORT_FILE = "ingest_report.json"
 INDEX, PLAN_FILE, COUNTS = "index.parquet", "plan.json", "cell_counts.csv"
@@ -105,7 +107,8 @@ def stale_outputs(
         changed = [] if moved_along else _moved(folder, old, asked, {file.path: file for file in files()})
         if asked.folder != info.plate_path:
             stale[INDEX] = f"it is of {info.plate_path}"
-            stale |= {f"wells/{well}.json": "planes of another time" for well in changed if well in wells}
+            for well in (well for well in changed if well in wells):
+                stale |= dict.fromkeys((f"wells/{well}.json", f"{STAGING}/{well}"), "planes of another time")
     stale |= _stale_wells(folder, wells, None if PLAN_FILE in stale else folder / PLAN_FILE)
     if asked.illumination is None:
         stale.pop(FIT, None)
@@ -168,11 +171,15 @@ def _names(folder: Path) -> frozenset[str]:
 
 
 def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict[str, str]:
-    """Return the manifests of wells that lack files or are of another plan than the one in *plan* (``None``: any)."""
-    try:
-        digest = None if plan is None else plan_digest(PLAN.read(plan))
-    except DataNotFoundError:
-        digest = None
+    """Return the manifests of wells that lack files or are of another plan than the one in *plan* (``None``: any).
+
+    So are staged wells that were kept, if the plan computes something else.
+    """
+    digest = processing = None
+    with suppress(DataNotFoundError):
+        if plan is not None:
+            values = PLAN.read(plan)
+            digest, processing = plan_digest(values), processing_digest(values)
     stale = {}
     for well in wells:
         output = f"wells/{well}.json"
@@ -185,6 +192,9 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict
                 _refuse_newer(results / output)
         if problem or (digest is not None and made not in (None, digest)):
             stale[output] = problem or "it is of another plan"
+        stage = f"{STAGING}/{well}"
+        if processing is not None and staged_processing(results / stage) not in ("", processing):
+            stale[stage] = "it is of another plan"
     return stale
 
 
@@ -243,7 +253,8 @@ def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFil
 
 def said(plate: str, stale: Mapping[str, str]) -> list[str]:
     """Return a line for each output of a plate that is made again, of wells one for all."""
-    lines = [f"{plate}: {output} is to be made again: {why}" for output, why in stale.items() if not _well(output)]
+    of_plate = {output: why for output, why in stale.items() if not _well(output) and not output.startswith(STAGING)}
+    lines = [f"{plate}: {output} is to be made again: {why}" for output, why in of_plate.items()]
     wells = [_well(output) for output in stale if _well(output)]
     if wells:
         first = f"wells/{wells[0]}.json"
