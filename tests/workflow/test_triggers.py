@@ -102,16 +102,9 @@ def rewrite(path, change):
 
 
 def comments(project):
-    """Comments in a module of each stage, and in every script, which is newer than its results then."""
+    """Comments in modules of each stage, and other docstrings in every script, which is newer than its results then."""
     code()(project)
-    modules = (
-        "microscopes/imagexpress",
-        "pipeline/compile",
-        "processing/otsu",
-        "storage/zarr/pyramid",
-        "report/heatmap",
-    )
-    for module in modules:
+    for module in ("microscopes/imagexpress", "pipeline/compile", "processing/otsu", "storage/zarr/pyramid"):
         rewrite(project.repository / f"lib/wellfield/{module}.py", lambda text: f"# A comment.\n{text}\n")
     for script in (project.repository / "scripts").iterdir():
         rewrite(script, lambda text: text.replace('"""', '"""More: ', 1))

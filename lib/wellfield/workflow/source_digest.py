@@ -80,6 +80,8 @@ def _describe(node: ast.AST, parts: list[str]) -> None:
         value = getattr(node, name, None)
         if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             value = node.body[1:]
+        if isinstance(node, ast.JoinedStr):  # Python 3.12 puts empty texts into formats such as {x:>{width}}
+            value = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
         if value is None or value == [] or name in _SKIPPED:
             continue
         parts.append(f"{name}=")
