@@ -87,7 +87,10 @@ try:
             STALE.update(VALUES.stale(plate, say))
             BROKEN += VALUES.broken_stages(plate)
         STALE.update(VALUES.unfinished(BROKEN))
-    snakemake_api.ignore_script_times(workflow)
+    # As a module of another workflow, the setting is that of the other workflow's rules too.
+    own = Path(str(workflow.current_basedir)).parent / "Snakefile"
+    if snakemake_api.is_main_workflow(workflow, own):
+        snakemake_api.ignore_script_times(workflow)
 except WellfieldError as error:
     stop(error)
 

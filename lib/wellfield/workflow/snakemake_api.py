@@ -135,7 +135,7 @@ def ignore_script_times(workflow: Any) -> None:
     settings = getattr(workflow, "dag_settings", None)
     triggers = getattr(settings, "rerun_triggers", None)
     if settings is not None and triggers is not None:
-        settings.rerun_triggers = frozenset(trigger for trigger in triggers if str(trigger) != "code")
+        settings.rerun_triggers = frozenset(trigger for trigger in triggers if getattr(trigger, "name", "") != "CODE")
 
 
 # --- jobs --------------------------------------------------------------------------------------------------------
