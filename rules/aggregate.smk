@@ -1,19 +1,12 @@
 rule aggregate_plate:
     input:
-        index=ancient(results("index.parquet")),
+        index=ancient(results(PlateFile.INDEX)),
         # Manifests name the plan that their wells are of.
-        plan=ancient(results("plan.json")),
-        manifests=well_files(results("wells", "{well}.json")),
+        plan=ancient(results(PlateFile.PLAN)),
+        manifests=well_files(results(WellFile.MANIFEST)),
         plate_map=plate_map,
     output:
-        counts_csv=report(
-            results("cell_counts.csv"),
-            caption="../report/cell_counts.rst",
-            category="{plate}",
-            labels={"what": "Cell counts"},
-        ),
-        counts=results("cell_counts.parquet"),
-        objects=results("objects.parquet"),
+        **outputs_of("aggregate_plate"),
     log:
         log_of("aggregate_plate", "{plate}"),
     benchmark:
@@ -38,45 +31,16 @@ rule aggregate_plate:
 
 rule report_plate:
     input:
-        index=ancient(results("index.parquet")),
-        ingest=results("ingest_report.json"),
-        counts=results("cell_counts.parquet"),
-        objects=results("objects.parquet"),
-        manifests=well_files(results("wells", "{well}.json")),
+        index=ancient(results(PlateFile.INDEX)),
+        ingest=results(PlateFile.INGEST_REPORT),
+        counts=results(PlateFile.COUNTS),
+        objects=results(PlateFile.OBJECTS),
+        manifests=well_files(results(WellFile.MANIFEST)),
         # Made with the manifest, whose content says whether anything changed.
-        thumbnails=well_files(results("report", "thumbnails", "{well}.npy"), ancient),
+        thumbnails=well_files(results(WellFile.THUMBNAIL), ancient),
         plate_map=plate_map,
     output:
-        heatmap=report(
-            results("report", "heatmap.png"),
-            caption="../report/heatmap.rst",
-            category="{plate}",
-            labels={"what": "Heatmap of the count"},
-        ),
-        montage=report(
-            results("report", "montage.png"),
-            caption="../report/montage.rst",
-            category="{plate}",
-            labels={"what": "Montage of all wells"},
-        ),
-        statistics=report(
-            results("report", "plate_statistics.csv"),
-            caption="../report/plate_statistics.rst",
-            category="{plate}",
-            labels={"what": "Statistics of the controls"},
-        ),
-        dose_response=report(
-            results("report", "dose_response.png"),
-            caption="../report/dose_response.rst",
-            category="{plate}",
-            labels={"what": "Dose–response"},
-        ),
-        summary=report(
-            results("report", "summary.html"),
-            caption="../report/summary.rst",
-            category="{plate}",
-            labels={"what": "Summary, and what went wrong"},
-        ),
+        **outputs_of("report_plate"),
     log:
         log_of("report_plate", "{plate}"),
     benchmark:
@@ -100,11 +64,11 @@ rule report_plate:
 
 rule check_plate:
     input:
-        counts=results("cell_counts.csv"),
-        summary=results("report", "summary.html"),
-        manifests=well_files(results("wells", "{well}.json")),
+        counts=results(PlateFile.COUNTS_CSV),
+        summary=results(PlateFile.SUMMARY),
+        manifests=well_files(results(WellFile.MANIFEST)),
     output:
-        results("check_plate.json"),
+        **outputs_of("check_plate"),
     log:
         log_of("check_plate", "{plate}"),
     benchmark:

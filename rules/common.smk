@@ -20,6 +20,15 @@ from wellfield.config.load import load_config, taken_for_configuration
 from wellfield.config.plate_sheet import read_plate_sheet
 from wellfield.errors import WellfieldError
 from wellfield.formatting import visible
+from wellfield.results.paths import (
+    PLATE_RULES,
+    STAGING,
+    PlateFile,
+    WellFile,
+    files_of,
+    job_benchmark,
+    job_log,
+)
 from wellfield.workflow import environments, resources, snakemake_api
 from wellfield.workflow.refusals import refuse_unsafe
 from wellfield.workflow.rule_values import RuleValues, remove_broken
@@ -135,22 +144,37 @@ def results_folder(wildcards):
 
 
 # The fitted illumination, where the pipeline corrects it; a new fit reruns the wells.
-ILLUMINATION = (
-    results("illumination", "illumination.json") if VALUES.corrects_illumination else []
-)
+ILLUMINATION = results(PlateFile.ILLUMINATION) if VALUES.corrects_illumination else []
 
 
-def log_of(rule_name, *wildcards):
-    return results("logs", rule_name, *wildcards) + ".log"
+def log_of(rule_name, name):
+    return results(job_log(rule_name, name))
 
 
-def benchmark_of(rule_name, *wildcards):
-    return results("benchmarks", rule_name, *wildcards) + ".tsv"
+def benchmark_of(rule_name, name):
+    return results(job_benchmark(rule_name, name))
+
+
+def outputs_of(rule_name):
+    """The files that a rule writes, by name; files of `snakemake --report` with label and caption."""
+
+    def reported(file):
+        return report(
+            results(file),
+            caption=f"../report/{file.caption}",
+            category="{plate}",
+            labels={"what": file.label},
+        )
+
+    return {
+        file.output: reported(file) if file.label else results(file)
+        for file in files_of(rule_name)
+    }
 
 
 def staged_well():
     """What process hands to materialize. Another format of the results needs it again, and so it may be kept."""
-    stage = directory(results(".staging", "{well}"))
+    stage = directory(results(STAGING, "{well}"))
     return stage if CONFIG.keep_staged else temp(stage)
 
 
@@ -160,14 +184,9 @@ def plate_map(wildcards):
 
 def plate_targets():
     """Every file of the plates: Snakemake makes again only what it is asked for."""
-    names = ["check_plate.json", "cell_counts.csv", "cell_counts.parquet"]
-    names += ["objects.parquet", "ingest_report.json"]
-    names += ["openhcs_metadata.json", "plan.json"]
-    names += ["digests/process_well.json", "digests/materialize_well.json"]
-    pictures = ["summary.html", "heatmap.png", "montage.png", "dose_response.png"]
-    names += [f"report/{name}" for name in [*pictures, "plate_statistics.csv"]]
-    names += ["illumination/illumination.json"] if ILLUMINATION else []
-    return [results(name).format(plate=plate) for plate in PLATES for name in names]
+    rules = [name for name in PLATE_RULES if name != "fit_illumination" or ILLUMINATION]
+    files = [file for name in rules for file in files_of(name)]
+    return [results(file).format(plate=plate) for plate in PLATES for file in files]
 
 
 # --- wells -------------------------------------------------------------------------------------------------------------

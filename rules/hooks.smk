@@ -4,7 +4,7 @@
 
 onstart:
     from wellfield.workflow.run_sheet import keep_sheet
-    from wellfield.workflow.run_start import begin_run
+    from wellfield.workflow.run_summary import begin_run
 
     RUN["before"] = begin_run(
         workflow,
@@ -19,13 +19,13 @@ onstart:
 
 
 onsuccess:
-    from wellfield.workflow.run_end import end_run
+    from wellfield.workflow.run_summary import end_run
 
     end_run(workflow, log, succeeded=True, **RUN)
 
 
 onerror:
-    from wellfield.workflow.run_end import end_run
+    from wellfield.workflow.run_summary import end_run
 
     end_run(workflow, log, succeeded=False, **RUN)
 

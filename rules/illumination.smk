@@ -3,10 +3,10 @@
 # What the microscope measured is taken again when the plate says something else.
 rule fit_illumination:
     input:
-        index=ancient(results("index.parquet")),
+        index=ancient(results(PlateFile.INDEX)),
         stale=redo_stale,
     output:
-        fitted=results("illumination", "illumination.json"),
+        **outputs_of("fit_illumination"),
     log:
         log_of("fit_illumination", "{plate}"),
     benchmark:

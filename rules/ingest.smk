@@ -1,13 +1,6 @@
 checkpoint ingest_plate:
     output:
-        index=results("index.parquet"),
-        metadata=results("openhcs_metadata.json"),
-        report=report(
-            results("ingest_report.json"),
-            caption="../report/ingest.rst",
-            category="{plate}",
-            labels={"what": "Ingest report"},
-        ),
+        **outputs_of("ingest_plate"),
     log:
         log_of("ingest_plate", "{plate}"),
     benchmark:
@@ -36,12 +29,10 @@ checkpoint ingest_plate:
 # which holds estimates of memory too.
 checkpoint compile_plan:
     input:
-        index=ancient(results("index.parquet")),
+        index=ancient(results(PlateFile.INDEX)),
         stale=redo_stale,
     output:
-        plan=results("plan.json"),
-        process_digest=results("digests", "process_well.json"),
-        materialize_digest=results("digests", "materialize_well.json"),
+        **outputs_of("compile_plan"),
     log:
         log_of("compile_plan", "{plate}"),
     benchmark:

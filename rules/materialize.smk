@@ -1,12 +1,12 @@
 rule materialize_well:
     input:
-        staged=results(".staging", "{well}"),
-        plan=ancient(results("plan.json")),
-        plan_digest=results("digests", "materialize_well.json"),
-        index=ancient(results("index.parquet")),
+        staged=results(STAGING, "{well}"),
+        plan=ancient(results(PlateFile.PLAN)),
+        plan_digest=results(PlateFile.MATERIALIZE_DIGEST),
+        index=ancient(results(PlateFile.INDEX)),
     output:
-        manifest=results("wells", "{well}.json"),
-        thumbnail=results("report", "thumbnails", "{well}.npy"),
+        manifest=results(WellFile.MANIFEST),
+        thumbnail=results(WellFile.THUMBNAIL),
     log:
         log_of("materialize_well", "{well}"),
     benchmark:

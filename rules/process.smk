@@ -1,8 +1,8 @@
 rule process_well:
     input:
-        index=ancient(results("index.parquet")),
-        plan=ancient(results("plan.json")),
-        plan_digest=results("digests", "process_well.json"),
+        index=ancient(results(PlateFile.INDEX)),
+        plan=ancient(results(PlateFile.PLAN)),
+        plan_digest=results(PlateFile.PROCESS_DIGEST),
         illumination=ILLUMINATION,
         stale=redo_stale,
     output:

@@ -7,15 +7,9 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
 
     aggregate_plate(
         snakemake.params.results,
-        snakemake.input.index,
-        snakemake.input.plan,
         snakemake.params.wells,
         vanished=snakemake.params.vanished,
         wanted=snakemake.params.wanted,
         plate_map=snakemake.input.get("plate_map") or None,
-        counts_csv=snakemake.output.counts_csv,
-        counts_parquet=snakemake.output.counts,
-        objects_parquet=snakemake.output.objects,
-        tables=f"{snakemake.params.results}/plate_tables",
     )
     logger.info("%d wells", len(snakemake.params.wells))

@@ -9,7 +9,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
 
     fitted = fit_plate(
         snakemake.input.index,
-        Path(snakemake.output.fitted).parent,
+        Path(snakemake.output.illumination).parent,
         source=snakemake.params.source,
         method=snakemake.params.method,
     )

@@ -19,4 +19,4 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         wells_at_once=snakemake.resources.wells_at_once,
         say=partial(say, logger),
     )
-    logger.info("%s: %d wells, %d planes", info.plate, len(info.wells), sum(info.planes_per_well.values()))
+    logger.info("%s: %d wells, %d planes", info.name, len(info.wells), sum(info.planes_per_well.values()))

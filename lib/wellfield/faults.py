@@ -10,7 +10,7 @@ import errno
 import inspect
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wellfield.errors import (
@@ -115,6 +115,31 @@ def error_text(error: BaseException, function: Callable[..., Any] | None = None)
         return clean_text(f"{name}, which says nothing{_place(error, function)}")
     own = function is None and isinstance(error, WellfieldError)
     return clean_text(text if own else f"{name}: {text}")
+
+
+# Where a well failed, in the order in which it is said.
+_PLACE = ("field", "timepoint", "channel", "step", "file")
+
+
+def failure_place(failure: Mapping[str, Any] | None) -> str:
+    """Return where a well failed, as its manifest's ``error`` says it; may be empty.
+
+    Examples
+    --------
+    >>> failure_place({"message": "no nuclei", "field": 2, "timepoint": 1, "step": "1 (blur)", "file": None})
+    'field 2, timepoint 1, step 1 (blur)'
+    """
+    return ", ".join(f"{name} {failure[name]}" for name in _PLACE if failure.get(name)) if failure else ""
+
+
+def failure_reason(failure: Mapping[str, Any] | None) -> str:
+    """Return why a well failed, in one line, as its manifest's ``error`` says it."""
+    return " ".join(str(failure["message"]).split()) if failure else "its manifest gives no reason"
+
+
+def failure_text(failure: Mapping[str, Any] | None) -> str:
+    """Return where and why a well failed, in one line: ``field 2, timepoint 1, step 1 (blur): no nuclei``."""
+    return ": ".join(filter(None, (failure_place(failure), failure_reason(failure))))
 
 
 def clean_text(text: str, longest: int = LONGEST_REASON) -> str:

@@ -130,7 +130,7 @@ def test_a_blanked_field_is_in_no_statistic_and_no_picture(copy):
     copy.run()
     counts = pd.read_csv(copy.results("P1", "cell_counts.csv")).set_index(["Metadata_Well", "Metadata_Site"])
     assert counts.loc[("B03", 2), "Status"] == "field_blanked"
-    assert counts.loc[("B03", 2), "Note"] == "1 plane could not be read; black in the place"
+    assert counts.loc[("B03", 2), "Note"] == "1 plane could not be read; taken as black"
     assert counts.loc[("B03", 1), "Status"] == "ok"
     images = {well: np.load(copy.results("P1", "report", "thumbnails", f"{well}.npy"))[0] for well in ("B02", "B03")}
     assert np.isfinite(images["B02"]).all()

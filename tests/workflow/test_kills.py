@@ -12,7 +12,7 @@ from tests.workflow.project import Project, Run, well_jobs
 from tests.workflow.promises import entries
 from wellfield.cli import main
 from wellfield.formats.atomic import is_part
-from wellfield.results.records import RECORDS
+from wellfield.results.paths import RECORDS
 from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.validate import compare_results
 

@@ -98,7 +98,7 @@ def test_validate_finds_what_was_taken_away_or_altered(copy, capsys):
     text = capsys.readouterr().out
     assert "plan.json is missing" in text
     assert "well B03: in cell_counts.parquet, but without a manifest" in text
-    assert "tables/B02/objects.csv is not what was written" in text
+    assert "tables/B02/objects.csv was altered after it was written" in text
 
 
 def test_validate_finds_pixels_that_differ(copy, finished, capsys):

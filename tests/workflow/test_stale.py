@@ -84,7 +84,7 @@ def test_results_of_another_plate_are_refused_before_any_job(copy, other_plate, 
     for arguments in ([], ["--dry-run"]):
         run = other.run(*arguments, succeeds=False)
         assert f"the plate sheet says {other_plate} for plate P1" in run.text
-        assert "it is another plate, or a copy without the times of its files" in run.text
+        assert "It is another plate, or a copy that lost the times of its files" in run.text
         assert run.jobs == []
     assert sorted(copy.results("P1").rglob("*")) == before
 
@@ -95,7 +95,10 @@ def test_a_plate_with_the_same_names_and_sizes_and_other_times_is_another_one(co
         os.utime(path, (1.6e9, 1.6e9))
     copy.plates[0][1] = "raw/Other"
     run = copy.run(succeeds=False)
-    assert "has the planes of none of 3 finished wells, such as B02, by name, size and time: it is another" in run.text
+    assert (
+        "none of 3 finished wells, such as B02, are all planes there with the same name, size and time. It is"
+        in run.text
+    )
     assert run.jobs == []
 
 
@@ -202,7 +205,10 @@ def test_a_table_that_was_altered_to_the_same_size_is_not_joined(copy):
     content[200] ^= 1
     path.write_bytes(content)
     run = copy.run("--forcerun", "results/P1/cell_counts.csv", succeeds=False)
-    assert "tables/B02/objects.parquet is not what was written; its well has to be done again: delete" in run.text
+    assert (
+        "tables/B02/objects.parquet was altered after it was written, so its well must be done again: delete"
+        in run.text
+    )
     copy.results("P1", "wells", "B02.json").unlink()
     assert jobs(copy) == sorted([*well_jobs("B02"), *PLATE_JOBS])
 

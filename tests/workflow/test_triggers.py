@@ -232,8 +232,8 @@ def altered(*names):
 
 def found_by_validate(project):
     text = "\n".join(check_results(project.results("P1")))
-    assert "tables/B03/objects.csv is not what was written" in text
-    assert "plate.zarr/B/03/ is not what was written" in text
+    assert "tables/B03/objects.csv was altered after it was written" in text
+    assert "plate.zarr/B/03/ was altered after it was written" in text
 
 
 def failed_well_mended(project):

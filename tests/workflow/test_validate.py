@@ -104,6 +104,7 @@ DAMAGES = {
     "listing": (taken_out_of_the_listing, "plate.zarr/C/04: not in the listing of plate.zarr"),
     "row": (deleted("plate.zarr/B/zarr.json"), "plate.zarr/B/zarr.json is missing"),
     "store a list": (written("plate.zarr/zarr.json", "[]"), "plate.zarr: cannot be opened"),
+    "level": (deleted("plate.zarr/B/02/1/0/zarr.json"), "plate.zarr/B/02: cannot be opened as a well"),
     "wells failed": (failed, "3 of 3 wells failed:"),
     "report deleted": (deleted("report/heatmap.png", "report/summary.html"), "report/summary.html is missing"),
     "manifest of another shape": (written("wells/B02.json", '{"schema_version": 1}'), "wells/B02.json is no manifest"),
@@ -137,7 +138,7 @@ def test_results_of_a_version_without_records_are_checked_by_their_manifests(res
     count_edited(results)
     deleted("tables/B02/objects.parquet", "plate.zarr/B/zarr.json")(results)
     text = "\n".join(check_results(results))
-    assert "cell_counts.csv does not say what cell_counts.parquet says" in text
+    assert "cell_counts.csv has other content than cell_counts.parquet" in text
     assert "tables/B02/objects.parquet is missing" in text
     assert "plate.zarr/B: cannot be opened as a row" in text
 

@@ -43,7 +43,8 @@ def test_results_of_a_well_whose_raw_files_are_gone_stay_until_a_person_takes_it
     assert stored_wells(copy) == ["B/02", "B/03", "C/04"]
     assert run.jobs == sorted([*PLATE_JOBS, ("ingest_plate", "")])
     assert (
-        "raw files gone; results of B03 stay as they were. Bring the raw files back; or take the wells out" in run.text
+        "raw files gone; results of B03 stay as they were. Bring the raw files back. Or name only the other wells"
+        in run.text
     )
     assert "P1: 3 of 3 wells done, 0 failed, raw files of 1 gone (B03)" in run.text
     assert "raw files gone; results of B03" in copy.results("P1", "ingest_report.json").read_text()

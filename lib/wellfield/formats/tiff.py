@@ -25,7 +25,7 @@ from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.orientation import check_orientation
 from wellfield.formats.palette import check_palette
-from wellfield.formats.reading import fitting, open_file, reading
+from wellfield.formats.reading import open_file, reading, wrap_write_errors
 
 AXES = "TCZYX"
 
@@ -193,7 +193,9 @@ def write_tiff(
     import tifffile
 
     values = np.asarray(array)
-    with fitting(path, f"TIFF cannot hold {values.dtype} {list(values.shape)} with these options", ValueError):
+    with wrap_write_errors(
+        path, f"TIFF cannot hold {values.dtype} {list(values.shape)} with these options", ValueError
+    ):
         axes = _checked_axes(values, axes)
         for length in (pixel_size_um, z_spacing_um):
             if length is not None and not _SMALLEST_UM <= length <= _LARGEST_UM:

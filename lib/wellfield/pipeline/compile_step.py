@@ -8,6 +8,7 @@ from typing import Any
 
 from wellfield.config.settings import Settings
 from wellfield.errors import ConfigError, PipelineError, UnknownFunctionError
+from wellfield.formatting import suggest
 from wellfield.memory import MemoryType
 from wellfield.pipeline.array_placement import choose_function
 from wellfield.pipeline.functions import plain_function, resolve_function
@@ -15,9 +16,8 @@ from wellfield.pipeline.parameters import (
     PLATE_PARAMETERS,
     check_parameters,
     has_flat_footprint,
-    near,
     parameter_names,
-    suggestion,
+    suggest_and_list,
 )
 from wellfield.pipeline.plan import (
     Branch,
@@ -132,7 +132,7 @@ class StepCompiler:
             return None
         found = next((step for step in self.done if step.name == name), None)
         if found is None:
-            self._mistake(f"no earlier step is named {name!r}{suggestion(name, [step.name for step in self.done])}")
+            self._mistake(f"no earlier step is named {name!r}{suggest(name, [step.name for step in self.done])}")
         return found
 
     def _chains(self, step: FunctionStep) -> list[tuple[tuple[int, ...], list[FunctionCall]]]:
@@ -313,11 +313,11 @@ class StepCompiler:
         known = [name for info in self._infos for name in parameter_names(info.function)[0]]
         for name in step.inputs:
             if name not in taken:
-                self._mistake(f"{label} has no parameter {name!r}{near(name, known)}")
+                self._mistake(f"{label} has no parameter {name!r}{suggest_and_list(name, known)}")
         declared = [name for info in self._infos for name, _ in declared_outputs(info.function)]
         for name in step.outputs:
             if name not in declared:
-                self._mistake(f"outputs: {label} has no special output {name!r}{near(name, declared)}")
+                self._mistake(f"outputs: {label} has no special output {name!r}{suggest_and_list(name, declared)}")
 
     def _images(
         self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...], given: dict[str, str]
@@ -374,7 +374,7 @@ class StepCompiler:
             if name not in self._specials:
                 self._mistake(
                     f"{info.name} needs the special input {name!r}, which no earlier step makes"
-                    f"{suggestion(name, self._specials)}"
+                    f"{suggest(name, self._specials)}"
                 )
                 continue
             output, _ = self._specials[name]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from wellfield.plate.platemap import WellTreatment
 from wellfield.report.logistic import Fit, fit_logistic
-from wellfield.report.statistics import KINDS, TIMEPOINT, WELL
+from wellfield.report.statistics import KINDS
+from wellfield.results.columns import TIMEPOINT, WELL
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,35 +6,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wellfield.faults import failure_place, failure_reason
 from wellfield.report.log_excerpts import LogExcerpt, excerpt
 from wellfield.report.redact import PathCleaner
+from wellfield.results.status import failed_wells
 
 
-class FailedWells(NamedTuple):
-    """Rows of well, step, field, channel, file and reason, and the ends of the logs that recorded the failures."""
+class Failures(NamedTuple):
+    """Rows of well, place and reason, and the ends of the logs that recorded the failures."""
 
     rows: Sequence[Sequence[Any]]
     logs: Sequence[LogExcerpt]
 
 
-def failed_wells(
-    manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner
-) -> FailedWells:
-    """Return the wells of these that failed.
+def find_failures(manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner) -> Failures:
+    """Return the wells that failed, and why.
 
-    *logs* is the log of each failed well that recorded the failure: ``…/logs/RULE/WELL.log``.
+    *logs* has the log that recorded the failure of each well: ``…/logs/RULE/WELL.log``.
     """
-    failed = {
-        well: manifest.get("error") or {"message": "no reason was recorded"}
-        for well, manifest in manifests.items()
-        if manifest.get("status") == "failed"
-    }
-    names = ("step", "field", "channel", "file", "message")
-    rows = [[well, *(error.get(name) for name in names)] for well, error in failed.items()]
+    failed = {well: manifest["error"] for well, manifest in failed_wells(manifests).items()}
+    rows = [[well, failure_place(error) or None, failure_reason(error)] for well, error in failed.items()]
     excerpts = [
         excerpt(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
     ]
-    return FailedWells(cleaned(rows, clean), excerpts)
+    return Failures(cleaned(rows, clean), excerpts)
 
 
 def cleaned(rows: Sequence[Sequence[Any]], clean: PathCleaner) -> list[list[Any]]:

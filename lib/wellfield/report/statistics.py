@@ -1,55 +1,44 @@
-"""How well the controls of a plate are told apart: one value per well, then Z′-factor and SSMD of each readout.
+"""How well an assay tells its controls apart: one value per well, then the statistics of each readout.
 
 A *readout* is a number that every well has at each timepoint:
 
-* ``<Object>_Count``: objects per field, the mean over the fields that were counted. A field that was skipped makes it
-  less certain, not smaller, as it would a sum; where no field is lacking, the statistics of both are the same.
-  A field in which an image that could not be read was taken as black is left out too: nobody saw what is there.
+* ``<Object>_Count``: objects per field, the mean over the fields that were counted. A sum would be smaller in a well
+  with a skipped field; the mean is only less certain. A field with a blanked plane is left out, too: nobody saw what
+  the black plane showed.
 * ``<Object>_AreaShape_Area`` and ``<Object>_Intensity_MeanIntensity_<Channel>``: the median over the well's objects,
-  which a few merged or broken objects do not move. Other features are left out: of hundreds, some tell any two groups
-  of wells apart by chance.
+  which a few merged or broken objects do not move. Other features are left out: among hundreds, some tell any two
+  groups of wells apart by chance.
 
-A well that failed, or has no object to measure, has no value; it is left out and the note says so.
+A well that failed, or has no object to measure, has no value. It is left out, and the note says so.
+
+:data:`STATISTICS` has one entry for each statistic; it is a column of ``plate_statistics.csv`` and of the summary page.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wellfield.results.columns import CHANNEL, PLATE, SITE, TIMEPOINT, WELL
+from wellfield.results.status import FieldStatus
+
 if TYPE_CHECKING:
     import pandas as pd
 
-WELL, SITE, TIMEPOINT = "Metadata_Well", "Metadata_Site", "Metadata_Timepoint"
 VALUE_TYPES = {WELL: "str", TIMEPOINT: "int64", "Readout": "str", "Value": "float64"}
 VALUE_COLUMNS = tuple(VALUE_TYPES)
-STATISTICS_COLUMNS = (
-    "Metadata_Plate", TIMEPOINT, "Readout", "Positive_Wells", "Positive_Mean", "Positive_SD", "Negative_Wells",
-    "Negative_Mean", "Negative_SD", "Z_Prime", "Robust_Z_Prime", "SSMD", "Note",
-)  # fmt: skip
 KINDS = ("positive", "negative")
-# Makes the median absolute deviation of normal values their standard deviation: 1 / Φ⁻¹(3/4).
+# Turns the median absolute deviation of normal values into their standard deviation: 1 / Φ⁻¹(3/4).
 MAD_TO_SD = 1.4826
 _FEATURE = re.compile(r".+_(AreaShape_Area|Intensity_MeanIntensity_.+)")
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 Values = Sequence[float] | _Array
-
-
-class Status(StrEnum):
-    """What became of a field, in the column ``Status`` of ``cell_counts``; of a whole well, the worst of its fields."""
-
-    OK = "ok"
-    FIELD_BLANKED = "field_blanked"
-    FIELD_SKIPPED = "field_skipped"
-    FIELD_ABSENT = "field_absent"
-    WELL_FAILED = "well_failed"
-    OTHER_PIPELINE = "other_pipeline"
 
 
 class Place(NamedTuple):
@@ -75,8 +64,8 @@ def z_prime(positive: Values, negative: Values, *, robust: bool = False) -> Stat
     Parameters
     ----------
     robust:
-        Use medians for means, and median absolute deviations × 1.4826 (Rousseeuw and Croux 1993, J Am Stat Assoc
-        88:1273) for standard deviations: one odd well does not spoil it.
+        Use medians instead of means, and median absolute deviations × 1.4826 (Rousseeuw and Croux 1993, J Am Stat Assoc
+        88:1273) instead of standard deviations, so that one outlier well does not spoil it.
 
     References
     ----------
@@ -96,8 +85,8 @@ def z_prime(positive: Values, negative: Values, *, robust: bool = False) -> Stat
 def ssmd(positive: Values, negative: Values) -> Statistic:
     """Return the strictly standardised mean difference, ``(mean_p - mean_n) / sqrt(var_p + var_n)``.
 
-    Its sign says on which side of the negative control the positive one lies; 0 is no difference. Values that are not
-    finite are left out.
+    It is positive if the positive control lies above the negative control, and 0 if they do not differ. Values that are
+    not finite are left out.
 
     References
     ----------
@@ -114,6 +103,44 @@ def ssmd(positive: Values, negative: Values) -> Statistic:
         return _statistic((mean_p - mean_n) / spread if np.isfinite(spread) else np.nan)
 
 
+class PlateStatistic(NamedTuple):
+    """A statistic of the two groups of control wells.
+
+    Parameters
+    ----------
+    column:
+        Its column in ``plate_statistics.csv``.
+    heading:
+        Its heading on the summary page.
+    meaning:
+        One sentence for the documentation.
+    value:
+        Returns it for the values of the positive and of the negative wells.
+    """
+
+    column: str
+    heading: str
+    meaning: str
+    value: Callable[[Values, Values], Statistic]
+
+
+STATISTICS = (
+    PlateStatistic("Z_Prime", "Z′", "Z′-factor, by means and standard deviations.", z_prime),
+    PlateStatistic(
+        "Robust_Z_Prime", "Z′ (robust)", "Z′-factor, by medians and median deviations.", partial(z_prime, robust=True)
+    ),
+    PlateStatistic("SSMD", "SSMD", "Strictly standardised mean difference.", ssmd),
+)
+
+_GROUP_COLUMNS = tuple(f"{kind.capitalize()}_{what}" for kind in KINDS for what in ("Wells", "Mean", "SD"))
+STATISTICS_COLUMNS = (
+    *(PLATE, TIMEPOINT, "Readout"),
+    *_GROUP_COLUMNS,
+    *(statistic.column for statistic in STATISTICS),
+    "Note",
+)
+
+
 def no_values() -> pd.DataFrame:
     """Return a table of :data:`VALUE_COLUMNS` without a row."""
     import pandas as pd
@@ -124,14 +151,14 @@ def no_values() -> pd.DataFrame:
 def count_values(counts: pd.DataFrame) -> pd.DataFrame:
     """Return the objects per field of each well, timepoint and class, as rows of :data:`VALUE_COLUMNS`.
 
-    *counts* is the plate's ``cell_counts`` table; fields without a count do not count, nor those that are not ``ok``.
+    *counts* is the plate's ``cell_counts`` table. Fields without a count, and fields that are not ``ok``, are left out.
     """
     counted = seen_counts(counts)
     if counted.empty:
         return no_values()
     names = counted["Object"].astype(str) + "_Count"
-    if "Metadata_Channel" in counted:
-        names += "_" + counted["Metadata_Channel"].astype(str)
+    if CHANNEL in counted:
+        names += "_" + counted[CHANNEL].astype(str)
     rows = counted.assign(Readout=names, Value=counted["Count"].astype(float))
     means = rows.groupby(list(VALUE_COLUMNS[:3]), sort=False)["Value"].mean()
     return means.reset_index().astype(VALUE_TYPES)
@@ -140,21 +167,21 @@ def count_values(counts: pd.DataFrame) -> pd.DataFrame:
 def seen_counts(counts: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a ``cell_counts`` table whose count can be compared with others."""
     known = counts["Count"].notna()
-    return counts[known & (counts["Status"] == Status.OK)] if "Status" in counts else counts[known]
+    return counts[known & (counts["Status"] == FieldStatus.OK)] if "Status" in counts else counts[known]
 
 
-def fields_left_out(counts: pd.DataFrame) -> dict[Place, Status]:
-    """Return the fields that are not seen wholly, by a ``cell_counts`` table, and what became of each.
+def fields_left_out(counts: pd.DataFrame) -> dict[Place, FieldStatus]:
+    """Return the fields that are not ``ok`` in a ``cell_counts`` table, with their status.
 
-    Where a well has such a field, it is left out as a whole (field 0) too: a stitched image of it has a gap.
+    The whole well (field 0) of such a field is left out, too, because its stitched image has a gap.
     """
-    found: dict[Place, Status] = {}
+    found: dict[Place, FieldStatus] = {}
     if "Status" not in counts:
         return found
-    rows = counts[counts["Status"] != Status.OK]
+    rows = counts[counts["Status"] != FieldStatus.OK]
     sites = rows[SITE].fillna(0).astype(int)
     for well, site, timepoint, status in zip(rows[WELL], sites, rows[TIMEPOINT], rows["Status"], strict=True):
-        found[Place(str(well), site, int(timepoint))] = Status(status)
+        found[Place(str(well), site, int(timepoint))] = FieldStatus(status)
     for place, status in list(found.items()):
         found.setdefault(place._replace(field=0), status)
     return found
@@ -168,8 +195,8 @@ def feature_columns(names: Sequence[str]) -> list[str]:
 def object_values(tables: Iterable[pd.DataFrame], left_out: Collection[Place] = ()) -> pd.DataFrame:
     """Return the median of each feature over the objects of each well and timepoint, as rows of :data:`VALUE_COLUMNS`.
 
-    *tables* are parts of a table of objects that share its columns, each with all objects of its wells. Objects without
-    a value (missing, NaN) do not count, nor those of fields that are *left_out*.
+    *tables* are parts of a table of objects with the same columns; each has all objects of its wells. Objects without a
+    value (missing, NaN), and objects of fields that are *left_out*, are ignored.
     """
     import pandas as pd
 
@@ -188,7 +215,11 @@ def object_values(tables: Iterable[pd.DataFrame], left_out: Collection[Place] = 
 
 
 def plate_statistics(
-    values: pd.DataFrame, controls: Mapping[str, str], *, plate: str, left_out: Mapping[Place, Status] | None = None
+    values: pd.DataFrame,
+    controls: Mapping[str, str],
+    *,
+    plate: str,
+    left_out: Mapping[Place, FieldStatus] | None = None,
 ) -> pd.DataFrame:
     """Return one row per readout and timepoint: both groups of controls, Z′-factor and SSMD.
 
@@ -197,14 +228,14 @@ def plate_statistics(
     values:
         Rows of :data:`VALUE_COLUMNS`.
     controls:
-        Kind of control by well, of all wells that should have a value; kinds other than ``"positive"`` and
-        ``"negative"`` are left out. Without any of these two, the table has no row.
+        Well → kind of control, for all wells that should have a value. Kinds other than ``"positive"`` and
+        ``"negative"`` are ignored. Without either of these two, the table has no row.
     left_out:
-        Fields that the values leave out, and why; the note says how many of the controls' there are.
+        Fields that the values leave out, and why. The note says how many fields of controls they are.
 
     Returns
     -------
-    :data:`STATISTICS_COLUMNS`. A number that cannot be had is empty, and ``Note`` says why.
+    :data:`STATISTICS_COLUMNS`. A number that cannot be computed is empty, and ``Note`` says why.
     """
     import pandas as pd
 
@@ -217,21 +248,23 @@ def plate_statistics(
             by_well = groups[readout, timepoint].set_index(WELL)["Value"]
             notes = _notes_on_fields(left_out or {}, wells, timepoint)
             rows.append([plate, timepoint, readout, *_row(by_well, wells, notes)])
-    kinds = dict.fromkeys(STATISTICS_COLUMNS, "float64") | dict.fromkeys(("Metadata_Plate", "Readout", "Note"), "str")
+    kinds = dict.fromkeys(STATISTICS_COLUMNS, "float64") | dict.fromkeys((PLATE, "Readout", "Note"), "str")
     kinds |= dict.fromkeys((TIMEPOINT, "Positive_Wells", "Negative_Wells"), "int64")
     return pd.DataFrame(rows, columns=list(STATISTICS_COLUMNS)).astype(kinds)
 
 
 _WHY = {
-    Status.FIELD_BLANKED: "an image was put in the place of one that could not be read",
-    Status.FIELD_SKIPPED: "skipped",
-    Status.FIELD_ABSENT: "absent",
-    Status.OTHER_PIPELINE: "made by another pipeline",
+    FieldStatus.FIELD_BLANKED: "an image that could not be read was taken as black",
+    FieldStatus.FIELD_SKIPPED: "skipped",
+    FieldStatus.FIELD_ABSENT: "absent",
+    FieldStatus.OTHER_PIPELINE: "made by another pipeline",
 }
 
 
-def _notes_on_fields(left_out: Mapping[Place, Status], wells: Mapping[str, list[str]], timepoint: Any) -> list[str]:
-    """Return how many fields of the controls are left out at a timepoint, by the reason."""
+def _notes_on_fields(
+    left_out: Mapping[Place, FieldStatus], wells: Mapping[str, list[str]], timepoint: Any
+) -> list[str]:
+    """Return notes on how many fields of the controls are left out at a timepoint, one for each reason."""
     notes = []
     for kind in KINDS:
         of_kind = {place: s for place, s in left_out.items() if place.well in wells[kind] and place.field}
@@ -245,7 +278,7 @@ def _notes_on_fields(left_out: Mapping[Place, Status], wells: Mapping[str, list[
 
 
 def _row(by_well: pd.Series[Any], wells: Mapping[str, list[str]], notes: list[str]) -> list[Any]:
-    """Return what follows the readout in a row of the table; *notes* are the first of its notes."""
+    """Return the values after the readout in a row of the table; *notes* come first in its ``Note``."""
     groups = {kind: _finite(by_well.reindex(wells[kind])) for kind in KINDS}
     row: list[Any] = []
     for kind, found in groups.items():
@@ -253,9 +286,9 @@ def _row(by_well: pd.Series[Any], wells: Mapping[str, list[str]], notes: list[st
             notes.append(f"{lost} of {len(wells[kind])} {kind} controls without a value")
         row += [len(found), *_described(found)]
     pair = groups["positive"], groups["negative"]
-    statistics = z_prime(*pair), z_prime(*pair, robust=True), ssmd(*pair)
-    notes += [statistic.reason for statistic in statistics if statistic.reason]
-    return [*row, *(statistic.value for statistic in statistics), "; ".join(dict.fromkeys(notes))]
+    statistics = [statistic.value(*pair) for statistic in STATISTICS]
+    notes += [found.reason for found in statistics if found.reason]
+    return [*row, *(found.value for found in statistics), "; ".join(dict.fromkeys(notes))]
 
 
 def _finite(values: Any) -> _Array:
@@ -269,14 +302,14 @@ def _too_few(positive: _Array, negative: _Array) -> str:
 
 
 def _described(values: _Array) -> tuple[Any, Any]:
-    """Return mean and standard deviation, each ``None`` where there is none."""
+    """Return mean and standard deviation, each ``None`` if it cannot be computed."""
     with np.errstate(all="ignore"):
         mean, sd = _moments(values) if len(values) > 1 else (values[0] if len(values) else np.nan, np.nan)
     return (mean if np.isfinite(mean) else None), (sd if np.isfinite(sd) else None)
 
 
 def _moments(values: _Array) -> tuple[Any, Any]:
-    if (values == values[0]).all():  # without what rounding makes of the mean of equal numbers
+    if (values == values[0]).all():  # the mean of equal numbers would be rounded
         return values[0], 0.0
     return values.mean(), values.std(ddof=1)
 

@@ -1,4 +1,4 @@
-"""The page of a plate that a run did not finish: what is done, what is not, and why."""
+"""The page of an unfinished plate: which wells are done, which are not, and why."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.formatting import counted
-from wellfield.report.failures import failed_wells
+from wellfield.report.failures import find_failures
 from wellfield.report.log_excerpts import LogExcerpt, excerpt
 from wellfield.report.redact import PathCleaner
 from wellfield.report.render import number_text, write_page
@@ -26,13 +26,13 @@ class StoppedJob:
     logs:
         Its log, then those of the batch system.
     said:
-        What Snakemake's log says of its end; may be empty.
+        What Snakemake's log says about its end; may be empty.
     reason:
-        What the job itself said of it; empty where it was killed.
+        What the job itself said about it; empty if it was killed.
     interrupted:
         Ctrl-C ended it.
     killed:
-        A signal or a batch system ended it: it may have had too little memory or time.
+        A signal or a batch system ended it. It may have had too little memory or time.
     """
 
     well: str
@@ -53,17 +53,17 @@ class PlateState:
     done, failed:
         Manifest of each well that is done, or failed because of its data.
     died:
-        Jobs that were killed, ran out of time or memory, or stopped at an error that no data explains.
+        Jobs that were killed, ran out of time or memory, or stopped at an error that is not about the data.
     broken_off:
-        Jobs of wells that were begun when the run ended.
+        Jobs of wells that had begun when the run ended.
     not_begun:
         The other wells.
     vanished:
-        The wells of which no raw image is left; their results are of an earlier run.
+        Wells without any raw image; their results are from an earlier run.
     finished:
-        Nothing is left to do but to check the plate: tables and report are those of the wells as they are now.
+        Tables and report are made from the wells as they are now; at most the check of the plate is left to do.
     planes, processed:
-        Planes that this run used, and the wells they are of.
+        How many planes this run used, and of how many wells.
     """
 
     plate: str
@@ -86,7 +86,7 @@ class PlateState:
 
     @property
     def blanked(self) -> int:
-        """How many planes were replaced by black in these wells."""
+        """How many planes were taken as black in these wells."""
         return self._count("blanked")
 
     def _count(self, kind: str) -> int:
@@ -108,12 +108,12 @@ def write_unfinished(
     advice: Sequence[str],
     written: str,
 ) -> None:
-    """Write the page of a plate that is not finished.
+    """Write the page of an unfinished plate.
 
     Parameters
     ----------
     counts:
-        Objects of each class in each well that is done.
+        Well → class → number of objects, of the wells that are done.
     failure_logs:
         The log that recorded the failure of each well that failed.
     advice:
@@ -133,7 +133,7 @@ def write_unfinished(
         advice=advice,
         died=[[job.well or "whole plate", job.rule, _why(job, clean)] for job in state.died],
         logs_of_died=[log for job in state.died for log in _logs(job, clean)],
-        failed=failed_wells(state.failed, failure_logs, clean),
+        failed=find_failures(state.failed, failure_logs, clean),
         broken_off=[[job.well, job.rule] for job in state.broken_off],
         not_begun=state.not_begun,
         classes=classes,
@@ -149,13 +149,13 @@ def write_unfinished(
 
 
 def _why(job: StoppedJob, clean: PathCleaner) -> str:
-    return clean("; ".join(filter(None, (job.reason, job.said)))) or "Snakemake's log says nothing of its end"
+    return clean("; ".join(filter(None, (job.reason, job.said)))) or "Snakemake's log says nothing about its end"
 
 
 def _logs(job: StoppedJob, clean: PathCleaner) -> list[LogExcerpt]:
     own, *others = job.logs
     about = job.well or "whole plate"
-    # Logs of the batch system lie anywhere: their whole path is what helps.
+    # Logs of the batch system may lie anywhere, so their whole path is shown.
     return [
         excerpt(own, clean, name="/".join(own.parts[-3:]), about=about),
         *(excerpt(log, clean, name=str(log), about=about) for log in others),

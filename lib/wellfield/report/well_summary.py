@@ -1,4 +1,4 @@
-"""What the manifests and the table of counts say about each well."""
+"""Each well in numbers, from its manifest and the table of counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from wellfield.plate.keys import field_name
 from wellfield.plate.wells import canonical_well, split_well
-from wellfield.report.statistics import Status, seen_counts
+from wellfield.report.statistics import seen_counts
+from wellfield.results.columns import CHANNEL, SITE, TIMEPOINT, WELL
+from wellfield.results.status import FieldStatus, WellStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +23,11 @@ class WellSummary:
     Parameters
     ----------
     counts:
-        Objects of each class, summed over fields at *timepoint*; ``None`` where no field has a count.
+        Class → number of objects, summed over fields at *timepoint*; ``None`` if no field has a count.
     timepoint:
         The first time point of the plate that has a count.
     fields, counted_fields:
-        Fields in the table, and how many of them have a count for every class and time point.
+        Number of fields in the table, and of fields that have a count for every class and time point.
     missing:
         Names of the planes that the well lacks.
     left_out:
@@ -33,7 +35,7 @@ class WellSummary:
     skipped_fields:
         Name of each field that was left out, such as ``s002_t001``, and why.
     absent:
-        Names of the fields that the well has no plane of, and others have.
+        Names of the fields of which the well has no plane and other wells have one.
     """
 
     failed: bool = False
@@ -54,7 +56,7 @@ class WellSummary:
 
     @property
     def blanked(self) -> int:
-        """How many planes were replaced by black."""
+        """How many planes were taken as black."""
         return sum(kind == "blanked" for kind, _ in self.left_out)
 
 
@@ -63,8 +65,8 @@ def summarise_wells(
 ) -> dict[str, WellSummary]:
     """Return a summary of every well that has a manifest or counts, row by row.
 
-    *missing* are planes known to be missing from the plate's index; only those of wells with a manifest are taken, and
-    those that a manifest names too count once.
+    *missing* has the planes that the ingest report names as missing. They are used for wells with a manifest; a plane
+    that the manifest names, too, counts once.
     """
     import pandas as pd
 
@@ -73,23 +75,23 @@ def summarise_wells(
         planes = manifest.get("planes") or {}
         names = dict.fromkeys([*(planes.get("missing") or ()), *missing.get(well, ())])
         left_out = [(kind, entry) for kind in ("skipped", "blanked") for entry in planes.get(kind) or ()]
-        wells[well] = WellSummary(manifest.get("status") == "failed", missing=sorted(names), left_out=left_out)
+        wells[well] = WellSummary(manifest.get("status") == WellStatus.FAILED, missing=sorted(names), left_out=left_out)
         skipped = (planes.get("skipped_fields") or {}).items()
         wells[well].skipped_fields = {str(name).removeprefix(f"{well}_"): str(reason) for name, reason in skipped}
     shown = counts.assign(
         Class=class_names(counts), Seen=counts["Count"].where(counts.index.isin(seen_counts(counts).index))
     )
     timepoint = first_timepoint(counts)
-    for name, rows in shown.groupby("Metadata_Well", sort=False):
+    for name, rows in shown.groupby(WELL, sort=False):
         summary = wells.setdefault(canonical_well(str(name)), WellSummary())
-        sums = rows["Seen"].where(rows["Metadata_Timepoint"] == timepoint).groupby(rows["Class"]).sum(min_count=1)
+        sums = rows["Seen"].where(rows[TIMEPOINT] == timepoint).groupby(rows["Class"]).sum(min_count=1)
         summary.counts = {str(kind): None if pd.isna(value) else int(value) for kind, value in sums.items()}
-        complete = rows.groupby("Metadata_Site")["Seen"].apply(lambda values: bool(values.notna().all()))
+        complete = rows.groupby(SITE)["Seen"].apply(lambda values: bool(values.notna().all()))
         summary.fields, summary.counted_fields = len(complete), int(complete.sum())
-        summary.timepoint, summary.timepoints = timepoint, int(rows["Metadata_Timepoint"].nunique())
+        summary.timepoint, summary.timepoints = timepoint, int(rows[TIMEPOINT].nunique())
         if "Status" in rows:
-            gone = rows[(rows["Status"] == Status.FIELD_ABSENT) & rows["Metadata_Site"].notna()]
-            keys = zip(gone["Metadata_Site"], gone["Metadata_Timepoint"], strict=True)
+            gone = rows[(rows["Status"] == FieldStatus.FIELD_ABSENT) & rows[SITE].notna()]
+            keys = zip(gone[SITE], gone[TIMEPOINT], strict=True)
             summary.absent = list(dict.fromkeys(f"{field_name(int(site))}_t{int(time):03d}" for site, time in keys))
     return {well: wells[well] for well in sorted(wells, key=split_well)}
 
@@ -97,12 +99,12 @@ def summarise_wells(
 def class_names(counts: pd.DataFrame) -> pd.Series[str]:
     """Return what each row of a ``cell_counts`` table counts: ``Nuclei``, or ``Nuclei (channel 2)``."""
     names = counts["Object"].astype(str)
-    if "Metadata_Channel" in counts:
-        names += " (channel " + counts["Metadata_Channel"].astype(str) + ")"
+    if CHANNEL in counts:
+        names += " (channel " + counts[CHANNEL].astype(str) + ")"
     return names
 
 
 def first_timepoint(counts: pd.DataFrame) -> int:
     """Return the first timepoint at which anything of a plate was counted; 1 if nothing was."""
-    found = seen_counts(counts)["Metadata_Timepoint"]
+    found = seen_counts(counts)[TIMEPOINT]
     return int(found.min()) if len(found) else 1

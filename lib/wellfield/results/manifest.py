@@ -1,4 +1,4 @@
-"""The manifest of a well: every file of its results, its planes and its status. Written last."""
+"""The manifest of a well: its status, what became of its planes, and every file of its results. Written last."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from wellfield import __version__
 from wellfield.formats.json_files import write_json
 from wellfield.formats.checked_json import InnerPath, OwnJson
 from wellfield.pipeline.well_input import PlaneAccount
+from wellfield.results.paths import WellFile
 
 MANIFEST_SCHEMA_VERSION = 1
 
@@ -44,23 +45,23 @@ _LIBRARIES = ("numpy", "scipy", "scikit-image", "tifffile", "zarr", "pyarrow")
 
 
 def file_entry(root: Path, path: Path, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the manifest says of one file: path relative to *root*, size, SHA-256 and further *facts*."""
+    """Return the entry of one file: path relative to *root*, size, SHA-256 and further *facts*."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"path": path.relative_to(root).as_posix(), "size": path.stat().st_size, "sha256": digest, **(facts or {})}
 
 
 def folder_names(path: Path) -> list[str]:
-    """Return the files in a folder and below it, relative to it."""
+    """Return the paths of all files below a folder, relative to the folder."""
     return [file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if file.is_file()]
 
 
 def folder_entry(
     root: Path, path: Path, facts: Mapping[str, Any] | None = None, *, names: Iterable[str] | None = None
 ) -> dict[str, Any]:
-    """Return what the manifest says of a folder (a well of a Zarr store): one digest over the names and bytes in it.
+    """Return the entry of a folder (a well of a Zarr store): one digest over the names and bytes of its files.
 
-    With *names* only these files count: the others in the folder are the user's.
+    With *names*, only these files count; the others belong to the user.
     """
     digest, size, count = hashlib.sha256(), 0, 0
     for name in sorted(path / name for name in (folder_names(path) if names is None else names)):
@@ -82,7 +83,7 @@ def write_manifest(
     plan_digest: str,
     files: Iterable[Mapping[str, Any]],
 ) -> None:
-    """Write the manifest of a well, durably; what depends on the machine is in its block ``run``."""
+    """Write the manifest of a well durably. Only its block ``run`` depends on the machine."""
     data = {
         "schema_version": MANIFEST_SCHEMA_VERSION,
         "plate": plate,
@@ -101,6 +102,11 @@ def write_manifest(
     write_json(path, data, durable=True)
 
 
+def read_manifests(results: str | os.PathLike[str], wells: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the manifest of each of these wells; errors as :func:`read_manifest`."""
+    return {well: read_manifest(Path(results, WellFile.MANIFEST.of(well))) for well in wells}
+
+
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return a manifest.
 
@@ -109,8 +115,8 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     DataNotFoundError
         There is no such file.
     MetadataError
-        The file is no manifest.
+        The file is damaged.
     SchemaVersionError
-        It was written by another version.
+        Another version of Wellfield wrote it.
     """
     return MANIFEST.read(path)

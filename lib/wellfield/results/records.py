@@ -1,12 +1,12 @@
-"""Records: which files below a plate's results are Wellfield's, and what they were made of.
+"""Records: which files below a plate's results Wellfield wrote, and what they were made from.
 
 ``results/P1/records/`` holds a small JSON file for each job that wrote something: ``compile_plan.json`` lists
-``plan.json`` with its size and SHA-256, ``wells/B02.json`` all files of well B02. What no record lists is the user's:
-it is neither removed nor replaced.
+``plan.json`` with its size and SHA-256, ``wells/B02.json`` lists all files of well B02. A file that no record lists
+belongs to the user. It is never removed or replaced.
 
-Records are not declared to Snakemake, which removes all declared outputs before a job starts. A job lists the names of
-its files before it makes them (:func:`announce`), and with their checksums once they are complete
-(:func:`write_record`): a job that is killed leaves no file that no record lists.
+Records are not outputs of Snakemake's rules, because Snakemake removes outputs before a job starts. A job lists the
+names of its files before it writes them (:func:`announce`), and their checksums when they are complete
+(:func:`write_record`). So a killed job leaves no file that no record lists.
 """
 
 from __future__ import annotations
@@ -22,10 +22,19 @@ from wellfield.errors import DestinationExistsError, MetadataError
 from wellfield.formats.json_files import read_json, write_json
 from wellfield.formats.checked_json import InnerPath, OwnJson, is_inner
 from wellfield.plate.wells import is_well
+from wellfield.results.paths import (
+    PLATE_RULES,
+    PLATE_TABLES,
+    RECORDS,
+    STORE_NAME,
+    UNFINISHED,
+    WELL_RULES,
+    PlateFile,
+    WellFile,
+    job_files,
+)
 
 RECORD_SCHEMA_VERSION = 1
-RECORDS = "records"
-STORE_NAME = "plate.zarr"
 RECORD = OwnJson(
     "record",
     RECORD_SCHEMA_VERSION,
@@ -33,59 +42,29 @@ RECORD = OwnJson(
     "Restore it from a copy, or move the results of the plate away and run again",
 )
 
-# The jobs of a plate that write files of their own, and of a well: both of a well's jobs share one record.
-PLATE_RULES = (
-    "ingest_plate",
-    "compile_plan",
-    "fit_illumination",
-    "aggregate_plate",
-    "report_plate",
-    "check_plate",
-)
-WELL_RULES = ("process_well", "materialize_well")
-
-# What lay there when the first record was written: results of a version that wrote none.
+# The record of results that a version without records wrote.
 EARLIER = "earlier"
-# The page of a plate that is not finished, which no job writes.
-UNFINISHED = "unfinished"
-
-# The folders below the results of a plate that hold files of Wellfield's.
-WRITTEN_FOLDERS = (
-    ".staging",
-    "benchmarks",
-    "digests",
-    "illumination",
-    "images",
-    "logs",
-    "plate.zarr",
-    "plate_tables",
-    RECORDS,
-    "report",
-    "rois",
-    "tables",
-    "wells",
-)
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one record says.
+    """The content of one record.
 
     Parameters
     ----------
     files:
         One entry for each file: its ``path`` relative to the results of the plate and, once it is complete, ``size``
-        and ``sha256``. A log has its path alone. The path of a folder ends with a slash; its ``names`` are the files
-        in it that are Wellfield's.
+        and ``sha256``. A log has only its path. The path of a folder ends with a slash; ``names`` lists the files in
+        it that Wellfield wrote.
     of:
-        What the files were made of; empty until they are complete for the first time.
+        What the files were made from; empty until they are complete for the first time.
     """
 
     files: tuple[Mapping[str, Any], ...] = ()
     of: Mapping[str, Any] = field(default_factory=dict)
 
     def paths(self) -> set[str]:
-        """Return the path of every file; of a folder without names the folder's, with a slash at its end."""
+        """Return the path of every file; for a folder without names its own path, which ends with a slash."""
         return {path for entry in self.files for path in _paths(entry)}
 
 
@@ -95,12 +74,12 @@ def record_path(results: str | os.PathLike[str], rule: str, well: str = "") -> P
 
 
 def read_record(results: str | os.PathLike[str], rule: str, well: str = "") -> Record | None:
-    """Return the record of *rule*, or of a *well*; ``None`` where there is none.
+    """Return the record of *rule*, or of a *well*; ``None`` if there is none.
 
     Raises
     ------
     MetadataError
-        The file is no record.
+        The file is damaged.
     """
     path = record_path(results, rule, well)
     return _read(path) if os.path.lexists(path) else None
@@ -115,7 +94,7 @@ def recorded_wells(results: str | os.PathLike[str]) -> list[str]:
 
 
 def plate_records(results: str | os.PathLike[str]) -> dict[str, Record]:
-    """Return the records that are not of a well, by name; errors as :func:`read_record`."""
+    """Return the records of the whole plate, by name; errors as :func:`read_record`."""
     found = {rule: read_record(results, rule) for rule in (*PLATE_RULES, EARLIER, UNFINISHED)}
     return {rule: record for rule, record in found.items() if record is not None}
 
@@ -126,7 +105,7 @@ def owned_paths(results: str | os.PathLike[str]) -> set[str]:
     Raises
     ------
     MetadataError
-        A file among the records is none.
+        A record is damaged.
     """
     owned = set()
     for rule, record in plate_records(results).items():
@@ -145,14 +124,14 @@ def has_records(results: str | os.PathLike[str]) -> bool:
 
 
 def announce(results: str | os.PathLike[str], rule: str, paths: Iterable[str], *, well: str = "") -> None:
-    """List files that a job is about to write beside those that its record lists already; *paths* as in records.
+    """Add files that a job is about to write to its record; *paths* are relative to the results.
 
-    Before the first record of all, the files that a version without records left are listed as they are.
+    Before the first record of a plate, the files that a version without records left are listed as they are.
 
     Raises
     ------
     DestinationExistsError
-        Something is there that no record lists, or a link.
+        At one of the paths there is something that no record lists, or a link.
     """
     if not has_records(results):
         _list_earlier(Path(results))
@@ -169,7 +148,10 @@ def announce(results: str | os.PathLike[str], rule: str, paths: Iterable[str], *
 
 
 def not_ours(path: str | os.PathLike[str]) -> DestinationExistsError:
-    """Return the error for something that no record lists where a result goes: of the job, not of the well's data."""
+    """Return the error for a path that a result needs and where something lies that no record lists.
+
+    It stops the job; the well does not fail.
+    """
     return DestinationExistsError(
         f"{os.fspath(path)} was not written by Wellfield, and a result goes there; it is left as it is. Move it away "
         "and run the same command again"
@@ -190,7 +172,7 @@ def write_record(
 ) -> None:
     """List the complete *files* of a job, as :func:`~wellfield.results.manifest.file_entry` describes them.
 
-    Of what was listed before, only logs and benchmarks stay: they change until the job ends.
+    Logs and benchmarks that were listed before stay listed without checksums: they change until the job ends.
     """
     before = read_record(results, rule, well) or Record()
     kept = [entry for entry in before.files if str(entry["path"]).startswith(("logs/", "benchmarks/"))]
@@ -198,7 +180,7 @@ def write_record(
 
 
 def from_results(folder: str | os.PathLike[str], results: str | os.PathLike[str]) -> str:
-    """Return where a raw plate lies, seen from the results: the same where a project is moved or copied as a whole."""
+    """Return the path of a raw plate relative to the results; moving or copying a whole project does not change it."""
     return os.path.relpath(os.path.realpath(folder), os.path.realpath(results))
 
 
@@ -243,30 +225,13 @@ def _paths(entry: Mapping[str, Any]) -> Iterator[Any]:
         yield path
 
 
-# --- results of a version that wrote no records -------------------------------------------------------------------
-
-# Files of a plate by job, as versions without records named them.
-PLATE_FILES: Mapping[str, tuple[str, ...]] = {
-    "ingest_plate": ("index.parquet", "openhcs_metadata.json", "ingest_report.json"),
-    "compile_plan": ("plan.json", "digests/process_well.json", "digests/materialize_well.json"),
-    "fit_illumination": ("illumination/illumination.json",),
-    "aggregate_plate": ("cell_counts.csv", "cell_counts.parquet", "objects.parquet"),
-    "report_plate": (
-        "report/heatmap.png",
-        "report/montage.png",
-        "report/plate_statistics.csv",
-        "report/dose_response.png",
-        "report/summary.html",
-    ),
-    "check_plate": ("check_plate.json",),
-    UNFINISHED: ("report/unfinished.html",),
-}
+# --- results of a version without records -------------------------------------------------------------------
 
 _PROFILE = re.compile(r"illumination/w[0-9]+(_background)?\.npy")
 
 
 def is_results(results: str | os.PathLike[str]) -> bool:
-    """Tell whether a folder holds results of a plate: a record, or what versions without records wrote for certain."""
+    """Tell whether a folder holds results of a plate: a record, an index or a manifest."""
     folder = Path(results)
     return has_records(folder) or _has_index(folder) or any(True for _ in _manifests(folder))
 
@@ -276,7 +241,7 @@ def _has_index(folder: Path) -> bool:
     from wellfield.plate.index import read_info
 
     try:
-        return bool(read_info(folder / "index.parquet"))
+        return bool(read_info(folder / PlateFile.INDEX))
     except SchemaVersionError as error:
         return "not written by Wellfield" not in str(error)
     except WellfieldError:
@@ -284,15 +249,15 @@ def _has_index(folder: Path) -> bool:
 
 
 def _manifests(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the wells that have a manifest, and what it says."""
-    wells = folder / "wells"
+    """Yield each well that has a manifest, and the manifest."""
+    wells = folder / WellFile.MANIFEST.folder
     for path in sorted(wells.glob("*.json")) if wells.is_dir() else ():
         if (data := _manifest(path)) is not None:
             yield path.stem, data
 
 
 def _manifest(path: Path) -> Mapping[str, Any] | None:
-    """Return what a manifest says; ``None`` where there is none, or something else."""
+    """Return a manifest; ``None`` if there is none, or if the file is something else."""
     try:
         data = read_json(path)
     except (MetadataError, OSError):
@@ -302,35 +267,32 @@ def _manifest(path: Path) -> Mapping[str, Any] | None:
 
 
 def has_manifest(results: str | os.PathLike[str], well: str) -> bool:
-    """Tell whether a well has a manifest, which stands in for a record that was lost."""
-    return _manifest(Path(results, "wells", f"{well}.json")) is not None
+    """Tell whether a well has a manifest, which replaces a lost record."""
+    return _manifest(Path(results, WellFile.MANIFEST.of(well))) is not None
 
 
 def _by_manifest(results: Path, well: str) -> Record | None:
-    """Return the record of a well as its manifest gives it; ``None`` without one."""
-    manifest = _manifest(results / "wells" / f"{well}.json") if well else None
+    """Return the record of a well, made from its manifest; ``None`` if it has none."""
+    manifest = _manifest(results / WellFile.MANIFEST.of(well)) if well else None
     if manifest is None:
         return None
-    named = [f"wells/{well}.json", f"report/thumbnails/{well}.npy"]
-    named += [f"logs/{rule}/{well}.log" for rule in WELL_RULES]
-    named += [f"benchmarks/{rule}/{well}.tsv" for rule in WELL_RULES]
+    named = [*(file.of(well) for file in WellFile), *job_files(WELL_RULES, well)]
     files = [entry for entry in manifest["files"] if isinstance(entry, dict) and is_inner(entry.get("path"))]
     return Record((*files, *({"path": path} for path in named if _is(results, path))))
 
 
 def _list_earlier(results: Path) -> None:
-    """List what a version without records left: the files of every manifest, and those of the plate by their names."""
-    found = [name for names in PLATE_FILES.values() for name in names]
-    found += store_files(well for well, _ in _manifests(results))
+    """List what a version without records left: the files of every manifest, and the plate's files by their names."""
+    found: list[str] = [*PlateFile, *store_files(well for well, _ in _manifests(results))]
     for rule in (*PLATE_RULES, *WELL_RULES):
         found += [path for kind in ("logs", "benchmarks") for path in _children(results, f"{kind}/{rule}")]
-    tables = _children(results, "plate_tables")
+    tables = _children(results, PLATE_TABLES)
     stems = [path.removesuffix(".csv") for path in tables if path.endswith(".csv")]
     found += [f"{stem}{end}" for stem in stems if f"{stem}.parquet" in tables for end in (".csv", ".parquet")]
     found += [path for path in _children(results, "illumination") if _PROFILE.fullmatch(path)]
     of_wells = {well: record for well, _ in _manifests(results) if (record := _by_manifest(results, well)) is not None}
     found += [path for record in of_wells.values() for path in record.paths()]
-    # All names first: a job that is killed here, or another one that lists at the same time, loses none.
+    # All names first: no name is lost if this job is killed here, or if another job lists them at the same time.
     if listed := [{"path": path} for path in dict.fromkeys(found) if _is(results, path)]:
         _write(results, EARLIER, "", {}, listed)
     for well, record in of_wells.items():
@@ -348,6 +310,6 @@ def _children(results: Path, folder: str) -> list[str]:
 
 
 def store_files(wells: Iterable[str]) -> list[str]:
-    """Return the metadata files that a store with these wells may have for itself and its rows, and not for a well."""
+    """Return the metadata files that a store with these wells may have for itself and its rows, without its wells'."""
     rows = sorted({f"/{well.rstrip('0123456789')}" for well in wells})
-    return [f"plate.zarr{row}/{name}" for row in ("", *rows) for name in ("zarr.json", ".zgroup", ".zattrs")]
+    return [f"{STORE_NAME}{row}/{name}" for row in ("", *rows) for name in ("zarr.json", ".zgroup", ".zattrs")]

@@ -1,11 +1,11 @@
-"""Removal: the one place where something below the results of a plate is removed or replaced.
+"""Removal: the only module that removes or replaces something below the results of a plate.
 
-Only files that a record lists are removed (:mod:`~wellfield.results.records`), and folders once they are empty.
-A link is never followed, and never removed: Wellfield makes none. Whatever else lies there is the user's and stays,
-also in a folder of a well that is written again.
+It removes files that a record lists (:mod:`~wellfield.results.records`), and folders that are empty then. It never
+follows or removes a link, because Wellfield makes none. Everything else belongs to the user and stays, also in the
+folder of a well that is written again.
 
-Two kinds of files are told by their names alone, as jobs that are killed leave them: unfinished writes
-(``.B02.0123456789ab.part``), and the files of a staged well (:func:`~wellfield.results.staged_well.is_stage_file`).
+Killed jobs leave two kinds of files that no record lists; their names tell them: unfinished writes
+(``.B02.0123456789ab.part``) and files of a staged well (:func:`~wellfield.results.staged_well.is_stage_file`).
 """
 
 from __future__ import annotations
@@ -19,28 +19,23 @@ from pathlib import Path
 from wellfield.errors import ForeignStoreError
 from wellfield.formats.atomic import carry_over, heal_directory, is_part, remove_empty, remove_parts, replace_directory
 from wellfield.results.manifest import folder_names
+from wellfield.results.paths import STORE_NAME, UNFINISHED, WELL_RULES, PlateFile
 from wellfield.results.records import (
     EARLIER,
-    STORE_NAME,
-    UNFINISHED,
-    WELL_RULES,
     Record,
     announce,
     not_ours,
     read_record,
     record_path,
 )
-from wellfield.results.file_names import UNFINISHED_NAME
 from wellfield.storage.zarr.well_index import own_files
 
-PAGE = f"report/{UNFINISHED_NAME}"
-
-# What a well is staged in on a node's own disk: wellfield-<user>-<well>-<32 hex digits>.
+# The folder of a staged well on a node's own disk: wellfield-<user>-<well>-<32 hex digits>.
 _SCRATCH = re.compile(r"wellfield-.+-[A-Z]{1,2}[0-9]{2}-[0-9a-f]{32}")
 
 
 def listed_files(results: str | os.PathLike[str], rule: str, well: str = "") -> set[str]:
-    """Return the files that the record of *rule* or of a *well* lists, and those in folders that it lists whole."""
+    """Return the files that the record of *rule* or of a *well* lists, with those in folders listed without names."""
     record = read_record(results, rule, well) or Record()
     found = set()
     for path in record.paths():
@@ -62,10 +57,10 @@ def _in_store(results: Path, path: str) -> set[str]:
 
 
 def remove_listed(results: str | os.PathLike[str], paths: Iterable[str], *, shared: bool = True) -> None:
-    """Remove files of a record, given relative to *results*, and the folders that are empty then; never a link.
+    """Remove files, given relative to *results*, and the folders that are empty then; never a link.
 
-    Without *shared* only folders of one well go, as ``tables/B02``: jobs of other wells may be about to write to those
-    above.
+    Without *shared*, only empty folders of one well are removed (``tables/B02``, not ``tables``): a job of another well
+    may be about to write to the folder above.
     """
     folder = Path(results)
     for path in sorted(paths):
@@ -91,23 +86,23 @@ def remove_well(results: str | os.PathLike[str], well: str) -> None:
 def remove_stale(
     results: str | os.PathLike[str], rule: str, files: Iterable[str], *, folders: Iterable[str], well: str = ""
 ) -> None:
-    """Remove what the record lists in *folders* and what is not among the present *files*."""
+    """Remove the files in *folders* that the record lists and that are not among the present *files*."""
     starts = tuple(f"{name}/" for name in folders)
     listed = {path for path in listed_files(results, rule, well) if path.startswith(starts)}
     remove_listed(results, listed.difference(files), shared=not well)
 
 
 def remove_page(results: str | os.PathLike[str]) -> None:
-    """Remove the page of a plate that was not finished."""
+    """Remove the page of an unfinished plate."""
     for name in (UNFINISHED, EARLIER):
         record = read_record(results, name)
-        if record is not None and PAGE in record.paths():
-            remove_listed(results, [PAGE])
+        if record is not None and PlateFile.UNFINISHED_PAGE in record.paths():
+            remove_listed(results, [PlateFile.UNFINISHED_PAGE])
     record_path(results, UNFINISHED).unlink(missing_ok=True)
 
 
 def remove_unfinished_writes(results: str | os.PathLike[str], folders: Iterable[str]) -> None:
-    """Remove what killed jobs left in *folders* of the results and directly in the results; nobody writes there now."""
+    """Remove unfinished writes in *folders* of the results and directly in the results. No other job may write there."""
     root = Path(results)
     for path in root.iterdir():
         if is_part(path.name) and path.is_file() and not path.is_symlink():
@@ -118,21 +113,21 @@ def remove_unfinished_writes(results: str | os.PathLike[str], folders: Iterable[
 
 
 def remove_scratch(folder: str | os.PathLike[str]) -> None:
-    """Remove the folder of a staged well on a node's own disk, unless its name is none of ours."""
+    """Remove the folder of a staged well on a node's own disk, if its name is one that Wellfield gives."""
     if _SCRATCH.fullmatch(Path(folder).name) and not os.path.islink(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def replace_folder(results: Path, rule: str, staged: Path, final: Path, *, well: str = "") -> list[str]:
-    """Put the complete folder *staged* in the place of *final*; return the files that are ours in it.
+    """Put the complete folder *staged* in the place of *final*; return the files in it that Wellfield wrote.
 
-    What is somebody else's in *final* is put into *staged* before, so that it is there at every moment. The new files
-    are listed in the record before they are there.
+    The user's files in *final* are first put into *staged*, so that they are there at every moment. The new files are
+    listed in the record before they get their place.
 
     Raises
     ------
     DestinationExistsError
-        Something of somebody else's is where a file of ours goes; nothing is changed.
+        A file of the user lies where a new file must go. Nothing was changed.
     """
     heal_directory(final)
     base = final.relative_to(results).as_posix()

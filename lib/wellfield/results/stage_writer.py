@@ -1,4 +1,4 @@
-"""Staging a well: the results of its pipeline, written for the job that makes files of them."""
+"""Stage a well: write the results of its pipeline for materialize_well."""
 
 from __future__ import annotations
 
@@ -11,21 +11,14 @@ from typing import Any, NamedTuple, Self
 from wellfield.errors import MaterializationError, UnknownFormatError
 from wellfield.faults import error_text
 from wellfield.formats.atomic import part_path, replace_directory
-from wellfield.materialization.spec import (
-    CsvOptions,
-    JsonOptions,
-    MaterializationSpec,
-    ParquetOptions,
-    TextOptions,
-    select,
-)
+from wellfield.materialization.output_types import StagedForm
+from wellfield.materialization.spec import MaterializationSpec, select
 from wellfield.materialization.values import as_image, as_json, as_table, as_text
 from wellfield.memory import MemoryType
 from wellfield.pipeline.array_placement import convert_image
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
+from wellfield.results.columns import CHANNEL, PLATE, SITE, TIMEPOINT, WELL
 from wellfield.results.staged_well import (
-    DONE,
-    FAILED,
     STAGE_SCHEMA_VERSION,
     STAGED_NAME,
     StagedImage,
@@ -33,6 +26,7 @@ from wellfield.results.staged_well import (
     StagedWell,
     place_name,
 )
+from wellfield.results.status import WellStatus
 from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, FieldKey
@@ -41,16 +35,18 @@ from wellfield.storage.filemanager import FileManager
 
 
 class StageWriter:
-    """Result sink that writes a staging folder, complete or not at all: use it in a ``with`` statement.
+    """Receives the results of a pipeline and writes a staging folder, completely or not at all.
+
+    Use it in a ``with`` statement.
 
     Parameters
     ----------
     folder:
         The staging folder.
     scratch:
-        Where all files but the list go, if not there: a folder of this job's own.
+        A folder of this job only, for all files but the list; by default they go to *folder*, too.
     processing:
-        Digest of what is computed for the well, which the list says.
+        Digest of what is computed for the well; the list has it.
     """
 
     def __init__(
@@ -78,7 +74,7 @@ class StageWriter:
 
     @property
     def working_folder(self) -> Path:
-        """A folder for images between steps, which is gone when the well is staged."""
+        """A folder for images between steps. It is removed when the well is staged."""
         return self._files / "working"
 
     def __enter__(self) -> Self:
@@ -90,7 +86,7 @@ class StageWriter:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def image(self, step: CompiledStep, key: FieldKey, channel: int, axis: PlaneAxis, stack: Any) -> None:
-        """Write one stack at once, so that memory holds it no longer."""
+        """Write one stack right away, so that memory is free for the next one."""
         path = self._named(f"images/{step.name}/{key.name}_w{channel}.npy")
         self._save(convert_image(stack, step.kind, MemoryType.NUMPY), path, f"the image of channel {channel}")
         place = step.name, key.field, key.timepoint, channel
@@ -106,9 +102,9 @@ class StageWriter:
         *,
         calibration: FieldCalibration = UNKNOWN,
     ) -> None:
-        """Take a side result: tables get key columns and are joined per well, JSON values are keyed by field.
+        """Take a special output: tables get key columns and are joined per well, JSON values are keyed by field.
 
-        Arrays and text are written at once.
+        Arrays and text are written right away.
 
         Raises
         ------
@@ -118,19 +114,19 @@ class StageWriter:
         place = _Place(key, channel)
         for number, option in enumerate(spec.options if spec else ()):
             part = select(data, option.source)
-            if isinstance(option, CsvOptions | ParquetOptions):
-                self._tables.setdefault((name, number), {})[place] = self._keyed(part, place)
-            elif isinstance(option, JsonOptions):
-                self._values.setdefault((name, number), {})[place] = as_json(part)
-            else:
-                suffix = ".txt" if isinstance(option, TextOptions) else ".npy"
-                path = self._named(f"outputs/{name}_{number}/{place.name}{suffix}")
-                content = as_text(part) if isinstance(option, TextOptions) else as_image(part)
-                self._save(content, path, "it")
-                self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel, calibration))
+            match option.staged_form:
+                case StagedForm.TABLE:
+                    self._tables.setdefault((name, number), {})[place] = self._keyed(part, place)
+                case StagedForm.JSON:
+                    self._values.setdefault((name, number), {})[place] = as_json(part)
+                case form:
+                    path = self._named(f"outputs/{name}_{number}/{place.name}{form}")
+                    self._save(as_text(part) if form == StagedForm.TEXT else as_image(part), path, "it")
+                    staged = StagedOutput(name, number, path, key.field, key.timepoint, channel, calibration)
+                    self._single.append(staged)
 
     def discard(self, key: FieldKey) -> None:
-        """Remove what was staged of a field."""
+        """Remove everything that was staged for a field."""
         for image in [i for i in self._images if (i.field, i.timepoint) == (key.field, key.timepoint)]:
             self._filemanager.delete(self._folder / image.path, Backend.DISK)
             self._images.remove(image)
@@ -142,14 +138,14 @@ class StageWriter:
                 del taken[place]
 
     def finish(self, account: PlaneAccount, error: Exception | None = None) -> StagedWell:
-        """Write tables, values and the list, and name the folder. After an *error* it holds no results."""
+        """Write tables, values and the list, and give the folder its name. After an *error* it holds no results."""
         if error is not None:
             shutil.rmtree(self._files, ignore_errors=True)
             details = getattr(error, "details", {"message": error_text(error)})
-            staged = StagedWell(self._plate, self._well, FAILED, details, account)
+            staged = StagedWell(self._plate, self._well, WellStatus.FAILED, details, account)
         else:
             shutil.rmtree(self.working_folder, ignore_errors=True)
-            staged = StagedWell(self._plate, self._well, DONE, None, account, self._images)
+            staged = StagedWell(self._plate, self._well, WellStatus.DONE, None, account, self._images)
             self._write_outputs(staged)
         staged.processing = self._processing
         staged.scratch = None if self._scratch is None else str(self._scratch)
@@ -162,7 +158,7 @@ class StageWriter:
         return staged
 
     def _named(self, path: str) -> str:
-        """Return how the list names a file: in the staging folder, or absolute where it is in scratch."""
+        """Return the path of a file in the list: relative to the staging folder, or absolute in scratch."""
         return path if self._scratch is None else str(self._scratch / path)
 
     def _write_outputs(self, staged: StagedWell) -> None:
@@ -177,10 +173,12 @@ class StageWriter:
                 raise UnknownFormatError(
                     f"tables {name!r} of the well's fields do not fit together: {error}"
                 ) from error
-            self._write(staged, StagedOutput(name, option, self._named(f"outputs/{name}_{option}.parquet")), table)
+            path = self._named(f"outputs/{name}_{option}{StagedForm.TABLE}")
+            self._write(staged, StagedOutput(name, option, path), table)
         for (name, option), values in self._values.items():
             named = {place.name: value for place, value in values.items()}
-            self._write(staged, StagedOutput(name, option, self._named(f"outputs/{name}_{option}.json")), named)
+            path = self._named(f"outputs/{name}_{option}{StagedForm.JSON}")
+            self._write(staged, StagedOutput(name, option, path), named)
         staged.outputs += self._single
 
     def _write(self, staged: StagedWell, output: StagedOutput, data: Any) -> None:
@@ -188,7 +186,7 @@ class StageWriter:
         staged.outputs.append(output)
 
     def _save(self, data: Any, path: str, what: str) -> None:
-        """Write a file; an error names what it is about, not the hidden file."""
+        """Write a file. An error names *what* it is about, not the temporary file."""
         target = self._folder / path
         try:
             self._filemanager.save(data, target, Backend.DISK)
@@ -196,12 +194,12 @@ class StageWriter:
             raise UnknownFormatError(f"{what} cannot be stored: {str(error).removeprefix(f'{target}: ')}") from error
 
     def _keyed(self, data: Any, place: _Place) -> Any:
-        """Return a table behind its key columns. A table of the whole well may say itself which field a row is of.
+        """Return a table with key columns in front. A table of the whole well may have its own field column.
 
         Raises
         ------
         MaterializationError, UnknownFormatError
-            The function itself returned another key column, or something else than field numbers.
+            The function returned another key column, or a field column that does not hold field numbers.
         """
         import numpy as np
         import pyarrow as pa
@@ -212,29 +210,29 @@ class StageWriter:
         rows = table.num_rows
         whole = place.key.field == WHOLE_WELL
         keys: dict[str, Any] = {
-            "Metadata_Plate": text_column([self._plate] * rows),
-            "Metadata_Well": text_column([self._well] * rows),
-            "Metadata_Site": pa.nulls(rows, pa.int32()) if whole else np.full(rows, place.key.field, np.int32),
-            "Metadata_Timepoint": np.full(rows, place.key.timepoint, np.int32),
+            PLATE: text_column([self._plate] * rows),
+            WELL: text_column([self._well] * rows),
+            SITE: pa.nulls(rows, pa.int32()) if whole else np.full(rows, place.key.field, np.int32),
+            TIMEPOINT: np.full(rows, place.key.timepoint, np.int32),
         }
         if place.channel is not None:
-            keys["Metadata_Channel"] = np.full(rows, place.channel, np.int32)
+            keys[CHANNEL] = np.full(rows, place.channel, np.int32)
         given = dict(zip(table.column_names, table.columns, strict=True))
-        if clash := [name for name in given if name in keys and not (whole and name == "Metadata_Site")]:
+        if clash := [name for name in given if name in keys and not (whole and name == SITE)]:
             raise MaterializationError(f"column {clash[0]} is filled in for each field; leave it out of the table")
-        site = given.get("Metadata_Site")
+        site = given.get(SITE)
         if site is not None:
             try:
-                given["Metadata_Site"] = site.cast(pa.int32())
+                given[SITE] = site.cast(pa.int32())
             except pa.ArrowInvalid as error:
-                raise UnknownFormatError(f"column Metadata_Site holds no field numbers: {error}") from error
+                raise UnknownFormatError(f"column {SITE} holds no field numbers: {error}") from error
         keyed = to_table(keys)
         columns = {**dict(zip(keyed.column_names, keyed.columns, strict=True)), **given}
         return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
 
 class _Place(NamedTuple):
-    """Where a side result belongs: its field, and its channel where there is one for each."""
+    """What a special output is about: its field, and its channel if there is one for each channel."""
 
     key: FieldKey
     channel: int | None

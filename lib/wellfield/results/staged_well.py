@@ -1,7 +1,8 @@
-"""The staged well: what a pipeline hands over to materialization, on disk between two jobs.
+"""The staged well: the results of the pipeline on disk, between process_well and materialize_well.
 
-Images are ``.npy`` (memory-mapped by the next stage), tables Parquet, the rest JSON; ``staged.json`` lists them. The
-folder gets its name when it is complete. On a node's own disk (scratch) lie the files; the list stays with the results.
+Images are ``.npy`` (materialize_well maps them into memory), tables are Parquet, the rest is JSON; ``staged.json`` lists
+them. The folder gets its name when it is complete. With ``scratch``, the files lie on a node's own disk and only the
+list lies with the results.
 """
 
 from __future__ import annotations
@@ -20,13 +21,12 @@ from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
 from wellfield.plate.wells import is_well
+from wellfield.results.status import WellStatus
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
 STAGE_SCHEMA_VERSION = 4
 STAGED_NAME = "staged.json"
-# The folder of staged wells in the results of a plate.
-STAGING = ".staging"
 
 _PLACE = {"path": str, "timepoint": (int, None), "channel": (int, None), "field": (int, None)}
 _STAGED = OwnJson(
@@ -46,9 +46,6 @@ _STAGED = OwnJson(
     },
     "Delete its folder, and the next run does the well again",
 )
-
-# Status of a well.
-DONE, FAILED = "done", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,10 @@ class StagedImage:
 
 @dataclass(frozen=True, slots=True)
 class StagedOutput:
-    """What one writer option of a special output gets.
+    """A special output for one writer option.
 
-    A table of the whole well as Parquet, JSON values keyed by field, or an array or text of one *field* (0 the whole
-    well), *timepoint* and, where there is one for each, *channel*.
+    It is a table of the whole well as Parquet, or JSON values keyed by field, or an array or text of one *field* (0:
+    the whole well), *timepoint* and, if there is one for each, *channel*.
     """
 
     name: str
@@ -87,27 +84,27 @@ class StagedOutput:
 
     @property
     def place_name(self) -> str:
-        """How files of the field are named: ``s001_t001``, ``s001_w1_t001``."""
+        """The name of files of this field: ``s001_t001``, ``s001_w1_t001``."""
         return place_name(self.field or WHOLE_WELL, self.timepoint or 1, self.channel)
 
 
 def place_name(field: int, timepoint: int, channel: int | None) -> str:
-    """Return how files of a field are named, those of one channel if one is given."""
+    """Return the name of files of a field, or of one of its channels."""
     of_channel = "" if channel is None else f"_w{channel}"
     return f"{field_name(field)}{of_channel}_t{timepoint:03d}"
 
 
 @dataclass
 class StagedWell:
-    """The content of ``staged.json``; paths are relative to the staging folder, or lie in *scratch*.
+    """The content of ``staged.json``; paths are relative to the staging folder, or absolute paths in *scratch*.
 
-    *processing* is the digest of what was computed (:meth:`~wellfield.pipeline.plan.Plan.processing_digest`). *sizes*
-    are those of the staged files in bytes: half a file may look like a whole one, as half a text does.
+    *processing* is the digest of what was computed (:meth:`~wellfield.pipeline.plan.Plan.processing_digest`).
+    *sizes* has the bytes of each staged file, because half of a text file looks like a whole one.
     """
 
     plate: str
     well: str
-    status: str
+    status: WellStatus
     error: dict[str, Any] | None
     planes: PlaneAccount
     images: list[StagedImage] = field(default_factory=list)
@@ -123,7 +120,7 @@ class StagedWell:
         Raises
         ------
         BrokenStageError
-            The list is damaged or gone, or a file has not the size that it was staged with.
+            The list is damaged or gone, or a file has another size than when it was staged.
         SchemaVersionError
             Another version staged the well.
         """
@@ -138,6 +135,7 @@ class StagedWell:
         data = _STAGED.check(filemanager.load(path, Backend.DISK), source=path)
         del data["schema_version"]
         with _STAGED.parsing(path):
+            data["status"] = WellStatus(data["status"])
             data["planes"] = PlaneAccount(**data["planes"])
             for entry in (*data["outputs"], *data["images"]):
                 entry["calibration"] = FieldCalibration.from_json(entry["calibration"])
@@ -155,7 +153,7 @@ class StagedWell:
         return staged
 
 
-# What staging writes below the folder of a well.
+# The files of a staged well.
 _STAGE_FILE = re.compile(
     r"staged\.json|\.snakemake_timestamp|images/[^/]+/[^/]+\.npy|outputs/[^/]+\.(parquet|json)|outputs/[^/]+_[0-9]+/[^/]+\.(npy|txt)"
 )
@@ -167,7 +165,7 @@ def is_stage_file(path: str) -> bool:
 
 
 def foreign_in_stages(folder: str | os.PathLike[str]) -> Path | None:
-    """Return something in the folder of staged wells that staging did not write; ``None`` if there is nothing."""
+    """Return a path in the folder of staged wells that staging did not write; ``None`` if there is none."""
     for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
         if is_part(stage.name):
             continue
@@ -182,7 +180,7 @@ def foreign_in_stages(folder: str | os.PathLike[str]) -> Path | None:
 
 
 def remove_stage(stage: Path) -> None:
-    """Remove the files of a staged well and its empty folders; anything else in it stays."""
+    """Remove the files of a staged well, and its folders that are empty then; anything else stays."""
     if not stage.is_symlink():
         remove_own(stage, is_stage_file)
         for root, *_ in os.walk(stage, topdown=False):
@@ -190,10 +188,10 @@ def remove_stage(stage: Path) -> None:
 
 
 def broken_stages(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the staged wells in *folder* that no job can go on with. No run may be under way.
+    """Return the staged wells in *folder* that materialize_well cannot use.
 
-    A run that is killed while it removes a staged well leaves half of it, which Snakemake takes for a whole one. Of a
-    well in scratch the files lie on a node that the next job need not get.
+    Call it only while no run is under way. A run that is killed while it removes a staged well leaves half of it, and
+    Snakemake takes this for a whole one. The files of a well in scratch lie on a node that the next job may not get.
     """
     stages = sorted(Path(folder).iterdir()) if os.path.isdir(folder) else []
     return [stage for stage in stages if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage)]
@@ -202,7 +200,8 @@ def broken_stages(folder: str | os.PathLike[str]) -> list[Path]:
 def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:
     """Remove the staged wells in *folder* whose manifest is newer; return their names.
 
-    A run that is killed between a manifest and the end of its job leaves them, and no later job asks for them.
+    A run that is killed after a job wrote the manifest, and before the job ended, leaves a staged well that no later
+    job needs.
     """
     done = []
     for listed in sorted(Path(folder).glob(f"*/{STAGED_NAME}")):

@@ -1,4 +1,4 @@
-"""Small pictures of wells: made in the job of a well, put together by the plate's montage."""
+"""Thumbnails of wells: each well's job makes one, the montage of the plate shows all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wellfield.errors import ArrayShapeError
 
 Array = np.ndarray[Any, Any]
 
-# An outline that only touches a block of pixels is drawn at this strength, so that it cannot vanish.
+# An outline that only touches a block of pixels is drawn with this strength, so that it stays visible.
 FAINTEST_OUTLINE = 0.5
 
 
@@ -30,13 +30,13 @@ def well_thumbnail(
     fields:
         Image ``[Y, X]`` and label image of the same shape, or ``None``, of each field number (from 1).
     grid:
-        Rows and columns of fields as the microscope took them. Fields fill it row by row; where it is unknown or too
-        small for the fields, they fill a near-square.
+        Rows and columns of fields as the microscope took them. Fields fill it row by row. If it is unknown or too small,
+        they fill a near-square.
     size:
         The longer side of the largest field in pixels, at most. All fields are reduced by one integer factor.
     field_count:
-        How many fields the wells of this plate have; the highest number in *fields* by default. Gives wells that lack
-        their last fields the layout of the others.
+        How many fields the wells of this plate have, so that wells without their last fields get the same layout as
+        the others. By default the highest number in *fields*.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def well_thumbnail(
     Raises
     ------
     ArrayShapeError
-        No field, an image that is no plane, labels of another shape than their image.
+        There is no field, an image is not a plane, or labels have another shape than their image.
     """
     if not fields or min(fields) < 1:
         raise ArrayShapeError(f"a thumbnail needs fields, numbered from 1; got {sorted(fields)}")
@@ -72,7 +72,7 @@ def well_thumbnail(
 
 
 def arrange_fields(count: int, grid: tuple[int, int] | None) -> tuple[int, int]:
-    """Return rows and columns for *count* fields: the grid where it has room, else a near-square."""
+    """Return rows and columns for *count* fields: *grid* if it is large enough, else a near-square."""
     if grid is not None and count <= grid[0] * grid[1]:
         return grid
     columns = math.isqrt(count - 1) + 1
@@ -80,7 +80,7 @@ def arrange_fields(count: int, grid: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def outlines(labels: Array) -> Array:
-    """Return which pixels of objects touch, up, down, left or right, a pixel that is not of the same object."""
+    """Return which pixels of an object have a neighbour above, below, left or right outside the object."""
     edge = np.zeros(labels.shape, dtype=bool)
     down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
     edge[1:] |= down
@@ -95,7 +95,7 @@ def block_sum(image: Array, factor: int) -> Array:
     """Return the float64 sums over blocks of *factor* × *factor* pixels; blocks at the far edges may be smaller."""
     starts, columns = (np.arange(0, size, factor) for size in image.shape)
     by_row = np.empty((len(starts), image.shape[1]), dtype=np.float64)
-    # Row on row, as they lie in memory: a tenth of the time of reduceat.
+    # Row by row, in the order of memory: ten times as fast as reduceat.
     for start, row in zip(starts, by_row, strict=True):
         np.add.reduce(image[start : start + factor], axis=0, dtype=np.float64, out=row)
     sums: Array = np.add.reduceat(by_row, columns, axis=1)

@@ -1,4 +1,4 @@
-"""From a staged well to the files of its results."""
+"""Write the files of a well from its staged results."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from wellfield.errors import (
 )
 from wellfield.faults import error_text, fails_well, refused_by_system
 from wellfield.formats.atomic import part_path
-from wellfield.results.manifest import file_entry, folder_entry, write_manifest
-from wellfield.results.records import STORE_NAME, WELL_RULES, Record
-from wellfield.results.removal import remove_stale, replace_folder
-from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
-from wellfield.materialization.writers import ImagePlace, write_option
+from wellfield.materialization.output_types import ImagePlace, OutputType, ResultFolder, ROIOptions
+from wellfield.materialization.writers import write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
-from wellfield.results.staged_well import DONE, FAILED, StagedImage, StagedOutput, StagedWell
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
 from wellfield.processing.function_registry import ImageKind
+from wellfield.results.manifest import file_entry, folder_entry, write_manifest
+from wellfield.results.paths import STORE_NAME, WELL_FOLDERS, WELL_RULES
+from wellfield.results.records import Record
+from wellfield.results.removal import remove_stale, replace_folder
+from wellfield.results.staged_well import StagedImage, StagedOutput, StagedWell
+from wellfield.results.status import MATERIALIZE_STEP, WellStatus
 from wellfield.storage.backend import Backend, ZarrChunkStrategy
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.addressing import well_folder
@@ -38,12 +40,6 @@ from wellfield.storage.zarr.addressing import well_folder
 _logger = logging.getLogger(__name__)
 
 _RULE = WELL_RULES[-1]
-
-# What a manifest names as the step of a well that failed here.
-STEP_NAME = "materialize"
-
-# Folders of the results that hold one folder for each well.
-FOLDERS = ("images", "rois", "tables")
 
 
 def materialize_well(
@@ -53,38 +49,38 @@ def materialize_well(
     results: Path,
     filemanager: FileManager,
     *,
-    info: PlateInfo,
+    info: Plate,
     manifest: Path,
     thumbnail: Path,
 ) -> list[dict[str, Any]]:
     """Write the persistent files of a well below *results*, then its manifest; return the entries for its record.
 
-    Each folder of the well is written beside the old one and put in its place when complete; what the pipeline does not
-    write any more is removed, and what Wellfield did not write stays. A failed well keeps no result of an earlier run,
-    which would not belong to its input.
+    Each folder of the well is written beside the old one and replaces it when it is complete. Files that the pipeline
+    does not write any more are removed; files that Wellfield did not write stay. A failed well keeps no result of an
+    earlier run, because that result would not fit its input.
 
     Raises
     ------
     BrokenStageError
         A staged file is damaged or gone.
     OSError, MemoryError
-        The machine is to blame: the disk is full, or refuses. What the pipeline made and no file can hold fails the
-        well instead.
+        The machine is to blame, for example its disk is full. A result that no file format can hold fails the well
+        instead.
     """
     writer = _WellWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
     files, picture = [], no_thumbnail()
-    if staged.status == DONE:
+    if staged.status == WellStatus.DONE:
         try:
             files, picture = writer.write(), writer.thumbnail(info)
         except Exception as error:
             if not fails_well(error):
                 raise
             _logger.exception("well %s failed", staged.well)
-            staged.status, staged.error = FAILED, {"message": writer.reason(error), "step": STEP_NAME}
+            staged.status, staged.error = WellStatus.FAILED, {"message": writer.reason(error), "step": MATERIALIZE_STEP}
             files, picture = [], no_thumbnail()
             writer.remove_parts()
     record = Record(tuple(files))
-    remove_stale(results, _RULE, record.paths(), folders=(*FOLDERS, STORE_NAME), well=staged.well)
+    remove_stale(results, _RULE, record.paths(), folders=(*WELL_FOLDERS, STORE_NAME), well=staged.well)
     filemanager.save(picture, thumbnail, Backend.DISK)
     write_manifest(
         manifest,
@@ -123,10 +119,10 @@ class _WellWriter:
         self._plan = plan
         self._results = results
         self._filemanager = filemanager
-        # Folders that become those of the well when they are complete.
-        self._parts = {kind: part_path(results / kind / staged.well) for kind in FOLDERS}
-        self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in FOLDERS}
-        # The files of each folder that was put in its place.
+        # The folders of the well, under temporary names until they are complete.
+        self._parts = {kind: part_path(results / kind / staged.well) for kind in WELL_FOLDERS}
+        self._facts: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in WELL_FOLDERS}
+        # The files of each folder that has its final name.
         self._names: dict[Path, list[str]] = {}
 
     def write(self) -> list[dict[str, Any]]:
@@ -135,19 +131,19 @@ class _WellWriter:
         self._write_tiffs()
         self._write_rois()
         self._write_outputs()
-        for kind in FOLDERS:
+        for kind in WELL_FOLDERS:
             entries += self._move_in(kind)
         return entries
 
     def reason(self, error: Exception) -> str:
-        """Return what an error says; files have the names that they would have got, not hidden ones."""
+        """Return the text of an error, with the final names of files instead of the temporary ones."""
         text = error_text(error)
         for kind, part in self._parts.items():
             text = text.replace(str(part), str(self._results / kind / self._staged.well))
         return text
 
     def remove_parts(self) -> None:
-        """Remove what was written of a well that failed and has no place yet."""
+        """Remove the folders of a failed well that still have temporary names."""
         for part in self._parts.values():
             shutil.rmtree(part, ignore_errors=True)
 
@@ -158,7 +154,7 @@ class _WellWriter:
         except (UnreadableImageError, UnknownFormatError, MetadataError, DataNotFoundError) as error:
             if refused_by_system(error):
                 raise
-            raise BrokenStageError(f"what was staged of well {self._staged.well} is damaged: {error}") from error
+            raise BrokenStageError(f"the staged files of well {self._staged.well} are damaged: {error}") from error
 
     def _images(self, target: str) -> list[tuple[CompiledStep, StagedImage]]:
         steps = {step.name: step for step in self._plan.steps if target in step.materialize}
@@ -200,7 +196,7 @@ class _WellWriter:
         return [folder_entry(self._results, folder, {"images": facts}, names=names) | {"names": names}]
 
     def _calibrations(self, images: Sequence[StagedImage]) -> dict[int, FieldCalibration]:
-        """Return sizes and place of each field.
+        """Return pixel sizes and position of each field.
 
         Raises
         ------
@@ -225,14 +221,14 @@ class _WellWriter:
 
     # --- files ---------------------------------------------------------------------------------------------------
 
-    def _note(self, kind: str, path: str | Path, facts: Mapping[str, Any]) -> None:
-        """Note a file that was written, for the manifest."""
+    def _note(self, kind: ResultFolder, path: str | Path, facts: Mapping[str, Any]) -> None:
+        """Keep *facts* about a file that was written, for the manifest."""
         self._facts[kind][Path(path).relative_to(self._parts[kind]).as_posix()] = dict(facts)
 
     def _replace(self, staged: Path, final: Path) -> None:
         self._names[final] = replace_folder(self._results, _RULE, staged, final, well=self._staged.well)
 
-    def _move_in(self, kind: str) -> list[dict[str, Any]]:
+    def _move_in(self, kind: ResultFolder) -> list[dict[str, Any]]:
         if not self._facts[kind]:
             return []
         final = self._results / kind / self._staged.well
@@ -259,7 +255,7 @@ class _WellWriter:
             self._note("rois", written, {"shape": list(stack.shape)})
 
     def _write_outputs(self) -> None:
-        """Write tables and values into ``tables``, regions and images of single fields where such files go."""
+        """Write special outputs: tables and values to ``tables/``, regions to ``rois/``, image stacks to ``images/``."""
         specs = {name: output.spec for name, output in self._plan.special_outputs().items()}
         for output in self._staged.outputs:
             spec = specs[output.name]
@@ -267,29 +263,22 @@ class _WellWriter:
                 raise BrokenStageError(f"well {self._staged.well} was staged for another plan: {output.name!r}")
             option = spec.options[output.option]
             data = self._load(output)
-            kind = "rois" if isinstance(option, ROIOptions) else "tables"
-            kind = "images" if isinstance(option, TiffStackOptions) else kind
             sizes = output.calibration
             place = ImagePlace(output.channel, None, output.timepoint, sizes.pixel_size_um, sizes.z_spacing_um)
-            base = self._parts[kind] / (output.name if output.field is None else f"{output.name}_{output.place_name}")
-            written = write_option(option, data, base, self._filemanager, place=place)
-            left_out = self._small_regions(option, data, written)
-            self._note(kind, written, _content(data) | left_out)
+            name = output.name if output.field is None else f"{output.name}_{output.place_name}"
+            written = write_option(option, data, self._parts[option.folder] / name, self._filemanager, place=place)
+            self._note(option.folder, written, _content(data) | self._counts(option, data, written))
 
-    def _small_regions(self, option: Options, data: Any, path: str) -> dict[str, int]:
-        """Return what the manifest says of regions that were too small to be written; the log says it too."""
-        if not (isinstance(option, ROIOptions) and option.min_area):
-            return {}
-        from wellfield.materialization.rois import count_small_regions
-
-        number = count_small_regions(data, option.min_area)
-        name, pixels = Path(path).name, option.min_area
-        _logger.info("well %s: %s leaves out %d regions below %d pixels", self._staged.well, name, number, pixels)
-        return {"regions_left_out": number}
+    def _counts(self, option: OutputType, data: Any, path: str) -> dict[str, int]:
+        """Return what the manifest counts of an output, and write it to the log."""
+        counts = option.counts(data)
+        for name, number in counts.items():
+            _logger.info("well %s: %s: %s: %d", self._staged.well, Path(path).name, name.replace("_", " "), number)
+        return counts
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
-    def thumbnail(self, info: PlateInfo) -> Any:
+    def thumbnail(self, info: Plate) -> Any:
         """Return the well's picture for the report: the stored image with the outlines of the last labels."""
         from wellfield.results.thumbnails import well_thumbnail
 
@@ -310,7 +299,7 @@ class _WellWriter:
         return thumbnail
 
     def _planes_of(self, step: CompiledStep, channel: int) -> dict[int, Any]:
-        """Return the middle plane of the first timepoint of every field, but of those where the channel was blanked."""
+        """Return the middle plane at the first timepoint of every field where the channel was not blanked."""
         blanked = {parse_plane_name(entry["plane"]) for entry in self._staged.planes.blanked}
         black = {(key.field, key.timepoint) for key in blanked if key.channel == channel}
         first = min((image.timepoint for image in self._staged.images), default=1)
@@ -336,12 +325,12 @@ def _facts(step: CompiledStep, image: StagedImage, stack: Any) -> dict[str, Any]
 
 
 def _content(data: Any) -> dict[str, Any]:
-    """Return what the manifest says of tables and arrays; the types of columns, which CSV does not keep."""
+    """Return what the manifest says about a table or array. It keeps the types of columns, which CSV does not."""
     if hasattr(data, "num_rows"):
         return {"rows": data.num_rows, "columns": {column.name: str(column.type) for column in data.schema}}
     return {"shape": list(data.shape), "dtype": data.dtype.name} if hasattr(data, "shape") else {}
 
 
 def _narrow_labels(plane: Any) -> Any:
-    """Return labels as uint16 where every id fits, which every viewer opens, else as uint32; no id is ever changed."""
+    """Return labels as uint16, which every viewer opens, if all ids fit, else as uint32. No id changes."""
     return plane.astype("uint16" if plane.max(initial=0) <= 65_535 else "uint32")

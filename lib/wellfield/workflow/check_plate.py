@@ -1,4 +1,4 @@
-"""The last stage: fails if any well of the plate failed, and says which and why."""
+"""check: the last stage. It fails if a well of the plate failed, and says which wells and why."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from wellfield.errors import PlateFailedError
 from wellfield.formatting import counted
 from wellfield.pipeline.plan_file import PLAN, plan_digest
-from wellfield.results.staged_well import DONE
-from wellfield.workflow.aggregate_plate import read_manifests
-from wellfield.workflow.reasons import reason_text
+from wellfield.results.manifest import read_manifests
+from wellfield.results.paths import PlateFile
+from wellfield.results.status import failure_lines
 from wellfield.workflow.vanished import in_plate_order, vanished_note
 
 _NAMED = 10
@@ -26,30 +26,30 @@ def check_plate(
     Raises
     ------
     PlateFailedError
-        A well failed, its raw files *vanished*, or another plan made it; the message lists each with its reason.
+        A well failed, its raw files are gone (*vanished*), or another plan made it. The message gives well and reason.
     """
-    manifests = read_manifests(Path(results) / "wells", in_plate_order({*wells, *vanished}))
+    manifests = read_manifests(results, in_plate_order({*wells, *vanished}))
     problems = []
-    failed = {well: manifest["error"] for well, manifest in manifests.items() if manifest["status"] != DONE}
-    if failed:
-        lines = "".join(f"\n  {well}: {reason_text(error)}" for well, error in failed.items())
+    if failures := failure_lines(manifests):
+        lines = "".join(f"\n  {well}: {why}" for well, why in failures.items())
         problems.append(
-            f"{len(failed)} of {len(manifests)} wells failed:{lines}\n"
-            f"Tables and report of the other wells are in {os.fspath(results)}. Mend the files or the pipeline and run "
-            "the same command again: only these wells and the plate's tables are redone"
+            f"{len(failures)} of {len(manifests)} wells failed:{lines}\n"
+            f"Tables and report of the other wells are in {os.fspath(results)}. Correct the files or the pipeline and "
+            "run the same command again: only these wells and the plate's tables are redone"
         )
     if vanished:
-        digest = plan_digest(PLAN.read(Path(results) / "plan.json"))
+        digest = plan_digest(PLAN.read(Path(results, PlateFile.PLAN)))
         old = [well for well in vanished if manifests[well]["plan_digest"] != digest]
-        other = f"; another pipeline made those of {', '.join(old[:_NAMED])}, which no statistic counts" if old else ""
+        made_by_other = f"; another pipeline made the results of {', '.join(old[:_NAMED])}, so no statistic uses them"
+        other = made_by_other if old else ""
         problems.append(
-            f"{vanished_note(vanished)}{other}. Bring the raw files back; or take the wells out by naming the others "
-            "in the column `wells` of the plate sheet, which removes their results"
+            f"{vanished_note(vanished)}{other}. Bring the raw files back. Or name only the other wells in the column "
+            "`wells` of the plate sheet; then the results of these wells are removed"
         )
     if problems:
         plate = next(iter(manifests.values()))["plate"]
         raise PlateFailedError(f"plate {plate}: " + "\n".join(problems))
-    of_another_plan(Path(results), {well: manifests[well] for well in wells})
+    refuse_other_plan(Path(results), {well: manifests[well] for well in wells})
     planes = [manifest["planes"] for manifest in manifests.values()]
     return {
         "wells": len(manifests),
@@ -59,15 +59,15 @@ def check_plate(
     }
 
 
-def of_another_plan(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse wells that another plan made: as where another working directory works on the same results in turn.
+def refuse_other_plan(results: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse wells that another plan made, as when a run in another working directory wrote to the same results.
 
     Raises
     ------
     PlateFailedError
-        There are such wells; the next run does them again.
+        There are such wells. The next run does them again.
     """
-    path = results / "plan.json"
+    path = results / PlateFile.PLAN
     digest = plan_digest(PLAN.read(path))
     others = [well for well, manifest in manifests.items() if manifest["plan_digest"] != digest]
     if others:

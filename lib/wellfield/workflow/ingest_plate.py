@@ -19,8 +19,10 @@ from wellfield.microscopes.ingest_report import read_report
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.filename_layout import Layout
-from wellfield.plate.index import PlateInfo, read_info, read_paths
+from wellfield.plate.index import read_info, read_paths
+from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import compare_wells, read_plate_map
+from wellfield.results.paths import PlateFile
 from wellfield.results.records import from_results, write_plate_record
 from wellfield.workflow.vanished import vanished_note, vanished_wells
 
@@ -37,7 +39,7 @@ def map_plate(
     mapped_again: int,
     wells_at_once: int,
     say: Callable[[str], None],
-) -> PlateInfo:
+) -> Plate:
     """Ingest a raw plate, write its record, and say what a person should know of it and of the space that it takes.
 
     Parameters
@@ -87,11 +89,11 @@ def map_plate(
     }
     write_plate_record(results, "ingest_plate", outputs, of=of)
     vanished = vanished_wells(results, info, entry.wells)
-    notes = acquisition_notes(results / "ingest_report.json")
+    notes = acquisition_notes(results / PlateFile.INGEST_REPORT)
     for note in [*notes, *plate_map_notes(entry.plate_map, info, entry.wells, vanished=vanished)]:
-        say(f"warning: {info.plate}: {note}")
+        say(f"warning: {info.name}: {note}")
     if vanished:
-        say(f"warning: {info.plate}: {vanished_note(vanished)}")
+        say(f"warning: {info.name}: {vanished_note(vanished)}")
     # Snakemake decides after this job whether the plan is compiled again; compile_plan says it of a new plan.
     if plan := last_plan(results):
         wells = chosen_wells(info, entry.wells, vanished=vanished)
@@ -114,7 +116,7 @@ def ingest_plate(
     layouts: Mapping[str, Layout] | None = None,
     acquisition_minutes: float = 0,
     mapped_again: int = 0,
-) -> PlateInfo:
+) -> Plate:
     """Write metadata, index and ingest report of the raw plate *folder* to *results*.
 
     *microscope* is the name of a microscope, of a preset or of one of *layouts*, or ``"auto"``. The report notes files
@@ -132,7 +134,7 @@ def ingest_plate(
     vanished = vanished_wells(results, info, wells)
     chosen_wells(info, wells, vanished=vanished)
     if vanished:
-        path = Path(results, "ingest_report.json")
+        path = Path(results, PlateFile.INGEST_REPORT)
         report = read_report(path)
         report["vanished"] = vanished
         report["notes"] = [*report["notes"], vanished_note(vanished)]
@@ -142,7 +144,7 @@ def ingest_plate(
 
 def plate_map_notes(
     plate_map: str | os.PathLike[str] | None,
-    info: PlateInfo,
+    info: Plate,
     wanted: Sequence[str] | None,
     *,
     vanished: Sequence[str] = (),
@@ -161,7 +163,7 @@ def plate_map_notes(
         processed = [*chosen_wells(info, wanted, vanished=vanished), *vanished]
         return compare_wells(treatments, [*info.wells, *vanished], processed=processed)
     except ConfigError as error:
-        raise ConfigError(f"plate {info.plate}, plate map {os.fspath(plate_map)}: {error}") from None
+        raise ConfigError(f"plate {info.name}, plate map {os.fspath(plate_map)}: {error}") from None
 
 
 def acquisition_notes(report: str | os.PathLike[str]) -> list[str]:
@@ -186,7 +188,7 @@ def refuse_empty_plate(
     EmptyPlateError
         None of its images is there, and no other.
     """
-    index = Path(results, "index.parquet")
+    index = Path(results, PlateFile.INDEX)
     if not index.exists():
         return
     info = read_info(index)
@@ -210,7 +212,7 @@ def _is_present(path: str, present: Container[str]) -> bool:
     return any(f"{address.array}/{name}" in present for name in ARRAY_METADATA)
 
 
-def chosen_wells(info: PlateInfo, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
+def chosen_wells(info: Plate, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
     """Return the wells of a plate that are to be processed, row by row; all where *wanted* is ``None``.
 
     Raises
@@ -221,7 +223,7 @@ def chosen_wells(info: PlateInfo, wanted: Sequence[str] | None, *, vanished: Con
     unknown = [well for well in wanted or () if well not in info.wells and well not in vanished]
     if unknown:
         raise ConfigError(
-            f"plate {info.plate}: the plate sheet asks for wells {', '.join(unknown)}, which have no image; "
+            f"plate {info.name}: the plate sheet asks for wells {', '.join(unknown)}, which have no image; "
             f"the plate has {', '.join(info.wells)}"
         )
     return [well for well in info.wells if wanted is None or well in wanted]

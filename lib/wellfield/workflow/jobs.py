@@ -116,15 +116,15 @@ def stop_reason(log: str | os.PathLike[str]) -> str:
 
 def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
     """List in a job's record what it writes. Its log ``<results>/logs/<rule>/<well or plate>.log`` says whose it is."""
-    from wellfield.results.records import WELL_RULES, announce
+    from wellfield.results.paths import WELL_RULES, WellFile, job_files
+    from wellfield.results.records import announce
 
     results, rule, name = log.parents[2], log.parent.name, log.stem
     paths = [os.path.relpath(file, results).replace(os.sep, "/") for file in writes]
     of_well = rule in WELL_RULES
-    rules = WELL_RULES if of_well else (rule,)
-    paths += [path for own in rules for path in (f"logs/{own}/{log.name}", f"benchmarks/{own}/{name}.tsv")]
+    paths += job_files(WELL_RULES if of_well else (rule,), name)
     # The first job of a well lists what Snakemake removes before the second one.
-    paths += [f"wells/{name}.json", f"report/thumbnails/{name}.npy"] if of_well else []
+    paths += [file.of(name) for file in WellFile] if of_well else []
     try:
         announce(results, rule, paths, well=name if of_well else "")
     except WellfieldError as error:

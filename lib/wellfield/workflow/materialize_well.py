@@ -7,18 +7,20 @@ from pathlib import Path
 from socket import gethostname
 
 from wellfield.errors import BrokenStageError, DataNotFoundError
+from wellfield.faults import failure_text
 from wellfield.formatting import counted
 from wellfield.pipeline.plan import Plan
 from wellfield.plate.index import read_info, read_paths
-from wellfield.results.records import WELL_RULES, write_record
+from wellfield.results.paths import WELL_RULES
+from wellfield.results.records import write_record
 from wellfield.results.removal import remove_scratch
-from wellfield.results.staged_well import DONE, StagedWell, remove_stage, staged_files
+from wellfield.results.staged_well import StagedWell, remove_stage, staged_files
+from wellfield.results.status import WellStatus
 from wellfield.results.well_writer import materialize_well as write_well
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
-from wellfield.workflow.reasons import reason_text
 
 
 def materialize_well(
@@ -63,7 +65,7 @@ def _materialize_well(
 ) -> StagedWell:
     filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
     staged = StagedWell.read(staging, filemanager)
-    if staged.scratch is not None and staged.status == DONE and not Path(staged.scratch).is_dir():
+    if staged.scratch is not None and staged.status == WellStatus.DONE and not Path(staged.scratch).is_dir():
         raise DataNotFoundError(
             f"well {staged.well} was staged in {staged.scratch}, which {gethostname()} does not have; process_well and "
             "materialize_well must run as one group of jobs where `scratch` is configured. Run the same command again"
@@ -97,7 +99,7 @@ def progress_line(staged: StagedWell) -> str:
     """Return one line on a well that is finished: how many planes, or why it failed."""
     place = f"{staged.plate} {staged.well}"
     if staged.error is not None:
-        return f"{place}: failed: {' '.join(reason_text(staged.error).split())}"
+        return f"{place}: failed: {failure_text(staged.error)}"
     planes = staged.planes
     kinds = {"missing": len(planes.missing), "skipped": len(planes.skipped), "blanked": len(planes.blanked)}
     counts = [f"{planes.used:,} planes", *(f"{number:,} {kind}" for kind, number in kinds.items() if number)]

@@ -1,4 +1,4 @@
-"""The tables of all wells joined to tables of the plate, well by well, so that no more than one well is in memory."""
+"""Join the tables of all wells to tables of the plate, one well at a time in memory."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from wellfield.errors import MetadataError, UnknownFormatError
 from wellfield.formats.atomic import atomic_path
-from wellfield.materialization.spec import CsvOptions, ParquetOptions
+from wellfield.materialization import CsvOptions, ParquetOptions
 from wellfield.plate.platemap import WellTreatment
+from wellfield.results.columns import KEY_NAMES, KEYS, TREATMENTS, Column, Kind
+from wellfield.results.status import WellStatus
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wellfield.pipeline.plan import Plan
 
-KEY_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Timepoint")
-COUNT_COLUMNS = (*KEY_COLUMNS, "Object", "Count")
 # What to do about a damaged table of a plate, and of a well.
-OF_WELL = "Delete the manifest of its well, and the next run does the well again"
 AGAIN = "Delete it, and the next run joins the plate's tables again"
-TREATMENT_COLUMNS = ("Metadata_Treatment", "Metadata_Concentration", "Metadata_Unit", "Metadata_Control")
+OF_WELL = "Delete the manifest of its well, and the next run does the well again"
 
 
 def table_files(plan: Plan) -> dict[str, str]:
     """Return the tables that a pipeline writes for each well: name for the plate → file name.
 
-    Parquet is preferred where a table has several files. A suffix of the output's own belongs to the name:
+    If a table is written in several formats, the Parquet file is taken. A suffix of the output belongs to the name:
     ``cell_counts_details`` for ``_details.csv``.
     """
     found: dict[str, str] = {}
@@ -41,6 +40,27 @@ def table_files(plan: Plan) -> dict[str, str]:
     return found
 
 
+def well_tables(results: Path, manifests: Mapping[str, Mapping[str, Any]], file_name: str) -> dict[str, Path]:
+    """Return the table of this name of each well that is done and has it, in the order of the wells."""
+    files = {
+        well: f"tables/{well}/{file_name}"
+        for well, manifest in manifests.items()
+        if manifest["status"] == WellStatus.DONE
+    }
+    return {well: results / path for well, path in files.items() if _entry(manifests[well], path)}
+
+
+def manifest_columns(manifest: Mapping[str, Any], path: str) -> dict[str, str]:
+    """Return the type of each column of a table, as the manifest of its well says; CSV does not keep types."""
+    columns: dict[str, str] = _entry(manifest, path).get("columns", {})
+    return columns
+
+
+def _entry(manifest: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """Return what a manifest says of a file, nothing if it does not list it."""
+    return next((entry for entry in manifest["files"] if entry["path"] == path), {})
+
+
 def join_tables(
     files: Mapping[str, Path],
     treatments: Mapping[str, WellTreatment],
@@ -49,18 +69,18 @@ def join_tables(
     parquet: str | os.PathLike[str],
     csv: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write one table of those of several wells, as Parquet with a row group per well and, if asked for, as CSV.
+    """Join the tables of several wells: Parquet with a row group for each well and, if *csv* is given, CSV.
 
     Parameters
     ----------
     files:
         Well → its table.
     types:
-        Well → types of the columns of its table, for those of CSV.
+        Well → types of the columns of its table; CSV does not keep them.
     treatments:
-        What the plate map says of each well, written behind the key columns; none without a plate map.
+        The plate map; its columns follow the key columns. Empty if the plate has none.
 
-    A column that a well lacks is empty there. Without any table the result has the key columns and no row.
+    A column that a well lacks is empty there. Without any table, the result has the key columns and no row.
     """
     import pyarrow as pa
     import pyarrow.csv
@@ -80,15 +100,17 @@ def join_tables(
                 rows.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
 
 
-def read_table(path: str | os.PathLike[str], columns: Iterable[str] = KEY_COLUMNS, *, again: str) -> pd.DataFrame:
-    """Return one of Wellfield's own Parquet tables, which must have these *columns*; *again* ends errors about it.
+def read_table(path: str | os.PathLike[str], columns: Iterable[Column] = KEYS, *, again: str) -> pd.DataFrame:
+    """Return one of Wellfield's own Parquet tables, which must have these *columns*.
+
+    *again* is the last sentence of errors about the table: what to do.
 
     Raises
     ------
     DataNotFoundError
         There is no such file.
     MetadataError
-        It is no such table.
+        It is damaged, or a column is missing or holds something else.
     """
     from wellfield.formats.table import read_parquet
 
@@ -97,35 +119,29 @@ def read_table(path: str | os.PathLike[str], columns: Iterable[str] = KEY_COLUMN
         table = read_parquet(path)
     except UnknownFormatError as error:
         raise MetadataError(f"{str(error).rstrip('.')}. {again}") from error
-    if absent := [column for column in columns if column not in table.column_names]:
+    if absent := [column.name for column in columns if column.name not in table.column_names]:
         raise MetadataError(
             f"{name} has no column {', '.join(absent)}; it has {', '.join(table.column_names) or 'none'}. {again}"
         )
     for column in columns:
-        _check_type(name, column, table.schema.field(column).type, again)
+        _check_type(name, column, table.schema.field(column.name).type, again)
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
-# Columns that hold text, and those that hold numbers, wherever they are.
-_TEXTS = ("Metadata_Plate", "Metadata_Well", "Object", "Status")
-_NUMBERS = ("Metadata_Site", "Metadata_Timepoint", "Count")
-
-
-def _check_type(name: str, column: str, kind: Any, again: str) -> None:
+def _check_type(name: str, column: Column, kind: Any, again: str) -> None:
     import pyarrow as pa
 
     kinds = pa.types
-    text = kinds.is_string(kind) or kinds.is_large_string(kind)
-    number = kinds.is_integer(kind) or kinds.is_floating(kind)
-    if kinds.is_null(kind) or not ((column in _TEXTS and not text) or (column in _NUMBERS and not number)):
-        return
-    expected = "text" if column in _TEXTS else "numbers"
-    raise MetadataError(f"{name}: column {column} holds {kind}; expected {expected}. {again}")
+    expected = "text" if column.kind == Kind.TEXT else "numbers"
+    is_text = kinds.is_string(kind) or kinds.is_large_string(kind)
+    is_number = kinds.is_integer(kind) or kinds.is_floating(kind)
+    if not kinds.is_null(kind) and not (is_text if expected == "text" else is_number):
+        raise MetadataError(f"{name}: column {column.name} holds {kind}; expected {expected}. {again}")
 
 
 def _read(path: Path, types: Mapping[str, str]) -> Any:
-    """Return a table; one of CSV with the types of columns that it had before it was written."""
+    """Return a table; a CSV file gets the types of columns that the table had before it was written."""
     from wellfield.formats.table import read_csv, read_parquet
 
     if path.suffix == ".parquet":
@@ -139,14 +155,14 @@ def _type(name: str) -> Any:
 
     try:
         return pa.type_for_alias(name)
-    except ValueError:  # lists and the like, which CSV has no form for
+    except ValueError:  # a list, for example: CSV cannot hold it
         return None
 
 
 def _joined_schema(tables: Iterable[Any]) -> Any:
-    """Return the columns of all tables; those without rows say nothing about the type of theirs.
+    """Return the columns of all tables. A column that holds numbers in one well and text in another is text.
 
-    A column of numbers in one well and text in another is text.
+    Tables without rows do not count, because their columns have no reliable type.
     """
     import pyarrow as pa
 
@@ -154,7 +170,7 @@ def _joined_schema(tables: Iterable[Any]) -> Any:
     filled: list[Any] = []
     for table in tables:
         (filled if table.num_rows else empty).append(table.schema.remove_metadata())
-    keys = pa.schema([*((name, pa.string()) for name in KEY_COLUMNS[:2]), *((n, pa.int32()) for n in KEY_COLUMNS[2:])])
+    keys = pa.schema([(key.name, pa.string() if key.kind == Kind.TEXT else pa.int32()) for key in KEYS])
     fields: dict[str, Any] = {}
     for entry in (entry for schema in (filled or empty[:1] or [keys]) for entry in schema):
         known = fields.setdefault(entry.name, entry)
@@ -172,24 +188,22 @@ def _with_treatment_columns(schema: Any, wanted: bool) -> Any:
 
     if not wanted:
         return schema
-    kinds = dict.fromkeys(TREATMENT_COLUMNS, pa.string()) | {"Metadata_Concentration": pa.float64()}
+    kinds = {c.name: pa.float64() if c.kind == Kind.NUMBER else pa.string() for c in TREATMENTS.values()}
     fields = [entry for entry in schema if entry.name not in kinds]
-    place = max((i + 1 for i, entry in enumerate(fields) if entry.name in KEY_COLUMNS), default=0)
+    place = max((i + 1 for i, entry in enumerate(fields) if entry.name in KEY_NAMES), default=0)
     return pa.schema([*fields[:place], *(pa.field(name, kind) for name, kind in kinds.items()), *fields[place:]])
 
 
 def _fitted(table: Any, schema: Any, treatment: WellTreatment | None) -> Any:
-    """Return a well's table with all columns of *schema*."""
+    """Return the table of a well with exactly the columns of *schema*."""
     import pyarrow as pa
 
-    values: dict[str, Any] = {}
-    if treatment is not None:
-        given = (treatment.treatment, treatment.concentration, treatment.unit, treatment.control)
-        values = dict(zip(TREATMENT_COLUMNS, given, strict=True))
+    # None where the plate map does not list the well.
+    of_map = {column.name: getattr(treatment, name, None) for name, column in TREATMENTS.items()}
     columns = []
     for entry in schema:
-        if entry.name in TREATMENT_COLUMNS:
-            columns.append(pa.repeat(pa.scalar(values.get(entry.name), entry.type), table.num_rows))
+        if entry.name in of_map:
+            columns.append(pa.repeat(pa.scalar(of_map[entry.name], entry.type), table.num_rows))
         elif entry.name in table.column_names:
             columns.append(table[entry.name].cast(entry.type))
         else:

@@ -15,14 +15,19 @@ from wellfield.config.plate_sheet import PlateEntry
 from wellfield.errors import ConfigError, DestinationExistsError, PathEscapeError
 from wellfield.formats.atomic import is_part
 from wellfield.plate.wells import is_well
-from wellfield.results.records import (
-    EARLIER,
-    PLATE_FILES,
+from wellfield.results.paths import (
     PLATE_RULES,
     RECORDS,
+    STAGING,
     STORE_NAME,
     WELL_RULES,
     WRITTEN_FOLDERS,
+    PlateFile,
+    WellFile,
+    job_files,
+)
+from wellfield.results.records import (
+    EARLIER,
     has_manifest,
     has_records,
     is_results,
@@ -33,19 +38,17 @@ from wellfield.results.staged_well import foreign_in_stages
 from wellfield.storage.zarr.well_index import check_store
 
 _NAMED = 10
+# Folders with one file for each well, and how these end: ("wells", ".json").
+_WELL_FILES = [
+    (folder, suffix)
+    for path in (*WellFile, *job_files(WELL_RULES, "{well}"))
+    for folder, _, suffix in [path.partition("/{well}")]
+]
 _FOLDERS = (
     *WRITTEN_FOLDERS,
-    "report/thumbnails",
     f"{RECORDS}/wells",
-    *(f"{kind}/{rule}" for kind in ("logs", "benchmarks") for rule in (*PLATE_RULES, *WELL_RULES)),
-)
-_PLATE_FILES = tuple(name for names in PLATE_FILES.values() for name in names)
-# Folders with one file for each well, and how these end.
-_WELL_FILES = (
-    ("wells", ".json"),
-    ("report/thumbnails", ".npy"),
-    *((f"logs/{rule}", ".log") for rule in WELL_RULES),
-    *((f"benchmarks/{rule}", ".tsv") for rule in WELL_RULES),
+    *(folder for folder, _ in _WELL_FILES),
+    *(path.rpartition("/")[0] for path in job_files(PLATE_RULES, "")),
 )
 
 
@@ -149,7 +152,7 @@ def _refuse_files(results: Mapping[str, Path], files: Iterable[str]) -> None:
         root = next((folder for folder in real.parents if folder in roots), None)
         if root is not None:
             inside = real.relative_to(root)
-            if inside.parts[0] in WRITTEN_FOLDERS or inside.as_posix() in _PLATE_FILES:
+            if inside.parts[0] in WRITTEN_FOLDERS or inside.as_posix() in set(PlateFile):
                 raise ConfigError(f"{file} lies where results of {roots[root]} go; move it to another place")
 
 
@@ -170,7 +173,7 @@ def _refuse_foreign(plate: str, folder: Path) -> None:
             )
         return
     _refuse_folders(plate, folder)
-    if (found := foreign_in_stages(folder / ".staging")) is not None:
+    if (found := foreign_in_stages(folder / STAGING)) is not None:
         raise _foreign(plate, found)
     _refuse_files_at_results(plate, folder)
     check_store(folder / STORE_NAME)
@@ -193,12 +196,11 @@ def _refuse_files_at_results(plate: str, folder: Path) -> None:
     """Refuse a file that no record lists where a file of results goes."""
     records = plate_records(folder)
     known = set[str]().union(*(record.paths() for record in records.values()))
-    logs = [f"logs/{rule}/{plate}.log" for rule in PLATE_RULES]
-    logs += [f"benchmarks/{rule}/{plate}.tsv" for rule in PLATE_RULES]
+    logs = job_files(PLATE_RULES, plate)
     has = has_records(folder)
     by_manifest = cache(partial(has_manifest, folder))
     found: list[Path] = []
-    for name in (*_PLATE_FILES, *logs, f"{STORE_NAME}/zarr.json", f"{STORE_NAME}/.zgroup", f"{STORE_NAME}/.zattrs"):
+    for name in (*PlateFile, *logs, f"{STORE_NAME}/zarr.json", f"{STORE_NAME}/.zgroup", f"{STORE_NAME}/.zattrs"):
         found += _not_ours(folder / name, listed=not has or name in known)
     wells = set(recorded_wells(folder))
     earlier = records[EARLIER].paths() if EARLIER in records else set()

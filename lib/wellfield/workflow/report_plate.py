@@ -1,4 +1,4 @@
-"""Stage 5: pictures, statistics and the page of a plate's report."""
+"""report: pictures, statistics and the summary page of a plate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from wellfield.formats.table import write_frame
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.plate.index import read_info
 from wellfield.plate.platemap import compare_wells
+from wellfield.results.columns import SITE, TIMEPOINT, WELL
+from wellfield.results.manifest import read_manifests
+from wellfield.results.paths import PLATE_TABLES, PlateFile, WellFile
 from wellfield.results.records import read_record
 from wellfield.results.removal import remove_unfinished_writes
-from wellfield.results.staged_well import DONE
-from wellfield.workflow.aggregate_plate import read_manifests, read_treatments
-from wellfield.workflow.job_logs import failure_logs
-from wellfield.workflow.plate_tables import AGAIN, COUNT_COLUMNS, KEY_COLUMNS, read_table
+from wellfield.results.status import failed_wells, failure_logs
+from wellfield.workflow.aggregate_plate import read_treatments
+from wellfield.workflow.cell_counts import REQUIRED
+from wellfield.workflow.plate_tables import AGAIN, read_table
 from wellfield.workflow.vanished import in_plate_order
 
 if TYPE_CHECKING:
@@ -30,21 +33,15 @@ if TYPE_CHECKING:
 
 def report_plate(
     results: str | os.PathLike[str],
-    index: str | os.PathLike[str],
     wells: Sequence[str],
     *,
     vanished: Sequence[str] = (),
     plate_map: str | None,
-    heatmap: str,
-    montage: str,
-    statistics: str,
-    dose_response: str,
-    summary: str,
 ) -> None:
-    """Write heatmap, montage, statistics, dose–response and summary of a plate.
+    """Write the files of ``report/``: heatmap, montage, statistics, dose–response and summary.
 
-    The report is of *wells* and of those that *vanished*: their raw files are gone, their results stay. What a killed
-    job left in the folder goes first; nobody else writes directly in there.
+    The report shows *wells* and the wells that *vanished*, whose raw files are gone and whose results stay. Unfinished
+    writes of a killed job are removed first; no other job writes directly into ``report/``.
     """
     import pandas as pd
 
@@ -57,38 +54,38 @@ def report_plate(
 
     folder = Path(results)
     remove_unfinished_writes(folder, ["report"])
-    info = read_info(index)
+    info = read_info(folder / PlateFile.INDEX)
     wells = in_plate_order({*wells, *vanished})
-    manifests = read_manifests(folder / "wells", wells)
+    manifests = read_manifests(folder, wells)
     treatments = read_treatments(plate_map)
-    counts = read_table(folder / "cell_counts.parquet", COUNT_COLUMNS, again=AGAIN)
-    failed = [well for well, manifest in manifests.items() if manifest["status"] != DONE]
+    counts = read_table(folder / PlateFile.COUNTS, REQUIRED, again=AGAIN)
+    failed = list(failed_wells(manifests))
     per_field, label = heatmap_values(counts)
     controls = {well: entry.control for well, entry in treatments.items() if entry.control and well in manifests}
     plate_heatmap(
         {well: per_field.get(well) for well in wells},
-        heatmap,
-        title=info.plate,
+        folder / PlateFile.HEATMAP,
+        title=info.name,
         label=label,
         controls=controls,
         failed=failed,
     )
     thumbnails = {}
     for well in wells:
-        thumbnail = read_npy(folder / "report" / "thumbnails" / f"{well}.npy")
+        thumbnail = read_npy(folder / WellFile.THUMBNAIL.of(well))
         if thumbnail.size:
             thumbnails[well] = thumbnail
-    plate_montage(thumbnails, montage, wells_expected=list(wells), title=info.plate, failed=failed)
+    plate_montage(thumbnails, folder / PlateFile.MONTAGE, wells_expected=list(wells), title=info.name, failed=failed)
     left_out = fields_left_out(counts)
     values = pd.concat([count_values(counts), read_object_values(folder, left_out)], ignore_index=True)
-    table = plate_statistics(values, controls, plate=info.plate, left_out=left_out)
-    write_frame(statistics, table)
+    table = plate_statistics(values, controls, plate=info.name, left_out=left_out)
+    write_frame(folder / PlateFile.STATISTICS, table)
     responses, note = dose_responses(values, treatments)
-    plot_dose_responses(responses, dose_response, title=info.plate, note=note)
+    plot_dose_responses(responses, folder / PlateFile.DOSE_RESPONSE, title=info.name, note=note)
     write_summary(
-        summary,
+        folder / PlateFile.SUMMARY,
         info=info,
-        ingest=read_report(folder / "ingest_report.json"),
+        ingest=read_report(folder / PlateFile.INGEST_REPORT),
         manifests=manifests,
         vanished=vanished,
         logs=failure_logs(folder, manifests),
@@ -102,12 +99,12 @@ def report_plate(
 
 
 def heatmap_values(counts: pd.DataFrame) -> tuple[dict[str, float], str]:
-    """Return the number of each well that the heatmap shows, and what it is.
+    """Return the number that the heatmap shows for each well, and its label.
 
-    It is one class of objects, the first that the pipeline counted, at the first timepoint: the mean over the fields
-    that were counted, so that a field that is lacking makes no well look empty.
+    It is the mean number of objects per counted field, for the first class that the pipeline counted, at the first
+    timepoint. A mean over counted fields does not make a well with an absent field look empty.
     """
-    from wellfield.report.statistics import SITE, TIMEPOINT, WELL, seen_counts
+    from wellfield.report.statistics import seen_counts
     from wellfield.report.well_summary import class_names, first_timepoint
 
     counted = seen_counts(counts)
@@ -123,21 +120,20 @@ def heatmap_values(counts: pd.DataFrame) -> tuple[dict[str, float], str]:
 
 
 def read_object_values(results: str | os.PathLike[str], left_out: Collection[Place] = ()) -> pd.DataFrame:
-    """Return the readouts of a plate's tables of objects, of which no more than one well's are in memory.
+    """Return the readouts of a plate's tables of objects, without the fields that are *left_out*.
 
-    Objects of fields that are *left_out* do not count.
-
-    A readout that several tables have is taken from the first of ``objects.parquet`` and ``plate_tables/``, by name.
+    One well at a time is in memory. If several tables have a readout, it is taken from the first of
+    ``objects.parquet`` and then ``plate_tables/`` in alphabetical order.
     """
     import pandas as pd
     import pyarrow.parquet as pq
 
-    from wellfield.report.statistics import SITE, TIMEPOINT, WELL, feature_columns, no_values, object_values
+    from wellfield.report.statistics import feature_columns, no_values, object_values
 
     folder = Path(results)
     found = [no_values()]
     taken: set[str] = set()
-    for path in [folder / "objects.parquet", *_plate_tables(folder)]:
+    for path in [folder / PlateFile.OBJECTS, *_plate_tables(folder)]:
         with reading(path, "Parquet table", MetadataError), pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             features = [name for name in feature_columns(names) if name not in taken]
@@ -149,21 +145,21 @@ def read_object_values(results: str | os.PathLike[str], left_out: Collection[Pla
 
 
 def _plate_tables(results: Path) -> list[Path]:
-    """Return the tables of the plate that are ours, by name: the user's own may lie beside them."""
+    """Return the tables of ``plate_tables/`` that Wellfield wrote, in alphabetical order."""
     record = read_record(results, "aggregate_plate")
     listed = None if record is None else record.paths()
-    tables = sorted((results / "plate_tables").glob("*.parquet"))
+    tables = sorted((results / PLATE_TABLES).glob("*.parquet"))
     return [path for path in tables if listed is None or path.relative_to(results).as_posix() in listed]
 
 
 def _by_well(file: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """Yield a table of the plate well by well: the rows of a well follow each other, in row groups of their own."""
+    """Yield a table of the plate well by well. The rows of a well are together, in row groups of their own."""
     import pyarrow as pa
 
     parts: list[Any] = []
     for number in range(file.num_row_groups):
         part = file.read_row_group(number, columns)
-        if parts and part.num_rows and part[KEY_COLUMNS[1]][0] != parts[0][KEY_COLUMNS[1]][0]:
+        if parts and part.num_rows and part[WELL][0] != parts[0][WELL][0]:
             yield pa.concat_tables(parts).to_pandas()
             parts = []
         parts += [part] if part.num_rows else []

@@ -18,13 +18,15 @@ from wellfield.microscopes.handler import MICROSCOPES
 from wellfield.microscopes.handler_registry import discover_microscopes
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.pipeline.plane_selection import choose_sources
-from wellfield.plate.index import PlateInfo, read_info, read_paths, read_place_digests
+from wellfield.plate.index import read_info, read_paths, read_place_digests
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import plate_map_digest
-from wellfield.results.staged_well import STAGING, broken_stages, remove_stage
+from wellfield.results.paths import STAGING, PlateFile, WellFile
+from wellfield.results.staged_well import broken_stages, remove_stage
 from wellfield.workflow import digests, resources
 from wellfield.workflow.ingest_plate import chosen_wells, mapping_number, plate_map_notes, refuse_empty_plate
-from wellfield.workflow.stale_results import Asked, said, stale_outputs
+from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
 from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
 
 # The digest of a whole plate in the process of a single job, where nobody compares it.
@@ -123,9 +125,9 @@ class RuleValues:
 
     def times_mapped_again(self, plate: str) -> int:
         """Return a number that is one higher once a plate is complete that was mapped while it was being acquired."""
-        return _times_mapped_again(self.folder(plate) / "ingest_report.json", self._plates[plate].folder)
+        return _times_mapped_again(self.folder(plate) / PlateFile.INGEST_REPORT, self._plates[plate].folder)
 
-    def info(self, index: str) -> PlateInfo:
+    def info(self, index: str) -> Plate:
         """Return what holds for the whole plate."""
         return _info(index, _time(index))
 
@@ -185,7 +187,7 @@ class RuleValues:
         ConfigError
             The sheet asks for wells that the plate does not have, or wells have lost their manifests or raw images.
         """
-        index = self.folder(plate) / "index.parquet"
+        index = self.folder(plate) / PlateFile.INDEX
         if not index.exists():
             return
         entry, info = self._plates[plate], read_info(index)
@@ -217,7 +219,7 @@ class RuleValues:
             plate_map=plate_map_digest(entry.plate_map),
         )
         found = stale_outputs(self.folder(plate), asked, lambda: self.scan(plate).files)
-        for line in said(plate, found):
+        for line in stale_lines(plate, found):
             say(line)
         return [(self.folder(plate) / output).as_posix() for output in found]
 
@@ -227,7 +229,7 @@ class RuleValues:
 
     def unfinished(self, stages: Iterable[Path]) -> list[str]:
         """Return those of *stages* whose wells have no manifest, as the rules name them: these wells run anyway."""
-        manifests = ((stage, stage.parents[1] / "wells" / f"{stage.name}.json") for stage in stages)
+        manifests = ((stage, stage.parents[1] / WellFile.MANIFEST.of(stage.name)) for stage in stages)
         return [stage.as_posix() for stage, manifest in manifests if not manifest.exists()]
 
 
@@ -261,7 +263,7 @@ def _times_mapped_again(report: Path, folder: str) -> int:
 
 
 @cache
-def _info(index: str, mtime_ns: int) -> PlateInfo:
+def _info(index: str, mtime_ns: int) -> Plate:
     return read_info(index)
 
 

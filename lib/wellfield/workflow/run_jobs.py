@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wellfield.results.file_names import UNFINISHED_NAME
+from wellfield.results.paths import PlateFile
 from wellfield.workflow import snakemake_api
 
 
@@ -21,7 +21,7 @@ def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
         if snakemake_api.has_scheduled(workflow) and snakemake_api.will_run(workflow):
             jobs = snakemake_api.run_jobs(workflow)
             plates = jobs.whole - {job.plate for job in jobs.finished | jobs.pending}
-            for plate in [plate for plate in plates if Path(results, plate, "report", UNFINISHED_NAME).exists()]:
+            for plate in [plate for plate in plates if Path(results, plate, PlateFile.UNFINISHED_PAGE).exists()]:
                 from wellfield.results.removal import remove_page  # a run without such a page does without it
 
                 remove_page(Path(results, plate))

@@ -23,12 +23,14 @@ from wellfield.formatting import counted, size_text
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.step import START
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
+from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import WHOLE_WELL, Projection
+from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import read_manifest
-from wellfield.results.records import STORE_NAME
-from wellfield.results.staged_well import DONE, STAGING, staged_bytes
+from wellfield.results.paths import STAGING, STORE_NAME, PlateFile, WellFile
+from wellfield.results.staged_well import staged_bytes
+from wellfield.results.status import WellStatus
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
 from wellfield.storage.zarr.pyramid import level_shapes
@@ -84,7 +86,7 @@ class PlateSpace:
     keeps_staged: bool = False
 
 
-def well_space(plan: Plan, info: PlateInfo, planes: Iterable[PlaneRecord]) -> WellSpace:
+def well_space(plan: Plan, info: Plate, planes: Iterable[PlaneRecord]) -> WellSpace:
     """Return what the images take that a plan makes of the *planes* of one well.
 
     *most* is what they take without compression (intensities as float32, but for projections of the plate's planes),
@@ -101,13 +103,13 @@ def well_space(plan: Plan, info: PlateInfo, planes: Iterable[PlaneRecord]) -> We
 def wells_to_do(plan: Plan, wells: Iterable[str], results: str | os.PathLike[str]) -> list[str]:
     """Return the wells that are not done by this plan: their manifest is absent, of a failure or of another plan."""
     manifests = {well: _manifest(results, well) for well in wells}
-    done = (DONE, plan.digest())
+    done = (WellStatus.DONE, plan.digest())
     return [w for w, found in manifests.items() if (found.get("status"), found.get("plan_digest")) != done]
 
 
 def plate_space(
     plan: Plan,
-    info: PlateInfo,
+    info: Plate,
     planes: Mapping[str, Sequence[PlaneRecord]],
     wells: Sequence[str],
     results: str | os.PathLike[str],
@@ -129,9 +131,9 @@ def plate_space(
         there = [staged_bytes(Path(results, STAGING, well)) for well in wells]
         kept = [max(stage - old, 0) for stage, old in zip(staging, there, strict=True)]
         least, most = ([a + b for a, b in zip(kept, grown, strict=True)] for grown in (least, most))
-        return PlateSpace(info.plate, len(wells), 0, min(least, default=0), sum(least), sum(most), keeps_staged=True)
+        return PlateSpace(info.name, len(wells), 0, min(least, default=0), sum(least), sum(most), keeps_staged=True)
     smallest = min(map(sum, zip(staging, least, strict=True)), default=0)
-    return PlateSpace(info.plate, len(wells), max(staging, default=0), smallest, sum(least), sum(most))
+    return PlateSpace(info.name, len(wells), max(staging, default=0), smallest, sum(least), sum(most))
 
 
 def plan_space(
@@ -155,7 +157,7 @@ def plan_space(
 
 def last_plan(results: str | os.PathLike[str]) -> Plan | None:
     """Return the plan that lies in the results of a plate; ``None`` if none does that this version can read."""
-    path = Path(results, "plan.json")
+    path = Path(results, PlateFile.PLAN)
     try:
         return Plan.read(path) if path.exists() else None
     except WellfieldError:
@@ -242,7 +244,7 @@ def _extent(least: str, most: str) -> str:
 
 def _manifest(results: str | os.PathLike[str], well: str) -> dict[str, Any]:
     """Return the manifest of a well, an empty one where there is none that can be read."""
-    path = Path(results, "wells", f"{well}.json")
+    path = Path(results, WellFile.MANIFEST.of(well))
     try:
         return read_manifest(path) if path.exists() else {}
     except WellfieldError:
@@ -258,7 +260,7 @@ def _stored_now(manifest: Mapping[str, Any]) -> int:
 class _Sizes:
     """Stacks of images of one well, and the bytes that they take."""
 
-    def __init__(self, plan: Plan, info: PlateInfo, planes: Iterable[PlaneRecord]) -> None:
+    def __init__(self, plan: Plan, info: Plate, planes: Iterable[PlaneRecord]) -> None:
         self._plan = plan
         self._shape = info.shape or UNKNOWN_SHAPE
         self._itemsize = np.dtype(info.dtype or UNKNOWN_DTYPE).itemsize

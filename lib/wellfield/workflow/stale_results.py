@@ -1,8 +1,9 @@
-"""Results that are not of what is asked for: found before the first job, whatever Snakemake's own records say.
+"""Stale results: results that do not fit the plate sheet and configuration, found before the first job.
 
-Example: the folder ``.snakemake`` was removed and ``sigma`` edited. Snakemake sees a plan and takes it for done; the
-record of the plan names another pipeline, so the plan is made again. Only files of the results are looked at, each
-once, by name and size; a file that was altered to the same size is found by ``wellfield validate``.
+Snakemake's own records are not needed for this. Example: the folder ``.snakemake`` was removed and ``sigma`` was
+edited. Snakemake sees a plan and takes it as done. The record of the plan names another pipeline, so the plan is made
+again. Only files of the results are looked at, each once, by name and size. ``wellfield validate`` also finds a file
+that was altered and kept its size.
 """
 
 from __future__ import annotations
@@ -23,37 +24,26 @@ from wellfield.pipeline.plan_file import PLAN, plan_digest, processing_digest
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.index import read_index, read_info
 from wellfield.results.manifest import read_manifest
+from wellfield.results.paths import PLATE_RULES, STAGING, PlateFile, WellFile, main_file
 from wellfield.results.records import Record, from_results, plate_records, read_record
-from wellfield.results.staged_well import STAGING, staged_processing
+from wellfield.results.staged_well import staged_processing
 
-REPORT_FILE = "ingest_report.json"
-INDEX, PLAN_FILE, COUNTS = "index.parquet", "plan.json", "cell_counts.csv"
-FIT = "illumination/illumination.json"
-# Of each job of a plate one output, by which Snakemake is told to do it again.
-OUTPUTS: Mapping[str, str] = {
-    "ingest_plate": INDEX,
-    "compile_plan": PLAN_FILE,
-    "fit_illumination": FIT,
-    "aggregate_plate": COUNTS,
-    "report_plate": "report/summary.html",
-    "check_plate": "check_plate.json",
-}
 _NAMED = 5
 _MANY = ("images/", "rois/")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for: a line of the plate sheet, and digests as the records of the jobs have them.
+    """What the user asks for: a line of the plate sheet, and digests as in the records of the jobs.
 
     Parameters
     ----------
     folder:
         Raw plate as the sheet spells it.
     wells:
-        The wells that the sheet names, ``None`` for all.
+        The wells that the sheet names; ``None`` for all.
     illumination:
-        Source and method of the fit; ``None`` where the pipeline corrects no illumination.
+        Source and method of the fit; ``None`` if no step corrects the illumination.
     plate_map:
         Digest of the plate map, ``""`` without one.
     """
@@ -72,47 +62,52 @@ class Asked:
 def stale_outputs(
     results: str | os.PathLike[str], asked: Asked, files: Callable[[], Iterable[ScannedFile]]
 ) -> dict[str, str]:
-    """Return the outputs of a plate to be made again, relative to *results*, each with the reason.
+    """Return the files of a plate that must be made again, relative to *results*, each with the reason.
 
-    *files* gives those of the raw plate; it is called only where the results are of another folder.
+    *files* returns the files of the raw plate. It is called only if the results are of another folder.
 
     Raises
     ------
     ConfigError
         The results are of another raw plate.
     MetadataError, SchemaVersionError
-        A file of the results is damaged, or of another version of Wellfield.
+        A file of the results is damaged, or another version of Wellfield wrote it.
     """
     folder = Path(results)
-    if not (folder / INDEX).exists():
+    if not (folder / PlateFile.INDEX).exists():
         return {}
-    info = read_info(folder / INDEX)
-    if (folder / REPORT_FILE).exists():
-        read_report(folder / REPORT_FILE)  # read again while jobs are chosen, where Snakemake adds to an error
-    if info.plate != asked.plate:
+    info = read_info(folder / PlateFile.INDEX)
+    report = folder / PlateFile.INGEST_REPORT
+    if report.exists():
+        # A damaged report is refused here. It is read again while jobs are chosen, where Snakemake adds to an error.
+        read_report(report)
+    if info.name != asked.plate:
         raise ConfigError(
-            f"{results} holds results of plate {info.plate}, and all its tables say so; the plate sheet asks for plate "
-            f"{asked.plate} there. Give the folder its name back, or move it away: the plate is done again then"
+            f"{results} holds results of plate {info.name}, and all its tables say so; the plate sheet asks for plate "
+            f"{asked.plate} there. Rename the folder back, or move it away; then the plate is done again"
         )
     records = plate_records(folder)
     stale: dict[str, str] = {}
     for rule, record in records.items():
-        if rule in OUTPUTS and (problem := _files_problem(folder, record)):
-            stale[OUTPUTS[rule]] = problem
+        if rule in PLATE_RULES and (problem := _files_problem(folder, record)):
+            stale[main_file(rule)] = problem
     stale |= _of_another_run(records, asked, info.wells)
     wells = [well for well in info.wells if asked.wells is None or well in asked.wells]
-    old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.plate_path))
+    old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.path))
     if old != os.path.realpath(asked.folder):
         moved_along = _of(records, "ingest_plate").get("from_results") == from_results(asked.folder, folder)
         changed = [] if moved_along else _moved(folder, old, asked, {file.path: file for file in files()})
-        if asked.folder != info.plate_path:
-            stale[INDEX] = f"it is of {info.plate_path}"
+        if asked.folder != info.path:
+            stale[PlateFile.INDEX] = f"it is of {info.path}"
             for well in (well for well in changed if well in wells):
-                stale |= dict.fromkeys((f"wells/{well}.json", f"{STAGING}/{well}"), "planes of another time")
-    stale |= _stale_wells(folder, wells, None if PLAN_FILE in stale else folder / PLAN_FILE)
+                outputs = WellFile.MANIFEST.of(well), f"{STAGING}/{well}"
+                stale |= dict.fromkeys(outputs, "planes of another time")
+    stale |= _stale_wells(folder, wells, None if PlateFile.PLAN in stale else folder / PlateFile.PLAN)
     if asked.illumination is None:
-        stale.pop(FIT, None)
-    return {output: reason for output, reason in stale.items() if output != PLAN_FILE or (folder / PLAN_FILE).exists()}
+        stale.pop(PlateFile.ILLUMINATION, None)
+    if not (folder / PlateFile.PLAN).exists():
+        stale.pop(PlateFile.PLAN, None)
+    return stale
 
 
 def _of(records: Mapping[str, Record], rule: str) -> Mapping[str, Any]:
@@ -120,29 +115,29 @@ def _of(records: Mapping[str, Record], rule: str) -> Mapping[str, Any]:
 
 
 def _of_another_run(records: Mapping[str, Record], asked: Asked, present: Sequence[str]) -> dict[str, str]:
-    """Return the outputs that were made of something else than is asked for."""
-    stale = {}
+    """Return the files that were made from something else than what the user asks for now."""
+    stale: dict[str, str] = {}
     mapped, plan, fit = (_of(records, rule) for rule in ("ingest_plate", "compile_plan", "fit_illumination"))
     if mapped and (mapped.get("microscope"), mapped.get("layout")) != (asked.microscope, asked.layout):
-        stale[INDEX] = f"it was read as {mapped.get('microscope')}, or by another layout"
-    # Results of a version without records do not say which pipeline they are of.
+        stale[PlateFile.INDEX] = f"it was read as {mapped.get('microscope')}, or by another layout"
+    # Versions without records did not store which pipeline made the results.
     if (plan.get("pipeline"), plan.get("functions")) != (asked.pipeline, asked.functions):
-        stale[PLAN_FILE] = "it is of another pipeline" if plan else "it does not say which pipeline it is of"
+        stale[PlateFile.PLAN] = "it is of another pipeline" if plan else "it does not say which pipeline it is of"
     if fit and asked.illumination and (fit.get("source"), fit.get("method")) != asked.illumination:
-        stale[FIT] = "it was fitted in another way"
+        stale[PlateFile.ILLUMINATION] = "it was fitted in another way"
     tables = _of(records, "aggregate_plate")
     if tables and tables.get("plate_map", "") != asked.plate_map:
-        stale[COUNTS] = "it is of another plate map"
+        stale[PlateFile.COUNTS_CSV] = "it is of another plate map"
     joined = [well for well in tables.get("wells", ()) if well in present]
     if tables and joined != [well for well in present if asked.wells is None or well in asked.wells]:
-        stale[COUNTS] = "it is of other wells"
+        stale[PlateFile.COUNTS_CSV] = "it is of other wells"
     return stale
 
 
 def _files_problem(results: Path, record: Record) -> str | None:
-    """Return what is wrong with the files that a record lists with their size: missing, or of another size.
+    """Return the first problem of the files that a record lists with a size: missing, or of another size.
 
-    Of images and regions, of which a well may have thousands, the names are looked at alone.
+    A well may have thousands of images and regions, so only their names are compared.
     """
     names = cache(_names)
     for entry in record.files:
@@ -171,7 +166,7 @@ def _names(folder: Path) -> frozenset[str]:
 
 
 def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict[str, str]:
-    """Return the manifests of wells that lack files or are of another plan than the one in *plan* (``None``: any).
+    """Return the manifests of wells that lack files, or that another plan than *plan* made (``None``: any plan).
 
     So are staged wells that were kept, if the plan computes something else.
     """
@@ -182,7 +177,7 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict
             digest, processing = plan_digest(values), processing_digest(values)
     stale = {}
     for well in wells:
-        output = f"wells/{well}.json"
+        output = WellFile.MANIFEST.of(well)
         record = read_record(results, "", well)
         if record is None or not record.of:
             problem, made = _by_manifest(results, well)
@@ -199,16 +194,16 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict
 
 
 def _by_manifest(results: Path, well: str) -> tuple[str | None, str | None]:
-    """Return what :func:`_files_problem` finds by a well's manifest, and the plan that the well was made by."""
-    path = results / "wells" / f"{well}.json"
+    """Return what :func:`_files_problem` finds for the files of a manifest, and the plan that made the well."""
+    path = results / WellFile.MANIFEST.of(well)
     if not path.exists():
-        return None, None  # of a well that was never finished; Snakemake does it
+        return None, None  # the well was never finished; Snakemake runs it
     manifest = read_manifest(path)
     return _files_problem(results, Record(tuple(manifest["files"]))), manifest["plan_digest"]
 
 
 def _refuse_newer(manifest: Path) -> None:
-    """Raise if another version of Wellfield wrote a manifest; a damaged one is made again."""
+    """Raise if another version of Wellfield wrote the manifest. A damaged manifest is made again."""
     try:
         read_manifest(manifest)
     except MetadataError:
@@ -216,17 +211,17 @@ def _refuse_newer(manifest: Path) -> None:
 
 
 def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFile]) -> list[str]:
-    """Return the finished wells that have planes of another time in the raw plate, which is the old one elsewhere.
+    """Return the finished wells whose planes have changed, for a raw plate that moved to another folder.
 
-    It is if one finished well at least has all its planes there, in name, size and time.
+    It is the same plate if all planes of at least one finished well are there with the same name, size and time.
 
     Raises
     ------
     ConfigError
         It is another plate.
     """
-    info, planes = read_index(results / INDEX)
-    finished = {well for well in info.wells if (results / "wells" / f"{well}.json").exists()}
+    info, planes = read_index(results / PlateFile.INDEX)
+    finished = {well for well in info.wells if (results / WellFile.MANIFEST.of(well)).exists()}
     absent: set[str] = set()
     changed: set[str] = set()
     for plane in planes:
@@ -243,21 +238,21 @@ def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFil
             changed.add(plane.key.well)
     if finished and not finished - absent - changed:
         raise ConfigError(
-            f"{results} holds results of {old}, and the plate sheet says {asked.folder} for plate {asked.plate}, which "
-            f"has the planes of none of {counted(len(finished), 'finished well')}, such as {min(finished)}, by name, "
-            "size and time: it is another plate, or a copy without the times of its files (cp -a and rsync -a keep "
-            f"them). Choose another plate name or results folder, or move {results} away"
+            f"{results} holds results of {old}, but the plate sheet says {asked.folder} for plate {asked.plate}. For "
+            f"none of {counted(len(finished), 'finished well')}, such as {min(finished)}, are all planes there with "
+            "the same name, size and time. It is another plate, or a copy that lost the times of its files (cp -a and "
+            f"rsync -a keep them). Choose another plate name or results folder, or move {results} away"
         )
     return sorted(finished & (absent | changed))
 
 
-def said(plate: str, stale: Mapping[str, str]) -> list[str]:
-    """Return a line for each output of a plate that is made again, of wells one for all."""
+def stale_lines(plate: str, stale: Mapping[str, str]) -> list[str]:
+    """Return a line for each file of a plate that is made again, and one line for all wells."""
     of_plate = {output: why for output, why in stale.items() if not _well(output) and not output.startswith(STAGING)}
     lines = [f"{plate}: {output} is to be made again: {why}" for output, why in of_plate.items()]
     wells = [_well(output) for output in stale if _well(output)]
     if wells:
-        first = f"wells/{wells[0]}.json"
+        first = WellFile.MANIFEST.of(wells[0])
         named = ", ".join(wells[:_NAMED]) + (", …" if len(wells) > _NAMED else "")
         lines.append(f"{plate}: {counted(len(wells), 'well')} to be done again ({named}): {stale[first]}")
     return lines

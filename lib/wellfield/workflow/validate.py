@@ -1,11 +1,12 @@
-"""Checking results: against their own records and manifests, and against other results.
+"""``wellfield validate``: compare results with their own records and manifests, or with other results.
 
-Whatever is found is a problem in the list that is returned, with the name of the file; a library's error is one too.
+Every problem is a line in the list that is returned, with the name of the file; so is an error of a library.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -19,33 +20,37 @@ from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.formatting import counted
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.pipeline.plan import Plan
-from wellfield.plate.index import PlateInfo, read_index
+from wellfield.plate.index import read_index
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import is_well
+from wellfield.results.columns import WELL
 from wellfield.results.manifest import file_entry, folder_entry, read_manifest
-from wellfield.results.records import (
-    EARLIER,
-    PLATE_FILES,
+from wellfield.results.paths import (
     PLATE_RULES,
+    PLATE_TABLES,
     RECORDS,
+    RULE_FILES,
     STORE_NAME,
     UNFINISHED,
     WELL_RULES,
+    PlateFile,
+    WellFile,
+    files_of,
+)
+from wellfield.results.records import (
+    EARLIER,
     Record,
     has_records,
     read_record,
     record_path,
 )
-from wellfield.results.staged_well import DONE
+from wellfield.results.status import failed_wells, failure_lines
 from wellfield.storage.workspace_metadata import main_subdirectory, read_metadata
 from wellfield.storage.zarr.addressing import well_folder
 from wellfield.storage.zarr.well_index import NODE_FILES
+from wellfield.workflow.cell_counts import REQUIRED
 from wellfield.workflow.fit_illumination import read_fit
-from wellfield.workflow.plate_tables import AGAIN, COUNT_COLUMNS, read_table
-from wellfield.workflow.reasons import reason_text
-
-COUNTS, COUNTS_CSV, STATISTICS = "cell_counts.parquet", "cell_counts.csv", "report/plate_statistics.csv"
-FITTED = "illumination/illumination.json"
-PLATE_TABLES = (COUNTS, COUNTS_CSV, "objects.parquet")
+from wellfield.workflow.plate_tables import AGAIN, read_table
 
 _CHECK = OwnJson("result of the check", None, {"wells": int, "planes_used": int}, "Delete it and run again")
 
@@ -53,10 +58,10 @@ Manifests = Mapping[str, Mapping[str, Any]]
 
 
 def check_results(results: str | os.PathLike[str]) -> list[str]:
-    """Return what is wrong with the results of a plate, a line for each problem with the name of the file.
+    """Return what is wrong with the results of a plate: one line for each problem, with the name of the file.
 
-    Every file is compared with the size and SHA-256 that a record or manifest has of it; those of Wellfield's own forms
-    are read; the store's listing is compared with the manifests and the folders. Wells that failed are problems too.
+    Every file is compared with its size and SHA-256 in a record or manifest. Wellfield's own tables and JSON files are
+    read. The wells that ``plate.zarr`` lists are compared with manifests and folders. A failed well is a problem, too.
     Links below the folder are not followed.
 
     Raises
@@ -68,16 +73,15 @@ def check_results(results: str | os.PathLike[str]) -> list[str]:
     problems: list[str] = []
     manifests = _manifests(folder, problems)
     entries = _Entries(folder)
-    # Records first: of a well in the store they name the files, and the user's own there do not count.
+    # Records first: they name Wellfield's files of a well in the store, so that the user's files there do not count.
     problems += _check_records(folder, entries, set(manifests))
     for well, manifest in manifests.items():
         problems += [f"well {well}: {problem}" for entry in manifest["files"] for problem in entries.problems(entry)]
     problems += _check_plate_files(folder, manifests)
     problems += _check_store(folder, manifests)
-    failed = {well: manifest for well, manifest in manifests.items() if manifest["status"] != DONE}
-    if failed:
-        problems.append(f"{len(failed)} of {counted(len(manifests), 'well')} failed:")
-        problems += [f"well {well}: {_one_line(reason_text(entry['error']))}" for well, entry in failed.items()]
+    if failures := failure_lines(manifests):
+        problems.append(f"{len(failures)} of {counted(len(manifests), 'well')} failed:")
+        problems += [f"well {well}: {why}" for well, why in failures.items()]
     return list(dict.fromkeys(problems))
 
 
@@ -86,7 +90,7 @@ def _one_line(text: object) -> str:
 
 
 def _attempt(problems: list[str], folder: Path, read: Callable[[], Any]) -> Any:
-    """Return what *read* gives; ``None``, and a problem, where it raises an error of ours."""
+    """Return the result of *read*; if it raises an error of ours, add a problem and return ``None``."""
     try:
         return read()
     except WellfieldError as error:
@@ -95,20 +99,21 @@ def _attempt(problems: list[str], folder: Path, read: Callable[[], Any]) -> Any:
 
 
 def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the manifests that can be read; the others are problems."""
-    files = sorted((folder / "wells").glob("*.json")) if (folder / "wells").is_dir() else []
+    """Return the manifests that can be read; add a problem for each other one."""
+    wells = folder / WellFile.MANIFEST.folder
+    files = sorted(wells.glob("*.json")) if wells.is_dir() else []
     if not files:
-        raise ValidationError(f"{folder} holds no results: no manifest in {folder / 'wells'}")
+        raise ValidationError(f"{folder} holds no results: no manifest in {wells}")
     found: dict[str, dict[str, Any]] = {}
     for file in files:
-        if problem := _link(folder, f"wells/{file.name}"):
+        if problem := _link(folder, file.relative_to(folder).as_posix()):
             problems.append(problem)
             continue
         manifest = _attempt(problems, folder, partial(read_manifest, file))
         if manifest is None:
             continue
         if manifest["well"] != file.stem:
-            problems.append(f"wells/{file.name} is the manifest of well {manifest['well']}")
+            problems.append(f"{WellFile.MANIFEST.of(file.stem)} is the manifest of well {manifest['well']}")
         found[file.stem] = manifest
     return found
 
@@ -117,7 +122,7 @@ def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _link(folder: Path, path: str) -> str | None:
-    """Return that a path below the results is a link, or lies in one; ``None`` if not."""
+    """Return the problem of a path below the results that is a link or lies in one; ``None`` if it does not."""
     place = folder
     for part in path.strip("/").split("/"):
         place = place / part
@@ -129,14 +134,14 @@ def _link(folder: Path, path: str) -> str | None:
 
 
 class _Entries:
-    """Entries of records and manifests, each of which is compared once with what is there."""
+    """Compares each entry of records and manifests once with its file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._seen: dict[tuple[str, str], list[str]] = {}
 
     def problems(self, entry: Mapping[str, Any]) -> list[str]:
-        """Return what is wrong with the file of an entry, or with the folder; nothing of one without a checksum."""
+        """Return what is wrong with the file or folder of an entry; nothing if the entry has no checksum."""
         if "sha256" not in entry:
             return []
         key = entry["path"], entry["sha256"]
@@ -165,10 +170,10 @@ class _Entries:
             yield f"{name} cannot be read: {error.strerror or error}"
             return
         if found["sha256"] != entry["sha256"]:
-            yield f"{name} is not what was written ({found['size']:,} bytes, {entry['size']:,} were written)"
+            yield f"{name} was altered after it was written ({found['size']:,} bytes; {entry['size']:,} were written)"
 
     def _names(self, entry: Mapping[str, Any]) -> list[str]:
-        """Return the files of a well in the store; of those that no record names, all that are there."""
+        """Return the files of a well in the store that the record names; if it names none, all that are there."""
         if "names" in entry:
             return [entry["path"] + name for name in entry["names"]]
         path = self._folder / entry["path"]
@@ -177,7 +182,7 @@ class _Entries:
 
 
 def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str]:
-    """Compare the files of every record; what a version without records left has none."""
+    """Compare the files of every record. Versions without records left results without any."""
     problems: list[str] = []
     if not has_records(folder):
         return problems
@@ -192,12 +197,7 @@ def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str
         record = _attempt(problems, folder, partial(read_record, folder, rule))
         for entry in record.files if record is not None else ():
             problems += entries.problems(entry)
-    written = {
-        rule: name
-        for rule, names in PLATE_FILES.items()
-        for name in names
-        if rule in PLATE_RULES and (folder / name).exists()
-    }
+    written = {file.rule: file for file in RULE_FILES if (folder / file).exists()}
     if not record_path(folder, EARLIER).exists():
         problems += [
             f"{RECORDS}/{rule}.json is missing: nothing says what {name} should be"
@@ -211,57 +211,57 @@ def _check_records(folder: Path, entries: _Entries, wells: set[str]) -> list[str
 
 
 def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
-    """Read the plate's own files, and compare what they say of the wells."""
+    """Read the plate's own files, and compare what they say about the wells."""
     problems: list[str] = []
-    failed = any(manifest["status"] != DONE for manifest in manifests.values())
-    optional = {FITTED, *(("check_plate.json",) if failed else ())}
-    expected = [name for rule in PLATE_RULES for name in PLATE_FILES[rule] if name not in optional]
-    there = {name for name in (*expected, *optional) if (folder / name).is_file() and not _link(folder, name)}
-    problems += [_link(folder, name) or f"{name} is missing" for name in expected if name not in there]
+    optional = {PlateFile.ILLUMINATION, *((PlateFile.CHECK,) if failed_wells(manifests) else ())}
+    there = {name for name in RULE_FILES if (folder / name).is_file() and not _link(folder, name)}
+    absent = [name for name in RULE_FILES if name not in optional | there]
+    problems += [_link(folder, name) or f"{name} is missing" for name in absent]
 
-    def read(name: str, how: Callable[[Path], Any]) -> Any:
+    def read(name: PlateFile, how: Callable[[Path], Any]) -> Any:
         return _attempt(problems, folder, lambda: how(folder / name)) if name in there else None
 
-    found = read("index.parquet", read_index)
-    info: PlateInfo | None = found[0] if found else None
-    read("openhcs_metadata.json", lambda path: main_subdirectory(read_metadata(path.parent), source=str(path)))
-    read("ingest_report.json", read_report)
-    plan: Plan | None = read("plan.json", Plan.read)
-    read("check_plate.json", _CHECK.read)
-    read(FITTED, read_fit)
-    if plan is not None and plan.illuminated_channels and FITTED not in there:
-        problems.append(f"{FITTED} is missing")
+    found = read(PlateFile.INDEX, read_index)
+    info: Plate | None = found[0] if found else None
+    read(PlateFile.METADATA, lambda path: main_subdirectory(read_metadata(path.parent), source=str(path)))
+    read(PlateFile.INGEST_REPORT, read_report)
+    plan: Plan | None = read(PlateFile.PLAN, Plan.read)
+    read(PlateFile.CHECK, _CHECK.read)
+    read(PlateFile.ILLUMINATION, read_fit)
+    if plan is not None and plan.illuminated_channels and PlateFile.ILLUMINATION not in there:
+        problems.append(f"{PlateFile.ILLUMINATION} is missing")
     if plan is not None:
         digest = plan.digest()
         others = [well for well, manifest in manifests.items() if manifest["plan_digest"] != digest]
-        problems += [f"well {well}: wells/{well}.json is of another plan than plan.json" for well in others]
-    counts = read(COUNTS, lambda path: read_table(path, COUNT_COLUMNS, again=AGAIN))
-    for name in ("objects.parquet", *_tables(folder, "*.parquet")):
-        if name == "objects.parquet" and name not in there:
-            continue
+        problems += [
+            f"well {well}: {WellFile.MANIFEST.of(well)} is of another plan than {PlateFile.PLAN}" for well in others
+        ]
+    counts = read(PlateFile.COUNTS, lambda path: read_table(path, REQUIRED, again=AGAIN))
+    read(PlateFile.OBJECTS, lambda path: read_table(path, (), again=AGAIN))
+    for name in _tables(folder, "*.parquet"):
         _attempt(problems, folder, partial(read_table, folder / name, (), again=AGAIN))
     if counts is not None:
-        problems += _check_counts(folder, counts, manifests, csv=COUNTS_CSV in there)
+        problems += _check_counts(folder, counts, manifests, csv=PlateFile.COUNTS_CSV in there)
     if info is not None:
         problems += [
-            f"well {well}: has results, but no plane in index.parquet" for well in set(manifests) - set(info.wells)
+            f"well {well}: has results, but no plane in {PlateFile.INDEX}" for well in set(manifests) - set(info.wells)
         ]
     return problems
 
 
 def _tables(folder: Path, pattern: str) -> list[str]:
-    return sorted(f"plate_tables/{path.name}" for path in folder.glob(f"plate_tables/{pattern}"))
+    return sorted(f"{PLATE_TABLES}/{path.name}" for path in folder.glob(f"{PLATE_TABLES}/{pattern}"))
 
 
 def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool) -> list[str]:
-    """Compare the wells of the plate's counts with those that have a manifest, and their two files with each other."""
-    counted_wells, found = set(counts["Metadata_Well"].astype(str)), set(manifests)
-    problems = [f"well {well}: in {COUNTS}, but without a manifest" for well in sorted(counted_wells - found)]
-    problems += [f"well {well}: not in {COUNTS}" for well in sorted(found - counted_wells)]
+    """Compare the wells in the counts with the wells that have a manifest, and the CSV with the Parquet file."""
+    counted_wells, found = set(counts[WELL].astype(str)), set(manifests)
+    problems = [f"well {well}: in {PlateFile.COUNTS}, but without a manifest" for well in sorted(counted_wells - found)]
+    problems += [f"well {well}: not in {PlateFile.COUNTS}" for well in sorted(found - counted_wells)]
     if csv:
         text = counts.to_csv(index=False, lineterminator="\n")
-        if (folder / COUNTS_CSV).read_bytes() != text.encode("utf-8", errors="surrogatepass"):
-            problems.append(f"{COUNTS_CSV} does not say what {COUNTS} says")
+        if (folder / PlateFile.COUNTS_CSV).read_bytes() != text.encode("utf-8", errors="surrogatepass"):
+            problems.append(f"{PlateFile.COUNTS_CSV} has other content than {PlateFile.COUNTS}")
     return problems
 
 
@@ -269,7 +269,7 @@ def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool)
 
 
 def _check_store(folder: Path, manifests: Manifests) -> list[str]:
-    """Compare the wells that the store lists with the manifests and with its folders; open all of them with zarr."""
+    """Compare the wells that the store lists with the manifests and its folders; open all of them with ome-zarr-py."""
     store = folder / STORE_NAME
     stored = {well for well, m in manifests.items() if any(e["path"].startswith(f"{STORE_NAME}/") for e in m["files"])}
     if _link(folder, STORE_NAME):
@@ -291,7 +291,7 @@ def _check_store(folder: Path, manifests: Manifests) -> list[str]:
 
 
 def _well_paths(store: Path) -> list[str]:
-    """Return the groups of wells in a store: ``B/02``; what else lies there is the user's."""
+    """Return the groups of wells in a store: ``B/02``. Anything else there belongs to the user."""
     groups = [path for path in store.glob("*/*") if any((path / name).is_file() for name in NODE_FILES)]
     found = [path.relative_to(store).as_posix() for path in groups]
     return [path for path in found if is_well(path.replace("/", ""))]
@@ -299,17 +299,17 @@ def _well_paths(store: Path) -> list[str]:
 
 @contextmanager
 def _opening(name: str, what: str) -> Iterator[None]:
-    """Turn whatever goes wrong in the block into one error that names a part of the store."""
+    """Turn any error in the block into one that names the part of the store."""
     try:
         yield
     except WellfieldError:
         raise
-    except Exception as error:  # zarr meets damaged metadata with almost any kind of error
+    except Exception as error:  # zarr raises errors of many kinds for damaged metadata
         raise ValidationError(f"{name}: cannot be opened as {what}: {error!r}") from error
 
 
 def _listed(store: Path) -> list[str]:
-    """Return the wells that the store lists, each row of which is a group."""
+    """Return the wells that the store lists; open the group of each row."""
     import zarr
 
     with _opening(STORE_NAME, "an OME-Zarr plate"):
@@ -322,15 +322,22 @@ def _listed(store: Path) -> list[str]:
 
 
 def _open_well(store: Path, well: str) -> list[str]:
-    """Return the images of a well after opening each of their arrays."""
+    """Return the images of a well after ome-zarr-py has opened each of them, with its levels and labels."""
     import zarr
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own, while it is imported
+        from ome_zarr.format import format_from_version
+        from ome_zarr.io import ZarrLocation
+        from ome_zarr.reader import Multiscales, Node
+
     with _opening(f"{STORE_NAME}/{well}", "a well"):
-        group: Any = zarr.open_group(store / well, mode="r")
-        images = [str(image["path"]) for image in _ngff(group)["well"]["images"]]
+        described = _ngff(zarr.open_group(store / well, mode="r"))["well"]
+        images = [str(image["path"]) for image in described["images"]]
         for image in images:
-            for dataset in _ngff(group[image])["multiscales"][0]["datasets"]:
-                group[f"{image}/{dataset['path']}"]
+            location = ZarrLocation(store / well / image, fmt=format_from_version(described["version"]))
+            if Node(location, [location]).first(Multiscales) is None:
+                raise ValueError(f"{image} is not an OME-Zarr image")
         return images
 
 
@@ -343,9 +350,9 @@ def _ngff(group: Any) -> Any:
 
 
 def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> list[str]:
-    """Return where the results of two runs differ: wells, status, decoded pixels, calibration and tables.
+    """Return how the results of two runs differ: wells, status, decoded pixels, calibration and tables.
 
-    Bytes of compressed files and the ``run`` block of manifests are not compared.
+    The bytes of compressed files and the ``run`` block of manifests are not compared.
 
     Raises
     ------
@@ -365,18 +372,18 @@ def compare_results(first: str | os.PathLike[str], second: str | os.PathLike[str
         for path in sorted(paths[0] & paths[1]):
             differences += _compare(one / path, two / path, path)
     others = {name for folder in (one, two) for name in (*_tables(folder, "*.parquet"), *_tables(folder, "*.csv"))}
-    for name in (*PLATE_TABLES, *sorted(others), STATISTICS):
+    for name in (*files_of("aggregate_plate"), *sorted(others), PlateFile.STATISTICS):
         differences += _compare(one / name, two / name, name)
     return differences
 
 
 def _compare(one: Path, two: Path, name: str) -> list[str]:
-    """Return how two files, or two wells of a store, differ; one that cannot be read differs."""
+    """Return how two files, or two wells of a store, differ. A file that cannot be read differs."""
     if any(path.is_symlink() for path in (one, two)):
         return [f"{name}: a link, which is not followed"]
     try:
         return _differences(one, two, name)
-    except Exception as error:  # readers meet damaged files with almost any kind of error
+    except Exception as error:  # readers raise errors of many kinds for damaged files
         return [f"{name}: cannot be compared: {_one_line(error) or type(error).__name__}"]
 
 
@@ -386,7 +393,7 @@ def _differences(one: Path, two: Path, name: str) -> list[str]:
     if one.is_dir():
         return list(_compare_groups(one, two, name))
     if one.suffix == ".parquet":
-        import pandas as pd  # whose comparison takes an empty value as equal to an empty one
+        import pandas as pd  # for which two empty values are equal
 
         return [] if pd.read_parquet(one).equals(pd.read_parquet(two)) else [f"{name}: the tables differ"]
     if one.suffix in (".tif", ".tiff"):

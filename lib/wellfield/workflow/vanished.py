@@ -1,4 +1,4 @@
-"""Wells that have results and of which no raw image is left: archived, or on a disk that is not mounted."""
+"""Vanished wells: they have results, but no raw image any more. It was archived, or its disk is not mounted."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wellfield.errors import ConfigError
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import is_well, split_well
+from wellfield.results.paths import WellFile
 from wellfield.results.records import read_record, recorded_wells
 
 _NAMED = 10
 
 
-def vanished_wells(results: str | os.PathLike[str], info: PlateInfo, wanted: Sequence[str] | None) -> list[str]:
-    """Return the wells that have results and no raw image any more, row by row; their results stay.
+def vanished_wells(results: str | os.PathLike[str], info: Plate, wanted: Sequence[str] | None) -> list[str]:
+    """Return the wells that have results but no raw image any more, row by row. Their results stay.
 
-    A well that *wanted* leaves out is none of them: a person took it out of the plate sheet.
+    A well that is not among *wanted* has not vanished: the user took it out of the plate sheet.
     """
-    folder = Path(results, "wells")
+    folder = Path(results, WellFile.MANIFEST.folder)
     found = [name.removesuffix(".json") for name in (os.listdir(folder) if folder.is_dir() else ())]
     gone = {well for well in found if is_well(well) and well not in info.wells and (wanted is None or well in wanted)}
     return sorted((well for well in gone if (folder / f"{well}.json").is_file()), key=split_well)
 
 
-def refuse_lost_manifests(results: str | os.PathLike[str], info: PlateInfo, wanted: Sequence[str] | None) -> None:
-    """Raise where a well has results, but neither a manifest nor a raw image to make them again.
+def refuse_lost_manifests(results: str | os.PathLike[str], info: Plate, wanted: Sequence[str] | None) -> None:
+    """Raise if a well has results, but no manifest, and no raw image from which to make them again.
 
     Raises
     ------
@@ -39,16 +40,16 @@ def refuse_lost_manifests(results: str | os.PathLike[str], info: PlateInfo, want
     lost = [well for well in gone if (record := read_record(folder, "", well)) is not None and record.of]
     if lost:
         names = ", ".join(lost[:_NAMED])
+        manifests = ", ".join(str(folder / WellFile.MANIFEST.of(well)) for well in lost[:_NAMED])
         raise ConfigError(
-            f"plate {info.plate}: raw files of {names} are gone, and so {'is' if len(lost) == 1 else 'are'} "
-            f"{', '.join(f'{folder}/wells/{well}.json' for well in lost[:_NAMED])}, without which their results "
-            "are in no table. Restore the files, or take the wells out by naming the others in the column `wells` of "
-            "the plate sheet, which removes their results"
+            f"plate {info.name}: raw files of {names} are gone, and so {'is' if len(lost) == 1 else 'are'} "
+            f"{manifests}, without which no table can include their results. Restore the files. Or name only the "
+            "other wells in the column `wells` of the plate sheet; then the results of these wells are removed"
         )
 
 
 def vanished_note(wells: Sequence[str]) -> str:
-    """Return what is to be said of wells without raw images."""
+    """Return the note about wells without raw images."""
     more = f" and {len(wells) - _NAMED} more" if len(wells) > _NAMED else ""
     return f"raw files gone; results of {', '.join(wells[:_NAMED])}{more} stay as they were"
 

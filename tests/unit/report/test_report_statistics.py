@@ -9,13 +9,9 @@ import pandas as pd
 import pytest
 
 from wellfield.report.statistics import (
-    SITE,
     STATISTICS_COLUMNS,
-    TIMEPOINT,
     VALUE_COLUMNS,
-    WELL,
     Place,
-    Status,
     count_values,
     feature_columns,
     fields_left_out,
@@ -24,6 +20,8 @@ from wellfield.report.statistics import (
     ssmd,
     z_prime,
 )
+from wellfield.results.columns import SITE, TIMEPOINT, WELL
+from wellfield.results.status import FieldStatus
 
 NAN, INF = math.nan, math.inf
 
@@ -121,11 +119,11 @@ def test_what_was_not_seen_wholly_is_left_out_and_said() -> None:
     table = counts(*rows).assign(Status="ok")
     table.loc[(table[WELL] == "A02") & (table[SITE] == 2), ["Count", "Status"]] = (0, "field_blanked")
     left_out = fields_left_out(table)
-    assert left_out == {Place("A02", 2, 1): Status.FIELD_BLANKED, Place("A02", 0, 1): Status.FIELD_BLANKED}
+    assert left_out == {Place("A02", 2, 1): FieldStatus.FIELD_BLANKED, Place("A02", 0, 1): FieldStatus.FIELD_BLANKED}
     controls = dict.fromkeys(("A01", "A02"), "negative") | dict.fromkeys(("B01", "B02"), "positive")
     row = plate_statistics(count_values(table), controls, plate="P", left_out=left_out).iloc[0]
     assert (row["Z_Prime"], row["Negative_Mean"], row["Negative_Wells"]) == (1, 16, 2)
-    assert row["Note"].startswith("1 field of negative controls left out (an image was put in the place")
+    assert row["Note"].startswith("1 field of negative controls left out (an image that could not be read was taken")
 
 
 @pytest.mark.parametrize("status", ["field_blanked", "field_skipped", "field_absent", "well_failed"])

@@ -6,7 +6,8 @@ import pytest
 from wellfield.formats.table import write_parquet
 from wellfield.plate.keys import FieldKey
 from wellfield.plate.platemap import WellTreatment
-from wellfield.workflow.aggregate_plate import absent_fields, cell_counts, read_counts, with_treatments
+from wellfield.workflow.aggregate_plate import with_treatments
+from wellfield.workflow.cell_counts import absent_fields, cell_counts, read_counts
 
 
 def manifest(status="done", **planes):
@@ -49,7 +50,7 @@ def test_a_field_with_an_image_in_place_of_an_unreadable_one_says_so():
     table = cell_counts(counts(("A01", 1, 1, "Nuclei", 5), ("A01", 2, 1, "Nuclei", 0)), manifests, FIELDS, "P")
     assert statuses(table)["A01", 2] == "field_blanked"
     row = table[table["Status"] == "field_blanked"].iloc[0]
-    assert (row["Count"], row["Note"]) == (0, "2 planes could not be read; black in the place")
+    assert (row["Count"], row["Note"]) == (0, "2 planes could not be read; taken as black")
 
 
 def test_a_field_that_a_pipeline_skipped_that_counts_nothing_is_skipped():

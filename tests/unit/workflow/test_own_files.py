@@ -14,24 +14,34 @@ import pytest
 from wellfield.config.settings import resolve_settings
 from wellfield.errors import WellfieldError
 from wellfield.formats.json_files import write_json
-from wellfield.microscopes.ingest_report import read_report
-from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.microscopes.ingest_report import ingest_report, read_report
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan
 from wellfield.pipeline.step import StackAxis
 from wellfield.pipeline.well_input import PlaneAccount
-from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo, read_index, read_info, read_paths, write_index
+from wellfield.plate.index import (
+    SCHEMA_VERSION,
+    PlaneRecord,
+    plate_json,
+    read_index,
+    read_info,
+    read_paths,
+    write_index,
+)
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
 from wellfield.results.manifest import read_manifest, write_manifest
 from wellfield.results.records import read_record, write_record
 from wellfield.results.staged_well import STAGE_SCHEMA_VERSION, StagedWell
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
+from wellfield.workflow.cell_counts import REQUIRED
 from wellfield.workflow.fit_illumination import read_fit
-from wellfield.workflow.plate_tables import COUNT_COLUMNS, read_table
+from wellfield.workflow.plate_tables import read_table
 from wellfield.workflow.resources import process_mb
 
-INFO = PlateInfo("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, planes_per_well={"B02": 1})
+INFO = Plate("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, planes_per_well={"B02": 1})
 COUNTS = {
     "Metadata_Plate": ["P"],
     "Metadata_Well": ["B02"],
@@ -80,7 +90,7 @@ JSON_FILES: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] 
     "staged": (".staging/B02/staged.json", make_staged, read_staged),
     "report": (
         "ingest_report.json",
-        lambda path: write_json(path, ingest_report(PlateContents([], {}), INFO, why="")),
+        lambda path: write_json(path, ingest_report(ParsedPlate([], INFO), why="")),
         read_report,
     ),
     "illumination": ("illumination/illumination.json", make_fit, read_fit),
@@ -137,7 +147,7 @@ def test_damaged_json_is_one_line_that_names_the_file(
         (("steps", 0, "unknown"), 1),
         (("channels",), {"first": "DAPI"}),
         (("settings", "device"), "toaster"),
-        (("settings", "zarr", "unknown"), 1),
+        (("settings", "zarr.unknown"), 1),
     ],
 )
 def test_values_that_no_plan_has_are_the_plans_error(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
@@ -174,7 +184,7 @@ INDEX_DAMAGES: dict[str, Callable[[pa.Table], pa.Table]] = {
         {"wellfield": f'{{"schema_version": {SCHEMA_VERSION}}}'}
     ),
     "three sides": lambda table: table.replace_schema_metadata(
-        {"wellfield": INFO.to_json().replace('"shape": null', '"shape": [1, 2, 3]')}
+        {"wellfield": plate_json(INFO).replace('"shape": null', '"shape": [1, 2, 3]')}
     ),
 }
 
@@ -211,10 +221,10 @@ def test_the_metadata_of_an_index_are_read_as_they_were_written(tmp_path: Path) 
 def test_a_table_of_another_shape_is_one_line_that_names_it(tmp_path: Path, content: Any, reason: str) -> None:
     path = tmp_path / "cell_counts.parquet"
     pq.write_table(pa.table(COUNTS), path)
-    assert read_table(path, COUNT_COLUMNS, again="Delete it").equals(pq.read_table(path).to_pandas())
+    assert read_table(path, REQUIRED, again="Delete it").equals(pq.read_table(path).to_pandas())
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
         pq.write_table(pa.table(content), path)
     with pytest.raises(WellfieldError, match=rf"cell_counts\.parquet.*{reason}.*Delete it$"):
-        read_table(path, COUNT_COLUMNS, again="Delete it")
+        read_table(path, REQUIRED, again="Delete it")

@@ -14,7 +14,7 @@ _IMPORTS = re.compile(r"^(?:    )?(from wellfield\.[\w.]+ import [\w, ]+)$", re.
 
 NEEDED_LATER = (
     *("pandas", "scipy", "skimage", "jsonschema", "matplotlib", "zarr", "tifffile"),
-    *("wellfield.results.stage_writer", "wellfield.pipeline.compile", "wellfield.workflow.run_end"),
+    *("wellfield.results.stage_writer", "wellfield.pipeline.compile", "wellfield.workflow.run_summary"),
 )
 
 

@@ -1,4 +1,7 @@
-"""What is said and written when a run ends, well or badly: a line for each plate, and a page for those not finished."""
+"""What a run says: the space its wells take before the first job, and at its end how far each plate is.
+
+A plate that is not finished gets a page, too: ``report/unfinished.html``.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,95 @@ import atexit
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from wellfield.formatting import counted, visible
+from wellfield.pipeline.plan import Plan
 from wellfield.plate.index import read_fields
 from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
-from wellfield.results.file_names import UNFINISHED_NAME
-from wellfield.results.records import UNFINISHED, announce
-from wellfield.results.removal import PAGE, remove_page
+from wellfield.results.paths import STAGING, UNFINISHED, PlateFile, WellFile, job_log
+from wellfield.results.records import announce
+from wellfield.results.removal import remove_page
 from wellfield.results.staged_well import remove_done_stages
+from wellfield.results.status import failure_logs
 from wellfield.workflow.ingest_plate import acquisition_notes
-from wellfield.workflow.job_logs import failure_logs, job_log
 from wellfield.workflow.jobs import stop_reason
-from wellfield.workflow.plate_state import plate_state
-from wellfield.workflow.run_files import INGEST_REPORT, Stamps, files_written, plate_stamps
+from wellfield.workflow.plate_progress import Stamps, files_written, plate_stamps, plate_state
 from wellfield.workflow.run_sheet import drop_sheet
-from wellfield.workflow.snakemake_api import is_run, keeps_temporary, run_jobs, runs_here, stop_timers
+from wellfield.workflow.snakemake_api import (
+    is_run,
+    keeps_temporary,
+    needed_jobs,
+    run_jobs,
+    runs_here,
+    stop_timers,
+)
+from wellfield.workflow.space import plan_space, space_lines
 
-# Longer lists are cut on the terminal; the page has all.
+# More names than this are cut on the terminal; the page has all.
 NAMED = 5
 
 AGAIN = "Type the same command again: wells that are done are kept."
 WHY = "See why {job} stopped: {log}"
 NOTHING = "No well was run. Correct this, then type the same command again."
 MORE = (
-    "Too little memory? Run fewer jobs at once (a smaller --cores), or raise memory_margin_mb in the configuration, "
-    "which runs nothing again that is done. Too little time on a cluster? Raise runtime in its profile (set-resources)."
+    "Too little memory? Run fewer jobs at once (a smaller --cores), or raise memory_margin_mb in the configuration; "
+    "wells that are done are not run again. Too little time on a cluster? Raise runtime in its profile (set-resources)."
 )
+
+# The plates of these jobs are not planned yet: the jobs themselves say what space their plate takes.
+_BEFORE_WELLS = ("ingest_plate", "compile_plan")
+
+
+def begin_run(
+    workflow: Any, *, results: str, plates: Iterable[str], wells_at_once: int, scratch: bool, keep_staged: bool
+) -> dict[str, Stamps]:
+    """Print what space the wells take that the run is about to do; return the state of each plate's files.
+
+    Does nothing in the processes that Snakemake starts for single jobs, nor with ``--touch``.
+
+    Parameters
+    ----------
+    workflow:
+        Snakemake's workflow.
+    results:
+        Folder of all results, as it is configured.
+    plates:
+        All plates of the run.
+    wells_at_once:
+        How many wells the run works on at a time.
+    scratch:
+        Whether wells are staged on the nodes' own disks.
+    keep_staged:
+        Whether staged wells stay when their results are written.
+
+    Raises
+    ------
+    DiskSpaceError
+        Less space is free than the wells take at least.
+    """
+    if not is_run(workflow):
+        return {}
+    stamps = plate_stamps(results, plates)
+    wells: defaultdict[str, set[str]] = defaultdict(set)
+    jobs = needed_jobs(workflow)
+    unplanned = {job.plate for job in jobs if job.rule in _BEFORE_WELLS}
+    for job in jobs:
+        if job.well and job.plate not in unplanned:
+            wells[job.plate].add(job.well)
+    needs = []
+    for plate, chosen in sorted(wells.items()):
+        folder = Path(results, plate)
+        plan = Plan.read(folder / PlateFile.PLAN)
+        index, wanted = folder / PlateFile.INDEX, sorted(chosen)
+        needs.append(plan_space(plan, index, wanted, folder, scratch=scratch, keep_staged=keep_staged, redo=True))
+    for line in space_lines(needs, results, wells_at_once=wells_at_once):
+        print(visible(line), file=sys.stderr, flush=True)
+    return stamps
 
 
 def end_run(
@@ -50,10 +112,10 @@ def end_run(
     succeeded: bool,
     keep_staged: bool = False,
 ) -> None:
-    """Say on stderr how far each plate is that a run worked on; write the page of those that it did not finish.
+    """Print how far each plate is that the run worked on; write a page for each plate that it did not finish.
 
-    Never raises: what goes wrong here is said in a line and hides no error of the run. Does nothing in the processes
-    that Snakemake starts for single jobs, and with ``--touch``.
+    Never raises: an error here is printed in one line, so that it hides no error of the run. Does nothing in the
+    processes that Snakemake starts for single jobs, nor with ``--touch``.
 
     Parameters
     ----------
@@ -64,13 +126,13 @@ def end_run(
     results:
         Folder of all results, as it is configured.
     plates:
-        The wells that are asked for of each plate; ``None`` for all.
+        The wells that the plate sheet names, by plate; ``None`` for all.
     started:
         When the run began, in seconds since the epoch.
     before:
-        What the results of each plate were when the run began.
+        What :func:`begin_run` returned.
     sheet:
-        The run's copy of the plate sheet, which nobody needs any more.
+        The run's copy of the plate sheet; it is removed.
     keep_staged:
         Whether staged wells stay when their results are written.
     """
@@ -90,7 +152,7 @@ def end_run(
                 )
                 print(visible("\n".join(ended.lines + ended.advice())), file=sys.stderr, flush=True)
                 if mistakes := ended.mistakes():
-                    # Behind what Snakemake itself says at the end, so that it is the last that one reads.
+                    # After Snakemake's own last messages, so that the user reads it last.
                     atexit.register(_say_last, mistakes)
                 stop_timers()
         except Exception as error:
@@ -98,7 +160,7 @@ def end_run(
 
 
 class _Ending:
-    """What is said at the end of a run: lines on the plates, then what to do."""
+    """The text at the end of a run: a line for each plate, then what to do."""
 
     def __init__(
         self,
@@ -125,30 +187,30 @@ class _Ending:
             if plate not in worked_on and not written:
                 continue
             try:
-                # A job of another machine said it where nobody looks.
-                if INGEST_REPORT in written and not runs_here(workflow):
-                    notes = acquisition_notes(folder / INGEST_REPORT)
+                # A job on another machine printed it where nobody looks.
+                if PlateFile.INGEST_REPORT in written and not runs_here(workflow):
+                    notes = acquisition_notes(folder / PlateFile.INGEST_REPORT)
                     self.lines += [f"warning: {plate}: {note}" for note in notes]
                 state = plate_state(folder, plate, wells, jobs, snakemake_log=text, started=started, written=written)
                 if state is None:
                     self.lines.append(_not_mapped(folder, plate))
-                    self._unmapped.append((plate, job_log(folder, "ingest_plate", plate)))
+                    self._unmapped.append((plate, folder / job_log("ingest_plate", plate)))
                     continue
                 self.lines.append(summary_line(state, time.time() - started) + _see(folder, state, succeeded=succeeded))
                 self._states.append((folder, state))
                 if succeeded and not keep_staged and not keeps_temporary(workflow):
-                    remove_done_stages(folder / ".staging", folder / "wells")
-            except Exception as error:  # another plate's summary does not depend on this one's files
+                    remove_done_stages(folder / STAGING, folder / WellFile.MANIFEST.folder)
+            except Exception as error:  # the other plates still get their line
                 self.lines.append(f"{plate}: no summary: {error}")
 
     def advice(self) -> list[str]:
-        """Return what to do next, the same for several plates once."""
+        """Return what to do next; advice for several plates stands there once."""
         if self._succeeded:
             return []
         return list(dict.fromkeys(line for folder, state in self._states for line in advice(folder, state)))
 
     def mistakes(self) -> list[str]:
-        """Return the errors at which jobs stopped, each once with its jobs; then, if so, that nothing was run."""
+        """Return the errors that stopped jobs, each once with its jobs; at the end, if so, that no well was run."""
         found: dict[str, list[str]] = {}
         for _, state in self._states:
             for job in state.died:
@@ -168,17 +230,17 @@ def _say_last(lines: Sequence[str]) -> None:
 
 
 def _not_mapped(folder: Path, plate: str) -> str:
-    """Return the line of a plate of which nothing is known; its page goes, unless a mapping is still there."""
+    """Return the line of a plate that was not ingested; remove its page, unless an earlier run ingested the plate."""
     again = ""
-    if (folder / "index.parquet").exists():
+    if (folder / PlateFile.INDEX).exists():
         again = " again"
     else:
         remove_page(folder)
-    return f"{plate}: not mapped{again}; see {job_log(folder, 'ingest_plate', plate)}"
+    return f"{plate}: not mapped{again}; see {folder / job_log('ingest_plate', plate)}"
 
 
 def _see(folder: Path, state: PlateState, *, succeeded: bool) -> str:
-    """Write the page of a plate and return where to look, or why there is no page, as where the disk is full."""
+    """Write the page of a plate; return where to look, or why there is no page (the disk is full)."""
     try:
         return f"; see {renew_page(folder, state, advice(folder, state), succeeded=succeeded)}"
     except Exception as error:
@@ -186,18 +248,18 @@ def _see(folder: Path, state: PlateState, *, succeeded: bool) -> str:
 
 
 def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequence[str], *, succeeded: bool) -> Path:
-    """Write the page of a plate that is not finished, remove that of one that is; return the page to look at.
+    """Write the page of an unfinished plate, or remove the page of a finished one; return what to look at.
 
-    A run that did what it was asked to, but not the whole plate, writes no page where there was none.
+    If the run did all it was asked to do, but not the whole plate, it only renews a page that is there.
     """
     folder = Path(results)
-    page = folder / "report" / UNFINISHED_NAME
+    page = folder / PlateFile.UNFINISHED_PAGE
     if state.finished:
         remove_page(folder)
-        return page.with_name("summary.html")
+        return folder / PlateFile.SUMMARY
     if succeeded and not page.exists():
         return folder
-    announce(folder, UNFINISHED, [PAGE])
+    announce(folder, UNFINISHED, [PlateFile.UNFINISHED_PAGE])
     page.parent.mkdir(parents=True, exist_ok=True)
     write_unfinished(
         page,
@@ -211,14 +273,14 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 
 
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
-    """Return the objects of each class in each well that is done, at the first time point."""
+    """Return the number of objects by well that is done and class, at the first time point."""
     from wellfield.report.well_summary import summarise_wells
-    from wellfield.workflow.aggregate_plate import cell_counts, read_counts
+    from wellfield.workflow.cell_counts import cell_counts, read_counts
 
     found = read_counts(results, state.done)
     if not len(found):
         return {}
-    table = cell_counts(found, state.done, read_fields(results / "index.parquet"), state.plate)
+    table = cell_counts(found, state.done, read_fields(results / PlateFile.INDEX), state.plate)
     wells = summarise_wells(state.done, table, {})
     return {well: {name: n for name, n in entry.counts.items() if n is not None} for well, entry in wells.items()}
 
@@ -229,16 +291,17 @@ def advice(results: str | os.PathLike[str], state: PlateState) -> list[str]:
         return []
     stopped = [job for job in state.died if not job.killed]
     killed = [MORE] if any(job.killed for job in state.died) else []
-    why = [
-        WHY.format(job=_job_name(job), log=job_log(results, job.rule, job.well or state.plate)) for job in stopped[:1]
-    ]
-    # After a mistake the same command ends the same way.
+    why = []
+    if stopped:
+        log = Path(results, job_log(stopped[0].rule, stopped[0].well or state.plate))
+        why = [WHY.format(job=_job_name(stopped[0]), log=log)]
+    # After a mistake the same command would end the same way.
     again = [] if stopped and not state.processed and all(job.reason for job in state.died) else [AGAIN]
     return [*again, *why, *killed]
 
 
 def summary_line(state: PlateState, seconds: float) -> str:
-    """Return one line on a plate after a run that took so many seconds."""
+    """Return one line about a plate after a run that took *seconds*."""
     parts = [
         f"{len(state.done):,} of {counted(len(state.wells), 'well')} done",
         f"{len(state.failed):,} failed{_named(list(state.failed))}",

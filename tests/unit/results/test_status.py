@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from wellfield.results.well_writer import STEP_NAME
-from wellfield.workflow.job_logs import failure_logs
+from wellfield.results.status import MATERIALIZE_STEP, failure_logs
 
 
 def test_the_log_is_that_of_the_stage_that_failed_and_wells_that_are_done_have_none():
     manifests = {
         "B02": {"status": "done", "error": None},
         "B03": {"status": "failed", "error": {"message": "x", "step": "2 (mask)"}},
-        "B04": {"status": "failed", "error": {"message": "x", "step": STEP_NAME}},
+        "B04": {"status": "failed", "error": {"message": "x", "step": MATERIALIZE_STEP}},
         "B05": {"status": "failed", "error": {"message": "x"}},
     }
     assert failure_logs("results/P", manifests) == {

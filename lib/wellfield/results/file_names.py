@@ -1,3 +1,0 @@
-"""Names of files of the report that other stages know."""
-
-UNFINISHED_NAME = "unfinished.html"
