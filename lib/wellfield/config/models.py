@@ -223,7 +223,7 @@ class LayoutBlock(_Model):
 
 # Keys of which an edit reruns nothing; layouts decide how a plate is mapped, which has a digest of its own.
 _NOT_DECIDING = {
-    *("plates", "results", "layouts", "scratch", "container"),
+    *("plates", "results", "layouts", "scratch", "keep_staged", "container"),
     *("memory_margin_mb", "acquisition_minutes"),
 }
 
@@ -250,6 +250,11 @@ class Config(_PipelineKeys):
         description="Folder on the nodes' own disks for what process hands to materialize; both then run as one job. "
         "env:TMPDIR is the value of that variable in the job. By default a folder in the results.",
     )
+    keep_staged: StrictBool = Field(
+        False,
+        description="Keep what process hands to materialize, in .staging of the results. Another format, compression "
+        "or layout of images then runs materialize again and not process.",
+    )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory that a well's job needs in addition to its images: Python, libraries, functions."
     )
@@ -259,6 +264,15 @@ class Config(_PipelineKeys):
     container: Annotated[StrictStr, Field(pattern=r"^\S+$")] | None = Field(
         None, description="Container image for jobs with --sdm apptainer: docker://…, or the path of a .sif file."
     )
+
+    @model_validator(mode="after")
+    def _nothing_is_kept_in_scratch(self) -> Self:
+        if self.keep_staged and self.scratch is not None:
+            raise ValueError(
+                "keep_staged keeps staged wells in the results, and scratch stages them on the nodes' own disks; "
+                "remove one of the two keys"
+            )
+        return self
 
     def deciding_results(self) -> dict[str, Any]:
         """Return everything that results depend on: nothing that only says where things are or how jobs run."""

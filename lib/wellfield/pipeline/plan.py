@@ -19,7 +19,7 @@ from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.functions import plain_function, resolve_function
-from wellfield.pipeline.plan_file import PLAN, PLAN_SCHEMA_VERSION, plan_digest
+from wellfield.pipeline.plan_file import PLAN, PLAN_SCHEMA_VERSION, plan_digest, processing_digest
 from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
@@ -258,11 +258,6 @@ class Plan:
         """Tell whether a function gets the stage positions of fields."""
         return any("stage_positions_um" in call.plate_params for step in self.steps for call in step.calls)
 
-    @property
-    def writes_zarr(self) -> bool:
-        """Tell whether some image goes to ``plate.zarr``, which says where fields lie."""
-        return any("zarr" in step.materialize for step in self.steps)
-
     def step(self, name: str) -> CompiledStep:
         """Return the step *name*."""
         return next(step for step in self.steps if step.name == name)
@@ -298,8 +293,12 @@ class Plan:
         return cls.from_json(PLAN.read(path), source=path)
 
     def digest(self) -> str:
-        """Return a digest of the plan's content."""
+        """Return a digest of everything in the plan that results depend on."""
         return plan_digest(self.to_json())
+
+    def processing_digest(self) -> str:
+        """Return a digest of what the pipeline computes, whatever is written of it and how."""
+        return processing_digest(self.to_json())
 
 
 def special_outputs_of(step: CompiledStep) -> Iterator[SpecialOutput]:

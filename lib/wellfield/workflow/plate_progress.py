@@ -14,7 +14,7 @@ from wellfield.results.paths import RULE_FILES, WELL_RULES, PlateFile, WellFile,
 from wellfield.results.status import WellStatus
 from wellfield.workflow.ingest_plate import select_wells
 from wellfield.workflow.jobs import stop_reason
-from wellfield.workflow.run_jobs import CHECK, Job, RunJobs
+from wellfield.workflow.snakemake_api import CHECK, Job, RunJobs
 from wellfield.workflow.snakemake_log import read_job_errors
 from wellfield.workflow.vanished import in_plate_order, vanished_wells
 
