@@ -8,13 +8,14 @@ SLURM_PACKAGES := munge slurmctld slurmd slurm-client
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup core example demo test readers lint format schemas docs bench bench-quick stress slurm-test clean
+.PHONY: help setup core example demo test test-all readers lint format schemas docs bench bench-quick stress slurm-test clean
 
 help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
-	@echo "make test    run the tests (the first time with 3 GB of array libraries)"
-	@echo "make readers the tests with ngio, napari-ome-zarr, OpenHCS and pycytominer, each in an environment of its own (2.6 GB)"
-	@echo "make setup   make .venv with all of that; make docs renews docs/conversions.md"
+	@echo "make test    run the tests that take minutes; says at its end what it leaves out"
+	@echo "make test-all  run all tests: needs 3 GB of array libraries and 2.6 GB of other readers, which it installs"
+	@echo "make setup   make .venv with the array libraries"
+	@echo "make docs    renew the generated pages and build the site (site/index.html)"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
@@ -48,11 +49,18 @@ demo: example
 	@echo "Report:   results/Example/report/summary.html, heatmap.png, montage.png, dose_response.png,"
 	@echo "          plate_statistics.csv; all of it in report.zip"
 
-test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+# What a module prepares is prepared once, so that its tests stay together; the order is that of tests/conftest.py.
+PARALLEL := -n $(CORES) --dist loadscope --no-loadscope-reorder
 
-readers: setup
-	REQUIRE_ALL=1 $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
+test: core
+	$(BIN)/python -m pytest $(PARALLEL) -m "quick or not (workflow or readers or slurm)" $(PYTEST_ARGS)
+
+test-all: setup readers
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+# ngio, napari-ome-zarr, OpenHCS and pycytominer, each in an environment of its own.
+readers: core
+	$(BIN)/python -m tests.interop.environments
 
 lint: core
 	$(BIN)/ruff check .
@@ -70,8 +78,14 @@ format: core
 schemas: core
 	$(BIN)/python -c 'from wellfield.config.schema import write_schemas; write_schemas("config/schemas")'
 
-docs: core
-	$(BIN)/wellfield conversions > docs/conversions.md
+docs: $(VENV)/.docs
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "The site: site/index.html"
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint,docs]'
+	@touch $@
 
 bench: setup
 	$(BIN)/python -m benchmarks

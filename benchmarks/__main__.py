@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats, to see that all still run")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     parser.add_argument(
-        "--publish", action="store_true", help="renew docs/benchmarks.* and the README's table after it"
+        "--publish", action="store_true", help="renew docs/benchmarks.* and the rows of the README after it"
     )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(names()):

@@ -1,8 +1,8 @@
-"""All targets in one table: what the README shows of the last ``make bench``.
+"""All targets in one table: what the documentation shows of the last ``make bench``.
 
-``docs/benchmarks.json`` is that table as data and ``docs/benchmarks.md`` holds every table of the run; the README has
-the part between two marks, with a few tables as they are; ``docs/well.png`` is the picture of a well job. All are
-written together, so that no claim outlives the run that it came from.
+``docs/benchmarks.json`` is that table as data. ``docs/benchmarks.md`` has the table and every report of the run between
+two marks, the README has five of its rows, and ``docs/well.png`` is the picture of a well job. All are written
+together, so that no claim outlives the run that it came from.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import HERE, OUT, Table, machine_line
+from benchmarks.harness import HERE, OUT, machine_line
 
 ROOT = HERE.parent
-BEGIN, END = "<!-- make bench -->", "<!-- end of make bench -->"
+BEGIN, END = "<!-- begin benchmarks -->", "<!-- end benchmarks -->"
 
 # What requirement of the project a benchmark measures.
 REQUIREMENTS = {
@@ -28,8 +28,14 @@ REQUIREMENTS = {
     "workflow": "X7",
 }
 
-# Tables that the README has as they are, by the beginning of their titles.
-SHOWN = {"end_to_end": "From TIFF", "storage": "Layouts"}
+# Rows of the README: beginning of a table's title → what it says in the README.
+README_ROWS = {
+    "From TIFF to images and tables on 2 cores": "Time from TIFF to OME-Zarr and tables, 8 wells on 2 cores",
+    "The same against OpenHCS on 2 cores": "Time of the same, to TIFF and tables",
+    "The same on 2 cores: peak of the memory": "Peak memory of the same, to TIFF and tables",
+    "Ingest of 99,997 files of an ImageXpress": "Time of ingest, 99,997 files (floor: list, match names, write JSON)",
+    "Dry-run": "Time of a dry run (empty: the same jobs without Wellfield)",
+}
 
 
 def targets(name: str, report: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -59,17 +65,28 @@ def limit(target: str) -> float:
 
 def markdown(summary: Mapping[str, Any]) -> str:
     """Return the table of all targets."""
-    lines = [
-        "| | measured | targets met | of these the nearest to its limit, or furthest beyond | ratio | target |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = ["| | measured | targets met | tightest case | ratio | target |", "|---|---|---|---|---|---|"]
     for line in summary["targets"]:
-        missed = "" if line["met"] == line["of"] else " **missed**"
         lines.append(
             f"| {line['requirement']} | {line['measured']} | {line['met']} of {line['of']} | {line['worst']}, compared "
-            f"with {line['against']} | {line['ratio']:.2f} | {line['target']}{missed} |"
+            f"with {line['against']} | {_ratio(line)} |"
         )
     return "\n".join([*lines, "", f"Measured on {summary['machine']}."])
+
+
+def readme_rows(summary: Mapping[str, Any]) -> str:
+    """Return the few rows that the README shows."""
+    lines = ["| measured | divided by that of | ratio | target |", "|---|---|---|---|"]
+    for beginning, words in README_ROWS.items():
+        for line in summary["targets"]:
+            if line["measured"].startswith(beginning):
+                lines.append(f"| {words} | {line['against']} | {_ratio(line)} |")
+    return "\n".join(lines)
+
+
+def _ratio(line: Mapping[str, Any]) -> str:
+    missed = "" if line["met"] == line["of"] else " **missed**"
+    return f"{line['ratio']:.2f} | {line['target']}{missed}"
 
 
 def read_reports(names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -84,17 +101,11 @@ def read_reports(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def summarise(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the machine, all targets of some benchmarks by their requirements, and the tables that are shown."""
+    """Return the machine, and all targets of some benchmarks by their requirements."""
     found = [line for name, report in reports.items() for line in targets(name, report)]
     return {
         "machine": machine_line(next(iter(reports.values()))["machine"]),
         "targets": sorted(found, key=lambda line: (not line["requirement"], line["requirement"])),
-        "shown": [
-            Table.from_json(table).markdown().strip()
-            for name, beginning in SHOWN.items()
-            for table in (reports[name]["tables"] if name in reports else ())
-            if table["title"].startswith(beginning)
-        ],
     }
 
 
@@ -106,8 +117,8 @@ def publish(names: Iterable[str], folder: Path = ROOT) -> None:
     FileNotFoundError
         One has not been run.
     ValueError
-        One was run with ``--quick``, they are of different machines, libraries or code, or the README has lost its
-        marks; nothing is written then.
+        One was run with ``--quick``, they are of different machines, libraries or code, or a page has lost its marks;
+        nothing is written then.
     """
     reports = read_reports(names)
     summary = summarise(reports)
@@ -117,24 +128,20 @@ def publish(names: Iterable[str], folder: Path = ROOT) -> None:
     if len(ran_on) > 1:
         listed = "\n".join(f"  {name}: {line}" for line, name in ran_on.items())
         raise ValueError(f"run all benchmarks with the same code on one machine; these differ:\n{listed}")
-    readme = folder / "README.md"
-    text = included(readme.read_text(encoding="utf-8"), summary)
-    (folder / "docs" / "benchmarks.json").write_text(
-        json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    everything = [(OUT / f"{name}.md").read_text(encoding="utf-8") for name in reports]
-    head = "# All tables of `make bench`\n\nWhat counts are the ratios within one run.\n\n"
-    (folder / "docs" / "benchmarks.md").write_text(head + "\n".join(everything), encoding="utf-8")
+    everything = [(OUT / f"{name}.md").read_text(encoding="utf-8").strip() for name in reports]
+    tables = {"README.md": readme_rows(summary), "docs/benchmarks.md": "\n\n".join([markdown(summary), *everything])}
+    pages = {folder / page: included(folder / page, content) for page, content in tables.items()}
+    data = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+    for path, text in (pages | {folder / "docs" / "benchmarks.json": data}).items():
+        path.write_text(text, encoding="utf-8")
     if "well" in reports:
         shutil.copyfile(OUT / "well.png", folder / "docs" / "well.png")
-    readme.write_text(text, encoding="utf-8")
 
 
-def included(readme: str, summary: Mapping[str, Any]) -> str:
-    """Return the README with the table of all targets, and the tables that are shown, between its marks."""
-    before, begin, rest = readme.partition(BEGIN)
+def included(page: Path, content: str) -> str:
+    """Return the text of a page with *content* between its marks."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.md has no {BEGIN} … {END}")
-    tables = "\n\n".join([markdown(summary), *(f"#{text}" for text in summary["shown"])])
-    return f"{before}{begin}\n{tables}\n{end}{after}"
+        raise ValueError(f"{page.name} has no {BEGIN} … {END}")
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"

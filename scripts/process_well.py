@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from wellfield.workflow.gpus import own_gpus
+from wellfield.workflow.gpus import reserve_gpus
 from wellfield.workflow.jobs import job
 
 with (
     job(snakemake.log[0], threads=snakemake.threads, writes=[]) as logger,
-    own_gpus(snakemake.resources.get("gpu", 0)) as gpus,
+    reserve_gpus(snakemake.resources.get("gpu", 0)) as gpus,
 ):
     from wellfield.workflow.process_well import process_well
     from wellfield.workflow.scratch import own_scratch, scratch_folder

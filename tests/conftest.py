@@ -1,14 +1,20 @@
-"""What all tests share: where the real plates are, and that nothing is skipped where everything is required."""
+"""What all tests share: where the real plates are, what is skipped where, and in which order they run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
 
 MAY_SKIP = ("gpu", "conda")
+
+# Kinds of tests that take long, by marker: the longest first. With several processes they start first.
+SLOW = ("slurm", "workflow", "readers")
+
+LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 def required() -> bool:
@@ -22,7 +28,7 @@ def real_plates() -> Path:
     beside = Path(__file__).parents[2] / "shared" / "plates"
     folder = Path(os.environ.get("WELLFIELD_PLATES") or beside)
     if not folder.is_dir():
-        pytest.skip(f"no real plates in {folder}; set WELLFIELD_PLATES")
+        pytest.skip(f"real plates: none in {folder}; set WELLFIELD_PLATES")
     return folder
 
 
@@ -33,7 +39,7 @@ def reference_document() -> str:
     folder = Path(os.environ.get("WELLFIELD_REFERENCE") or beside)
     files = sorted(folder.glob("*.txt"))
     if not files:
-        pytest.skip(f"no architecture document in {folder}; set WELLFIELD_REFERENCE")
+        pytest.skip(f"architecture document: none in {folder}; set WELLFIELD_REFERENCE")
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
@@ -70,3 +76,41 @@ def pytest_make_collect_report(
 
 def _as_utf8(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with what takes longest, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: next((n for n, kind in enumerate(SLOW) if item.get_closest_marker(kind)), len(SLOW)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT_OUT] = Counter()
+
+
+def pytest_deselected(items: Iterable[pytest.Item]) -> None:
+    """Count what is left out by kind."""
+    for item in items:
+        kind = next((kind for kind in ("long", *SLOW) if item.get_closest_marker(kind)), "other")
+        item.config.stash[LEFT_OUT][kind] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that reports what this one left out: each of several processes collects the same tests."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left out"] = dict(session.config.stash[LEFT_OUT])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    node.config.stash[LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left out", {}))  # type: ignore[attr-defined]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say at the end what did not run, by kind and number."""
+    skipped: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped[reason.removeprefix("Skipped: ").partition(":")[0]] += 1
+    for words, numbers in (("Left to make test-all", config.stash[LEFT_OUT]), ("Skipped for want of", skipped)):
+        if numbers:
+            terminalreporter.write_line(f"{words}: {', '.join(f'{kind} {n}' for kind, n in numbers.most_common())}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,8 @@ def why_not(memory_type: str) -> str:
         prepare([memory_type])
     except MemoryConversionError as error:
         return error.reason
+    # What a library imports stays; a collection of garbage would look through all of it, for a second.
+    gc.freeze()
     return ""
 
 

@@ -1,8 +1,8 @@
 """OpenHCS counts nuclei in a whole ImageXpress plate, headless, from raw files to stored results.
 
 ``python openhcs_wells.py PLATE_FOLDER OUTPUT_FOLDER WORKERS [disk|zarr]``; the last line is a JSON object, well →
-number of objects. The HTD of the plate needs a ``PixelSizeUM`` line (docs/openhcs.md). OpenHCS writes its mapping into
-the plate folder, and below ``OUTPUT_FOLDER/<plate>_openhcs``:
+number of objects. The HTD of the plate needs a ``PixelSizeUM`` line (docs/explanation/openhcs.md). OpenHCS writes its
+mapping into the plate folder, and below ``OUTPUT_FOLDER/<plate>_openhcs``:
 
 ``projections``
     The maximum over z of all channels.

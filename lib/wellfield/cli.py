@@ -175,18 +175,11 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _print_settings(settings: Settings, config: str) -> None:
     """Print every setting with where its value came from."""
-    values = {
-        "vfs.read_backend": settings.read_backend or "of the plate",
-        "vfs.intermediate_backend": settings.intermediate_backend,
-        "vfs.materialization_backend": settings.materialization_backend,
-        "tiff.compression": settings.tiff_compression,
-        "step_materialization.sub_dir": settings.sub_dir or "none",
-        "memory_type": settings.memory_type or "of each function",
-    }
-    for name, origin in settings.origins.items():
-        block, _, key = name.partition(".")
-        value = values.get(name, getattr(settings.zarr, key) if block == "zarr" else getattr(settings, block, None))
-        _say(f"   {name}: {value} ({config if origin == 'pipeline' else origin})")
+    unset = {"vfs.read_backend": "of the plate", "memory_type": "of each function"}
+    for name, value in settings.values().items():
+        shown = unset.get(name, "none") if value is None else value
+        origin = settings.origins[name]
+        _say(f"   {name}: {shown} ({config if origin == 'pipeline' else origin})")
 
 
 def _print_plan(plan: Plan) -> None:
@@ -216,8 +209,8 @@ def _print_call(call: CompiledCall) -> None:
     taken = [f"{name}={value}" for name, value in (*call.images.items(), *call.specials.items())]
     if taken:
         _say(f"       takes: {', '.join(taken)}")
-    if call.filled:
-        _say(f"       from the plate: {', '.join(call.filled)}")
+    if call.plate_params:
+        _say(f"       from the plate: {', '.join(call.plate_params)}")
     for name, spec in call.outputs:
         files = ", ".join(f"{name}{option.filename_suffix}" for option in spec.options) if spec else "kept in memory"
         _say(f"       also returns: {name} ({files})")

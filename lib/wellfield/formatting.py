@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _UNITS = ("kB", "MB", "GB", "TB")
 
 
 def counted(number: int, noun: str) -> str:
     """Return a number of things: ``1 well``, ``2,000 wells``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def suggest(wrong: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: ``; did you mean 'well'?``, or nothing."""
+    import difflib  # only a mistake needs it
+
+    found = difflib.get_close_matches(wrong, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def size_text(size: int) -> str:

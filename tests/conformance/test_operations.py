@@ -30,7 +30,7 @@ Tasks = dict[str, Operations]
 @pytest.fixture(scope="module", params=kinds())
 def counted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Tasks]:
     if shutil.which("strace") is None:
-        pytest.skip("operations are counted with strace, a Debian package")
+        pytest.skip("strace: a Debian package that counts operations")
     return request.param, count_operations(request.param, tmp_path_factory.mktemp("operations"))
 
 

@@ -8,20 +8,17 @@ from functools import cache, partial
 import pytest
 
 from tests.conftest import required
-from tests.interop.environments import ROOT, IndexNotReachedError, ReaderEnvironment
+from tests.interop.environments import NAPARI, NGIO, OPENHCS, PYCYTOMINER, IndexNotReachedError, ReaderEnvironment
 from tests.interop.plates import PlateOf, WrittenPlate, write_plate
 from wellfield.storage import ZarrChunkStrategy
 
-# It brings pandas 2.
-NGIO = ReaderEnvironment("ngio", ("ngio==1.1.3", "zarr==3.1.6"))
-# It brings napari, whose pytest plugins would load in every run of the tests.
-NAPARI = ReaderEnvironment("napari-ome-zarr", ("napari-ome-zarr==0.10.0", "napari==0.9.2", "zarr==3.1.6"))
-# It brings scikit-learn and AnnData, of which the project uses nothing.
-PYCYTOMINER = ReaderEnvironment("pycytominer", ("pycytominer==1.7.1",))
-# It would bring Qt and twice the packages that it needs without its window: the list is that of the benchmarks.
-OPENHCS = ReaderEnvironment(
-    "openhcs", tuple((ROOT / "benchmarks/peers/openhcs.txt").read_text().split()), complete=True
-)
+READERS = {"ngio", "napari", "openhcs", "pycytominer"}  # fixtures
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if READERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.readers)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +59,7 @@ def pycytominer() -> Callable[..., object]:
 
 def _checker(environment: ReaderEnvironment, script: str) -> Callable[..., object]:
     if not environment.is_ready and not required():
-        pytest.skip(f"{environment.name} is installed apart from the project, 0.5 to 0.8 GB: make readers")
+        pytest.skip(f"{environment.name}: in an environment of its own, 0.5 to 0.8 GB: make test-all")
     try:
         environment.python()
     except IndexNotReachedError as error:

@@ -96,3 +96,28 @@ class ReaderEnvironment:
             raise IndexNotReachedError(f"{self.name} cannot be installed, pip does not reach its index: {reason}")
         if result.returncode:
             raise RuntimeError(f"{self.name} cannot be installed:\n{result.stderr[-2000:]}")
+
+
+# It brings pandas 2.
+NGIO = ReaderEnvironment("ngio", ("ngio==1.1.3", "zarr==3.1.6"))
+# It brings napari, whose pytest plugins would load in every run of the tests.
+NAPARI = ReaderEnvironment("napari-ome-zarr", ("napari-ome-zarr==0.10.0", "napari==0.9.2", "zarr==3.1.6"))
+# It brings scikit-learn and AnnData, of which the project uses nothing.
+PYCYTOMINER = ReaderEnvironment("pycytominer", ("pycytominer==1.7.1",))
+# It would bring Qt and twice the packages that it needs without its window: the list is that of the benchmarks.
+OPENHCS = ReaderEnvironment(
+    "openhcs", tuple((ROOT / "benchmarks/peers/openhcs.txt").read_text().split()), complete=True
+)
+
+
+def main() -> None:
+    """Make all of them. One that cannot be made is said; its tests say it again."""
+    for environment in (NGIO, NAPARI, PYCYTOMINER, OPENHCS):
+        try:
+            environment.python()
+        except (IndexNotReachedError, RuntimeError) as error:
+            print(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ def run_macro(code: str, folder: Path, argument: str | Path = "") -> list[list[s
         What ``getArgument()`` gives.
     """
     if not (shutil.which("imagej") and shutil.which("xvfb-run")):
-        pytest.skip("needs the system packages imagej and xvfb")
+        pytest.skip("ImageJ: needs the system packages imagej and xvfb")
     macro = folder / "macro.ijm"
     macro.write_text(f'{code}\nrun("Quit");\n')
     command = ["xvfb-run", "-a", "imagej", "-b", str(macro), str(argument)]

@@ -1,4 +1,4 @@
-"""Wellfield and OpenHCS, which runs in an environment of its own; what holds here is what docs/openhcs.md says."""
+"""What docs/explanation/openhcs.md says holds, with OpenHCS in an environment of its own."""
 
 from __future__ import annotations
 
@@ -47,12 +47,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     get_microscope_handler(folder / "raw")[0].initialize_workspace(folder / "results", plate="P")
     shutil.copytree(folder / "raw", folder / "beside")
     shutil.copy(folder / "results/openhcs_metadata.json", folder / "beside")
-    [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/openhcs.md").read_text(), re.DOTALL)
-    names = {'Path("results/P")': folder / "results", 'Path("openhcs/P")': folder / "rewritten"}
-    for written, path in names.items():
-        assert written in snippet
-        snippet = snippet.replace(written, f"Path({str(path)!r})")
-    exec(snippet, {})  # it is the document's own: what readers type must work
+    # Each is the document's own: what readers type must work.
+    written = {'"results/P"': folder / "results", '"openhcs/P"': folder / "rewritten"}
+    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "docs/explanation/openhcs.md").read_text(), re.DOTALL):
+        assert '"results/P"' in snippet
+        exec(re.sub("|".join(written), lambda name: repr(str(written[name[0]])), snippet), {})
     shutil.copytree(folder / "rewritten", folder / "uncalibrated")
     metadata = json.loads((folder / "uncalibrated/openhcs_metadata.json").read_text())
     metadata["subdirectories"]["."] |= {"pixel_size": None, "grid_dimensions": []}

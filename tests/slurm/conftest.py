@@ -46,7 +46,7 @@ def cluster() -> Iterator[Cluster]:
     # A shell lets what it runs in the background ignore Ctrl-C, and so would all that is started here.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     if missing := missing_commands():
-        pytest.skip(f"{', '.join(missing)} not found; Debian packages: {PACKAGES}")
+        pytest.skip(f"SLURM: {', '.join(missing)} not found; Debian packages: {PACKAGES}")
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     cluster = Cluster(folder, nodes=3 if FULL else 2, cpus=2)
     try:

@@ -251,6 +251,6 @@ def test_with_scratch_the_page_shows_the_log_of_the_slurm_job_that_died(tmp_path
     run = project.run(TARGET, "--retries", "0", *scratch, succeeds=False)
     assert f"1 died ({WELL} process_well)" in run.text
     page = project.results("P1", "report", "unfinished.html").read_text()
-    assert "the batch system&#x27;s log says why its group of jobs failed" in page
+    assert "the batch system&#39;s log says why its group of jobs failed" in page
     assert "; there it ended by SIGKILL" in page
     assert re.search(r"slurm_logs/[^<]*\.log</code></summary><pre>", page)

@@ -219,33 +219,50 @@ def test_targets_stand_in_the_order_of_their_requirements(
     assert listed == ["ingest", "storage", "end_to_end", "measurement"]
 
 
-def test_the_readme_has_the_table_of_the_published_data(module: Callable[[str], ModuleType]) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    published = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
-    assert module("summary").included(readme, published) == readme
+def test_a_page_gets_the_table_between_its_marks_and_nothing_else_changes(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    summary, page = module("summary"), tmp_path / "page.md"
+    page.write_text(f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter", encoding="utf-8")
+    assert summary.included(page, "| a |") == f"before\n{summary.BEGIN}\n\n| a |\n\n{summary.END}\nafter"
+    page.write_text("nothing", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"page\.md has no <!-- begin benchmarks"):
+        summary.included(page, "")
 
 
-def test_the_readme_gets_the_table_between_its_marks_and_nothing_else_changes(
+def test_the_readme_shows_few_rows_each_with_its_ratio_and_whether_it_is_met(
     module: Callable[[str], ModuleType],
 ) -> None:
     summary = module("summary")
-    once = summary.included(
-        f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter",
-        {"machine": "two cores", "targets": [], "shown": ["### A\n\n| a |"]},
-    )
-    assert once.startswith(f"before\n{summary.BEGIN}\n| |")
-    assert once.endswith(f"Measured on two cores.\n\n#### A\n\n| a |\n{summary.END}\nafter")
-    assert "old" not in once
+    [line] = summary.targets("workflow", report(module, 2.5))
+    rows = summary.readme_rows({"targets": [line, line | {"measured": "Dry-run of 3 wells"}]})
+    assert rows.splitlines()[2:] == [f"| {summary.README_ROWS['Dry-run']} | floor | 2.50 | ≤ 2 × **missed** |"]
 
 
-def test_nothing_is_published_of_small_sizes_or_into_a_readme_without_its_marks(
+def test_every_row_of_the_readme_is_one_of_the_published_data(module: Callable[[str], ModuleType]) -> None:
+    summary = module("summary")
+    published = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
+    assert len(summary.readme_rows(published).splitlines()) == 2 + len(summary.README_ROWS)
+
+
+def pages(folder: Path) -> Path:
+    """Copy the pages that benchmarks are published into."""
+    (folder / "docs").mkdir()
+    for page in ("README.md", "docs/benchmarks.md"):
+        shutil.copy(ROOT / page, folder / page)
+    return folder
+
+
+def test_nothing_is_published_of_small_sizes_or_into_a_page_without_its_marks(
     module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = module("summary")
     monkeypatch.setattr(summary, "OUT", tmp_path / "out")
-    (tmp_path / "docs").mkdir()
     (tmp_path / "out").mkdir()
-    (tmp_path / "README.md").write_text("no marks", encoding="utf-8")
+    pages(tmp_path)
+    page = tmp_path / "docs" / "benchmarks.md"
+    before = page.read_text(encoding="utf-8")
+    page.write_text("no marks", encoding="utf-8")
     machine = module("harness").machine()
 
     def ran(command: str) -> None:
@@ -257,13 +274,17 @@ def test_nothing_is_published_of_small_sizes_or_into_a_readme_without_its_marks(
     with pytest.raises(ValueError, match="run rois without --quick"):
         summary.publish(["rois"], tmp_path)
     ran("python -m benchmarks rois")
-    with pytest.raises(ValueError, match=r"README\.md has no"):
+    with pytest.raises(ValueError, match=r"benchmarks\.md has no"):
         summary.publish(["rois"], tmp_path)
-    assert list((tmp_path / "docs").iterdir()) == []
-    shutil.copy(ROOT / "README.md", tmp_path)
+    assert (tmp_path / "README.md").read_text("utf-8") == (ROOT / "README.md").read_text("utf-8")
+    assert not (tmp_path / "docs" / "benchmarks.json").exists()
+    page.write_text(before, encoding="utf-8")
     summary.publish(["rois"], tmp_path)
-    assert "| Something | 1 of 1 | case 0, compared with floor | 1.50 |" in (tmp_path / "README.md").read_text("utf-8")
-    assert {path.name for path in (tmp_path / "docs").iterdir()} == {"benchmarks.json", "benchmarks.md"}
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(before.partition(summary.BEGIN)[0])
+    assert "| Something | 1 of 1 | case 0, compared with floor | 1.50 |" in text
+    assert text.endswith(f"## rois\n\n{summary.END}\n")
+    assert json.loads((tmp_path / "docs" / "benchmarks.json").read_text("utf-8"))["targets"][0]["ratio"] == 1.5
 
 
 def test_reports_of_different_code_or_machines_are_not_published_together(
@@ -271,9 +292,8 @@ def test_reports_of_different_code_or_machines_are_not_published_together(
 ) -> None:
     summary, machine = module("summary"), module("harness").machine()
     monkeypatch.setattr(summary, "OUT", tmp_path / "out")
-    (tmp_path / "docs").mkdir()
     (tmp_path / "out").mkdir()
-    shutil.copy(ROOT / "README.md", tmp_path)
+    pages(tmp_path)
 
     def ran(name: str, **changed: str) -> None:
         content = {"machine": machine | changed, "command": "python -m benchmarks", **report(module, 1.5)}
@@ -285,7 +305,7 @@ def test_reports_of_different_code_or_machines_are_not_published_together(
         ran("imports", **changed)
         with pytest.raises(ValueError, match="with the same code on one machine"):
             summary.publish(["imports", "rois"], tmp_path)
-        assert list((tmp_path / "docs").iterdir()) == []
+        assert not (tmp_path / "docs" / "benchmarks.json").exists()
     ran("imports")
     summary.publish(["imports", "rois"], tmp_path)
     assert (tmp_path / "docs" / "benchmarks.json").exists()
@@ -326,8 +346,3 @@ def test_a_competitor_that_does_less_is_refused(module: Callable[[str], ModuleTy
     found = outputs.in_tiffs(plate, "projections", "labels")
     with pytest.raises(RuntimeError, match="the peer wrote"):
         found.check("the peer", 1, 2, found if harm == "nothing in them" else first)
-
-
-def test_a_readme_without_its_marks_is_an_error(module: Callable[[str], ModuleType]) -> None:
-    with pytest.raises(ValueError, match="make bench"):
-        module("summary").included("nothing", {"machine": "", "targets": [], "shown": []})

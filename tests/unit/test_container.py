@@ -10,7 +10,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LINES = re.sub(r"\\\n\s*", "", (REPOSITORY / "Dockerfile").read_text()).splitlines()
-README = (REPOSITORY / "README.md").read_text()
+PAGE = (REPOSITORY / "docs" / "howto" / "environments.md").read_text(encoding="utf-8")
 EXTRAS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
@@ -51,7 +51,7 @@ def test_the_image_does_not_run_as_root():
 
 def test_the_documented_builds_name_arguments_and_extras_that_there_are():
     arguments = {value.partition("=")[0] for value in values("ARG")}
-    documented = re.findall(r"--build-arg (\w+)=(\S+)", README + (REPOSITORY / "Dockerfile").read_text())
+    documented = re.findall(r"--build-arg (\w+)=(\S+)", PAGE + (REPOSITORY / "Dockerfile").read_text())
     assert {name for name, _ in documented} == arguments
     assert {extra for name, value in documented if name == "EXTRAS" for extra in value.split(",")} <= set(EXTRAS)
 

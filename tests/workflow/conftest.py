@@ -1,10 +1,17 @@
 """Plates and runs that the workflow tests share."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from tests.workflow.project import SMALL, Project
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.workflow)
 
 
 @pytest.fixture(scope="session")

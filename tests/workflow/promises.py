@@ -1,39 +1,36 @@
-"""The table in the README of what runs again, as jobs."""
+"""What runs again after what (``docs/reference/reruns.yml``), as jobs."""
 
-import re
+import yaml
 
 from tests.workflow.project import REPOSITORY, well_jobs
 
-HEADER = "| what happened | what runs |"
 RULES = {
-    "mapping": "ingest_plate",
+    "ingest": "ingest_plate",
     "fit": "fit_illumination",
     "plan": "compile_plan",
-    "tables": "aggregate_plate",
+    "aggregate": "aggregate_plate",
     "report": "report_plate",
     "check": "check_plate",
 }
 
 
-def table():
-    """What happened → what runs, in the README's words."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    lines = text.partition(f"{HEADER}\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines]
-    assert rows
-    assert all(len(row) == 2 for row in rows)
-    assert len(dict(rows)) == len(rows)
-    return dict(rows)
+def entries():
+    """Key of each entry → what runs."""
+    groups = yaml.safe_load((REPOSITORY / "docs" / "reference" / "reruns.yml").read_text(encoding="utf-8"))
+    listed = [entry for group in groups for entry in group["entries"]]
+    found = {entry["key"]: entry["runs"] for entry in listed}
+    assert len(found) == len(listed)
+    return found
 
 
-def promised(line, wells, its=()):
-    """The jobs that the README promises for a line of its table, where *its* are the wells that the line is about."""
+def promised(key, wells, its=()):
+    """The jobs that an entry promises, where *its* are the wells that the entry is about."""
     jobs = []
-    for word in re.sub(r" \(.*", "", table()[line]).split(", "):
-        if word == "all wells":
+    for stage in entries()[key]:
+        if stage == "wells":
             jobs += well_jobs(*wells)
-        elif word == "its well":
+        elif stage == "its well":
             jobs += well_jobs(*its)
-        elif word != "nothing":
-            jobs.append((RULES[word], ""))
+        else:
+            jobs.append((RULES[stage], ""))
     return sorted(jobs)

@@ -20,32 +20,22 @@ def tiny_plate(tmp_path_factory):
     return folder / "Plate_1"
 
 
-@pytest.mark.parametrize("results", ["../out", "./a//b/", "link/../out", "~/out", "my results (1) µ"])
+@pytest.mark.parametrize("results", ["../out", "~/link/..//my results (1) µ/"])
 def test_results_may_be_typed_in_any_way(project, tiny_plate, results, monkeypatch):
     monkeypatch.setenv("HOME", str(project.root / "home"))
     os.symlink(tiny_plate.parent, project.root / "raw")
     (project.root / "elsewhere" / "below").mkdir(parents=True)
-    os.symlink(project.root / "elsewhere" / "below", project.root / "link")
+    (project.root / "home").mkdir()
+    os.symlink(project.root / "elsewhere" / "below", project.root / "home" / "link")
     project.add("P", "./config/../raw/Plate_1/").run("--config", f"results={results}")
     out = project.root.joinpath(results.replace("~", str(project.root / "home")))
     assert json.loads((out / "P" / "wells" / "B02.json").read_text())["status"] == "done"
     assert len(pd.read_csv(out / "P" / "cell_counts.csv")) == 1
     assert not project.results().exists()
-    assert project.run("--config", f"results={results}").jobs == []
+    assert project.run("--config", f"results={results}", "--dry-run").jobs == []
 
 
-def test_every_plate_has_a_line_that_is_true_whatever_the_order_of_jobs(project, tiny_plate):
-    for plate in ("A", "B", "C"):
-        project.add(plate, tiny_plate)
-    lines = [line for line in project.run("--cores", "1").text.splitlines() if ": 1 of 1 well done, " in line]
-    assert [line.partition(";")[0] for line in lines] == [
-        f"{plate}: 1 of 1 well done, 0 failed, 0 planes skipped" for plate in "ABC"
-    ]
-    assert all("; this run: 1 plane of 1 well in " in line for line in lines)
-
-
-@pytest.mark.parametrize("edit", ["taken out", "half typed"])
-def test_a_run_works_with_the_sheet_that_it_began_with(project, tiny_plate, edit):
+def test_a_run_works_with_the_sheet_that_it_began_with_and_says_a_line_of_each_plate(project, tiny_plate):
     for plate in ("A", "B"):
         project.add(plate, tiny_plate)
     sheet = project.root / "config" / "plates.tsv"
@@ -53,14 +43,19 @@ def test_a_run_works_with_the_sheet_that_it_began_with(project, tiny_plate, edit
         text = ""
         for line in process.stdout:
             if "mapping the plate" in line and not text:
-                header, *lines = sheet.read_text().splitlines()
-                other = "\t".join(["Z", str(tiny_plate), "auto", "", ""])
-                sheet.write_text("\n".join([header, other] if edit == "taken out" else [header, *lines, "D"]))
+                # Both plates are taken out, one is added, and one is half typed.
+                header = sheet.read_text().splitlines()[0]
+                sheet.write_text("\n".join([header, "\t".join(["Z", str(tiny_plate), "auto", "", ""]), "D"]))
                 text = line
             text += line
     assert process.returncode == 0, text
     assert [project.results(plate, "check_plate.json").exists() for plate in "ABZD"] == [True, True, False, False]
     assert not list(project.root.glob(".snakemake/wellfield/*"))
+    lines = [line for line in text.splitlines() if ": 1 of 1 well done, " in line]
+    assert [line.partition(";")[0] for line in lines] == [
+        f"{plate}: 1 of 1 well done, 0 failed, 0 planes skipped" for plate in "AB"
+    ]
+    assert all("; this run: 1 plane of 1 well in " in line for line in lines)
 
 
 def test_a_wrong_key_ends_with_the_mistake_and_that_nothing_was_run(project, tiny_plate):
@@ -73,11 +68,10 @@ def test_a_wrong_key_ends_with_the_mistake_and_that_nothing_was_run(project, tin
     assert not project.results().exists()
 
 
-@pytest.mark.parametrize("quiet", [[], ["--quiet", "all"]], ids=["said", "quiet"])
-def test_a_pipeline_that_does_not_compile_ends_with_the_mistake(project, tiny_plate, quiet):
+def test_a_pipeline_that_does_not_compile_ends_with_the_mistake(project, tiny_plate):
     project.config["steps"][0]["func"] = "max_projektion"
     project.add("P", tiny_plate).add("Q", tiny_plate)
-    text = project.run(*quiet, succeeds=False).text
+    text = project.run("--quiet", "all", succeeds=False).text
     *_, job, mistake, last = text.splitlines()
     assert job in (
         "P compile_plan, Q compile_plan stopped: the pipeline has 1 mistake:",

@@ -76,7 +76,7 @@ def test_without_conda_neither_environments_nor_a_container_rerun_anything(copy)
 @pytest.mark.conda
 def test_the_workflow_runs_in_environments_that_conda_makes(project, small_plate):
     if shutil.which("conda") is None:
-        pytest.skip("no conda on the path")
+        pytest.skip("conda: not on the path")
     done = subprocess.run(
         ["conda", "search", "--override-channels", "--channel", "conda-forge", "python=3.11"],
         check=False,
@@ -84,7 +84,7 @@ def test_the_workflow_runs_in_environments_that_conda_makes(project, small_plate
         text=True,
     )
     if done.returncode:
-        pytest.skip(f"conda reaches no conda-forge: {done.stderr.strip()}")
+        pytest.skip(f"conda: reaches no conda-forge: {done.stderr.strip()}")
     project.add("P1", small_plate / "Plate_1", wells="B02")
     run = project.run("--use-conda")
     assert set(environments(project, run).values()) == {"base", "report"}

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.workflow.project import Project
 from wellfield.testing.synthetic import DOSES_UM, HALF_MAXIMAL_UM, ExamplePlate
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.quick]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.workflow.project import Project, Run, well_jobs
-from tests.workflow.promises import table
+from tests.workflow.promises import entries
 from wellfield.cli import main
 from wellfield.formats.atomic import is_part
 from wellfield.results.paths import RECORDS
@@ -90,7 +90,7 @@ def test_a_killed_run_is_finished_by_the_same_command_with_equal_results(undistu
     assert [path for path in made if found[path] != expected.get(path)] == []
     project.run("--unlock")
     again = project.run()
-    assert table()["the run killed"] == "what had not finished"
+    assert entries()["killed"] == ["what had not finished"]
     assert set(again.jobs) <= set(run.jobs) - set(killed.finished)
     assert kept_files(project) == expected
     assert compare_results(project.results("P1"), source.results("P1")) == []
@@ -99,12 +99,14 @@ def test_a_killed_run_is_finished_by_the_same_command_with_equal_results(undistu
     assert not list(project.results("P1").glob(".staging/*"))
 
 
-@pytest.mark.parametrize("lost", ["images/projected/s001_t001_w1.npy", "staged.json"])
-def test_a_staged_well_that_a_killed_run_had_half_removed_is_staged_again(copy, lost):
-    copy.run("--forceall", "--notemp")
-    (copy.results("P1", ".staging", "B03") / lost).unlink()
-    copy.results("P1", "wells", "B03.json").unlink()
-    assert copy.run("results/P1/wells/B03.json").jobs == well_jobs("B03")
+def test_staged_wells_that_a_killed_run_had_half_removed_are_staged_again(copy):
+    wells = {"B02": "images/projected/s001_t001_w1.npy", "B03": "staged.json"}
+    targets = [f"results/P1/wells/{well}.json" for well in wells]
+    copy.run(*targets, "--forcerun", "process_well", "--notemp")
+    for well, lost in wells.items():
+        (copy.results("P1", ".staging", well) / lost).unlink()
+        copy.results("P1", "wells", f"{well}.json").unlink()
+    assert copy.run(*targets).jobs == sorted(well_jobs(*wells))
 
 
 def test_the_next_report_removes_what_a_killed_one_left(copy):

@@ -32,7 +32,7 @@ def stored(project, layout, kind):
     return found
 
 
-@pytest.mark.parametrize(("layout", "version"), [("well", "0.5"), ("file", "0.4"), ("tiff", "0.5"), ("field", "0.4")])
+@pytest.mark.parametrize(("layout", "version"), [("well", "0.5"), ("file", "0.4"), ("tiff", "0.5")])
 def test_one_key_switches_the_layout_and_the_pixels_stay(copy, finished, layout, version):
     if layout == "tiff":
         copy.config["vfs"]["materialization_backend"] = "disk"

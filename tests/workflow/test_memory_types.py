@@ -159,9 +159,9 @@ def test_opencl_and_tensorflow_work_in_one_pipeline_of_the_real_workflow(project
     need("pyclesperanto", "tensorflow", "torch")
     project.config["steps"][0]["memory_type"] = "tensorflow"
     project.config["steps"][1]["memory_type"] = "pyclesperanto"
-    project.add("P1", small_plate / "Plate_1").run()
+    project.add("P1", small_plate / "Plate_1", wells="B02").run()
     rows = (project.results("P1", "cell_counts.csv")).read_text().splitlines()[1:]
-    assert len(rows) == 6
+    assert len(rows) == 2
     (log,) = project.results("P1", "logs", "process_well").glob("B02.log")
     assert re.search(r"conversions numpy → tensorflow by same buffer", log.read_text())
     assert re.search(r"conversions tensorflow → pyclesperanto by host copy", log.read_text())

@@ -16,7 +16,7 @@ from wellfield.testing.synthetic import ExamplePlate
 pytestmark = pytest.mark.workflow
 
 PLATES = {
-    "V7": ExamplePlate(microscope="opera_phenix", harmony_version="V7"),
+    "V7": ExamplePlate(microscope="opera_phenix", harmony_version="V7", wells=("B02", "C04"), size=256),
     "V5": ExamplePlate(microscope="opera_phenix", harmony_version="V5", wells=("B02", "C04"), fields=9, size=256),
 }
 

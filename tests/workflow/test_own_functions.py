@@ -19,6 +19,7 @@ from .project import WELLS, Project
 from .promises import promised
 
 FUNCTIONS = """
+import helper
 import numpy as np
 
 from wellfield.materialization import (
@@ -52,7 +53,7 @@ def analyze_with_mixed_outputs(image_stack):
     summary = {"brightest": int(image_stack.max()), "nothing": None}
     details = {"Level": [1.5, float(image_stack.min())]}
     background = np.full(image_stack.shape, 70000, np.uint32)
-    return image_stack, object(), {"summary": summary, "details": details}, "all good", background
+    return image_stack, object(), {"summary": summary, "details": details}, helper.NOTE, background
 
 
 @special_inputs("debug_info")
@@ -70,6 +71,7 @@ def own(small_plate, tmp_path_factory):
     file.parent.mkdir()
     file.write_text(textwrap.dedent(FUNCTIONS))
     project = Project(root / "project")
+    (project.root / "helper.py").write_text('NOTE = "all good"\n')
     project.add("P1", small_plate / "Plate_1")
     project.config["steps"] = [
         {"name": "projected", "func": "max_projection", "channels": [1], "materialize": ["tiff"], "sub_dir": "mips"},
@@ -162,9 +164,18 @@ def test_results_that_differ_in_a_region_or_a_table_of_the_plate_are_told_apart(
     ]
 
 
+def test_editing_a_module_that_the_file_imports_reruns_the_wells_without_snakemakes_records_too(own):
+    project, _ = own
+    assert project.run("--dry-run").jobs == []
+    (project.root / "helper.py").write_text('NOTE = "changed"\n')
+    expected = promised("own function", WELLS)
+    assert project.run("--dry-run").jobs == expected
+    shutil.rmtree(project.root / ".snakemake")
+    assert project.run().jobs == expected
+    assert project.results("P1", "tables", "C04", "note_s001_t001.txt").read_text() == "changed"
+
+
 def test_editing_the_file_reruns_the_wells(own):
     project, file = own
-    assert project.run().jobs == []
-    file.write_text(file.read_text().replace("all good", "changed"))
-    assert project.run().jobs == promised("a function of your own, or a module of your own that it imports", WELLS)
-    assert project.results("P1", "tables", "C04", "note_s001_t001.txt").read_text() == "changed"
+    file.write_text(file.read_text() + "\n")
+    assert len(project.run("--dry-run").jobs) > len(WELLS)

@@ -51,7 +51,7 @@ def test_a_plate_of_png_files_gives_what_the_same_pixels_gave_as_imagexpress(pro
 
     project.config["layouts"] = {"mine": LAYOUT | {"channels": ["FITC", "DAPI"]}}
     decided = [("compile_plan", ""), *well_jobs(*WELLS), *PLATE_JOBS]  # as the channels are others
-    assert project.run().jobs == sorted(promised("the plate's layout edited", WELLS) + decided)
+    assert project.run().jobs == sorted(promised("layout", WELLS) + decided)
     assert read_index(project.results("P1", "index.parquet"))[0].channels == {1: "FITC", 2: "DAPI"}
 
 

@@ -96,25 +96,3 @@ def test_tiffs_carry_the_pixel_size_in_imagej(real, tmp_path):
     image = next(real.results("9987", "images", "B03", "projected").iterdir())
     expected = [f"{PIXEL_SIZE_UM:.4f}", "µm", "16", str(tifffile.imread(image).max())]
     assert run_macro(macro, tmp_path, image) == [expected]
-
-
-def test_a_truncated_plane_fails_one_well_and_mending_it_redoes_that_well(real, tmp_path):
-    project = Project(tmp_path / "project")
-    shutil.copytree(real.root, project.root, dirs_exist_ok=True)
-    project.config = real.config
-    project.plates = real.plates
-    plane = project.root / "raw" / "TimePoint_1" / "ZStep_1" / "9987_B02_s1_w1.TIF"
-    whole = plane.read_bytes()
-    plane.write_bytes(whole[:5000])
-    project.run(succeeds=False)
-    assert "TimePoint_1/ZStep_1/9987_B02_s1_w1.TIF" in project.results("9987", "report", "summary.html").read_text()
-    status = {p.stem: json.loads(p.read_text())["status"] for p in project.results("9987", "wells").iterdir()}
-    assert status == {"B02": "failed", "B03": "done"}
-    plane.write_bytes(whole)
-    assert project.run().jobs == [
-        ("aggregate_plate", ""),
-        ("check_plate", ""),
-        ("materialize_well", "B02"),
-        ("process_well", "B02"),
-        ("report_plate", ""),
-    ]

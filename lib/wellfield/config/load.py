@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from wellfield.config.models import Config, StepConfig
 from wellfield.errors import ConfigError
+from wellfield.formatting import suggest
 
 # What the Snakefile names as its configuration, in the working directory.
 WORKFLOW_CONFIG = "config/config.yaml"
@@ -112,8 +112,7 @@ def _key(place: Sequence[str | int]) -> str:
 def _reason(problem: Any, place: Sequence[str | int], model: type[BaseModel]) -> str:
     if problem["type"] == "extra_forbidden":
         known = list(_fields_at(model, place[:-1]))
-        near = difflib.get_close_matches(str(place[-1]), known, n=1)
-        return f"unknown key{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(known)}"
+        return f"unknown key{suggest(str(place[-1]), known) or '.'} Known: {', '.join(known)}"
     if problem["type"] == "missing":
         return "this key is missing"
     return f"{problem['msg'].removeprefix('Value error, ')}; found {problem['input']!r}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -16,13 +17,15 @@ from pydantic import (
     StrictInt,
     StrictStr,
     WithJsonSchema,
+    create_model,
     model_validator,
 )
 
+from wellfield.config.settings import SETTINGS, PipelineConfig, Settings, resolve_settings
 from wellfield.config.typed_path import typed_path
+from wellfield.memory import MemoryType
 from wellfield.plate.filename_layout import Layout, WellNumbers, pattern_problems
-
-CONFIG_SCHEMA_VERSION = 1
+from wellfield.setting_fields import Setting, declared
 
 Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
@@ -63,92 +66,70 @@ def _check_func(value: Any) -> Any:
     return value
 
 
-Func = Annotated[Any, BeforeValidator(_check_func), WithJsonSchema(_FUNC_SCHEMA)]
-
-Library = Literal["numpy", "cupy", "torch", "tensorflow", "jax", "pyclesperanto"]
-
-
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Func = Annotated[Any, BeforeValidator(_check_func), WithJsonSchema(_FUNC_SCHEMA)]
 
 
 class StepConfig(_Model):
     """One step of the pipeline."""
 
-    name: Name | None = Field(None, description="Name of the step; that of the function by default.")
+    name: Name | None = Field(None, description="Name of the step; the function's name by default.")
     func: Func = Field(
         description="Registered function (`wellfield functions`), package.module:function or file.py:function; a list "
         "of them is a chain, channel: function treats channels differently."
     )
-    input: StrictStr = Field("previous", description="previous, start (the plate's images) or the name of a step.")
+    input: StrictStr = Field(
+        "previous",
+        description="Where its images come from: previous, start (the plate's images) or the name of a step.",
+    )
     inputs: dict[str, StrictStr] = Field(
         {}, description="Further images: parameter → name of an earlier step (or of a special output)."
     )
-    outputs: dict[str, StrictStr] = Field(
-        {}, description="Other names for what the function returns besides its image: declared name → name."
-    )
+    outputs: dict[str, StrictStr] = Field({}, description="New names for special outputs: declared name → name.")
     channels: list[StrictInt | StrictStr] | None = Field(
-        None, min_length=1, description="Channels by number or name; all that the input has by default."
+        None, min_length=1, description="Channels by number or name; all channels of the input by default."
     )
     stack: Literal["z", "field", "channel"] = Field(
-        "z", description="What the first axis of the function's stack runs over."
+        "z", description="What the first axis of the stack is: z planes, fields or channels."
     )
-    planewise: StrictBool = Field(False, description="The function takes a plane [Y, X]: call it for each.")
+    planewise: StrictBool = Field(False, description="Call the function for each plane [Y, X].")
     returns: Literal["intensity", "mask", "labels"] | None = Field(
-        None, description="What the pixels are that a function returns which is not registered; intensity by default."
+        None, description="What a function that is not registered returns; intensity by default."
     )
     params: dict[str, Value] = Field({}, description="Arguments of the function.")
-    memory_type: Library | None = Field(
+    memory_type: MemoryType | None = Field(
         None, description="Array library; by default as `memory_type` of all steps says."
     )
     materialize: StrictBool | list[Literal["zarr", "tiff", "roi"]] = Field(
         False,
-        description="Whether the step's images are written, to `vfs.materialization_backend`; a list names formats.",
+        description="Write the step's images to `vfs.materialization_backend`, or in the formats of a list.",
     )
     sub_dir: Name | None = Field(None, description="Folder of its TIFF and ROI files; the step's name by default.")
 
 
-class VFSBlock(_Model):
-    """Which storage backends a pipeline works with."""
-
-    read_backend: Literal["virtual_workspace", "disk"] | None = Field(
-        None, description="Where planes are read from; the plate's own backend by default."
-    )
-    intermediate_backend: Literal["memory", "disk"] = Field(
-        "memory", description="Where images live between steps; disk for wells that do not fit into memory."
-    )
-    materialization_backend: Literal["disk", "zarr"] = Field(
-        "disk", description="Where images of steps with `materialize: true` go: TIFF files, or plate.zarr."
-    )
-
-
-class ZarrBlock(_Model):
-    """Settings of plate.zarr."""
-
-    chunk_strategy: Literal["well", "file", "field"] = Field(
-        "well",
-        description="An OME-Zarr image per field (field), or one array per well in one object (well) or in an object "
-        "per plane (file).",
-    )
-    compressor: Literal["zstd", "lz4", "none"] = Field("zstd", description="Codec (Blosc with bit shuffle) of pixels.")
-    compression_level: Annotated[StrictInt, Field(ge=0, le=9)] = Field(1, description="Level of the codec.")
-    ngff_version: Literal["0.5", "0.4"] = Field(
-        "0.5", description="Version of the OME-Zarr text: 0.5 on Zarr v3, 0.4 on Zarr v2, which has no shards."
-    )
+def _model_of(config: type[Any], settings: Mapping[str, Any]) -> type[_Model]:
+    """Return the model of the keys that set the fields of a settings class."""
+    kinds, keys = get_type_hints(config), dict[str, Any]()
+    for name, entry in settings.items():
+        if not isinstance(entry, Setting):
+            block = _model_of(kinds[name], entry)
+            keys[name] = block, block()
+            continue
+        kind: Any = Literal[tuple(map(str, entry.choices))] if entry.choices else entry.kind
+        default = str(entry.default) if isinstance(entry.default, str) else entry.default
+        limits = dict(entry.limits) if entry.choices else {"strict": True, **entry.limits}
+        allowed = kind | None if default is None else kind
+        keys[name] = allowed, Field(default, description=entry.description, **limits)
+    return create_model(config.__name__, __base__=_Model, __doc__=str(config.__doc__).partition("\n")[0], **keys)
 
 
-class TiffBlock(_Model):
-    """Settings of TIFF files."""
-
-    compression: Literal["none", "zlib", "zstd", "lzw"] = Field("none", description="Lossless codec of the pixels.")
-
-
-class StepMaterializationBlock(_Model):
-    """How the results of every step are written that does not say otherwise."""
-
-    sub_dir: Name | None = Field(
-        None, description="Folder above those of all steps that name none, for TIFF and ROI files."
-    )
+if TYPE_CHECKING:  # read as `Config.settings`, which are resolved and typed
+    _PipelineKeys = _Model
+else:
+    _PipelineKeys = _model_of(PipelineConfig, declared(PipelineConfig))
 
 
 def _check_pattern(pattern: str) -> str:
@@ -188,7 +169,7 @@ _Number = Annotated[StrictInt, Field(ge=1, le=999_999)]
 
 
 class LayoutDefaults(_Model):
-    """Where planes are on the axes that file names say nothing of."""
+    """Field, channel, z and timepoint of files whose names do not say them."""
 
     field: _Number = Field(1, description="Field of files whose name has none.")
     channel: _Number = Field(1, description="Channel of files whose name has none.")
@@ -201,25 +182,23 @@ class WellNumbersBlock(_Model):
 
     rows: Annotated[StrictInt, Field(ge=1, le=32)] = Field(description="Rows of the plate.")
     columns: Annotated[StrictInt, Field(ge=1, le=48)] = Field(description="Columns of the plate.")
-    order: Literal["rows", "columns"] = Field("rows", description="Well 2 is A02 (rows) or B01 (columns).")
+    order: Literal["rows", "columns"] = Field("rows", description="Whether well 2 is A02 (rows) or B01 (columns).")
 
 
 class LayoutBlock(_Model):
-    """How the file names of plates say what each plane is."""
+    """How the file names of a plate are read."""
 
     pattern: Annotated[StrictStr, AfterValidator(_check_pattern)] = Field(
-        description="Regular expression with the groups well, or row and column, and field, channel, z, timepoint as "
-        "there are; for whole file names, or with / for the end of paths. Or the name of a preset."
+        description="Regular expression with the groups well (or row and column), field, channel, z and timepoint. It "
+        "fits whole file names, or with / the end of paths. Or the name of a preset."
     )
-    pixel_size_um: _Length | None = Field(None, description="Edge of a pixel in µm; by default as the files say.")
-    z_spacing_um: _Length | None = Field(None, description="Distance of z planes in µm; by default as the files say.")
+    pixel_size_um: _Length | None = Field(None, description="Size of a pixel in µm; by default what the files say.")
+    z_spacing_um: _Length | None = Field(None, description="Distance of z planes in µm; by default what the files say.")
     channels: Annotated[_ChannelNames | None, AfterValidator(_check_channels)] = Field(
-        None, description="Names of the channels in their order, or token: name."
+        None, description="Names of the channels in order, or a mapping of token to name."
     )
     defaults: LayoutDefaults = LayoutDefaults()
-    well_numbers: WellNumbersBlock | None = Field(
-        None, description="The group well takes a number that counts through a plate of this size."
-    )
+    well_numbers: WellNumbersBlock | None = Field(None, description="Wells are numbered through a plate of this size.")
 
     @model_validator(mode="after")
     def _numbers_need_the_group(self) -> Self:
@@ -249,7 +228,7 @@ _NOT_DECIDING = {
 }
 
 
-class Config(_Model):
+class Config(_PipelineKeys):
     """Everything that decides what the results are."""
 
     schema_version: Literal[1] = Field(1, description="Version of this file's layout.")
@@ -258,51 +237,27 @@ class Config(_Model):
         "results", description="Folder of the results; never inside a plate folder."
     )
     layouts: dict[LayoutName, LayoutBlock] = Field(
-        {}, description="Layouts of plates by name, for the column microscope of the plate sheet."
-    )
-    source: Literal["planes", "projection", "planes_or_projection"] = Field(
-        "planes_or_projection",
-        description="What the pipeline starts from; by default a channel that has only a projection starts from that.",
-    )
-    memory_type: Library | None = Field(
-        None,
-        description="Array library of every step that names none and whose function has an implementation for it; by "
-        "default a step stays with the library of its input if it can.",
-    )
-    device: Literal["cpu", "gpu", "gpu_or_cpu"] = Field(
-        "cpu",
-        description="Where steps of other libraries than NumPy run: gpu fails where there is none, gpu_or_cpu takes "
-        "the CPU then; cupy needs a GPU.",
+        {}, description="How file names of other microscopes are read: name (for the plate sheet) → layout."
     )
     illumination: Literal["fitted", "microscope"] = Field(
         "fitted",
-        description="What correct_illumination takes out: fitted on planes of the plate, or the flat fields that the "
-        "microscope measured itself (Opera Phenix).",
+        description="What correct_illumination corrects by: a fit on planes of the plate, or the flat fields that the "
+        "microscope stores with the plate (Opera Phenix).",
     )
     steps: list[StepConfig] = Field(min_length=1, description="The pipeline.")
-    vfs: VFSBlock = VFSBlock()
-    zarr: ZarrBlock = ZarrBlock()
-    tiff: TiffBlock = TiffBlock()
-    step_materialization: StepMaterializationBlock = StepMaterializationBlock()
-    on_unreadable: Literal["fail", "skip_field", "blank"] = Field(
-        "fail", description="A plane that cannot be read: fail the well, leave out the field, or use black pixels."
-    )
-    on_missing: Literal["use_present", "skip_field", "fail"] = Field(
-        "use_present", description="A plane that is not there: go on without it, leave out the field, or fail the well."
-    )
     scratch: StrictStr | None = Field(
         None,
-        description="Folder on the nodes' own disks for what a well hands from one job to the next, which then run "
-        "together; env:TMPDIR is what that variable is in the job. Beside the results by default.",
+        description="Folder on the nodes' own disks for what process hands to materialize; both then run as one job. "
+        "env:TMPDIR is the value of that variable in the job. By default a folder in the results.",
     )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
-        600, description="Memory of a well job beside its images: Python, libraries, scratch of the functions."
+        600, description="Memory that a well's job needs in addition to its images: Python, libraries, functions."
     )
     acquisition_minutes: Annotated[StrictInt, Field(ge=0)] = Field(
-        10, description="A plate with younger files may still be being acquired, which is warned of; 0 for never."
+        10, description="Warn that a plate may still be being acquired if it has files younger than this; 0: never."
     )
     container: Annotated[StrictStr, Field(pattern=r"^\S+$")] | None = Field(
-        None, description="Image that jobs run in with --sdm apptainer: docker://…, or the path of a .sif file."
+        None, description="Container image for jobs with --sdm apptainer: docker://…, or the path of a .sif file."
     )
 
     def deciding_results(self) -> dict[str, Any]:
@@ -313,10 +268,14 @@ class Config(_Model):
         """Return the layouts that a plate sheet may name."""
         return {name: block.layout(name) for name, block in self.layouts.items()}
 
-    def settings(self) -> dict[str, Any]:
-        """Return what the file itself says of the pipeline's settings, by dotted name: nothing that is a default."""
+    def given_settings(self) -> dict[str, Any]:
+        """Return the settings that the file itself says, by dotted name: none that is a default."""
         given = self.model_dump(exclude_unset=True)
-        blocks = ("vfs", "zarr", "tiff", "step_materialization")
-        found = {f"{block}.{name}": value for block in blocks for name, value in given.get(block, {}).items()}
-        single = ("source", "memory_type", "device", "on_unreadable", "on_missing")
-        return found | {name: given[name] for name in single if name in given}
+        groups = {name.partition(".")[0] for name in SETTINGS if "." in name}
+        blocks = {f"{group}.{name}": value for group in groups for name, value in given.get(group, {}).items()}
+        return blocks | {name: given[name] for name in SETTINGS if name in given}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of the pipeline, resolved."""
+        return resolve_settings([("config", self.given_settings())])

@@ -1,19 +1,27 @@
-"""Settings in three levels: all pipelines, one pipeline, a step; what a level leaves at ``None`` it inherits."""
+"""The settings of a pipeline, each declared once, and how they are resolved.
+
+A setting is one field of a dataclass below, or of :class:`~wellfield.storage.ZarrConfig`. Example:
+``compression: TiffCompression = inherited(TiffCompression.NONE, "Lossless codec of the pixels.")``. The annotation says
+which values are allowed. Everything else follows from the field: the key ``tiff.compression`` of ``config.yaml`` with
+its check and JSON schema (:mod:`wellfield.config.models`), its place in ``plan.json`` and in ``wellfield plan``.
+
+``None`` in a field inherits. A value may be given as an enum member or as its text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Literal, get_type_hints
 
 from wellfield.errors import ConfigError
+from wellfield.formats.tiff import TiffCompression
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
-from wellfield.storage.backend import Backend, ZarrConfig
-
-E = TypeVar("E", bound=StrEnum)
+from wellfield.setting_fields import Setting, declared, inherited
+from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrConfig
 
 DEFAULT = "default"
 
@@ -27,7 +35,7 @@ class SourceChoice(StrEnum):
 
 
 class OnUnreadable(StrEnum):
-    """What becomes of a plane that cannot be read."""
+    """What happens to a plane that cannot be read."""
 
     FAIL = "fail"
     SKIP_FIELD = "skip_field"
@@ -35,88 +43,74 @@ class OnUnreadable(StrEnum):
 
 
 class OnMissing(StrEnum):
-    """What becomes of a field that lacks a plane."""
+    """What happens to a field that lacks a plane."""
 
     USE_PRESENT = "use_present"
     SKIP_FIELD = "skip_field"
     FAIL = "fail"
 
 
-class TiffCompression(StrEnum):
-    """Lossless codec of TIFF files."""
-
-    NONE = "none"
-    ZLIB = "zlib"
-    ZSTD = "zstd"
-    LZW = "lzw"
-
-
 @dataclass(frozen=True, slots=True)
 class VFSConfig:
-    """Which storage backends a pipeline works with.
+    """Which storage backends a pipeline works with."""
 
-    Parameters
-    ----------
-    read_backend:
-        Where planes are read from; that of the plate (its primary backend) by default.
-    intermediate_backend:
-        Where images live between steps: ``"memory"``, or ``"disk"`` for wells that do not fit.
-    materialization_backend:
-        Where the images of steps with ``materialize=True`` are written: ``"disk"`` (TIFF) or ``"zarr"``.
-    """
-
-    read_backend: Backend | str | None = None
-    intermediate_backend: Backend | str | None = None
-    materialization_backend: Backend | str | None = None
+    read_backend: Literal[Backend.VIRTUAL_WORKSPACE, Backend.DISK] | None = inherited(
+        None, "Where planes are read from; the plate's own backend by default."
+    )
+    intermediate_backend: Literal[Backend.MEMORY, Backend.DISK] = inherited(
+        Backend.MEMORY, "Where images live between steps; disk for wells that do not fit into memory."
+    )
+    materialization_backend: Literal[Backend.DISK, Backend.ZARR] = inherited(
+        Backend.ZARR, "Where images of steps with `materialize: true` go: TIFF files (disk), or plate.zarr (zarr)."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class StepMaterializationConfig:
-    """How a step's results are written.
+    """How results are written: those of one step, or those of every step that does not say otherwise."""
 
-    Parameters
-    ----------
-    sub_dir:
-        Of a step, the folder of its TIFF and ROI files, in place of one of its name. Of a pipeline, the folder above
-        those of its steps.
-    """
-
-    sub_dir: str | None = None
+    sub_dir: str | None = inherited(
+        None,
+        "Of a step: folder of its TIFF and ROI files, by default its name. Of all steps: the folder above theirs.",
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TiffConfig:
-    """Settings of TIFF files; *compression* is ``"none"``, ``"zlib"``, ``"zstd"`` or ``"lzw"``."""
+    """Settings of TIFF files."""
 
-    compression: TiffCompression | str | None = None
+    compression: TiffCompression = inherited(TiffCompression.NONE, "Lossless codec of the pixels.")
 
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """Settings of one pipeline; ``None`` inherits.
+    """Settings of one pipeline; ``None`` inherits."""
 
-    Parameters
-    ----------
-    source:
-        What the pipeline starts from: ``"planes"``, ``"projection"`` or ``"planes_or_projection"``.
-    memory_type:
-        Array library of all steps that name none and whose function has an implementation for it. Without it a step
-        stays with the library of its input if its function has an implementation for that.
-    device:
-        ``"cpu"``, ``"gpu"`` or ``"gpu_or_cpu"``: where steps of other libraries than NumPy run.
-    on_unreadable, on_missing:
-        What happens to a field with a plane that cannot be read, or that is not there.
-    vfs, zarr, tiff, step_materialization:
-        Storage backends, the Zarr store, TIFF files, and what holds for every step that does not say otherwise.
-    """
-
-    source: SourceChoice | str | None = None
-    memory_type: MemoryType | str | None = None
-    device: DeviceChoice | str | None = None
-    on_unreadable: OnUnreadable | str | None = None
-    on_missing: OnMissing | str | None = None
+    source: SourceChoice = inherited(
+        SourceChoice.PLANES_OR_PROJECTION,
+        "What the pipeline starts from; by default a channel that has only a projection starts from that.",
+    )
+    memory_type: MemoryType | None = inherited(
+        None,
+        "Array library of every step that names none and whose function has an implementation for it; by default a "
+        "step stays with the library of its input if it can.",
+    )
+    device: DeviceChoice = inherited(
+        DeviceChoice.CPU,
+        "Where steps of other libraries than NumPy run: gpu fails without a GPU, gpu_or_cpu falls back to the CPU; "
+        "cupy needs a GPU.",
+    )
+    on_unreadable: OnUnreadable = inherited(
+        OnUnreadable.FAIL, "If a plane cannot be read: fail the well, leave out the field, or use black pixels."
+    )
+    on_missing: OnMissing = inherited(
+        OnMissing.USE_PRESENT, "If a plane is not there: go on without it, leave out the field, or fail the well."
+    )
     vfs: VFSConfig = VFSConfig()
-    zarr: ZarrConfig | None = None
+    # The default of a plate's results is the layout that other tools open. `ZarrConfig()`, the setting of a store made
+    # in Python, is `well` as in OpenHCS.
+    zarr: ZarrConfig = inherited(ZarrConfig(ZarrChunkStrategy.FIELD), "Settings of plate.zarr.")
     tiff: TiffConfig = TiffConfig()
     step_materialization: StepMaterializationConfig = StepMaterializationConfig()
 
@@ -127,42 +121,26 @@ class GlobalPipelineConfig(PipelineConfig):
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(PipelineConfig):
     """Resolved settings: every value, and in *origins* the level that it came from, by dotted name."""
 
-    source: SourceChoice
-    memory_type: MemoryType | None
-    device: DeviceChoice
-    on_unreadable: OnUnreadable
-    on_missing: OnMissing
-    read_backend: Backend | None
-    intermediate_backend: Backend
-    materialization_backend: Backend
-    zarr: ZarrConfig
-    tiff_compression: TiffCompression
-    sub_dir: str | None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
+    def values(self) -> dict[str, Any]:
+        """Return every value by dotted name, as :func:`resolve_settings` takes them back."""
+        return _values(self)
 
-# Dotted name of a setting → its value where no level says anything, and what is allowed.
-_SETTINGS: Mapping[str, tuple[Any, tuple[str, ...] | None]] = MappingProxyType(
-    {
-        "source": (SourceChoice.PLANES_OR_PROJECTION, tuple(SourceChoice)),
-        "memory_type": (None, tuple(MemoryType)),
-        "device": (DeviceChoice.CPU, tuple(DeviceChoice)),
-        "on_unreadable": (OnUnreadable.FAIL, tuple(OnUnreadable)),
-        "on_missing": (OnMissing.USE_PRESENT, tuple(OnMissing)),
-        "vfs.read_backend": (None, (Backend.VIRTUAL_WORKSPACE, Backend.DISK)),
-        "vfs.intermediate_backend": (Backend.MEMORY, (Backend.MEMORY, Backend.DISK)),
-        "vfs.materialization_backend": (Backend.DISK, (Backend.DISK, Backend.ZARR)),
-        "zarr.chunk_strategy": (ZarrConfig().chunk_strategy, None),
-        "zarr.compressor": (ZarrConfig().compressor, None),
-        "zarr.compression_level": (ZarrConfig().compression_level, None),
-        "zarr.ngff_version": (ZarrConfig().ngff_version, None),
-        "tiff.compression": (TiffCompression.NONE, tuple(TiffCompression)),
-        "step_materialization.sub_dir": (None, None),
-    }
-)
+
+def _by_dotted_name(groups: Mapping[str, Any]) -> Iterator[tuple[str, Setting]]:
+    for name, entry in groups.items():
+        if isinstance(entry, Setting):
+            yield name, entry
+        else:
+            yield from ((f"{name}.{inner}", found) for inner, found in entry.items())
+
+
+# Dotted name, such as "tiff.compression", → what is declared.
+SETTINGS: Mapping[str, Setting] = MappingProxyType(dict(_by_dotted_name(declared(PipelineConfig))))
 
 
 def resolve_settings(levels: Sequence[tuple[str, PipelineConfig | Mapping[str, Any]]]) -> Settings:
@@ -178,40 +156,29 @@ def resolve_settings(levels: Sequence[tuple[str, PipelineConfig | Mapping[str, A
     ConfigError
         A value is not allowed, or no such setting exists; the message says which level it came from.
     """
-    given = [(name, dict(level) if isinstance(level, Mapping) else dict(_leaves(level))) for name, level in levels]
+    given = [(name, level if isinstance(level, Mapping) else _values(level)) for name, level in levels]
     for name, level in given:
-        if unknown := [key for key in level if key not in _SETTINGS]:
-            raise ConfigError(f"{name}: no setting is named {unknown[0]!r}; there are {', '.join(_SETTINGS)}")
-    values: dict[str, Any] = {}
+        if unknown := [key for key in level if key not in SETTINGS]:
+            raise ConfigError(f"{name}: no setting is named {unknown[0]!r}; there are {', '.join(SETTINGS)}")
+    found: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for key, (default, allowed) in _SETTINGS.items():
-        found = ((level[key], name) for name, level in given if level.get(key) is not None)
-        value, origins[key] = next(found, (default, DEFAULT))
-        if allowed is not None and value is not None and value not in allowed:
-            raise ConfigError(f"{origins[key]}: {key} is {value!r}; expected one of {', '.join(allowed)}")
-        values[key] = value
-    memory_type = values["memory_type"]
-    return Settings(
-        source=SourceChoice(values["source"]),
-        memory_type=None if memory_type is None else MemoryType(memory_type),
-        device=DeviceChoice(values["device"]),
-        on_unreadable=OnUnreadable(values["on_unreadable"]),
-        on_missing=OnMissing(values["on_missing"]),
-        read_backend=None if values["vfs.read_backend"] is None else Backend(values["vfs.read_backend"]),
-        intermediate_backend=Backend(values["vfs.intermediate_backend"]),
-        materialization_backend=Backend(values["vfs.materialization_backend"]),
-        zarr=ZarrConfig(**{key[5:]: value for key, value in values.items() if key.startswith("zarr.")}),
-        tiff_compression=TiffCompression(values["tiff.compression"]),
-        sub_dir=values["step_materialization.sub_dir"],
-        origins=origins,
-    )
+    for key, entry in SETTINGS.items():
+        values = ((level[key], name) for name, level in given if level.get(key) is not None)
+        value, origins[key] = next(values, (entry.default, DEFAULT))
+        try:
+            value = None if value is None else entry.checked(value)
+        except ValueError as expected:
+            raise ConfigError(f"{origins[key]}: {key} is {value!r}; expected {expected}") from None
+        group, _, name = key.rpartition(".")
+        (found.setdefault(group, {}) if group else found)[name] = value
+    kinds = get_type_hints(PipelineConfig)
+    return Settings(**{n: kinds[n](**v) if isinstance(v, dict) else v for n, v in found.items()}, origins=origins)
 
 
-def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of a configuration by dotted name."""
-    for entry in fields(config):
-        value = getattr(config, entry.name)
-        if is_dataclass(value):
-            yield from _leaves(value, f"{prefix}{entry.name}.")
-        elif value is not None:
-            yield f"{prefix}{entry.name}", value
+def _values(config: PipelineConfig) -> dict[str, Any]:
+    """Return the values of a configuration by dotted name, ``None`` where it inherits."""
+    found: dict[str, Any] = {}
+    for name in SETTINGS:
+        group, _, key = name.rpartition(".")
+        found[name] = getattr(getattr(config, group) if group else config, key, None)
+    return found

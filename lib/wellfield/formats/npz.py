@@ -14,7 +14,7 @@ import numpy as np
 
 from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.reading import fitting, reading
+from wellfield.formats.reading import reading, wrap_write_errors
 
 _METHODS = {None: zipfile.ZIP_STORED, "zlib": zipfile.ZIP_DEFLATED}
 _MEMBER = ".npy"
@@ -63,7 +63,7 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compre
     # Not np.savez, which takes some names for its own arguments.
     with (
         atomic_path(path) as part,
-        fitting(path, ".npz cannot hold these names or arrays", ValueError, struct.error),
+        wrap_write_errors(path, ".npz cannot hold these names or arrays", ValueError, struct.error),
         zipfile.ZipFile(part, "w") as archive,
     ):
         for key, array in values.items():

@@ -101,7 +101,7 @@ def _refused(name: str, cause: OSError, error: type[WellfieldError]) -> Wellfiel
 
 
 @contextmanager
-def fitting(path: str | os.PathLike[str], what: str, *errors: type[Exception]) -> Iterator[None]:
+def wrap_write_errors(path: str | os.PathLike[str], what: str, *errors: type[Exception]) -> Iterator[None]:
     """Turn *errors* of the block into an :class:`UnknownFormatError` that names *path* and says *what* is wrong."""
     try:
         yield

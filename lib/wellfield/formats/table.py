@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.reading import fitting, reading
+from wellfield.formats.reading import reading, wrap_write_errors
 
 if TYPE_CHECKING:
     import pandas
@@ -109,7 +109,8 @@ def write_parquet(path: str | os.PathLike[str], data: Any) -> None:
     import pyarrow.parquet as pq
 
     table = to_table(data)
-    with atomic_path(path) as part, fitting(path, f"Parquet cannot hold these columns ({_types(table)})", *_unfit(pa)):
+    problem = f"Parquet cannot hold these columns ({_types(table)})"
+    with atomic_path(path) as part, wrap_write_errors(path, problem, *_unfit(pa)):
         pq.write_table(table, part, compression="zstd")
 
 
@@ -153,7 +154,8 @@ def write_csv(path: str | os.PathLike[str], data: Any) -> None:
         return
     table = to_table(data)
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
-    with atomic_path(path) as part, fitting(path, f"CSV cannot hold these columns ({_types(table)})", *_unfit(pa)):
+    problem = f"CSV cannot hold these columns ({_types(table)})"
+    with atomic_path(path) as part, wrap_write_errors(path, problem, *_unfit(pa)):
         pyarrow.csv.write_csv(table, part, write_options=options)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wellfield.errors import UnknownFormatError
 from wellfield.formats.atomic import write_bytes
-from wellfield.formats.reading import fitting, reading
+from wellfield.formats.reading import reading, wrap_write_errors
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -21,6 +21,6 @@ def write_text(path: str | os.PathLike[str], data: Any, *, durable: bool = False
     """Write a ``str`` atomically, as it is."""
     if not isinstance(data, str):
         raise UnknownFormatError(f"{os.fspath(path)}: a text file takes a str, not a {type(data).__name__}")
-    with fitting(path, "the text cannot be written in UTF-8", UnicodeEncodeError):
+    with wrap_write_errors(path, "the text cannot be written in UTF-8", UnicodeEncodeError):
         content = data.encode()
     write_bytes(path, content, durable=durable)

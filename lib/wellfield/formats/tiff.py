@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,10 +25,21 @@ from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.orientation import check_orientation
 from wellfield.formats.palette import check_palette
-from wellfield.formats.reading import fitting, open_file, reading
+from wellfield.formats.reading import open_file, reading, wrap_write_errors
 
 AXES = "TCZYX"
-COMPRESSIONS = (None, "zlib", "zstd", "lzw")
+
+
+class TiffCompression(StrEnum):
+    """Lossless codec of TIFF files."""
+
+    NONE = "none"
+    ZLIB = "zlib"
+    ZSTD = "zstd"
+    LZW = "lzw"
+
+
+COMPRESSIONS = (None, *map(str, TiffCompression))
 
 MICROMETRES_PER_CENTIMETRE = 10_000.0
 # What files call the unit of their calibration, in lower case.
@@ -169,7 +181,7 @@ def write_tiff(
     channel_names:
         One name for each channel. Only OME-TIFF holds them.
     compression:
-        ``"zlib"``, ``"zstd"`` or ``"lzw"``, each without loss; none by default. ImageJ itself opens zlib and lzw.
+        One of :class:`TiffCompression`, or its text; none by default. ImageJ itself opens zlib and lzw.
     ome:
         Whether to write OME-TIFF; by default for names that end with ``.ome.tif`` or ``.ome.tiff``.
 
@@ -181,7 +193,9 @@ def write_tiff(
     import tifffile
 
     values = np.asarray(array)
-    with fitting(path, f"TIFF cannot hold {values.dtype} {list(values.shape)} with these options", ValueError):
+    with wrap_write_errors(
+        path, f"TIFF cannot hold {values.dtype} {list(values.shape)} with these options", ValueError
+    ):
         axes = _checked_axes(values, axes)
         for length in (pixel_size_um, z_spacing_um):
             if length is not None and not _SMALLEST_UM <= length <= _LARGEST_UM:
@@ -195,8 +209,9 @@ def write_tiff(
         if channel_names is not None:
             _check_channel_names(channel_names, values.shape[axes.index("C")] if "C" in axes else 1, ome)
 
-    options: dict[str, Any] = {"photometric": "minisblack", "compression": compression}
-    if compression and values.dtype.kind in "iu" and values.dtype.itemsize <= 4:
+    codec = None if compression in (None, TiffCompression.NONE) else str(compression)
+    options: dict[str, Any] = {"photometric": "minisblack", "compression": codec}
+    if codec and values.dtype.kind in "iu" and values.dtype.itemsize <= 4:
         options["predictor"] = True  # neighbouring pixels are alike, their differences small
     if ome:
         options |= _ome_options(axes, pixel_size_um, z_spacing_um, channel_names)

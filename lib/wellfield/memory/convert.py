@@ -47,6 +47,13 @@ def convert_memory(
         or shape; every route failed.
     DeviceMemoryError
         The device has no memory left, also after the library's caches were freed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.zeros((1, 4, 5), np.uint16)
+    >>> convert_memory(image, "numpy", "numpy") is image
+    True
     """
     source, target = _adapter(source_type), _adapter(target_type)
     return carry_out(data, source, target, _explain(data, source, target, gpu_id))
@@ -62,6 +69,12 @@ def explain_conversion(
     MemoryConversionError
         *data* is not of *source_type*; the target library is missing or sees no such device. What is refused for its
         dtype or shape is told in the result instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(explain_conversion(np.zeros((1, 4, 5), np.uint16), "numpy", "numpy"))
+    numpy uint16 → numpy by same object (shared)
     """
     return _explain(data, _adapter(source_type), _adapter(target_type), gpu_id)
 

@@ -32,6 +32,12 @@ def detect_memory_type(data: Any) -> MemoryType:
     ------
     MemoryTypeError
         *data* is no array of a supported library.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(detect_memory_type(np.zeros(3)))
+    numpy
     """
     found = known_type(data)
     if found is None:

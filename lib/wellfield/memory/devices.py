@@ -53,7 +53,7 @@ class DeviceChoice(Name):
 
 
 @contextmanager
-def placed(memory_type: MemoryType, choice: DeviceChoice) -> Iterator[None]:
+def on_device(memory_type: MemoryType, choice: DeviceChoice) -> Iterator[None]:
     """Make arrays of a library on the CPU or on the first GPU, in this thread.
 
     For pyclesperanto it is the first OpenCL device of that sort. ``GPU_OR_CPU`` takes the CPU where a library sees no

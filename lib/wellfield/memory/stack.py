@@ -38,6 +38,12 @@ def stack_slices(slices: Sequence[Any], memory_type: MemoryType | str, gpu_id: i
         A plane is no array.
     MemoryConversionError
         The target library does not hold the dtype, or sees no such device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stack_slices([np.zeros((4, 5)), np.ones((4, 5))], "numpy").shape
+    (2, 4, 5)
     """
     target = ADAPTERS[MemoryType(memory_type)]
     types = [detect_memory_type(plane) for plane in slices]
@@ -87,6 +93,12 @@ def unstack_slices(array: Any, memory_type: MemoryType | str, gpu_id: int | None
         *array* is no array.
     MemoryConversionError
         The target library does not hold the dtype, or sees no such device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [plane.shape for plane in unstack_slices(np.zeros((2, 4, 5)), "numpy")]
+    [(4, 5), (4, 5)]
     """
     check_stack(array, what="array to unstack")
     source, target = detect_memory_type(array), MemoryType(memory_type)

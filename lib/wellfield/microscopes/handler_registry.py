@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wellfield.errors import ConfigError, EmptyPlateError, MicroscopeDetectionError
 from wellfield.formats.plane_files import PLANE_SUFFIXES
+from wellfield.formatting import suggest
 from wellfield.microscopes.handler import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.pattern import PatternHandler, path_matcher
 from wellfield.microscopes.presets import PRESETS
@@ -100,8 +100,8 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
         raise MicroscopeDetectionError(
             f"no known microscope wrote {scan.root} ({len(scan.files)} files, such as {examples}); known: {known}. "
             f"If it is one of these, name it in the 'microscope' column of plates.tsv.{_fitting_preset(scan)} For any "
-            "other naming of files write a pattern: `layouts` in config/README.md; `wellfield inspect FOLDER --pattern "
-            "…` tries one"
+            "other naming of files write a pattern: `layouts` in docs/reference/plates.md; `wellfield inspect FOLDER "
+            "--pattern …` tries one"
         )
     candidates = "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
     raise MicroscopeDetectionError(
@@ -150,7 +150,6 @@ def get_microscope_handler(
         why = "preset" if microscope in PRESETS else f"pattern {layout.pattern}"
         return PatternHandler(plate_path, layout=layout, scan=scan), why
     if microscope not in MICROSCOPES:
-        near = difflib.get_close_matches(microscope, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        hint = suggest(microscope, names) or "."
         raise ConfigError(f"unknown microscope {microscope!r}{hint} Known: {', '.join(names)}")
     return MICROSCOPES[microscope](plate_path, scan=scan), "named in the plate sheet"

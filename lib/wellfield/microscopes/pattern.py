@@ -111,7 +111,7 @@ class PatternHandler(MicroscopeHandler):
             what += f" among {len(self.scan.files)} files"
         lines = [f"plate folder {self.plate_path}: layout {self.layout.name!r} matches none of its {what}"]
         if PRESETS.get(self.layout.name) is self.layout:
-            lines.append("  it is a preset; config/README.md shows the names that it reads")
+            lines.append("  it is a preset; docs/reference/plates.md shows the names that it reads")
         else:
             lines.append(f"  pattern: {self.layout.pattern}")
             if images and (where := how_far(self.layout.pattern, examples)):

@@ -16,7 +16,7 @@ from wellfield.memory import MemoryType, convert_memory, detect_memory_type, pre
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.buffers import aligned_copy
 from wellfield.memory.detect import known_type
-from wellfield.memory.devices import DeviceChoice, placed, why_no_gpu
+from wellfield.memory.devices import DeviceChoice, on_device, why_no_gpu
 from wellfield.memory.matrix import conversion_of
 from wellfield.memory.rules import LIBRARIES
 from wellfield.pipeline.step import START, StackAxis
@@ -161,7 +161,7 @@ def open_libraries(memory_types: Sequence[MemoryType], device: DeviceChoice) -> 
     """
     for memory_type in in_opening_order(memory_types):
         if memory_type != MemoryType.NUMPY:
-            with placed(memory_type, device):
+            with on_device(memory_type, device):
                 prepare([memory_type])
             if device == DeviceChoice.GPU_OR_CPU and (reason := why_no_gpu(memory_type)):
                 _logger.warning("%s: its steps run on the CPU", reason)

@@ -8,6 +8,7 @@ from typing import Any
 
 from wellfield.config.settings import Settings
 from wellfield.errors import ConfigError, PipelineError, UnknownFunctionError
+from wellfield.formatting import suggest
 from wellfield.memory import MemoryType
 from wellfield.pipeline.array_placement import choose_function
 from wellfield.pipeline.functions import plain_function, resolve_function
@@ -15,9 +16,8 @@ from wellfield.pipeline.parameters import (
     PLATE_PARAMETERS,
     check_parameters,
     has_flat_footprint,
-    near,
     parameter_names,
-    suggestion,
+    suggest_and_list,
 )
 from wellfield.pipeline.plan import (
     Branch,
@@ -132,7 +132,7 @@ class StepCompiler:
             return None
         found = next((step for step in self.done if step.name == name), None)
         if found is None:
-            self._mistake(f"no earlier step is named {name!r}{suggestion(name, [step.name for step in self.done])}")
+            self._mistake(f"no earlier step is named {name!r}{suggest(name, [step.name for step in self.done])}")
         return found
 
     def _chains(self, step: FunctionStep) -> list[tuple[tuple[int, ...], list[FunctionCall]]]:
@@ -235,12 +235,12 @@ class StepCompiler:
         specials = {name: step.inputs.get(name, name) for name in declared_inputs(info.function)}
         given = {p: name for p, name in step.inputs.items() if p not in specials and (p in known or open_ended)}
         params = self._plate_params(call, known, taken={*given, *specials}, kind=kind)
-        filled = [p for p in PLATE_PARAMETERS if p in known and p not in {*params, *given, *specials}]
-        for text in check_parameters(info.function, call.params, [*given, *specials, *filled, *params]):
+        plate_params = [p for p in PLATE_PARAMETERS if p in known and p not in {*params, *given, *specials}]
+        for text in check_parameters(info.function, call.params, [*given, *specials, *plate_params, *params]):
             self._mistake(text)
-        if "illumination" in filled and func != "correct_illumination":
+        if "illumination" in plate_params and func != "correct_illumination":
             self._mistake(f"{info.name}: only correct_illumination gets the illumination; make it an earlier step")
-        elif "illumination" in filled and step.stack == StackAxis.CHANNEL:
+        elif "illumination" in plate_params and step.stack == StackAxis.CHANNEL:
             self._mistake(f"{info.name} treats each channel by itself: say stack: z")
         images = self._images(step, info, channels, given)
         self._check_special_inputs(step, info, channels, specials)
@@ -251,7 +251,7 @@ class StepCompiler:
         return CompiledCall(
             func=func,
             params=params,
-            filled=tuple(filled),
+            plate_params=tuple(plate_params),
             images=images,
             specials=specials,
             outputs=tuple((step.outputs.get(name, name), spec) for name, spec in declared_outputs(info.function)),
@@ -302,7 +302,7 @@ class StepCompiler:
             self._mistake(f"planewise: {info.name} takes stacks [Z, Y, X], as it says itself; leave it out")
         return plain and (step.planewise or has_flat_footprint(call.params))
 
-    # --- further inputs and side results -------------------------------------------------------------------------
+    # --- extra images and side results -------------------------------------------------------------------------
 
     def _check_names_are_taken(self, step: FunctionStep, calls: Sequence[CompiledCall]) -> None:
         """Refuse inputs and outputs that none of the step's functions has."""
@@ -313,11 +313,11 @@ class StepCompiler:
         known = [name for info in self._infos for name in parameter_names(info.function)[0]]
         for name in step.inputs:
             if name not in taken:
-                self._mistake(f"{label} has no parameter {name!r}{near(name, known)}")
+                self._mistake(f"{label} has no parameter {name!r}{suggest_and_list(name, known)}")
         declared = [name for info in self._infos for name, _ in declared_outputs(info.function)]
         for name in step.outputs:
             if name not in declared:
-                self._mistake(f"outputs: {label} has no special output {name!r}{near(name, declared)}")
+                self._mistake(f"outputs: {label} has no special output {name!r}{suggest_and_list(name, declared)}")
 
     def _images(
         self, step: FunctionStep, info: FunctionInfo, channels: tuple[int, ...], given: dict[str, str]
@@ -374,7 +374,7 @@ class StepCompiler:
             if name not in self._specials:
                 self._mistake(
                     f"{info.name} needs the special input {name!r}, which no earlier step makes"
-                    f"{suggestion(name, self._specials)}"
+                    f"{suggest(name, self._specials)}"
                 )
                 continue
             output, _ = self._specials[name]
@@ -409,7 +409,7 @@ class StepCompiler:
     def _sub_dir(self, step: FunctionStep) -> str:
         """Return the step's own folder, in that of all steps unless it names one itself."""
         own = step.step_materialization_config.sub_dir
-        parts = [own] if own else [name for name in (self.settings.sub_dir, step.name) if name]
+        parts = [own] if own else [name for name in (self.settings.step_materialization.sub_dir, step.name) if name]
         for part in parts:
             try:
                 check_output_name(part)
@@ -420,7 +420,7 @@ class StepCompiler:
     def _with_targets(self, step: FunctionStep, compiled: CompiledStep) -> CompiledStep:
         """Return the step with the formats that its images are written in."""
         if isinstance(step.materialize, bool):
-            backend = "zarr" if self.settings.materialization_backend == Backend.ZARR else "tiff"
+            backend = "zarr" if self.settings.vfs.materialization_backend == Backend.ZARR else "tiff"
             targets: tuple[str, ...] = (backend,) if step.materialize else ()
         else:
             targets = step.materialize

@@ -40,7 +40,7 @@ def with_estimates(
     steps. Not counted are Python, libraries and tables.
     """
     model = _Model(steps, sources, shape or UNKNOWN_SHAPE, dtype or UNKNOWN_DTYPE, field_count or 1)
-    estimated = tuple(replace(step, memory_mb=round(model.held_while(step) / 1e6, 1)) for step in steps)
+    estimated = tuple(replace(step, memory_mb=round(model.peak_bytes(step) / 1e6, 1)) for step in steps)
     work = sum(model.pixels_given_to(step) for step in steps)
     return estimated, max((step.memory_mb for step in estimated), default=0.0), round(work / 1e6, 3)
 
@@ -74,7 +74,7 @@ class _Model:
         for step in steps:
             self._add(step)
 
-    def held_while(self, step: CompiledStep) -> float:
+    def peak_bytes(self, step: CompiledStep) -> float:
         """Return the bytes that are held while a step runs."""
         held = sum(self._sizes[START].values()) if step.number <= self._last_use(START) else 0.0
         held *= self._fields if step.per_well and START in step.reads else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import math
@@ -11,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from wellfield.formatting import suggest
 
 # What the compiler or the executor fills in for functions that have such a parameter, unless the step sets it.
 PLATE_PARAMETERS: Mapping[str, str] = {
@@ -38,14 +39,14 @@ def parameter_names(function: Callable[..., Any]) -> tuple[list[str], bool]:
 def check_parameters(function: Callable[..., Any], params: Mapping[str, Any], given: Iterable[str]) -> list[str]:
     """Return the mistakes in *params*: unknown names, missing ones, values of a wrong type.
 
-    *given* are the parameters that are filled in otherwise: further images, special inputs, facts of the plate.
+    *given* are the parameters that are filled in otherwise: extra images, special inputs, facts of the plate.
     """
     name = getattr(function, "__name__", "function")
     known, open_ended = parameter_names(function)
     mistakes = []
     for parameter in params if not open_ended else ():
         if parameter not in known:
-            mistakes.append(f"{name} has no parameter {parameter!r}{near(parameter, known)}")
+            mistakes.append(f"{name} has no parameter {parameter!r}{suggest_and_list(parameter, known)}")
     required = [
         p.name
         for p in list(inspect.signature(function).parameters.values())[1:]
@@ -57,16 +58,10 @@ def check_parameters(function: Callable[..., Any], params: Mapping[str, Any], gi
     return mistakes + _wrong_types(function, name, params)
 
 
-def near(wrong: str, known: Iterable[str]) -> str:
+def suggest_and_list(wrong: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the nearest of the known ones, and all of them."""
     names = list(known)
-    return f"{suggestion(wrong, names) or ';'} It has: {', '.join(names) or 'none'}"
-
-
-def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the nearest of the known ones, if any is near."""
-    found = difflib.get_close_matches(wrong, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return f"{suggest(wrong, names) or ';'} It has: {', '.join(names) or 'none'}"
 
 
 def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, Any]) -> list[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from wellfield.config.settings import Settings
+from wellfield.config.settings import Settings, resolve_settings
+from wellfield.errors import ConfigError
+from wellfield.formats.dataclass_json import NOT_STORED, DataclassJson
 from wellfield.materialization.spec import MaterializationSpec
 from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
@@ -22,10 +22,6 @@ from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import Projection
 from wellfield.processing.function_registry import ImageKind, get_implementation, is_registered
-from wellfield.storage.backend import Backend, ZarrConfig
-
-# Key of an array among the arguments of a stored call.
-_ARRAY = "array"
 
 
 class PlaneAxis(NamedTuple):
@@ -44,7 +40,7 @@ class CompiledCall:
     ----------
     func:
         Name, ``package.module:function`` or ``file.py:function``; ``None`` for a callable given in Python.
-    filled:
+    plate_params:
         Parameters that get facts of the plate when it runs.
     images, specials:
         Parameter → step whose image, or special output that, it gets.
@@ -62,7 +58,7 @@ class CompiledCall:
 
     func: str | None
     params: Mapping[str, Any] = field(default_factory=dict)
-    filled: tuple[str, ...] = ()
+    plate_params: tuple[str, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     specials: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[tuple[str, MaterializationSpec | None], ...] = ()
@@ -71,7 +67,7 @@ class CompiledCall:
     returns: ImageKind = ImageKind.INTENSITY
     projection: Projection = Projection.NONE
     planewise: bool = False
-    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False, metadata=NOT_STORED)
 
     @cached_property
     def call(self) -> Callable[..., Any]:
@@ -157,7 +153,7 @@ class CompiledStep:
         return tuple(dict.fromkeys([self.input, *(name for call in self.calls for name in call.images.values())]))
 
     @property
-    def further(self) -> frozenset[str]:
+    def extra_images(self) -> frozenset[str]:
         """Names of the steps whose images it reads besides its input."""
         return frozenset(name for call in self.calls for name in call.images.values())
 
@@ -240,8 +236,8 @@ class Plan:
     def start_channels(self) -> tuple[int, ...]:
         """Channels of the plate that some step starts from."""
         used = {c for step in self.steps if step.input == START for c in step.channels}
-        further = {channel for step in self.steps if START in step.further for channel in step.channels}
-        return tuple(sorted(used | {c if c in self.sources else next(iter(self.sources)) for c in further}))
+        extra = {channel for step in self.steps if START in step.extra_images for channel in step.channels}
+        return tuple(sorted(used | {c if c in self.sources else next(iter(self.sources)) for c in extra}))
 
     @property
     def illuminated_channels(self) -> tuple[int, ...]:
@@ -251,14 +247,14 @@ class Plan:
             for step in self.steps
             for branch in step.branches
             for channel in branch.channels
-            if any("illumination" in call.filled for call in branch.calls)
+            if any("illumination" in call.plate_params for call in branch.calls)
         }
         return tuple(sorted(found))
 
     @property
     def wants_stage_positions(self) -> bool:
         """Tell whether some function gets the stage positions of fields."""
-        return any("stage_positions_um" in call.filled for step in self.steps for call in step.calls)
+        return any("stage_positions_um" in call.plate_params for step in self.steps for call in step.calls)
 
     @property
     def writes_zarr(self) -> bool:
@@ -275,19 +271,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
-        settings = {name: value for name, value in asdict(self.settings).items() if name != "origins"}
-        return {
-            "schema_version": PLAN_SCHEMA_VERSION,
-            "channels": {str(number): name for number, name in self.channels.items()},
-            "sources": {str(number): asdict(layers) for number, layers in self.sources.items()},
-            "pixel_size_um": self.pixel_size_um,
-            "z_spacing_um": self.z_spacing_um,
-            "start_type": self.start_type,
-            "memory_mb": self.memory_mb,
-            "work_megapixels": self.work_megapixels,
-            "settings": settings,
-            "steps": [_step_to_json(step) for step in self.steps],
-        }
+        return {"schema_version": PLAN_SCHEMA_VERSION, **_JSON.encode(self)}
 
     @classmethod
     def from_json(cls, data: Any, *, source: str | os.PathLike[str]) -> Plan:
@@ -303,15 +287,8 @@ class Plan:
         values = dict(PLAN.check(data, source=source))
         del values["schema_version"]
         with PLAN.parsing(source):
-            sources = {
-                int(n): SourceLayers(tuple(layers["z"]), Projection(layers["projection"]), tuple(layers["timepoints"]))
-                for n, layers in values.pop("sources").items()
-            }
-            channels = {int(number): name for number, name in values.pop("channels").items()}
-            steps = tuple(_step_from_json(step) for step in values.pop("steps"))
-            settings = _settings_from_json(values.pop("settings"))
-            values |= {"start_type": MemoryType(values["start_type"])}
-            return cls(steps=steps, sources=sources, channels=channels, settings=settings, **values)
+            plan: Plan = _JSON.decode(cls, values)
+        return plan
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Plan:
@@ -334,60 +311,11 @@ def special_outputs_of(step: CompiledStep) -> Iterator[SpecialOutput]:
         yield SpecialOutput(name, spec, channels, by_channel, step.per_well)
 
 
-def _step_to_json(step: CompiledStep) -> dict[str, Any]:
-    values = {entry.name: getattr(step, entry.name) for entry in fields(step)}
-    values["branches"] = [
-        {"channels": branch.channels, "calls": [_call_to_json(call) for call in branch.calls]}
-        for branch in step.branches
-    ]
-    return values
+def _settings_of(values: Any) -> Settings:
+    try:
+        return resolve_settings([("settings", values)])
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
 
 
-def _call_to_json(call: CompiledCall) -> dict[str, Any]:
-    values = {entry.name: getattr(call, entry.name) for entry in fields(call) if entry.name != "function"}
-    values["params"] = {name: _plain(value) for name, value in call.params.items()}
-    values["outputs"] = [[name, None if spec is None else spec_to_json(spec)] for name, spec in call.outputs]
-    return values
-
-
-def _plain(value: Any) -> Any:
-    """Return an argument as JSON values; arrays keep their dtype."""
-    if isinstance(value, np.ndarray):
-        return {_ARRAY: value.tolist(), "dtype": value.dtype.name}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _argument(value: Any) -> Any:
-    if isinstance(value, Mapping) and _ARRAY in value:
-        return np.array(value[_ARRAY], value["dtype"])
-    return value
-
-
-def _step_from_json(data: Mapping[str, Any]) -> CompiledStep:
-    branches = [
-        Branch(tuple(branch["channels"]), tuple(_call_from_json(call) for call in branch["calls"]))
-        for branch in data["branches"]
-    ]
-    listed = {name: tuple(data[name]) for name in ("channels", "materialize", "conversions")}
-    return CompiledStep(**{**data, **listed, "branches": tuple(branches), "stack": StackAxis(data["stack"])})
-
-
-def _call_from_json(data: Mapping[str, Any]) -> CompiledCall:
-    outputs = tuple((name, None if spec is None else spec_from_json(spec)) for name, spec in data["outputs"])
-    params = {name: _argument(value) for name, value in data["params"].items()}
-    kinds: dict[str, Any] = {"memory_type": MemoryType, "output_type": MemoryType}
-    kinds |= {"returns": ImageKind, "projection": Projection, "filled": tuple}
-    return CompiledCall(
-        **{**data, **{name: kind(data[name]) for name, kind in kinds.items()}, "outputs": outputs, "params": params}
-    )
-
-
-def _settings_from_json(data: Mapping[str, Any]) -> Settings:
-    """Return settings that were resolved before, with their types."""
-    from wellfield.config.settings import OnMissing, OnUnreadable, SourceChoice, TiffCompression
-
-    kinds: dict[str, Any] = {"source": SourceChoice, "device": DeviceChoice, "memory_type": MemoryType}
-    kinds |= {"on_unreadable": OnUnreadable, "on_missing": OnMissing, "tiff_compression": TiffCompression}
-    kinds |= dict.fromkeys(("read_backend", "intermediate_backend", "materialization_backend"), Backend)
-    values = {**data, "zarr": ZarrConfig(**data["zarr"])}
-    return Settings(**{**values, **{n: kind(values[n]) for n, kind in kinds.items() if values[n] is not None}})
+_JSON = DataclassJson({Settings: (Settings.values, _settings_of), MaterializationSpec: (spec_to_json, spec_from_json)})

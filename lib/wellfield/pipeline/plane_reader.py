@@ -15,7 +15,7 @@ from wellfield.plate.calibration import FieldCalibration
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
 
 
-class PlaneSource:
+class PlaneReader:
     """Loads stacks of a well; *account* tells what became of its planes."""
 
     def __init__(self, plan: Plan, well: WellInput, account: PlaneAccount) -> None:
@@ -47,7 +47,7 @@ class PlaneSource:
                 found.add(channel)
         return found
 
-    def load(self, key: FieldKey, channel: int) -> tuple[Any, PlaneAxis]:
+    def read(self, key: FieldKey, channel: int) -> tuple[Any, PlaneAxis]:
         """Return the stack of one channel ``[Z, Y, X]`` in the plan's start type, and what its planes are.
 
         Raises
@@ -59,7 +59,7 @@ class PlaneSource:
         planes: list[Any] = []
         for plane in keys:
             first = next((loaded for loaded in planes if loaded is not None), None)
-            planes.append(self._load_plane(plane, first))
+            planes.append(self._read_plane(plane, first))
         read = [plane for plane in planes if plane is not None]
         self._used.update(plane for plane, loaded in zip(keys, planes, strict=True) if loaded is not None)
         self._account.used = len(self._used)
@@ -88,7 +88,7 @@ class PlaneSource:
             raise WellStepError(reason, plate=self._well.plate, key=key.field_key, channel=key.channel)
         return np.zeros(self._well.shape, self._well.dtypes.get(key.channel, "uint16"))
 
-    def _load_plane(self, key: PlaneKey, first: Any | None) -> Any | None:
+    def _read_plane(self, key: PlaneKey, first: Any | None) -> Any | None:
         """Return a plane, or ``None`` for one that is to be blanked.
 
         Size and dtype are those of the whole plate, not only of the stack: a well of another bit depth would be

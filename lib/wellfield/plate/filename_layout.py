@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from wellfield.formatting import suggest
 
 ORDERS = ("rows", "columns")
 AXES = ("field", "channel", "z", "timepoint")
@@ -65,9 +66,9 @@ def pattern_problems(pattern: str) -> list[str]:
     problems = []
     for group in groups:
         if group not in GROUPS:
-            near = difflib.get_close_matches(group.lower(), GROUPS, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            problems.append(f"unknown group {group!r}; {hint}known: {', '.join(GROUPS)}")
+            problems.append(
+                f"unknown group {group!r}{suggest(group.lower(), GROUPS) or ';'} known: {', '.join(GROUPS)}"
+            )
     if "well" in groups and {"row", "column"} & set(groups):
         problems.append("it has the group 'well' and 'row' or 'column' beside it; keep one or the other")
     elif "well" not in groups and not {"row", "column"} <= set(groups):

@@ -45,8 +45,8 @@ def find_cells(
     max_distance:
         Pixels farther than this from the nearest nucleus (Euclidean, in pixels) belong to no cell.
     correction, minimum, min_contrast:
-        Where the stain begins: those of :func:`~wellfield.processing.segmentation.threshold_otsu`. Stains of whole
-        cells have little contrast, so that none is asked for; where there may be no stain at all, set *minimum*.
+        The threshold of the stain, as in :func:`~wellfield.processing.segmentation.threshold_otsu`. Stains of whole
+        cells have little contrast, so none is required; if a plane may have no stain at all, set *minimum*.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def find_cells(
     ConfigError
         *max_distance*, *correction* or *min_contrast* is negative.
     PipelineError
-        *image* is no intensity image, or has NaN or infinite pixels; *labels* are no ids from 0 to 2**31 − 1.
+        *image* is no intensity image, or has NaN or infinite pixels; *labels* are not ids from 0 to 2**31 − 1.
 
     Notes
     -----
@@ -97,15 +97,15 @@ def expand_labels(labels: _Array, *, distance: float) -> _Array:
 
     Returns
     -------
-    ``[Z, Y, X]``, int32: every background pixel within *distance* of an object has the id of the nearest one (of
-    several as near, any).
+    ``[Z, Y, X]``, int32: every background pixel within *distance* of an object has the id of the nearest one (any
+    of them if several are equally near).
 
     Raises
     ------
     ConfigError
         *distance* is negative or not finite.
     PipelineError
-        *labels* are no ids from 0 to 2**31 − 1.
+        *labels* are not ids from 0 to 2**31 − 1.
     """
     _require_distance("expand_labels", distance=distance)
     objects = _ids(labels, labels.shape, "expand_labels")
@@ -121,7 +121,7 @@ def expand_labels(labels: _Array, *, distance: float) -> _Array:
 @register(returns=ImageKind.LABELS, accepts=(ImageKind.LABELS,))
 @numpy
 def find_cytoplasm(cells: _Array, *, labels: _Array) -> _Array:
-    """Take the nuclei out of their cells.
+    """Remove the nuclei from their cells.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def find_cytoplasm(cells: _Array, *, labels: _Array) -> _Array:
         ``[Z, Y, X]``, integers: cells with the ids of their nuclei, as :func:`find_cells` and :func:`expand_labels`
         give them.
     labels:
-        The nuclei, integers: ``[Z, Y, X]``, or ``[1, Y, X]`` for all planes. What of them lies in no cell has no say.
+        The nuclei, integers: ``[Z, Y, X]``, or ``[1, Y, X]`` for all planes. Parts outside all cells are ignored.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def find_cytoplasm(cells: _Array, *, labels: _Array) -> _Array:
     ArrayShapeError
         *labels* are not of the shape of *cells*, nor one plane of it.
     PipelineError
-        A nucleus lies in a cell of another id; *cells* or *labels* are no ids from 0 to 2**31 − 1.
+        A nucleus lies in a cell of another id; *cells* or *labels* are not ids from 0 to 2**31 − 1.
     """
     whole = _ids(cells, cells.shape, "find_cytoplasm")
     nuclei = np.broadcast_to(_ids(labels, cells.shape, "find_cytoplasm"), cells.shape)

@@ -55,7 +55,15 @@ def special_outputs(*outputs: str | tuple[str, MaterializationSpec]) -> Callable
 
 
 def special_inputs(*names: str) -> Callable[[F], F]:
-    """Declare the special outputs of earlier steps that a function takes as keyword arguments of the same names."""
+    """Declare the special outputs of earlier steps that a function takes as keyword arguments of the same names.
+
+    Examples
+    --------
+    >>> @special_inputs("positions")
+    ... def crop(image, *, positions):
+    ...     y, x = positions[0]
+    ...     return image[:, y : y + 10, x : x + 10]
+    """
 
     def decorate(function: F) -> F:
         setattr(function, SPECIAL_INPUTS, names)

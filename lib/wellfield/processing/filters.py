@@ -95,7 +95,7 @@ def median_filter(image: _Array, *, radius: int = 1) -> _Array:
 def tophat(image: _Array, *, radius: int = 25) -> _Array:
     """Remove uneven background, plane by plane: white top-hat, the image minus its opening with a disk.
 
-    Bright structures narrower than the disk stay, with their height above the surroundings; everything wider goes.
+    Bright structures narrower than the disk stay, with their height above the surroundings; wider ones are removed.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def normalize_percentile(image: _Array, *, low: float = 1.0, high: float = 99.0,
     """Rescale each plane so that its *low* percentile becomes 0 and its *high* percentile 1.
 
     The one function that changes what intensities mean: they lose their unit, and planes, fields and wells can no
-    longer be compared by brightness. It serves segmentation and display; measure the image from before.
+    longer be compared by brightness. Use it for segmentation and display, and measure the image before it.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def normalize_percentile(image: _Array, *, low: float = 1.0, high: float = 99.0,
     Returns
     -------
     ``[Z, Y, X]``, float32, 0 to 1: pixels below the *low* percentile are 0, those above the *high* one 1. Where both
-    percentiles are one value, pixels above it are 1, all others 0, so that a flat plane is 0.
+    percentiles are equal, pixels above them are 1 and all others 0, so a flat plane is 0.
 
     Raises
     ------

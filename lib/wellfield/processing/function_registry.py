@@ -9,7 +9,6 @@ have implementations of it, which agree with it as far as their docstrings say.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from wellfield.errors import UnknownFunctionError
+from wellfield.formatting import suggest
 from wellfield.memory.types import MemoryType
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,10 +156,9 @@ def get_function(name: str) -> FunctionInfo:
     try:
         return _REGISTERED[name]
     except KeyError:
-        near = difflib.get_close_matches(name, function_names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = function_names()
         raise UnknownFunctionError(
-            f"no function is registered as {name!r}{hint} Known: {', '.join(function_names())}"
+            f"no function is registered as {name!r}{suggest(name, known) or '.'} Known: {', '.join(known)}"
         ) from None
 
 

@@ -114,7 +114,7 @@ def fit_illumination(planes: Iterable[_Array], *, saturation_value: float | None
 @register(accepts=(ImageKind.INTENSITY,))
 @numpy
 def correct_illumination(image: _Array, *, illumination: Any) -> _Array:
-    """Take uneven illumination and background out of a channel: (image − background) / flat field.
+    """Correct a channel for uneven illumination and background: (image − background) / flat field.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def count_cells(
     object_name: str = "Nuclei",
     channel_names: Sequence[str] | None = None,
 ) -> tuple[_Array, Table, Table]:
-    """Count labelled objects; measure their area, place and brightness in every channel.
+    """Count labelled objects; measure their area, position and brightness in every channel.
 
     Parameters
     ----------

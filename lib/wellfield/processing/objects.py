@@ -42,7 +42,7 @@ def measure_objects(
     channel_names: Sequence[str] | None = None,
     texture_distance: int | None = 3,
 ) -> tuple[_Array, Table, Table]:
-    """Measure area, shape, place, brightness and texture of labelled objects, and of the cells around them.
+    """Measure area, shape, position, brightness and texture of labelled objects and of the cells around them.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def measure_objects(
     :func:`~wellfield.processing.shape.shape_features` (AreaShape and Location; lengths in pixels, angles in degrees),
     :func:`~wellfield.processing.intensity.intensity_features` (Intensity and Location; in the units of *image*) and
     :func:`~wellfield.processing.texture.texture_features` (Texture; without unit). They are float64, but whole numbers
-    of *labels* int64; NaN is what is undefined, and all of a cell or cytoplasm that is missing.
+    of *labels* int64. Undefined features are NaN, and so are all features of a missing cell or cytoplasm.
 
     Raises
     ------

@@ -42,15 +42,15 @@ def measure_quality(
     image:
         ``[C, Y, X]``: one plane per channel, any integer or floating dtype (a step that says ``stack: channel``).
     saturation_value:
-        The value from which on a pixel is saturated, in the units of *image*, such as 4095 for a camera of 12 bits
+        Pixels of this value or more are saturated, in the units of *image*: 4095, say, for a camera of 12 bits
         whose pixels are stored in 16. By default the largest of an integer dtype; floats have none.
     channel_names:
         One name per channel, in the order of *image*; ``"1"``, ``"2"``, … by default.
 
     Returns
     -------
-    *image*, untouched, and the table ``field_quality``: one row, float64. For each channel, *v* being its *n* pixels
-    and *mean* their mean:
+    *image*, untouched, and the table ``field_quality``: one row, float64. For each channel with *n* pixels *v* and
+    their mean *mean*:
 
     ``ImageQuality_FocusScore_<Channel>``
         Normalized variance Σ (v − mean)² / (n · mean), in the units of *image* (Groen, F. C. A. et al. (1985),

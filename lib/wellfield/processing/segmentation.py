@@ -37,9 +37,9 @@ def threshold_otsu(
     ----------
     image:
         ``[Z, Y, X]``, any integer or floating dtype, in any units. Smoothed images give cleaner masks; a single hot
-        pixel can take the threshold with it, ``median_filter`` removes those.
+        pixel can shift the threshold; ``median_filter`` removes it.
     correction:
-        Factor on the threshold's height above the mean of the background; below 1 takes in dimmer pixels. A constant
+        Factor on the threshold's height above the mean of the background; below 1 includes dimmer pixels. A constant
         camera offset does not change the mask.
     minimum:
         Least threshold, in the units of *image*. Set it where the brightness of true objects is known.
@@ -140,7 +140,7 @@ def binary_opening(mask: _Array, *, footprint: _Array | None = None) -> _Array:
 @register(returns=ImageKind.LABELS, accepts=(ImageKind.LABELS,))
 @numpy
 def stored_labels(labels: _Array) -> _Array:
-    """Take labels that came with the plate, such as those of an OME-Zarr store, as they are.
+    """Use labels that came with the plate, such as those of an OME-Zarr store, unchanged.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def split_touching(
     max_hole_area: int = 30,
     exclude_border: bool = False,
 ) -> _Array:
-    """Number the objects of a mask and part those that touch, plane by plane, by a watershed on their distance map.
+    """Number the objects of a mask and split those that touch, plane by plane, by a watershed on their distance map.
 
     Every connected region gets a seed at each maximum of its smoothed distance to the background; from there the
     objects grow until they meet at the necks. The defaults suit nuclei of 10 to 40 pixels across.
@@ -232,7 +232,7 @@ def split_touching(
         Seeds of one region are more than this many pixels apart (along y or x). Raise it when single objects are
         cut, to about half the radius of the smallest nucleus.
     smoothing:
-        Standard deviation in pixels of the Gaussian that takes the ripples of rough outlines off the distance map.
+        Standard deviation in pixels of the Gaussian that smooths the distance map: rough outlines make no extra seeds.
     min_area:
         Objects of fewer pixels are dropped.
     max_hole_area:

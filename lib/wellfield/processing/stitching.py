@@ -43,12 +43,12 @@ def stitch(
         (1 for the outermost pixels), which is a linear ramp across an overlap. Pixels that one field covers, or on
         which all agree, are exactly theirs.
     Masks
-        Each pixel is that of the field whose centre is nearest, among those that cover it; of two as near, that of the
-        lower number.
+        Each pixel is that of the field whose centre is nearest, among those that cover it; if two are equally
+        near, the field with the lower number wins.
     Labels
         Each pixel as with masks. Ids of two fields are one object if in the fields' overlap, where both see it, their
-        intersection is more than half of their union; the ids of an object that a seam cuts so become one. Fields that
-        touch without overlap leave such objects in two.
+        intersection is more than half of their union; so an object that a seam cuts gets one id. Fields that touch
+        without overlap leave such objects in two.
 
     Parameters
     ----------

@@ -47,12 +47,11 @@ def generate_positions(
 ) -> tuple[_Array, Table, Table]:
     """Find where the fields of a well lie: stage positions, refined by phase correlation where fields overlap.
 
-    Fields are neighbours if by the stage they overlap, or miss each other by so little that *search_margin* may make up
-    for it, along at least a quarter of their height or width. For each pair of neighbours whose overlap shows more than
-    noise the offset is measured (:func:`~wellfield.processing.tile_registration.register_pair`; where the stage
-    predicts less than 16 px of overlap, it needs stronger evidence); from the offsets that can
-    be believed and the stage for the rest, all fields are placed
-    (:func:`~wellfield.processing.tile_placement.place_fields`).
+    Two fields are neighbours if they overlap by the stage, or miss each other by less than *search_margin*, along at
+    least a quarter of their height or width. The offset of neighbours is measured where their overlap shows more than
+    noise (:func:`~wellfield.processing.tile_registration.register_pair`); if the stage predicts less than 16 px of
+    overlap, stronger evidence is needed. All fields are then placed by the offsets that are reliable, and by
+    the stage for the rest (:func:`~wellfield.processing.tile_placement.place_fields`).
 
     Parameters
     ----------

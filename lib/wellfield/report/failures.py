@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wellfield.faults import failure_place, failure_reason
-from wellfield.report.log_excerpts import html_log
-from wellfield.report.markup import html_table
+from wellfield.report.log_excerpts import LogExcerpt, excerpt
 from wellfield.report.redact import PathCleaner
 from wellfield.results.status import failed_wells
 
 
-def html_failed(
+class FailedWells(NamedTuple):
+    """Rows of well, where and reason, and the ends of the logs that recorded the failures."""
+
+    rows: Sequence[Sequence[Any]]
+    logs: Sequence[LogExcerpt]
+
+
+def describe_failures(
     manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner
-) -> tuple[int, str]:
-    """Return how many wells failed, and a table of them with the end of each log; an empty text if none failed.
+) -> FailedWells:
+    """Return which of these wells failed, where and why.
 
     *logs* has the log that recorded the failure of each well: ``…/logs/RULE/WELL.log``.
     """
     failed = {well: manifest["error"] for well, manifest in failed_wells(manifests).items()}
-    if not failed:
-        return 0, ""
     rows = [[well, failure_place(error) or None, failure_reason(error)] for well, error in failed.items()]
-    parts = [html_table(("Well", "Where", "Reason"), rows, clean=clean)]
-    parts += [
-        html_log(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
+    excerpts = [
+        excerpt(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
     ]
-    return len(failed), "\n".join(parts)
+    return FailedWells(cleaned(rows, clean), excerpts)
+
+
+def cleaned(rows: Sequence[Sequence[Any]], clean: PathCleaner) -> list[list[Any]]:
+    """Return the rows of a table without absolute paths in their texts."""
+    return [[clean(value) if isinstance(value, str) else value for value in row] for row in rows]

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
-from wellfield.report.markup import html_text
 from wellfield.report.redact import PathCleaner
 
 # How much of a log is shown: lines, characters of a line. No more than so many bytes of its end are read.
 SHOWN_LINES = 20
 SHOWN_WIDTH = 400
 TAIL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class LogExcerpt:
+    """The last lines of a log on a page.
+
+    Parameters
+    ----------
+    about:
+        Well that the log belongs to, or ``whole plate``.
+    name:
+        How the page calls the log.
+    lines:
+        Its last lines; ``None`` where there is no such file.
+    """
+
+    about: str
+    name: str
+    lines: list[str] | None
+
+
+def excerpt(path: str | os.PathLike[str], clean: PathCleaner, *, name: str, about: str) -> LogExcerpt:
+    """Return the last lines of a log for a page."""
+    return LogExcerpt(about, name, last_lines(path, clean))
 
 
 def last_lines(path: str | os.PathLike[str], clean: PathCleaner) -> list[str] | None:
@@ -33,14 +57,3 @@ def last_lines(path: str | os.PathLike[str], clean: PathCleaner) -> list[str] | 
 
 def _cut(line: str) -> str:
     return line if len(line) <= SHOWN_WIDTH else f"{line[:SHOWN_WIDTH]} …"
-
-
-def html_log(path: str | os.PathLike[str], clean: PathCleaner, *, name: str, about: str = "") -> str:
-    """Return the last lines of a log, folded away; *name* is what the log is called, *about* what it belongs to."""
-    lines = last_lines(path, clean)
-    title = f"{html_text(about)}: " if about else ""
-    if not lines:
-        reason = "is not there" if lines is None else "is empty"
-        return f'<p class="note">{title}the log <code>{html_text(name)}</code> {reason}.</p>'
-    text = html_text("\n".join(lines))
-    return f"<details><summary>{title}last lines of <code>{html_text(name)}</code></summary><pre>{text}</pre></details>"

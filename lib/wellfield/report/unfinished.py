@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.formatting import counted
-from wellfield.report.failures import html_failed
-from wellfield.report.log_excerpts import html_log
-from wellfield.report.markup import html_table, html_text, number_text
-from wellfield.report.page import write_page
+from wellfield.report.failures import describe_failures
+from wellfield.report.log_excerpts import LogExcerpt, excerpt
 from wellfield.report.redact import PathCleaner
+from wellfield.report.render import number_text, write_page
 
 
 @dataclass(frozen=True)
@@ -123,72 +122,41 @@ def write_unfinished(
         When the run ended.
     """
     clean = PathCleaner(state.plate_path)
-    how_far = f"{len(state.done):,} of {counted(len(state.wells), 'well')} done"
-    parts = [
-        f"<h1>{html_text(state.plate)}: not finished</h1>",
-        f'<p class="facts">{how_far} · the run ended {written} · this page is removed once the plate is finished</p>',
-        *(f"<p>{html_text(line)}</p>" for line in advice),
-        _what_went_wrong(state, failure_logs, clean),
-        _not_done(state),
-        _done(state, counts),
-    ]
-    write_page(path, f"{state.plate}: not finished", parts)
-
-
-def _what_went_wrong(state: PlateState, failure_logs: Mapping[str, Path], clean: PathCleaner) -> str:
-    parts = []
-    if state.died:
-        parts.append(f"<h3>{counted(len(state.died), 'job')} died</h3>")
-        nothing = "Snakemake's log says nothing about its end"
-        rows = [
-            [job.well or "whole plate", job.rule, clean("; ".join(filter(None, (job.reason, job.said)))) or nothing]
-            for job in state.died
-        ]
-        parts.append(html_table(("Well", "Rule", "Why"), rows))
-        parts += [_logs(job, clean) for job in state.died]
-    failed, failures = html_failed(state.failed, failure_logs, clean)
-    if failed:
-        parts += [f"<h3>{counted(failed, 'well')} failed because of the data</h3>", failures]
-    if not parts:
-        return ""
-    return '<section class="wrong">\n' + "\n".join(["<h2>What went wrong</h2>", *parts]) + "\n</section>"
-
-
-def _logs(job: StoppedJob, clean: PathCleaner) -> str:
-    own, *others = job.logs
-    parts = [html_log(own, clean, name="/".join(own.parts[-3:]), about=job.well or "whole plate")]
-    # Logs of the batch system may lie anywhere, so their whole path is shown.
-    parts += [html_log(log, clean, name=str(log), about=job.well or "whole plate") for log in others]
-    return "\n".join(parts)
-
-
-def _not_done(state: PlateState) -> str:
-    parts = []
-    if state.broken_off:
-        rows = [[job.well, job.rule] for job in state.broken_off]
-        parts.append(f"<h2>{counted(len(rows), 'well')} broken off</h2>")
-        parts.append('<p class="note">They had begun when the run ended.</p>')
-        parts.append(html_table(("Well", "Last rule"), rows))
-    if state.not_begun:
-        parts.append(f"<h2>{counted(len(state.not_begun), 'well')} not begun</h2>")
-        parts.append(f"<p>{', '.join(map(html_text, state.not_begun))}</p>")
-    return "\n".join(parts)
-
-
-def _done(state: PlateState, counts: Mapping[str, Mapping[str, int]]) -> str:
-    if not state.done:
-        return ""
     classes = sorted({name for found in counts.values() for name in found})
-    rows = []
-    for well, manifest in state.done.items():
-        planes = manifest["planes"]
-        numbers = [number_text(counts.get(well, {}).get(name)) for name in classes]
-        rows.append([well, *numbers, *(len(planes[kind]) for kind in ("missing", "skipped", "blanked"))])
-    head = ["Well", *classes, "Planes missing", "Planes skipped", "Planes blanked"]
-    note = (
-        "Objects of each class at the first time point, from the tables of the wells."
-        if classes
-        else "No objects were counted."
+    write_page(
+        path,
+        "unfinished.html",
+        title=f"{state.plate}: not finished",
+        clean=clean,
+        how_far=f"{len(state.done):,} of {counted(len(state.wells), 'well')} done",
+        written=written,
+        advice=advice,
+        died=[[job.well or "whole plate", job.rule, _why(job, clean)] for job in state.died],
+        logs_of_died=[log for job in state.died for log in _logs(job, clean)],
+        failed=describe_failures(state.failed, failure_logs, clean),
+        broken_off=[[job.well, job.rule] for job in state.broken_off],
+        not_begun=state.not_begun,
+        classes=classes,
+        done=[
+            [
+                well,
+                *(number_text(counts.get(well, {}).get(name)) for name in classes),
+                *(len(manifest["planes"][kind]) for kind in ("missing", "skipped", "blanked")),
+            ]
+            for well, manifest in state.done.items()
+        ],
     )
-    table = html_table(head, rows, numbers=range(1, len(head)))
-    return f'<h2>{counted(len(rows), "well")} done</h2>\n<p class="note">{note}</p>\n{table}'
+
+
+def _why(job: StoppedJob, clean: PathCleaner) -> str:
+    return clean("; ".join(filter(None, (job.reason, job.said)))) or "Snakemake's log says nothing about its end"
+
+
+def _logs(job: StoppedJob, clean: PathCleaner) -> list[LogExcerpt]:
+    own, *others = job.logs
+    about = job.well or "whole plate"
+    # Logs of the batch system may lie anywhere, so their whole path is shown.
+    return [
+        excerpt(own, clean, name="/".join(own.parts[-3:]), about=about),
+        *(excerpt(log, clean, name=str(log), about=about) for log in others),
+    ]

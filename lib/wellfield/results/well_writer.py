@@ -27,7 +27,6 @@ from wellfield.results.removal import remove_stale, replace_folder
 from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
 from wellfield.materialization.writers import ImagePlace, write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
-from wellfield.config.settings import TiffCompression
 from wellfield.results.staged_well import StagedImage, StagedOutput, StagedWell
 from wellfield.results.status import MATERIALIZE_STEP, WellStatus
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
@@ -237,8 +236,7 @@ class _WellWriter:
         return [file_entry(self._results, final / name, facts) for name, facts in self._facts[kind].items()]
 
     def _write_tiffs(self) -> None:
-        codec = self._plan.settings.tiff_compression
-        compression = None if codec == TiffCompression.NONE else codec.value
+        compression = self._plan.settings.tiff.compression
         for step, image in self._images("tiff"):
             for plane, key in zip(self._load(image), image.keys(self._staged.well), strict=True):
                 path = self._parts["images"] / step.sub_dir / plane_name(key)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from wellfield.errors import ConfigError
+from wellfield.setting_fields import declared, setting
 
 
 class Backend(StrEnum):
@@ -44,43 +46,36 @@ class ZarrCompressor(StrEnum):
     NONE = "none"
 
 
-NGFF_VERSIONS = ("0.5", "0.4")
+NgffVersion = Literal["0.5", "0.4"]
 
 
 @dataclass(frozen=True, slots=True)
 class ZarrConfig:
     """Settings of the Zarr backend.
 
-    Parameters
-    ----------
-    chunk_strategy:
-        Layout of the planes.
-    compressor, compression_level:
-        Codec and its level; levels above 1 cost much time for little space on camera images.
-    ngff_version:
-        Version of the OME-Zarr text that the store follows: ``"0.5"`` on Zarr v3, ``"0.4"`` on Zarr v2, which has no
-        shards.
-
     Raises
     ------
     ConfigError
-        A value is not one of these.
+        A value is not allowed.
     """
 
-    chunk_strategy: ZarrChunkStrategy = ZarrChunkStrategy.WELL
-    compressor: ZarrCompressor = ZarrCompressor.ZSTD
-    compression_level: int = 1
-    ngff_version: str = "0.5"
+    chunk_strategy: ZarrChunkStrategy = setting(
+        ZarrChunkStrategy.WELL,
+        "An OME-Zarr image per field (field), or one array per well in one object (well) or in an object per plane "
+        "(file).",
+    )
+    compressor: ZarrCompressor = setting(ZarrCompressor.ZSTD, "Codec (Blosc with bit shuffle) of the pixels.")
+    compression_level: int = setting(
+        1, "Level of the codec; above 1, camera images take much more time and little less space.", ge=0, le=9
+    )
+    ngff_version: NgffVersion = setting(
+        "0.5", "Version of the OME-Zarr metadata: 0.5 on Zarr v3, 0.4 on Zarr v2, which has no shards."
+    )
 
     def __post_init__(self) -> None:
-        for name, kind in (("chunk_strategy", ZarrChunkStrategy), ("compressor", ZarrCompressor)):
+        for name, entry in declared(ZarrConfig).items():
             value = getattr(self, name)
             try:
-                object.__setattr__(self, name, kind(value))
-            except ValueError:
-                raise ConfigError(f"{name} is {value!r}; expected one of {', '.join(kind)}") from None
-        level = self.compression_level
-        if not isinstance(level, int) or not 0 <= level <= 9:
-            raise ConfigError(f"compression_level is {level!r}; expected a number from 0 to 9")
-        if self.ngff_version not in NGFF_VERSIONS:
-            raise ConfigError(f"ngff_version is {self.ngff_version!r}; expected one of {', '.join(NGFF_VERSIONS)}")
+                object.__setattr__(self, name, entry.checked(value))
+            except ValueError as expected:
+                raise ConfigError(f"{name} is {value!r}; expected {expected}") from None

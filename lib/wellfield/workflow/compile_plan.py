@@ -17,6 +17,7 @@ from wellfield.pipeline.step import FunctionStep
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.index import PlateInfo, read_index
 from wellfield.processing.function_registry import ImageKind
+from wellfield.storage.backend import Backend
 
 
 def transmitted_notes(plan: Plan, info: PlateInfo) -> list[str]:
@@ -48,7 +49,7 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     """
     checked = config if isinstance(config, Config) else load_config(config)
     info, planes = read_index(index)
-    if checked.vfs.read_backend == "disk" and any(parse_array_plane(plane.path) for plane in planes):
+    if checked.settings.vfs.read_backend == Backend.DISK and any(parse_array_plane(plane.path) for plane in planes):
         raise ConfigError(
             f"vfs.read_backend: disk cannot read plate {info.plate}, whose planes lie in Zarr arrays, such as "
             f"{planes[0].path}; leave the key out, or set it to virtual_workspace"
@@ -57,8 +58,8 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     plan = compile_pipeline(
         [FunctionStep.from_dict(step.model_dump()) for step in checked.steps],
         channels=info.channels,
-        sources=choose_sources(keys, checked.source),
-        config=checked.settings(),
+        sources=choose_sources(keys, checked.settings.source),
+        config=checked.given_settings(),
         pixel_size_um=info.pixel_size_um,
         stage_y_up=info.stage_y_up,
         label_channels=info.label_channels,

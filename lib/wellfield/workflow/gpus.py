@@ -29,7 +29,7 @@ def visible_gpus() -> list[str]:
 
 
 @contextmanager
-def own_gpus(number: int, folder: str | os.PathLike[str] | None = None) -> Iterator[list[str]]:
+def reserve_gpus(number: int, folder: str | os.PathLike[str] | None = None) -> Iterator[list[str]]:
     """Give the body *number* of the GPUs that it sees: those on which the fewest jobs of this user run.
 
     ``CUDA_VISIBLE_DEVICES`` names them meanwhile, so it must be entered before a library opens a device. Where the job

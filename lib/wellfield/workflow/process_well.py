@@ -110,12 +110,12 @@ def _well_input(
     plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord], well: str, filemanager: FileManager, *, working: Path
 ) -> WellInput:
     """Return what the pipeline starts from, read from the backend of the settings, else through the workspace."""
-    raw = plan.settings.read_backend == Backend.DISK
+    raw = plan.settings.vfs.read_backend == Backend.DISK
     paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
     wanted = plan.wants_stage_positions
     positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
-    in_memory = plan.settings.intermediate_backend == Backend.MEMORY
+    in_memory = plan.settings.vfs.intermediate_backend == Backend.MEMORY
     return WellInput(
         plate=info.plate,
         well=well,

@@ -42,7 +42,7 @@ def stack_megabytes(info: PlateInfo, well: str, fields: int) -> float:
 
 def libraries(config: Config) -> tuple[str, ...]:
     """Return the array libraries that the configuration names: those that its steps can run on."""
-    named = (config.memory_type, *(step.memory_type for step in config.steps))
+    named = (config.settings.memory_type, *(step.memory_type for step in config.steps))
     return tuple(sorted({name for name in named if name and name != "numpy"}))
 
 
@@ -71,7 +71,7 @@ def names_own_functions(config: Config) -> bool:
 
 def gpus(config: Config) -> int:
     """Return how many GPUs a job of the pipeline needs: none if all of its steps are known to run on NumPy."""
-    return int(config.device != "cpu" and bool(libraries(config) or names_own_functions(config)))
+    return int(config.settings.device != "cpu" and bool(libraries(config) or names_own_functions(config)))
 
 
 def library_mb(names: Iterable[str]) -> int:
@@ -113,7 +113,8 @@ def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margi
     One field's images as float32 with their pyramid. The strategy ``well`` on Zarr v2 copies a whole well into one
     chunk and compresses that; all others go plane by plane or field by field.
     """
-    whole = (config.zarr.chunk_strategy, config.zarr.ngff_version) == ("well", "0.4")
+    zarr = config.settings.zarr
+    whole = (zarr.chunk_strategy, zarr.ngff_version) == ("well", "0.4")
     images = STORED_COPIES * stack_megabytes(info, well, fields) + 2 * whole * stack_megabytes(info, well, 1)
     return RUNNER_MB + math.ceil((margin_mb + images) * attempt)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from wellfield.config.settings import TiffCompression
 from wellfield.errors import DiskSpaceError, WellfieldError
+from wellfield.formats.tiff import TiffCompression
 from wellfield.formatting import counted, size_text
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
@@ -272,7 +272,7 @@ class _Sizes:
         settings = self._plan.settings
         codec = settings.zarr.compressor != ZarrCompressor.NONE
         if not in_store:
-            codec = settings.tiff_compression != TiffCompression.NONE
+            codec = settings.tiff.compression != TiffCompression.NONE
         pixel: tuple[int, int] = min(self._least_pixel, most := pixel_bytes(step, self._itemsize)), most
         if step.kind != ImageKind.INTENSITY:
             pixel = _LABEL_PIXELS if in_store else _TIFF_PIXELS[step.kind]

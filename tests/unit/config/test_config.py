@@ -45,13 +45,6 @@ def test_the_schema_accepts_the_shipped_configuration():
     jsonschema.validate(yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text()), schema)
 
 
-def test_every_key_is_explained_in_the_reference():
-    schema = json.loads(schema_text("config.schema.json"))
-    reference = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
-    for key in schema["properties"]:
-        assert f"`{key}" in reference, key
-
-
 def test_all_mistakes_are_listed_with_key_value_and_what_is_allowed():
     text = explain(on_missing="ignore", sauce=1, zarr={"compression_level": 30})
     assert "on_missing: Input should be 'use_present', 'skip_field' or 'fail'; found 'ignore'" in text
@@ -342,7 +335,7 @@ def test_a_file_may_hold_the_keys_alone_that_differ(tmp_path, monkeypatch):
         "disk",
         "zarr",
     )
-    assert read_config("config/config.yaml").vfs.materialization_backend == "disk"
+    assert read_config("config/config.yaml").given_settings() == {"vfs.read_backend": "disk"}
 
 
 def test_results_that_snakemake_took_for_a_configuration_are_named():

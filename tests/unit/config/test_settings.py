@@ -25,19 +25,15 @@ PIPELINE = PipelineConfig(on_missing="fail", vfs=VFSConfig(intermediate_backend=
 
 def test_without_any_level_the_defaults_hold():
     settings = resolve_settings([])
-    assert (settings.read_backend, settings.intermediate_backend, settings.materialization_backend) == (
-        None,
-        "memory",
-        "disk",
-    )
-    assert settings.zarr == ZarrConfig()
+    assert settings.vfs == VFSConfig(None, "memory", "zarr")
+    assert settings.zarr == ZarrConfig(ZarrChunkStrategy.FIELD)
     assert set(settings.origins.values()) == {DEFAULT}
 
 
 def test_a_pipeline_overrides_what_it_names_and_inherits_the_rest():
     settings = resolve_settings([("pipeline", PIPELINE), ("global", GLOBAL)])
-    assert (settings.on_missing, settings.intermediate_backend) == ("fail", "memory")
-    assert (settings.memory_type, settings.materialization_backend) == ("torch", "zarr")
+    assert (settings.on_missing, settings.memory_type) == ("fail", "torch")
+    assert settings.vfs == VFSConfig(None, "memory", "zarr")
     assert settings.zarr.compressor == ZarrCompressor.LZ4
     assert settings.device == "cpu"
     origins = {
@@ -54,9 +50,8 @@ def test_a_pipeline_overrides_what_it_names_and_inherits_the_rest():
 def test_the_values_of_a_file_go_by_their_dotted_names():
     settings = resolve_settings([("file", {"zarr.chunk_strategy": "field", "tiff.compression": "zstd"})])
     assert settings.zarr.chunk_strategy == ZarrChunkStrategy.FIELD
-    assert (
-        settings.tiff_compression == resolve_settings([("x", PipelineConfig(tiff=TiffConfig("zstd")))]).tiff_compression
-    )
+    assert settings.tiff == TiffConfig("zstd")
+    assert settings.tiff == resolve_settings([("x", PipelineConfig(tiff=TiffConfig("zstd")))]).tiff
 
 
 @pytest.mark.parametrize(
@@ -79,7 +74,8 @@ def test_what_is_not_allowed_names_the_level_and_what_is(level, part):
 
 def test_a_pipeline_is_compiled_with_both_levels():
     step = FunctionStep("max_projection", materialize=True)
-    assert compiled(step).steps[0].materialize == ("tiff",)
+    to_files = {"vfs.materialization_backend": "disk"}
+    assert compiled(step, config=to_files).steps[0].materialize == ("tiff",)
     plan = compiled(step, config=PIPELINE, global_config=GLOBAL)
     assert plan.steps[0].materialize == ("zarr",)
     assert plan.libraries == ("torch",)

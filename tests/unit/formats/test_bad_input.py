@@ -253,7 +253,7 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if not mounted or mounted.returncode:
-        pytest.skip("needs the right to mount a small tmpfs")
+        pytest.skip("root: needs the right to mount a small tmpfs")
     try:
         yield folder
     finally:

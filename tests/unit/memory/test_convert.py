@@ -508,7 +508,7 @@ def test_threads_convert_at_the_same_time() -> None:
 
 
 def test_prepare_names_what_is_missing() -> None:
-    pytest.importorskip("cupy", reason="cupy is not installed")
+    pytest.importorskip("cupy", reason="cupy: not installed")
     adapter = ADAPTERS[MemoryType.CUPY]
     if adapter.library().cuda.is_available():
         pytest.skip("this machine has CUDA")

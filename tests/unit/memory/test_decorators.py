@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import subprocess
 import sys
-import types
 from typing import Any
 
 import numpy as np
@@ -497,15 +495,3 @@ def test_what_the_prototype_would_round_is_refused() -> None:
     prototype()
     with pytest.raises(MemoryConversionError, match="of the prototype does not hold int32 unchanged"):
         decorators.pyclesperanto(library="prototype")(lambda image: image)(np.ones((1, 2, 2), "i4"))
-
-
-# --- documentation ------------------------------------------------------------------------------------------------
-
-
-def test_the_examples_in_the_docstring_hold() -> None:
-    import doctest
-
-    module = importlib.import_module("wellfield.memory.decorators")
-    assert isinstance(module, types.ModuleType) and sys.modules[module.__name__] is module
-    result = doctest.testmod(module)
-    assert (result.failed, result.attempted > 3) == (0, True)

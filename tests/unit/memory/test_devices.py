@@ -28,7 +28,7 @@ from wellfield.memory import (
     use_gpu,
 )
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.memory.devices import DeviceChoice, placed
+from wellfield.memory.devices import DeviceChoice, on_device
 from wellfield.memory.routes import choose_route
 from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind
 from wellfield.pipeline.array_placement import open_libraries
@@ -100,14 +100,14 @@ def test_a_gpu_out_of_range_is_an_error_that_says_what_is_there(torch: FakeAdapt
 
 
 def test_what_a_configuration_says_is_the_first_gpu_or_the_cpu(torch: FakeAdapter) -> None:
-    with placed(MemoryType.TORCH, DeviceChoice.GPU):
+    with on_device(MemoryType.TORCH, DeviceChoice.GPU):
         assert convert_memory(IMAGE, "numpy", "torch").place == GPU0
-    with use_gpu(1), placed(MemoryType.TORCH, DeviceChoice.CPU):
+    with use_gpu(1), on_device(MemoryType.TORCH, DeviceChoice.CPU):
         assert convert_memory(IMAGE, "numpy", "torch").place == CPU
     torch.gpus = 0
     with (
         pytest.raises(MemoryConversionError, match="torch sees no CUDA device"),
-        placed(MemoryType.TORCH, DeviceChoice.GPU),
+        on_device(MemoryType.TORCH, DeviceChoice.GPU),
     ):
         pass
 
@@ -115,12 +115,12 @@ def test_what_a_configuration_says_is_the_first_gpu_or_the_cpu(torch: FakeAdapte
 def test_a_configuration_that_allows_it_falls_back_to_the_cpu_and_says_so(
     torch: FakeAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with placed(MemoryType.TORCH, DeviceChoice.GPU_OR_CPU):
+    with on_device(MemoryType.TORCH, DeviceChoice.GPU_OR_CPU):
         assert convert_memory(IMAGE, "numpy", "torch").place == GPU0
     open_libraries([MemoryType.TORCH], DeviceChoice.GPU_OR_CPU)
     assert caplog.text == ""
     torch.gpus = 0
-    with placed(MemoryType.TORCH, DeviceChoice.GPU_OR_CPU):
+    with on_device(MemoryType.TORCH, DeviceChoice.GPU_OR_CPU):
         assert convert_memory(IMAGE, "numpy", "torch").place == CPU
     open_libraries([MemoryType.TORCH], DeviceChoice.GPU_OR_CPU)
     assert "torch sees no CUDA device: its steps run on the CPU" in caplog.text
@@ -132,13 +132,13 @@ def test_pyclesperanto_is_placed_on_an_opencl_device_of_the_sort_that_is_asked_f
     names = library.list_available_devices("cpu")
     if not names:
         pytest.skip("pocl-opencl-icd: no OpenCL device that is a CPU")
-    with placed(MemoryType.PYCLESPERANTO, DeviceChoice.CPU):
+    with on_device(MemoryType.PYCLESPERANTO, DeviceChoice.CPU):
         assert convert_memory(IMAGE, "numpy", "pyclesperanto").device.name == names[0]
     adapter = ADAPTERS[MemoryType.PYCLESPERANTO]
     if adapter.gpu_count() == len(names):
         with (
             pytest.raises(MemoryConversionError, match="no OpenCL GPU"),
-            placed(MemoryType.PYCLESPERANTO, DeviceChoice.GPU),
+            on_device(MemoryType.PYCLESPERANTO, DeviceChoice.GPU),
         ):
             pass
 

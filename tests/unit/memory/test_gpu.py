@@ -32,7 +32,7 @@ def need_cuda(*names: str) -> None:
         except ImportError as error:
             pytest.skip(f"{name}: {error}")
         if not count:
-            pytest.skip(f"{name} sees no CUDA device")
+            pytest.skip(f"GPU: {name} sees no CUDA device")
 
 
 def on_gpu(name: str, image: Any = IMAGE) -> Any:

@@ -231,7 +231,7 @@ def test_the_error_of_the_library_of_the_result_is_recognised_too() -> None:
 def library(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name == "cupy":
-        pytest.importorskip("cupy", reason="cupy is not installed")
+        pytest.importorskip("cupy", reason="cupy: not installed")
     else:
         need(name)
     return name
@@ -324,7 +324,7 @@ def test_a_failure_to_free_caches_does_not_end_the_climb(library: str, fake: Any
 
 def test_the_real_errors_are_recognised_by_their_own_library_alone() -> None:
     need("torch", "tensorflow", "jax", "pyclesperanto")
-    pytest.importorskip("cupy", reason="cupy is not installed")
+    pytest.importorskip("cupy", reason="cupy: not installed")
     for name, make in ERRORS.items():
         assert ADAPTERS[MemoryType(name)].is_out_of_memory(make()), name
         assert not ADAPTERS[MemoryType(name)].is_out_of_memory(RuntimeError("something else")), name

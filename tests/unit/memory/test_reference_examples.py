@@ -123,16 +123,16 @@ def test_conv3d_wants_a_channel_axis_which_a_stack_has_not() -> None:
 
 @pytest.mark.gpu
 def test_cupy_median() -> None:
-    cupy_library = pytest.importorskip("cupy", reason="cupy is not installed")
+    cupy_library = pytest.importorskip("cupy", reason="cupy: not installed")
     if not cupy_library.is_available():
-        pytest.skip("cupy: no CUDA device")
+        pytest.skip("GPU: no CUDA device")
     assert_equal(process_gpu_cupy(IMAGE), np.median(IMAGE, axis=0, keepdims=True))
 
 
 def test_the_prototype_median_in_a_process_with_a_larger_stack() -> None:
     """``median_sphere`` of the prototype can overflow PoCL's 8 MB stack, which would end the tests."""
     need("pyclesperanto")
-    pytest.importorskip("pyclesperanto_prototype", reason="pyclesperanto-prototype is not installed")
+    pytest.importorskip("pyclesperanto_prototype", reason="pyclesperanto-prototype: not installed")
     done = subprocess.run(
         ["bash", "-c", f"ulimit -s 65536; exec {sys.executable} -m tests.unit.memory.test_reference_examples"],
         capture_output=True,

@@ -94,7 +94,7 @@ def test_a_layout_of_a_configuration_may_be_named(
         (r"(?P<well>\w+", "it is no regular expression"),
         (r"(?P<well>\w+)\.tif", "matches none of its 6 images"),
         (r"(?P<well>[A-P]\d+)_.*\.png", "two files are the same plane A01_s001_w1_z001_t001"),
-        ("folder_per_well", "it is a preset; config/README.md shows"),
+        ("folder_per_well", "it is a preset; docs/reference/plates.md shows"),
     ],
 )
 def test_a_pattern_that_cannot_be_used_says_why(

@@ -94,7 +94,7 @@ def test_folders_below_a_well_are_read_in_every_order() -> None:
 
 
 def test_every_preset_is_a_good_pattern_and_explained_with_its_examples() -> None:
-    reference = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
+    reference = (REPOSITORY / "docs" / "reference" / "plates.md").read_text(encoding="utf-8")
     assert set(EXAMPLES) == set(OTHERS) == set(PRESETS)
     for name, layout in PRESETS.items():
         assert pattern_problems(layout.pattern) == []
@@ -107,7 +107,7 @@ def test_every_preset_is_a_good_pattern_and_explained_with_its_examples() -> Non
 
 
 def test_a_preset_that_fits_nothing_says_where_its_names_are_shown() -> None:
-    with pytest.raises(EmptyPlateError, match=r"config/README\.md shows the names that it reads\n  path: x\.tif"):
+    with pytest.raises(EmptyPlateError, match=r"plates\.md shows the names that it reads\n  path: x\.tif"):
         get_microscope_handler("nowhere", "folder_per_well", scan=scan("x.tif"))[0].read_plate()
 
 
@@ -121,7 +121,7 @@ def test_no_preset_is_taken_unasked_but_the_error_names_one_that_fits_all_images
     with pytest.raises(MicroscopeDetectionError) as caught:
         get_microscope_handler("nowhere", scan=scan(*paths, "overview.tif"))
     assert "The preset" not in str(caught.value)
-    assert "`layouts` in config/README.md" in str(caught.value)
+    assert "`layouts` in docs/reference/plates.md" in str(caught.value)
 
 
 @pytest.mark.realdata

@@ -134,7 +134,7 @@ def test_the_plate_fills_in_channel_names_and_pixel_size_that_a_step_leaves_out(
 
     plan = compile_steps(FunctionStep(measure, channels=[2]), pixel_size_um=0.65)
     [call] = plan.steps[0].calls
-    assert (call.params, call.filled) == ({}, ("pixel_size_um", "channel_names"))
+    assert (call.params, call.plate_params) == ({}, ("pixel_size_um", "channel_names"))
     own = compile_steps(FunctionStep(measure, channel_names=["x", "y"], pixel_size_um=1.0))
     assert own.steps[0].calls[0].params == {"channel_names": ["x", "y"], "pixel_size_um": 1.0}
     assert own.steps[0].calls[0].filled == ()

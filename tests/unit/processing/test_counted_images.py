@@ -19,7 +19,7 @@ COUNTED = Path(os.environ.get("WELLFIELD_PLATES", ROOT.parent / "shared" / "plat
 
 pytestmark = [
     pytest.mark.realdata,
-    pytest.mark.skipif(not COUNTED.is_dir(), reason=f"no counted images in {COUNTED} (set WELLFIELD_PLATES)"),
+    pytest.mark.skipif(not COUNTED.is_dir(), reason=f"real plates: none in {COUNTED}; set WELLFIELD_PLATES"),
 ]
 
 IMAGES = {

@@ -181,7 +181,7 @@ def test_thresholds_agree_over_the_whole_range_of_a_dtype(library, name, data):
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not COUNTED.is_dir(), reason=f"no counted images in {COUNTED} (set WELLFIELD_PLATES)")
+@pytest.mark.skipif(not COUNTED.is_dir(), reason=f"real plates: none in {COUNTED}; set WELLFIELD_PLATES")
 @pytest.mark.parametrize("image", IMAGES)
 @for_libraries(
     "name, parameters",

@@ -14,8 +14,8 @@ from wellfield.plate.index import PlateInfo
 from wellfield.plate.platemap import WellTreatment
 from wellfield.report.dose_response import DoseResponse
 from wellfield.report.logistic import Fit, LogisticCurve
-from wellfield.report.markup import LISTED_FILES
 from wellfield.report.redact import PathCleaner
+from wellfield.report.render import LISTED_FILES
 from wellfield.report.statistics import VALUE_COLUMNS, plate_statistics
 from wellfield.report.summary import LISTED_STATISTICS, write_summary
 

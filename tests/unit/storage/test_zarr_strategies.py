@@ -285,7 +285,7 @@ def test_a_lost_or_damaged_object_is_an_error_and_not_a_black_plane(store: Path,
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
+        pytest.skip("root: needs the right to mount a small tmpfs")
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=True)
@@ -308,7 +308,7 @@ def test_a_full_disk_is_one_error_and_the_old_well_stays(small_disk: Path, confi
 
 def test_a_read_only_folder_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() != 0:
-        pytest.skip("a read-only bind mount needs root")
+        pytest.skip("root: needs the right to mount")
     folder = tmp_path / "read-only"
     folder.mkdir()
     save(folder / "plate.zarr", {name(): noise(1)}, WELL)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from wellfield.workflow import gpus
-from wellfield.workflow.gpus import VISIBLE, own_gpus, visible_gpus
+from wellfield.workflow.gpus import VISIBLE, reserve_gpus, visible_gpus
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def start_job(monkeypatch, tmp_path):
             monkeypatch.delenv(VISIBLE, raising=False)
             job = ExitStack()
             jobs.push(job)
-            return job.enter_context(own_gpus(number, tmp_path / "locks")), job
+            return job.enter_context(reserve_gpus(number, tmp_path / "locks")), job
 
         yield start
 
@@ -57,9 +57,9 @@ def test_the_gpu_of_a_job_that_ended_is_the_next_to_be_taken(start_job):
 
 def test_libraries_see_the_chosen_gpu_alone_and_the_variable_is_restored(monkeypatch, tmp_path):
     monkeypatch.setenv(VISIBLE, "4,5,6")
-    with own_gpus(2, tmp_path / "locks") as chosen:
+    with reserve_gpus(2, tmp_path / "locks") as chosen:
         assert os.environ[VISIBLE] == "4,5"
-        with own_gpus(1, tmp_path / "locks"):
+        with reserve_gpus(1, tmp_path / "locks"):
             assert os.environ[VISIBLE] == "4"  # of the two that are visible here
         assert chosen == ["4", "5"]
     assert os.environ[VISIBLE] == "4,5,6"
@@ -74,12 +74,12 @@ def test_several_gpus_of_one_job_are_different_ones(start_job):
 
 def test_what_a_scheduler_gave_stays(monkeypatch, tmp_path):
     monkeypatch.setenv(VISIBLE, "1")
-    with own_gpus(1, tmp_path / "locks") as given:
+    with reserve_gpus(1, tmp_path / "locks") as given:
         assert (given, os.environ[VISIBLE]) == (["1"], "1")
     assert not (tmp_path / "locks").exists()
 
 
 def test_a_job_that_asks_for_none_is_left_alone(tmp_path):
-    with own_gpus(0, tmp_path / "locks") as given:
+    with reserve_gpus(0, tmp_path / "locks") as given:
         assert given == []
     assert VISIBLE not in os.environ

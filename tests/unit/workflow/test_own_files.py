@@ -138,7 +138,7 @@ def test_damaged_json_is_one_line_that_names_the_file(
         (("steps", 0, "unknown"), 1),
         (("channels",), {"first": "DAPI"}),
         (("settings", "device"), "toaster"),
-        (("settings", "zarr", "unknown"), 1),
+        (("settings", "zarr.unknown"), 1),
     ],
 )
 def test_values_that_no_plan_has_are_the_plans_error(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:

@@ -63,5 +63,6 @@ def test_the_plan_prints_every_setting_with_its_origin(ingested, tmp_path, capsy
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert f"on_missing: fail ({config})" in lines
     assert f"zarr.compressor: lz4 ({config})" in lines
-    assert "vfs.materialization_backend: disk (default)" in lines
-    assert "written to: tiff" in lines
+    assert "vfs.materialization_backend: zarr (default)" in lines
+    assert "zarr.chunk_strategy: field (default)" in lines
+    assert "written to: zarr" in lines

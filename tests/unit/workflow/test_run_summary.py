@@ -152,7 +152,7 @@ def test_every_well_is_in_the_class_that_fits(run, capsys):
     )
     assert f"; see {run.page}\nType the same command again" in text
     page = run.page.read_text()
-    assert "<tr><td>B04</td><td>process_well</td><td>SLURM status is: &#x27;TIMEOUT&#x27;.</td></tr>" in page
+    assert "<tr><td>B04</td><td>process_well</td><td>SLURM status is: &#39;TIMEOUT&#39;.</td></tr>" in page
     assert "INFO asked for memory" in page
     assert "no &lt;image&gt;" in page
     assert "StepError: B03 is bad" in page
@@ -167,7 +167,7 @@ def test_a_job_of_which_the_log_says_nothing_is_named_all_the_same(run, capsys):
     run.end()
     assert "1 died (B04 materialize_well)" in capsys.readouterr().err
     page = run.page.read_text()
-    assert "Snakemake&#x27;s log says nothing about its end" in page
+    assert "Snakemake&#39;s log says nothing about its end" in page
     assert "the log <code>logs/materialize_well/B04.log</code> is not there" in page
 
 
@@ -443,7 +443,7 @@ def test_after_a_mistake_it_is_the_last_that_is_said_and_that_nothing_was_run(ru
     said = capsys.readouterr().err
     assert "wells that are done are kept" not in said
     assert "Too little memory" not in said
-    assert "no function &#x27;x&#x27;" in run.page.read_text()
+    assert "no function &#39;x&#39;" in run.page.read_text()
 
 
 def test_a_well_that_died_while_it_was_written_is_said_with_its_reason(run, said_last, capsys):

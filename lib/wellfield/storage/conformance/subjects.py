@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from wellfield import formats
 from wellfield.plate.keys import PlaneKey, match_plane_name, plane_name
-from wellfield.storage.backend import Backend, ZarrChunkStrategy, ZarrConfig
+from wellfield.storage.backend import Backend, NgffVersion, ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.base import DataSink
 from wellfield.storage.conformance.subject import Array, Capability, Files, Subject
 from wellfield.storage.disk_backend import DiskStorageBackend
@@ -157,7 +157,7 @@ class VirtualWorkspaceSubject(Subject):
         return self.open()
 
 
-def _plate(strategy: ZarrChunkStrategy, version: str) -> Callable[[Path], Subject]:
+def _plate(strategy: ZarrChunkStrategy, version: NgffVersion) -> Callable[[Path], Subject]:
     config = ZarrConfig(chunk_strategy=strategy, ngff_version=version)
     return lambda root: ZarrPlateSubject(root, config)
 

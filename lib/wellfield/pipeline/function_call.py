@@ -1,10 +1,16 @@
-"""Calling the functions of a step, and what comes back from them."""
+"""Calling the functions of a step: with their surroundings kept, and with their results checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import locale
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
+
+import numpy as np
 
 from wellfield.errors import ArrayShapeError, WellfieldError
 from wellfield.faults import error_text
@@ -13,7 +19,6 @@ from wellfield.memory.stack_check import check_stack
 from wellfield.pipeline.array_placement import convert_image, protected
 from wellfield.pipeline.parameters import with_footprints
 from wellfield.pipeline.plan import Branch, CompiledCall
-from wellfield.pipeline.process_state import kept_surroundings
 from wellfield.processing.function_registry import ImageKind
 
 
@@ -22,7 +27,7 @@ class CallFailed(WellfieldError, RuntimeError):
 
 
 def run_chain(
-    branch: Branch, image: Any, further: Sequence[Mapping[str, Any]]
+    branch: Branch, image: Any, arguments: Sequence[Mapping[str, Any]]
 ) -> tuple[Any, list[tuple[str, MaterializationSpec | None, Any]]]:
     """Return what a chain of functions makes of an image, and its special outputs with name and spec.
 
@@ -30,7 +35,7 @@ def run_chain(
     ----------
     image:
         The stack ``[Z, Y, X]`` in the memory type of the first function.
-    further:
+    arguments:
         For each function the arguments that are not in its plan: images, special inputs, facts of the plate.
 
     Raises
@@ -41,12 +46,12 @@ def run_chain(
         The machine or a device has too little memory: the job failed, not the data.
     """
     outputs: list[tuple[str, MaterializationSpec | None, Any]] = []
-    for number, (call, arguments) in enumerate(zip(branch.calls, further, strict=True)):
+    for number, (call, own) in enumerate(zip(branch.calls, arguments, strict=True)):
         if number:
             image = convert_image(image, branch.calls[number - 1].returns, call.memory_type)
             if not call.is_registered:
                 image = protected(image, call.memory_type, is_needed=bool(outputs))
-        image, values = _run(call, image, arguments)
+        image, values = _run(call, image, own)
         outputs += [(name, spec, value) for (name, spec), value in zip(call.outputs, values, strict=True)]
     return image, outputs
 
@@ -74,9 +79,7 @@ def _run(call: CompiledCall, image: Any, arguments: Mapping[str, Any]) -> tuple[
 
 
 def _plane_by_plane(call: CompiledCall, image: Any, params: Mapping[str, Any]) -> Any:
-    """Call a function of planes ``[Y, X]``; its further images go plane by plane too."""
-    import numpy as np
-
+    """Call a function of planes ``[Y, X]``; its extra images go plane by plane too."""
     images = {name: params[name] for name in call.images}
     others = {name: value for name, value in params.items() if name not in images}
     made = []
@@ -97,3 +100,46 @@ def _check_kind(name: str, kind: ImageKind, image: Any) -> None:
         raise CallFailed(f"{name}: expected labels (integers) as its result; it returned {dtype}")
     if kind == ImageKind.MASK and "bool" not in dtype and "uint8" not in dtype:
         raise CallFailed(f"{name}: expected a mask (bool) as its result; it returned {dtype}")
+
+
+@contextmanager
+def kept_surroundings() -> Iterator[None]:
+    """Put back what a function changed of its process, so that results, logs and later steps stay what they are.
+
+    Put back are the working directory (also one that was renamed), the umask, the environment, the locale, the filters
+    of warnings, NumPy's error state, and how messages are logged. The seed of random numbers is not: Wellfield draws
+    none from the generators that all code shares, and a seed put back gives every field the same random numbers.
+    """
+    folder = _open_working_directory()
+    mask = os.umask(0)
+    os.umask(mask)
+    environment = os.environ.copy()
+    region = locale.setlocale(locale.LC_ALL)
+    filters = warnings.filters[:]
+    root = logging.getLogger()
+    handlers, level, disabled = root.handlers[:], root.level, root.manager.disable
+    try:
+        with np.errstate():
+            yield
+    finally:
+        if folder is not None:
+            with suppress(OSError):  # it may not be entered any more
+                os.fchdir(folder)
+            os.close(folder)
+        os.umask(mask)
+        if os.environ.copy() != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        if locale.setlocale(locale.LC_ALL) != region:
+            locale.setlocale(locale.LC_ALL, region)
+        warnings.filters[:] = filters  # type: ignore[index]
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.disable(disabled)
+
+
+def _open_working_directory() -> int | None:
+    try:
+        return os.open(".", os.O_RDONLY)
+    except OSError:  # removed, or not to be listed
+        return None
