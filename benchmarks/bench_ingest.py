@@ -26,7 +26,8 @@ from benchmarks.against_peers import environment
 from benchmarks.harness import HERE, WORK, Case, Statistics, Table, compare, measure
 from benchmarks.processes import PeerProcess
 from wellfield.microscopes import get_microscope_handler
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, write_index
+from wellfield.plate.index import PlaneRecord, read_index, write_index
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import well_name
 from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate, Version
 from wellfield.testing.harmony_writer import write_harmony
@@ -142,7 +143,7 @@ def ask_for_sizes(root: Path) -> list[tuple[int, int]]:
     return sizes
 
 
-def made_before(root: Path) -> tuple[Sequence[PlaneRecord], PlateInfo]:
+def made_before(root: Path) -> tuple[Sequence[PlaneRecord], Plate]:
     """Return what the plate table of a plate holds."""
     folder = fresh_folder()
     ingest(root, folder)

@@ -23,7 +23,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     folder = Path(snakemake.output.plan).parent
     info = read_info(snakemake.input.index)
     for note in transmitted_notes(plan, info):
-        say(logger, f"warning: {info.plate}: {note}")
+        say(logger, f"warning: {info.name}: {note}")
     wells = chosen_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
     need = plan_space(plan, snakemake.input.index, wells, folder, scratch=bool(config.scratch))
     for line in space_lines([need], config.results, wells_at_once=snakemake.resources.wells_at_once, at_most=True):

@@ -37,9 +37,9 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
     vanished = vanished_wells(folder, info, entry.wells)
     notes = acquisition_notes(snakemake.output.ingest_report)
     for note in [*notes, *plate_map_notes(entry.plate_map, info, entry.wells, vanished=vanished)]:
-        say(logger, f"warning: {info.plate}: {note}")
+        say(logger, f"warning: {info.name}: {note}")
     if vanished:
-        say(logger, f"warning: {info.plate}: {vanished_note(vanished)}")
+        say(logger, f"warning: {info.name}: {vanished_note(vanished)}")
     # Whether the plan is compiled again is decided after this job; that of a fresh plate, or another one, says its own.
     if plan := last_plan(folder):
         wells = chosen_wells(info, entry.wells, vanished=vanished)
@@ -48,4 +48,4 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         by_plan = "to do by the last plan"
         for line in space_lines([need], config.results, wells_at_once=at_once, at_most=True, to_do=by_plan):
             say(logger, line)
-    logger.info("%s: %d wells, %d planes", info.plate, len(info.wells), sum(info.planes_per_well.values()))
+    logger.info("%s: %d wells, %d planes", info.name, len(info.wells), sum(info.planes_per_well.values()))

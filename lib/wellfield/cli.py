@@ -93,15 +93,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _inspect(options: argparse.Namespace) -> int:
     from wellfield.microscopes.handler_registry import get_microscope_handler
+    from wellfield.microscopes.ingest_report import ingest_report
     from wellfield.microscopes.inspect_report import report_lines
-    from wellfield.microscopes.parsed_plate import ingest_report
 
     name, layouts = _named_or_written(options)
     handler, why = get_microscope_handler(options.folder, name, layouts=layouts)
     _say(f"{options.folder}: {handler._microscope_type} ({why})")
     contents = handler.read_plate()
-    info = contents.plate_info(plate=handler.plate_path.name, plate_path=options.folder, microscope="")
-    _say("\n".join(report_lines(ingest_report(contents, info, why=why))))
+    contents.complete(name=handler.plate_path.name, path=options.folder, microscope=handler._microscope_type)
+    _say("\n".join(report_lines(ingest_report(contents, why=why))))
     return 0
 
 

@@ -16,7 +16,7 @@ from tests.interop.environments import ROOT
 from tests.interop.plates import PlateOf, digest
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage import ZarrChunkStrategy
@@ -137,7 +137,7 @@ def test_stores_of_wellfield_are_refused(answers: dict[str, Any], version: str) 
 
 def test_a_plate_that_openhcs_initialised_is_read(answers: dict[str, Any], folder: Path) -> None:
     contents = read(folder / "calibrated")
-    assert (contents.pixel_size_um, contents.grid_dimensions) == (1.25, (1, 2))
+    assert (contents.plate.pixel_size_um, contents.plate.grid_dimensions) == (1.25, (1, 2))
     by_name = {plane_name(plane.key).replace("_unknown_", "_z000_"): plane.path for plane in contents.planes}
     found = {
         name.removesuffix(".TIF") + ".tif": plane["sha256"] for name, plane in answers["initialised"]["planes"].items()
@@ -180,11 +180,14 @@ def test_real_plates_that_openhcs_initialised_are_read(
     assert sorted(plane["sha256"] for plane in found["planes"].values()) == sorted(
         digest(read_tiff(tmp_path / "plate" / plane.path)) for plane in contents.planes
     )
-    assert (list(contents.grid_dimensions or ()), contents.pixel_size_um) == (found["grid"], found["pixel_size"])
+    assert (list(contents.plate.grid_dimensions or ()), contents.plate.pixel_size_um) == (
+        found["grid"],
+        found["pixel_size"],
+    )
     assert len({plane.key for plane in contents.planes}) == len(found["planes"])
 
 
-def read(folder: Path) -> PlateContents:
+def read(folder: Path) -> ParsedPlate:
     handler, why = get_microscope_handler(folder)
     assert "openhcs_metadata.json" in why
     return handler.read_plate()

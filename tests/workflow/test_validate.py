@@ -104,6 +104,7 @@ DAMAGES = {
     "listing": (taken_out_of_the_listing, "plate.zarr/C/04: not in the listing of plate.zarr"),
     "row": (deleted("plate.zarr/B/zarr.json"), "plate.zarr/B/zarr.json is missing"),
     "store a list": (written("plate.zarr/zarr.json", "[]"), "plate.zarr: cannot be opened"),
+    "level": (deleted("plate.zarr/B/02/1/0/zarr.json"), "plate.zarr/B/02: cannot be opened as a well"),
     "wells failed": (failed, "3 of 3 wells failed:"),
     "report deleted": (deleted("report/heatmap.png", "report/summary.html"), "report/summary.html is missing"),
     "manifest of another shape": (written("wells/B02.json", '{"schema_version": 1}'), "wells/B02.json is no manifest"),

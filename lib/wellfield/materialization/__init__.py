@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wellfield.materialization.spec import (
+from wellfield.materialization.output_types import (
     CsvOptions,
+    ImagePlace,
     JsonOptions,
-    MaterializationSpec,
     ParquetOptions,
     ROIOptions,
     TextOptions,
     TiffStackOptions,
 )
+from wellfield.materialization.spec import MaterializationSpec
 
 if TYPE_CHECKING:
-    from wellfield.materialization.writers import ImagePlace, materialize
+    from wellfield.materialization.writers import materialize
 
 __all__ = [
     "CsvOptions",
@@ -31,9 +32,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the writers when they are first asked for: functions that only declare a spec do not need them."""
-    if name in ("ImagePlace", "materialize"):
+    """Import the writer on first use: functions that only declare a spec do not need it."""
+    if name == "materialize":
         from wellfield.materialization import writers
 
-        return getattr(writers, name)
+        return writers.materialize
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,13 @@
-"""Specs as JSON values, as they are stored with a plan: what writes a well needs no function of its pipeline."""
+"""Specs as JSON values, as a plan stores them: the job that writes a well needs no function of its pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, get_args
+from typing import Any
 
-from wellfield.materialization.spec import MaterializationSpec, Options
-
-_OPTIONS: Mapping[str, type[Any]] = {option.__name__: option for option in get_args(Options)}
+from wellfield.materialization.output_types import OUTPUT_TYPES, OutputType
+from wellfield.materialization.spec import MaterializationSpec
 
 
 def spec_to_json(spec: MaterializationSpec) -> dict[str, Any]:
@@ -24,8 +23,11 @@ def spec_from_json(data: Mapping[str, Any]) -> MaterializationSpec:
     """Return the spec that :func:`spec_to_json` made into values."""
     options = []
     for stored in data["options"]:
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-        options.append(_OPTIONS[str(values.pop("type"))](**values))
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+        }
+        make: Callable[..., OutputType] = OUTPUT_TYPES[values.pop("type")]
+        options.append(make(**values))
     allowed = data["allowed_backends"]
     return MaterializationSpec(
         *options, primary=data["primary"], allowed_backends=None if allowed is None else tuple(allowed)

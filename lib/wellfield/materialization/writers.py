@@ -1,26 +1,15 @@
-"""The writers: one per type of options, chosen by that type."""
+"""Writes an output to the files that its spec names."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wellfield.errors import MaterializationError, UnsupportedOperationError, WellfieldError
 from wellfield.formats import FORMATS
-from wellfield.materialization import values
-from wellfield.materialization.spec import (
-    CsvOptions,
-    JsonOptions,
-    MaterializationSpec,
-    Options,
-    ParquetOptions,
-    ROIOptions,
-    TextOptions,
-    TiffStackOptions,
-    select,
-)
+from wellfield.materialization.output_types import ImagePlace, OutputType
+from wellfield.materialization.spec import MaterializationSpec, select
 from wellfield.materialization.stale_files import EarlierFiles
 from wellfield.storage.backend import Backend
 from wellfield.storage.base import ReadableBackend, StorageBackend
@@ -28,27 +17,6 @@ from wellfield.storage.filemanager import FileManager
 
 # Suffixes that a path may come with and that the writer's own suffix replaces; the longest first.
 _STRIPPED = sorted([*FORMATS, ".pkl", ".zip"], key=len, reverse=True)
-
-
-@dataclass(frozen=True, slots=True)
-class ImagePlace:
-    """What is known of the image that a result belongs to; TIFF files and regions tell it.
-
-    Parameters
-    ----------
-    channel, timepoint:
-        Numbers, counted from 1.
-    z:
-        Number of each plane, counted from 1.
-    pixel_size_um, z_spacing_um:
-        Edge of a pixel and distance of two planes in µm.
-    """
-
-    channel: int | None = None
-    z: Sequence[int] | None = None
-    timepoint: int | None = None
-    pixel_size_um: float | None = None
-    z_spacing_um: float | None = None
 
 
 _UNKNOWN = ImagePlace()
@@ -107,7 +75,7 @@ def materialize(
 
 
 def write_option(
-    option: Options,
+    option: OutputType,
     part: Any,
     path: str | os.PathLike[str],
     filemanager: FileManager,
@@ -130,7 +98,7 @@ def write_option(
 
 
 def _checked_backends(
-    options: Sequence[Options], path: str | os.PathLike[str], filemanager: FileManager, backends: Sequence[str]
+    options: Sequence[OutputType], path: str | os.PathLike[str], filemanager: FileManager, backends: Sequence[str]
 ) -> list[str]:
     """Return the names of *backends*, each of which can hold the files of all options."""
     names = [backends] if isinstance(backends, str) else list(dict.fromkeys(map(str, backends)))
@@ -141,7 +109,7 @@ def _checked_backends(
         if isinstance(filemanager.backend(name), ReadableBackend) and not _is_storage(filemanager, name):
             raise UnsupportedOperationError(f"{where}: storage backend {name!r} is read-only")
     if Backend.ZARR in names:
-        if other := [option for option in options if not isinstance(option, TiffStackOptions)]:
+        if other := [option for option in options if not option.in_zarr]:
             raise MaterializationError(
                 f"{where}: the zarr backend holds images only, and {type(other[0]).__name__} writes none; write this "
                 "output to disk"
@@ -151,40 +119,18 @@ def _checked_backends(
     return names
 
 
-def _content(option: Options, data: Any, source: str | None, path: str | os.PathLike[str], place: ImagePlace) -> Any:
+def _content(option: OutputType, data: Any, source: str | None, path: str | os.PathLike[str], place: ImagePlace) -> Any:
     """Return what is written: the data in the form that the format takes."""
     try:
-        part = select(data, source)
-        match option:
-            case CsvOptions() | ParquetOptions():
-                return values.as_table(part, option.fields)
-            case JsonOptions():
-                return values.as_json(part)
-            case TextOptions():
-                return values.as_text(part)
-            case TiffStackOptions():
-                return values.as_image(part)
-            case ROIOptions():
-                return values.as_rois(
-                    part, channel=place.channel, timepoint=place.timepoint, z=place.z, min_area=option.min_area
-                )
+        return option.encode(select(data, source), place)
     except WellfieldError as error:
         raise MaterializationError(f"{_target(option, path)}: {error}") from error
 
 
 def _save(
-    option: Options, content: Any, target: str, filemanager: FileManager, *, backend: str, place: ImagePlace
+    option: OutputType, content: Any, target: str, filemanager: FileManager, *, backend: str, place: ImagePlace
 ) -> None:
-    settings: dict[str, Any] = {}
-    if isinstance(option, JsonOptions):
-        settings = {"indent": option.indent}
-    elif isinstance(option, TiffStackOptions) and backend != Backend.ZARR:
-        spacing = place.z_spacing_um if content.ndim == 3 else None
-        settings = {
-            "pixel_size_um": place.pixel_size_um,
-            "z_spacing_um": spacing,
-            "compression": option.compression,
-        }
+    settings = {} if backend == Backend.ZARR else option.save_settings(content, place)
     filemanager.save(content, target, backend, **settings)
 
 
@@ -193,5 +139,5 @@ def _is_storage(filemanager: FileManager, backend: str) -> bool:
     return isinstance(filemanager.backend(backend), StorageBackend)
 
 
-def _target(option: Options, path: str | os.PathLike[str]) -> str:
+def _target(option: OutputType, path: str | os.PathLike[str]) -> str:
     return base_path(path) + option.filename_suffix

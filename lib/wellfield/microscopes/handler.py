@@ -14,12 +14,14 @@ from typing import Any, ClassVar
 from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.formats.json_files import write_json
 from wellfield.microscopes.acquisition import find_acquisition
+from wellfield.microscopes.ingest_report import ingest_report
 from wellfield.microscopes.metadata_writer import update_metadata
-from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.scan import Scan, scan_plate, without_garbage_collection
 from wellfield.microscopes.virtual_paths import refuse_results_in_plate, workspace_mapping
 from wellfield.plate.addresses import parse_array_plane
-from wellfield.plate.index import PlateInfo, write_index
+from wellfield.plate.index import write_index
+from wellfield.plate.plate import Plate
 from wellfield.storage.backend import Backend
 from wellfield.storage.workspace_metadata import available_backends, main_subdirectory, primary_backend, read_metadata
 
@@ -71,7 +73,7 @@ class MicroscopeHandler(ABC):
         """Say why the scanned folder looks like this vendor's, or return ``None``."""
 
     @abstractmethod
-    def find_planes(self) -> PlateContents:
+    def find_planes(self) -> ParsedPlate:
         """Return the planes of the plate, keyed; opens a bounded number of images.
 
         Raises
@@ -97,7 +99,7 @@ class MicroscopeHandler(ABC):
             return None
         return facts.stage_x_um, facts.stage_y_um
 
-    def read_plate(self) -> PlateContents:
+    def read_plate(self) -> ParsedPlate:
         """Return :meth:`find_planes`, with what the scan left out.
 
         Raises
@@ -123,7 +125,7 @@ class MicroscopeHandler(ABC):
                 f"Copy the images, or correct the folder in plates.tsv"
                 + (f"\nIts metadata promises:{promised}" if promised else "")
             )
-        if contents.pixel_size_of_files:
+        if contents.plate.pixel_size_of_files:
             from wellfield.microscopes.pixel_sizes import settle_pixel_sizes
 
             settle_pixel_sizes(self.plate_path, contents)
@@ -138,7 +140,7 @@ class MicroscopeHandler(ABC):
         why: str = "configured",
         acquisition_minutes: float = 0,
         mapped_again: int = 0,
-    ) -> PlateInfo:
+    ) -> Plate:
         """Map the plate: write ``openhcs_metadata.json``, ``index.parquet`` and ``ingest_report.json`` to *workspace*.
 
         Nothing is copied and nothing is written to the raw folder.
@@ -158,30 +160,31 @@ class MicroscopeHandler(ABC):
         folder = Path(workspace)
         refuse_results_in_plate(folder, self.plate_path)
         contents = self.read_plate()
-        info = contents.plate_info(plate=plate, plate_path=os.fspath(self.plate_path), microscope=self._microscope_type)
-        self._build_virtual_mapping(folder, contents, info)
-        report = ingest_report(contents, info, why=why)
-        found = find_acquisition(self.scan.files, minutes=acquisition_minutes, now_ns=time.time_ns())
-        if found is not None:
-            report |= {"acquisition": found._asdict(), "notes": [*report["notes"], *found.notes()]}
+        found = contents.complete(name=plate, path=os.fspath(self.plate_path), microscope=self._microscope_type)
+        self._build_virtual_mapping(folder, contents)
+        report = ingest_report(contents, why=why)
+        acquisition = find_acquisition(self.scan.files, minutes=acquisition_minutes, now_ns=time.time_ns())
+        if acquisition is not None:
+            report |= {"acquisition": acquisition._asdict(), "notes": [*report["notes"], *acquisition.notes()]}
         if mapped_again:
             report["mapped_again"] = mapped_again
         write_json(folder / "ingest_report.json", report)
-        write_index(folder / "index.parquet", contents.planes, info)
-        return info
+        write_index(folder / "index.parquet", contents.planes, found)
+        return found
 
-    def _build_virtual_mapping(self, workspace: Path, contents: PlateContents, info: PlateInfo) -> None:
+    def _build_virtual_mapping(self, workspace: Path, contents: ParsedPlate) -> None:
+        plate = contents.plate
         mapping = workspace_mapping(contents.planes)
         in_arrays = any(parse_array_plane(plane.path) for plane in contents.planes)
         fields, depths, timepoints = ({plane.key[axis] for plane in contents.planes} for axis in (1, 3, 4))
         entry = {
             "microscope_handler_name": self._microscope_type,
             "source_filename_parser_name": _NAME_PARSER,
-            "plate_path": os.path.abspath(info.plate_path),  # so that it is found from any folder
-            "grid_dimensions": list(info.grid_dimensions or ()),
-            "pixel_size": info.pixel_size_um,
-            "channels": {str(number): name for number, name in info.channels.items()},
-            "wells": dict.fromkeys(info.wells),
+            "plate_path": os.path.abspath(plate.path),  # so that it is found from any folder
+            "grid_dimensions": list(plate.grid_dimensions or ()),
+            "pixel_size": plate.pixel_size_um,
+            "channels": {str(number): name for number, name in plate.channels.items()},
+            "wells": dict.fromkeys(plate.wells),
             "sites": {str(field): None for field in sorted(fields)},
             "z_indexes": {str(z): None for z in sorted(depths - {0})},
             "timepoints": {str(time): None for time in sorted(timepoints)},
@@ -209,7 +212,7 @@ class MicroscopeHandler(ABC):
         return list(entry.get("image_files") or entry.get("workspace_mapping", {}))
 
 
-def _check_times(contents: PlateContents) -> None:
+def _check_times(contents: ParsedPlate) -> None:
     """Refuse times that no table can hold."""
     latest = max(contents.planes, key=attrgetter("mtime_ns"), default=None)
     if latest is not None and latest.mtime_ns > _LATEST_NS:
@@ -220,7 +223,7 @@ def _check_times(contents: PlateContents) -> None:
         )
 
 
-def _check_numbers(contents: PlateContents) -> None:
+def _check_numbers(contents: ParsedPlate) -> None:
     """Refuse numbers of fields, channels, z and timepoints that no plate has, and no table can hold."""
     for axis in ("field", "channel", "z", "timepoint"):
         number = attrgetter(f"key.{axis}")

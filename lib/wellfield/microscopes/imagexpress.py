@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import NamedTuple
 
 from wellfield.errors import DuplicatePlaneError, MetadataError, WellNameError
 from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.htd import Htd, read_htd
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
-from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names, usual_z_spacing
+from wellfield.microscopes.parsed_plate import ParsedPlate, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.sampling import sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -138,9 +139,9 @@ class ImageXpressHandler(MicroscopeHandler):
         """Return the lines of the plate's ``.HTD`` file."""
         return [line for _, htd in self._htds()[:1] for line in htd.lines()]
 
-    def find_planes(self) -> PlateContents:
+    def find_planes(self) -> ParsedPlate:
         """Return the planes of the plate; opens two images per wave and folder, and two more per wave."""
-        contents = PlateContents(planes=[], channels={})
+        contents = ParsedPlate()
         groups = self._group_files(contents)
         tags = {key: self._sample(group, contents) for key, group in groups.items()}
         has_z = any(key.place.z is not None for key in groups if not key.canonical)
@@ -158,7 +159,7 @@ class ImageXpressHandler(MicroscopeHandler):
         refuse_several_plates(self.plate_path, contents)
         return contents
 
-    def _group_files(self, contents: PlateContents) -> dict[Group, list[Candidate]]:
+    def _group_files(self, contents: ParsedPlate) -> dict[Group, list[Candidate]]:
         groups: dict[Group, list[Candidate]] = defaultdict(list)
         folder, waves = None, dict[int, list[Candidate]]()
         names: dict[str, ParsedName | None] = {}  # exports repeat every name in every ZStep folder
@@ -202,7 +203,7 @@ class ImageXpressHandler(MicroscopeHandler):
             "says (0 for a projection). Move or rename the file"
         )
 
-    def _sample(self, group: list[Candidate], contents: PlateContents) -> dict[str, PlaneTags]:
+    def _sample(self, group: list[Candidate], contents: ParsedPlate) -> dict[str, PlaneTags]:
         """Return the tags of the first and last readable file of a group; of all files when these two disagree."""
         found: dict[str, PlaneTags] = {}
         for order in (group[:3], group[:-4:-1]):  # an unreadable file does not hide what its neighbours say
@@ -230,7 +231,7 @@ class ImageXpressHandler(MicroscopeHandler):
             distinct.setdefault((file.name, file.size), file.path)
         return [(path, read_htd(self.plate_path / path)) for path in distinct.values()]
 
-    def _describe(self, contents: PlateContents, groups: dict[Group, dict[str, PlaneTags]]) -> None:
+    def _describe(self, contents: ParsedPlate, groups: dict[Group, dict[str, PlaneTags]]) -> None:
         htds = self._htds()
         htd = htds[0][1] if htds else Htd()
         for path, other in htds[1:]:
@@ -244,19 +245,19 @@ class ImageXpressHandler(MicroscopeHandler):
             if name
         }
         names = {wave: (htd.wave_names or {}).get(wave) or tag_names.get(wave) or f"w{wave}" for wave in waves}
-        contents.channels = unique_channel_names(names, contents.notes)
+        contents.plate = replace(contents.plate, channels=unique_channel_names(names, contents.notes))
         sample_images(self.plate_path, contents)
         sizes = Counter(t.pixel_size_um for tags in groups.values() for t in tags.values() if t.pixel_size_um)
         if sizes:
-            contents.pixel_size_um = sizes.most_common(1)[0][0]
-            contents.pixel_size_of_files = True
+            usual = sizes.most_common(1)[0][0]
+            contents.plate = replace(contents.plate, pixel_size_um=usual, pixel_size_of_files=True)
             if len(sizes) > 1:
                 contents.notes.append(f"planes of different pixel size among those sampled: {sorted(sizes)} µm")
-        contents.grid_dimensions = htd.site_grid
         heights = ((p.key, p.stage_z_um) for p in contents.planes if p.key.z and not math.isnan(p.stage_z_um))
-        contents.z_spacing_um = usual_z_spacing(
+        z_spacing = usual_z_spacing(
             ((key.well, key.field, key.channel, key.timepoint), key.z, height) for key, height in heights
         )
+        contents.plate = replace(contents.plate, grid_dimensions=htd.site_grid, z_spacing_um=z_spacing)
         contents.promised = _absent(htd, contents.planes)
 
 
@@ -296,7 +297,7 @@ def _agreed(found: dict[str, PlaneTags]) -> PlaneTags | None:
 class _Chooser:
     """Finds the one file of every plane among candidates of which some are the vendor's filler copies."""
 
-    def __init__(self, contents: PlateContents) -> None:
+    def __init__(self, contents: ParsedPlate) -> None:
         self._contents = contents
         self._planes: dict[PlaneKey, PlaneRecord] = {}
         self._fillers: list[tuple[PlaneKey, PlaneRecord]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes.ngff import (
@@ -17,7 +17,7 @@ from wellfield.microscopes.ngff import (
 from wellfield.microscopes.ngff_fields import number_fields
 from wellfield.microscopes.ngff_store import NgffStore, parents
 from wellfield.microscopes.ngff_wells import read_wells
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.storage.zarr.chunks import ArrayLayout
 from wellfield.storage.zarr.well_index import WellRecord
 
@@ -47,7 +47,7 @@ class FieldImage:
         return "/".join(part for part in (self.path, self.metadata.levels[0]) if part)
 
 
-def plate_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]:
+def plate_images(store: NgffStore, contents: ParsedPlate) -> list[FieldImage]:
     """Return the images that a plate's wells list."""
     attributes = store.attributes("")
     assert attributes is not None
@@ -90,9 +90,7 @@ def listed_wells(store: NgffStore) -> set[str]:
     return {path for well in wells for path in parents(well["path"].path())}
 
 
-def _note_acquisitions(
-    fields: Mapping[int | None, set[int]], names: Mapping[int, str], contents: PlateContents
-) -> None:
+def _note_acquisitions(fields: Mapping[int | None, set[int]], names: Mapping[int, str], contents: ParsedPlate) -> None:
     for number in sorted(fields, key=lambda number: -1 if number is None else number):
         title = "no acquisition" if number is None else f"acquisition {names.get(number, number)}"
         contents.notes.append(
@@ -101,7 +99,7 @@ def _note_acquisitions(
         )
 
 
-def series_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]:
+def series_images(store: NgffStore, contents: ParsedPlate) -> list[FieldImage]:
     """Return images that belong to no plate, as fields 1 to n of well A01."""
     if store.what is None:
         raise MetadataError(
@@ -129,7 +127,7 @@ def series_images(store: NgffStore, contents: PlateContents) -> list[FieldImage]
     return [FieldImage(path, "A01", number) for number, path in enumerate(paths, start=1)]
 
 
-def described(store: NgffStore, listed: Sequence[FieldImage], contents: PlateContents) -> list[FieldImage]:
+def described(store: NgffStore, listed: Sequence[FieldImage], contents: ParsedPlate) -> list[FieldImage]:
     """Return the images that are there, with their metadata."""
     images = []
     unusual: defaultdict[str, list[str]] = defaultdict(list)
@@ -158,18 +156,18 @@ def described(store: NgffStore, listed: Sequence[FieldImage], contents: PlateCon
     return images
 
 
-def describe_images(images: Sequence[FieldImage], contents: PlateContents) -> None:
+def describe_images(images: Sequence[FieldImage], contents: ParsedPlate) -> None:
     """Say what holds for the plate, and where images disagree."""
     shapes = Counter((image.layout.shape[-2:], image.layout.dtype) for image in images)
     if shapes:
-        ((height, width), contents.dtype), _ = shapes.most_common(1)[0]
-        contents.shape = (height, width)
+        ((height, width), dtype), _ = shapes.most_common(1)[0]
+        pixel_size = Counter(image.metadata.pixel_size_um for image in images).most_common(1)[0][0]
+        z_spacing = Counter(image.metadata.z_spacing_um for image in images).most_common(1)[0][0]
+        contents.plate = replace(
+            contents.plate, shape=(height, width), dtype=dtype, pixel_size_um=pixel_size, z_spacing_um=z_spacing
+        )
     if len(shapes) > 1:
         seen = ", ".join(f"{list(shape)} {dtype} ({n})" for (shape, dtype), n in shapes.most_common())
         contents.notes.append(f"images of different size or dtype: {seen}")
-    contents.sizes_per_plane = True
-    contents.stage_y_up = any(image.record is not None and image.record.stage_y_up for image in images)
-    for name in ("pixel_size_um", "z_spacing_um"):
-        sizes = Counter(getattr(image.metadata, name) for image in images)
-        if sizes:
-            setattr(contents, name, sizes.most_common(1)[0][0])
+    y_up = any(image.record is not None and image.record.stage_y_up for image in images)
+    contents.plate = replace(contents.plate, sizes_per_plane=True, stage_y_up=y_up)

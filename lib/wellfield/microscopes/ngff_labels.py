@@ -14,14 +14,12 @@ from dataclasses import replace
 from wellfield.microscopes.ngff import check_dimension_names
 from wellfield.microscopes.ngff_images import FieldImage
 from wellfield.microscopes.ngff_store import NgffStore
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 
 LABELS = "labels"
 
 
-def label_images(
-    store: NgffStore, images: Sequence[FieldImage], contents: PlateContents
-) -> list[tuple[FieldImage, str]]:
+def label_images(store: NgffStore, images: Sequence[FieldImage], contents: ParsedPlate) -> list[tuple[FieldImage, str]]:
     """Return the label images that the images' groups list, each with its name.
 
     Only those are taken that have the height and width of their image, whole numbers for pixels, and no channels of
@@ -60,12 +58,12 @@ def _is_scaled_otherwise(store: NgffStore, label: FieldImage) -> bool:
     return size is not None and taken is not None and not math.isclose(size, taken, rel_tol=1e-3)
 
 
-def number_labels(labels: Sequence[tuple[FieldImage, str]], contents: PlateContents) -> dict[str, int]:
+def number_labels(labels: Sequence[tuple[FieldImage, str]], contents: ParsedPlate) -> dict[str, int]:
     """Return the channel number of each name, after those of the images, and add the channels to *contents*."""
-    first = max(contents.channels, default=0) + 1
+    first = max(contents.plate.channels, default=0) + 1
     numbers = {name: number for number, name in enumerate(sorted({name for _, name in labels}), start=first)}
-    contents.channels |= {number: f"{LABELS}/{name}" for name, number in numbers.items()}
-    contents.label_channels = tuple(numbers.values())
+    channels = {**contents.plate.channels, **{number: f"{LABELS}/{name}" for name, number in numbers.items()}}
+    contents.plate = replace(contents.plate, channels=channels, label_channels=tuple(numbers.values()))
     return numbers
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes.ngff import FIELD_AXIS
 from wellfield.microscopes.ngff_images import FieldImage
 from wellfield.microscopes.ngff_store import NgffStore, parents
-from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names
+from wellfield.microscopes.parsed_plate import ParsedPlate, unique_channel_names
 from wellfield.microscopes.scan import Scan
 from wellfield.plate.addresses import ArrayPlane
 from wellfield.plate.index import NAN, PlaneRecord
@@ -19,7 +20,7 @@ from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.zarr.chunks import StoredPlane, stored_planes
 
 
-def number_channels(images: Sequence[FieldImage], contents: PlateContents) -> dict[str, list[int]]:
+def number_channels(images: Sequence[FieldImage], contents: ParsedPlate) -> dict[str, list[int]]:
     """Return the channel numbers of each image, by its path, and name the channels in *contents*."""
     counts = {image.path: _length(image, "c") for image in images}
     labels = {image.path: image.metadata.labels[: counts[image.path]] for image in images}
@@ -44,7 +45,7 @@ def number_channels(images: Sequence[FieldImage], contents: PlateContents) -> di
             "images have different channels: a channel's number stands for its name, not its position; channels "
             "without a name are told apart by their position"
         )
-    contents.channels = unique_channel_names(dict(sorted(names.items())), contents.notes)
+    contents.plate = replace(contents.plate, channels=unique_channel_names(dict(sorted(names.items())), contents.notes))
     return numbers
 
 
@@ -94,7 +95,7 @@ class PlaneCollector:
         Names of those of labels that have no chunk.
     """
 
-    def __init__(self, store: NgffStore, scan: Scan, images: Sequence[FieldImage], contents: PlateContents) -> None:
+    def __init__(self, store: NgffStore, scan: Scan, images: Sequence[FieldImage], contents: ParsedPlate) -> None:
         self._store = store
         self._contents = contents
         self._files = _files_of_arrays(scan, {store.path(image.array) for image in images})
@@ -146,7 +147,7 @@ class PlaneCollector:
             self.planes[key] = PlaneRecord(key, path, found.size, found.mtime_ns, x, y, z_um, pixel, depth)
             if found.partial and not image.sparse:
                 self.partial.append(plane_name(key))
-            if key.channel not in self._contents.label_channels:
+            if key.channel not in self._contents.plate.label_channels:
                 self._acquired[key.field_key].add(key.z)
 
     def _is_background(self, image: FieldImage, key: PlaneKey) -> bool:

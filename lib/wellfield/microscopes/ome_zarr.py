@@ -24,6 +24,7 @@ Plates that Wellfield wrote keep the numbers of fields, channels, z and timepoin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes.handler import MicroscopeHandler
@@ -40,7 +41,7 @@ from wellfield.microscopes.ngff_images import (
 from wellfield.microscopes.ngff_labels import label_images, number_labels
 from wellfield.microscopes.ngff_planes import PlaneCollector, number_channels
 from wellfield.microscopes.ngff_store import NODE_FILES, NgffStore, open_store, parents, store_folders
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.scan import Scan
 
 
@@ -71,7 +72,7 @@ class OmeZarrHandler(MicroscopeHandler):
         promised = self.find_planes().promised
         return [f"{axis}: {', '.join(names[:10])}{' …' * (len(names) > 10)}" for axis, names in promised.items()]
 
-    def find_planes(self) -> PlateContents:
+    def find_planes(self) -> ParsedPlate:
         """Return the planes of the store; opens no image, of shards their index.
 
         Raises
@@ -79,7 +80,7 @@ class OmeZarrHandler(MicroscopeHandler):
         MetadataError
             There is not exactly one store, or its metadata is damaged, or means what Wellfield cannot take.
         """
-        contents = PlateContents(planes=[], channels={})
+        contents = ParsedPlate()
         store = open_store(self.plate_path, self.scan)
         listed = plate_images(store, contents) if store.what == "plate" else series_images(store, contents)
         images = described(store, listed, contents)
@@ -110,13 +111,16 @@ class OmeZarrHandler(MicroscopeHandler):
                 "lack count as stored, and have the fill value"
             )
         used = {plane.key.channel for plane in contents.planes}
-        contents.channels = {number: name for number, name in contents.channels.items() if number in used}
-        contents.label_channels = tuple(number for number in contents.label_channels if number in used)
+        contents.plate = replace(
+            contents.plate,
+            channels={number: name for number, name in contents.plate.channels.items() if number in used},
+            label_channels=tuple(number for number in contents.plate.label_channels if number in used),
+        )
         describe_images(images, contents)
         self._report_ignored(store, images, contents)
         return contents
 
-    def _report_ignored(self, store: NgffStore, images: Sequence[FieldImage], contents: PlateContents) -> None:
+    def _report_ignored(self, store: NgffStore, images: Sequence[FieldImage], contents: ParsedPlate) -> None:
         """Report wells and images that no list names, and files that are no part of the store."""
         roots = {image.path.partition("/")[0] for image in images} - {""}
         roots |= {level.partition("/")[0] for image in images if not image.path for level in image.metadata.levels}

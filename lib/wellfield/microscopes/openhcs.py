@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from wellfield.microscopes.handler import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.metaseries import PlaneTags, read_tags
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
 from wellfield.microscopes.openhcs_store import stored_arrays
-from wellfield.microscopes.parsed_plate import PlateContents, channel_dtypes, unique_channel_names
+from wellfield.microscopes.parsed_plate import ParsedPlate, channel_dtypes, unique_channel_names
 from wellfield.microscopes.scan import Scan
 from wellfield.plate.addresses import ArrayPlane, parse_array_plane
 from wellfield.plate.index import PlaneRecord
@@ -73,7 +74,7 @@ class OpenHCSHandler(MicroscopeHandler):
         plate = f" of the plate {self._entry['plate_path']}" if "plate_path" in self._entry else ""
         return [f"{sum(1 for _ in self._sources())} planes{plate} listed in {METADATA_NAME}"]
 
-    def find_planes(self) -> PlateContents:
+    def find_planes(self) -> ParsedPlate:
         """Return the planes of the main subdirectory; opens two images per channel.
 
         Raises
@@ -83,7 +84,7 @@ class OpenHCSHandler(MicroscopeHandler):
         PathEscapeError
             A plane of the list lies outside the plate folder.
         """
-        contents = PlateContents(planes=[], channels={})
+        contents = ParsedPlate()
         ignored, absent = defaultdict[str, list[str]](list), list[str]()
         planes: dict[PlaneKey, PlaneRecord] = {}
         stores: dict[str, dict[str, Found | None]] = {}
@@ -188,7 +189,7 @@ class OpenHCSHandler(MicroscopeHandler):
             )
         return full[len(root) + 1 :]
 
-    def _stored(self, store: str, contents: PlateContents) -> dict[str, Found | None]:
+    def _stored(self, store: str, contents: ParsedPlate) -> dict[str, Found | None]:
         """Return the planes of a Zarr store by file name, ``None`` where no chunk is; sets shape and dtype."""
         planes: dict[str, Found | None] = {}
         shapes = Counter[tuple[tuple[int, ...], str]]()
@@ -204,31 +205,30 @@ class OpenHCSHandler(MicroscopeHandler):
         _set_shape(contents, shapes)
         return planes
 
-    def _describe(self, contents: PlateContents, absent: list[str]) -> None:
+    def _describe(self, contents: ParsedPlate, absent: list[str]) -> None:
         entry, keys = self._entry, [plane.key for plane in contents.planes]
         channels = sorted({key.channel for key in keys})
         named = _named(entry, "channels")
         names = {channel: named.get(str(channel)) or f"w{channel}" for channel in channels}
-        contents.channels = unique_channel_names(names, contents.notes)
+        contents.plate = replace(contents.plate, channels=unique_channel_names(names, contents.notes))
         grid, pixel_size = entry.get("grid_dimensions"), entry.get("pixel_size")
         if isinstance(grid, list) and len(grid) == 2 and all(type(size) is int and size > 0 for size in grid):
-            contents.grid_dimensions = (grid[0], grid[1])
+            contents.plate = replace(contents.plate, grid_dimensions=(grid[0], grid[1]))
         if isinstance(pixel_size, int | float) and pixel_size is not True and 0 < pixel_size < math.inf:
-            contents.pixel_size_um = float(pixel_size)
+            contents.plate = replace(contents.plate, pixel_size_um=float(pixel_size))
         sampled = self._sample(contents)
         tags = [found for _, found in sampled]
         if tags:
             _set_shape(contents, Counter((t.shape, t.dtype) for t in tags))
-            contents.channel_dtypes = channel_dtypes(((n, found.dtype) for n, found in sampled), contents.dtype)
+            dtypes = channel_dtypes(((number, found.dtype) for number, found in sampled), contents.plate.dtype)
+            contents.plate = replace(contents.plate, channel_dtypes=dtypes)
         calibrated = {t.pixel_size_um for t in tags if t.pixel_size_um}
-        if calibrated and contents.pixel_size_um is None:
-            contents.pixel_size_um = min(calibrated)
-            contents.pixel_size_of_files = True
+        if calibrated and contents.plate.pixel_size_um is None:
+            contents.plate = replace(contents.plate, pixel_size_um=min(calibrated), pixel_size_of_files=True)
         for size in sorted(calibrated):
-            if not math.isclose(size, contents.pixel_size_um or size, rel_tol=1e-3):
-                contents.notes.append(
-                    f"pixel size {contents.pixel_size_um} µm of {METADATA_NAME} is used; image files say {size} µm"
-                )
+            if not math.isclose(size, contents.plate.pixel_size_um or size, rel_tol=1e-3):
+                used = f"pixel size {contents.plate.pixel_size_um} µm of {METADATA_NAME} is used"
+                contents.notes.append(f"{used}; image files say {size} µm")
         vendor = entry.get("microscope_handler_name")
         if entry.get("workspace_mapping") and vendor != self._microscope_type and vendor in MICROSCOPES:
             contents.notes.append(
@@ -238,7 +238,7 @@ class OpenHCSHandler(MicroscopeHandler):
         contents.promised = {f"planes listed in {METADATA_NAME}": absent, **_unfound(entry, keys)}
         contents.promised = {axis: values for axis, values in contents.promised.items() if values}
 
-    def _sample(self, contents: PlateContents) -> list[tuple[int, PlaneTags]]:
+    def _sample(self, contents: ParsedPlate) -> list[tuple[int, PlaneTags]]:
         """Return what the first and last file of each channel say, with it; planes of a Zarr store are no files."""
         by_channel: dict[int, list[str]] = defaultdict(list)
         for plane in contents.planes:
@@ -257,11 +257,11 @@ class OpenHCSHandler(MicroscopeHandler):
         return [(channel, tags) for channel, tags in found if tags is not None]
 
 
-def _set_shape(contents: PlateContents, shapes: Counter[tuple[tuple[int, ...], str]]) -> None:
+def _set_shape(contents: ParsedPlate, shapes: Counter[tuple[tuple[int, ...], str]]) -> None:
     if not shapes:
         return
-    (shape, contents.dtype), _ = shapes.most_common(1)[0]
-    contents.shape = (shape[0], shape[1])
+    (shape, dtype), _ = shapes.most_common(1)[0]
+    contents.plate = replace(contents.plate, shape=(shape[0], shape[1]), dtype=dtype)
     if len(shapes) > 1:
         seen = ", ".join(f"{list(size)} {dtype} ({count})" for (size, dtype), count in shapes.most_common())
         contents.notes.append(f"planes of different size or dtype among those looked at: {seen}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import isnan
@@ -26,11 +27,12 @@ from wellfield.microscopes.harmony_files import (
 )
 from wellfield.microscopes.image_facts import at_stage, read_facts
 from wellfield.microscopes.measured_flatfield import parse_flatfield, what_is_lacking
-from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names, usual_z_spacing
+from wellfield.microscopes.parsed_plate import ParsedPlate, unique_channel_names, usual_z_spacing
 from wellfield.microscopes.plate_folders import refuse_several_plates, several_plates, without_vendor_folders
 from wellfield.microscopes.sampling import Sample, sample_images
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.field_grid import arrange_fields, plate_wide_positions
+from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.index import NAN, PlaneRecord
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.plate.wells import well_name
@@ -63,9 +65,9 @@ class OperaPhenixHandler(MicroscopeHandler):
             f"channels: {'; '.join(channels)}",
         ]
 
-    def find_planes(self) -> PlateContents:
+    def find_planes(self) -> ParsedPlate:
         """Return the planes of the plate; opens two images per channel."""
-        contents = PlateContents(planes=[], channels={})
+        contents = ParsedPlate()
         if self._index is None:
             self._by_names(contents)
         else:
@@ -78,12 +80,12 @@ class OperaPhenixHandler(MicroscopeHandler):
         if self._index is None:
             self._take_facts(contents, samples)
         sizes = {channel.shape for channel in self._index.channels.values()} - {None} if self._index else set()
-        if contents.shape and sizes and contents.shape not in sizes:
+        if contents.plate.shape and sizes and contents.plate.shape not in sizes:
             said = " or ".join(str(size) for size in sorted(filter(None, sizes)))
-            contents.notes.append(f"images have {contents.shape} pixels, the index says {said}")
+            contents.notes.append(f"images have {contents.plate.shape} pixels, the index says {said}")
         return contents
 
-    def _refuse_unlisted_plate(self, contents: PlateContents) -> None:
+    def _refuse_unlisted_plate(self, contents: ParsedPlate) -> None:
         """Raise if a folder holds the images of another plate, without an index; some copies are only left out."""
         index = without_vendor_folders(self._index_paths[0].rpartition("/")[0])
         images: dict[str, list[str]] = defaultdict(list)
@@ -121,20 +123,23 @@ class OperaPhenixHandler(MicroscopeHandler):
     def _index(self) -> HarmonyIndex | None:
         return read_harmony_index(self.plate_path / self._index_paths[0]) if self._index_paths else None
 
-    def _take_facts(self, contents: PlateContents, samples: Sequence[Sample]) -> None:
+    def _take_facts(self, contents: ParsedPlate, samples: Sequence[Sample]) -> None:
         """Take calibration, channel names and positions from the files themselves, which Harmony describes each."""
         facts = {sample.plane.path: read_facts(self.plate_path / sample.plane.path) for sample in samples}
         sizes = Counter(found.pixel_size_um for found in facts.values() if found.pixel_size_um)
         if sizes:
-            contents.pixel_size_um = sizes.most_common(1)[0][0]
-            contents.pixel_size_of_files = True
+            usual = sizes.most_common(1)[0][0]
+            contents.plate = replace(contents.plate, pixel_size_um=usual, pixel_size_of_files=True)
         said = {sample.plane.key.channel: facts[sample.plane.path].channel for sample in samples}
-        named = {number: said.get(number) or name for number, name in contents.channels.items()}
-        contents.channels = unique_channel_names(named, contents.notes)
-        contents.stage_y_up = any(found.stage_y_up for found in facts.values())
+        named = {number: said.get(number) or name for number, name in contents.plate.channels.items()}
+        contents.plate = replace(
+            contents.plate,
+            channels=unique_channel_names(named, contents.notes),
+            stage_y_up=any(found.stage_y_up for found in facts.values()),
+        )
         contents.planes = [at_stage(plane, facts.get(plane.path)) for plane in contents.planes]
 
-    def _by_names(self, contents: PlateContents) -> None:
+    def _by_names(self, contents: ParsedPlate) -> None:
         planes: dict[PlaneKey, PlaneRecord] = {}
         ignored = defaultdict(list, contents.ignored)
         names = [(file, parse_filename(file.name)) for file in self.scan.files]
@@ -157,7 +162,8 @@ class OperaPhenixHandler(MicroscopeHandler):
                 )
         contents.planes = list(planes.values())
         contents.ignored = dict(ignored)
-        contents.channels = {number: f"ch{number}" for number in sorted({key.channel for key in planes})}
+        channels = {number: f"ch{number}" for number in sorted({key.channel for key in planes})}
+        contents.plate = replace(contents.plate, channels=channels)
         if planes:
             contents.notes.append(
                 f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone, and "
@@ -168,7 +174,7 @@ class OperaPhenixHandler(MicroscopeHandler):
 class _IndexedPlate:
     """The planes that an index lists, brought together with the files that are there."""
 
-    def __init__(self, scan: Scan, index_path: str, index: HarmonyIndex, contents: PlateContents) -> None:
+    def __init__(self, scan: Scan, index_path: str, index: HarmonyIndex, contents: ParsedPlate) -> None:
         self._root = scan.root
         self._path = index_path
         self._index = index
@@ -183,27 +189,33 @@ class _IndexedPlate:
         present = {plane.key.channel for plane in contents.planes}
         channels = {number: index.channels[number] for number in sorted(present)}
         names = {number: channel.name or f"ch{number}" for number, channel in channels.items()}
-        contents.channels = unique_channel_names(names, contents.notes)
-        contents.wavelengths_nm = {n: (channel.excitation_nm, channel.emission_nm) for n, channel in channels.items()}
-        contents.stage_y_up = True
+        unique_names = unique_channel_names(names, contents.notes)
         sizes = Counter(channel.pixel_size_um for channel in channels.values() if channel.pixel_size_um)
-        if sizes:
-            contents.pixel_size_um = sizes.most_common(1)[0][0]
-            if len(sizes) > 1:
-                contents.notes.append(f"channels of different pixel size: {sorted(sizes)} µm")
+        if len(sizes) > 1:
+            contents.notes.append(f"channels of different pixel size: {sorted(sizes)} µm")
+        flatfields: dict[int, FlatfieldProfile] = {}
         for number, channel in channels.items():
             profile = parse_flatfield(channel.flatfield) if channel.flatfield else None
             if profile is not None:
-                contents.flatfields[number] = profile
+                flatfields[number] = profile
             elif channel.flatfield and "Coefficients" in channel.flatfield:
                 contents.notes.append(
                     f"the flat-field profile of channel {number} {what_is_lacking(channel.flatfield)}; it is not used: "
                     "correct the channel with `illumination: fitted`"
                 )
-        contents.z_spacing_um = usual_z_spacing(
+        z_spacing = usual_z_spacing(
             ((p.row, p.column, p.field, p.channel, p.timepoint), p.plane, p.z_um) for p in index.planes
         )
-        contents.time_interval_s = self._time_interval()
+        contents.plate = replace(
+            contents.plate,
+            channels=unique_names,
+            wavelengths_nm={n: (channel.excitation_nm, channel.emission_nm) for n, channel in channels.items()},
+            stage_y_up=True,
+            pixel_size_um=sizes.most_common(1)[0][0] if sizes else None,
+            flatfields=flatfields,
+            z_spacing_um=z_spacing,
+            time_interval_s=self._time_interval(),
+        )
 
     def _time_interval(self) -> float | None:
         """Return the median time from one timepoint's start to the next one's."""
@@ -296,8 +308,8 @@ class _IndexedPlate:
                 "layout, and fields keep the vendor's numbers"
             )
             return dict(zip(fields, fields, strict=True))
-        contents.grid_dimensions = (grid.rows, grid.columns)
-        contents.vendor_fields = {number: field for field, number in sorted(grid.numbers.items(), key=lambda i: i[1])}
+        vendors = {number: field for field, number in sorted(grid.numbers.items(), key=lambda item: item[1])}
+        contents.plate = replace(contents.plate, grid_dimensions=(grid.rows, grid.columns), vendor_fields=vendors)
         return grid.numbers
 
     def _parsed(self, name: str) -> ParsedName | None:

@@ -1,129 +1,76 @@
-"""What a microscope handler found on a plate, and the report about it."""
+"""What a microscope handler found: a plate, its planes, and notes for the report."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from operator import itemgetter
-from typing import Any
 
-from wellfield.plate.flatfield import FlatfieldProfile
-from wellfield.plate.index import NAN, SCHEMA_VERSION, PlaneRecord, PlateInfo
-from wellfield.plate.keys import PlaneKey, Projection, plane_name
+from wellfield.plate.index import NAN, PlaneRecord
+from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import split_well
 
-# Bytes of a TIFF's header and of a directory with one tag; no image is that short.
-_SHORTEST_IMAGE = 26
-_IMAGES = (".tif", ".tiff", ".png")
 # More absent planes than this are no holes, but a misunderstanding of how fields are numbered.
 MOST_HOLES = 250_000
-_SHOWN_HOLES = 1_000
 
 
 @dataclass
-class PlateContents:
-    """Planes of a plate and everything about them that the report must say.
+class ParsedPlate:
+    """What a microscope handler found: a plate, its planes, and what the report must say about them.
 
     Parameters
     ----------
     planes:
         One record per plane, no key twice.
-    channels:
-        Name of each channel number that has planes; names are unique.
+    plate:
+        The facts that the handler found, channels first. Name, path, wells and counts are filled in by
+        :meth:`complete`. A plate cannot be changed: ``contents.plate = replace(contents.plate, dtype="uint16")``.
     ignored:
         Files left out, by reason.
     notes:
         Contradictions and substitutions, one sentence each.
     promised:
         What the vendor's metadata announces but the disk does not hold, by axis.
-    wavelengths_nm:
-        Excitation and emission of each channel, ``None`` where there is none.
-    vendor_fields:
-        The vendor's number of each field, for microscopes that number them otherwise.
-    flatfields:
-        Flat-field profiles that the microscope itself measured, by channel.
-    stage_y_up:
-        The stage's y rises towards the top of the images, not towards their bottom.
-    time_interval_s:
-        Median time between two timepoints in seconds.
-    label_channels:
-        Channels that hold labels of objects, which a pipeline takes only where a step names them.
-    channel_dtypes:
-        Channels whose planes have another dtype than *dtype*.
-    sizes_per_plane:
-        Every plane says its own sizes: where it does not, they are unknown, and not those of the plate.
-    pixel_size_of_files:
-        Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
+    images_opened:
+        How many image files were opened to find all this.
     """
 
-    planes: list[PlaneRecord]
-    channels: dict[int, str]
+    planes: list[PlaneRecord] = field(default_factory=list)
+    plate: Plate = field(default_factory=Plate)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     promised: dict[str, list[str]] = field(default_factory=dict)
-    shape: tuple[int, int] | None = None
-    dtype: str | None = None
-    pixel_size_um: float | None = None
-    z_spacing_um: float | None = None
-    grid_dimensions: tuple[int, int] | None = None
     images_opened: int = 0
-    wavelengths_nm: dict[int, tuple[float | None, float | None]] = field(default_factory=dict)
-    vendor_fields: dict[int, int] = field(default_factory=dict)
-    flatfields: dict[int, FlatfieldProfile] = field(default_factory=dict)
-    stage_y_up: bool = False
-    time_interval_s: float | None = None
-    label_channels: tuple[int, ...] = ()
-    channel_dtypes: dict[int, str] = field(default_factory=dict)
-    sizes_per_plane: bool = False
-    pixel_size_of_files: bool = False
 
-    def _transmitted(self) -> tuple[int, ...]:
-        """Return the channels of transmitted light: by name, or without an emission where others have one."""
-        emitting = {number for number, (_, emission) in self.wavelengths_nm.items() if emission}
-        dark = {number for number in self.wavelengths_nm if emitting and number not in emitting}
-        named = {number for number, name in self.channels.items() if _TRANSMITTED.search(name)}
-        return tuple(sorted(named | (dark & self.channels.keys())))
+    def complete(self, *, name: str, path: str, microscope: str) -> Plate:
+        """Fill in what follows from the planes, and return the plate. Sorts the planes by key, wells row by row.
 
-    def plate_info(self, *, plate: str, plate_path: str, microscope: str) -> PlateInfo:
-        """Return the plate's own metadata; sorts the planes by key, wells row by row, and completes them.
-
-        A plane without a pixel size has the plate's. One without a stage position has that of its field at its
-        timepoint, if another channel or z of it has one.
+        A plane without a pixel size gets the plate's. One without a stage position gets the position of its field at
+        its timepoint, if another channel or z has one.
         """
         order = {well: split_well(well) for well in {plane.key.well for plane in self.planes}}
-        wells = tuple(sorted(order, key=order.__getitem__))
-        by_well: dict[str, list[PlaneRecord]] = {well: [] for well in wells}
+        by_well: dict[str, list[PlaneRecord]] = {well: [] for well in sorted(order, key=order.__getitem__)}
         for plane in self.planes:
             by_well[plane.key.well].append(plane)
-        pixel_size = NAN if self.sizes_per_plane else self.pixel_size_um or NAN
+        pixel_size = NAN if self.plate.sizes_per_plane else self.plate.pixel_size_um or NAN
         for group in by_well.values():
             group.sort()  # no two have one key
         self.planes = [plane for group in by_well.values() for plane in _completed(group, pixel_size)]
-        return PlateInfo(
-            plate=plate,
-            plate_path=plate_path,
+        self.plate = replace(
+            self.plate,
+            name=name,
+            path=path,
             microscope=microscope,
-            wells=wells,
-            channels=dict(sorted(self.channels.items())),
-            shape=self.shape,
-            dtype=self.dtype,
-            pixel_size_um=self.pixel_size_um,
-            z_spacing_um=self.z_spacing_um,
-            grid_dimensions=self.grid_dimensions,
+            wells=tuple(by_well),
+            channels=dict(sorted(self.plate.channels.items())),
             field_count=max((plane.key.field for plane in self.planes), default=None),
             planes_per_well={well: len(group) for well, group in by_well.items()},
-            flatfields=self.flatfields,
-            stage_y_up=self.stage_y_up,
-            label_channels=self.label_channels,
-            channel_dtypes=self.channel_dtypes,
-            sizes_per_plane=self.sizes_per_plane,
-            pixel_size_of_files=self.pixel_size_of_files,
-            transmitted_channels=self._transmitted(),
         )
+        return self.plate
 
 
 def channel_dtypes(sampled: Iterable[tuple[int, str]], dtype: str | None) -> dict[int, str]:
@@ -135,13 +82,6 @@ def channel_dtypes(sampled: Iterable[tuple[int, str]], dtype: str | None) -> dic
     for channel, name in sampled:
         found[channel].add(name)
     return {channel: min(names) for channel, names in sorted(found.items()) if len(names) == 1 and names != {dtype}}
-
-
-# Names of channels that are no fluorescence.
-_TRANSMITTED = re.compile(
-    r"(?i)(?<![^\W_])(digital phase|phase[ _-]?contrast|dpc|dic|bright[ _-]?field|bf|transmitted|trans|tl ?[0-9]*)"
-    r"(?![^\W_])"
-)
 
 
 def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord]:
@@ -229,95 +169,3 @@ def usual_z_spacing(heights: Iterable[tuple[Hashable, int, float]]) -> float | N
     steps = sorted(step for step in steps if not math.isnan(step))
     # The z drive reports positions with jitter of some 10 nm.
     return (round(steps[len(steps) // 2], 2) or None) if steps else None
-
-
-def empty_images(planes: Iterable[PlaneRecord]) -> list[PlaneRecord]:
-    """Return the planes whose files are empty, or too short for any image, by the size that the scan found."""
-    return [plane for plane in planes if plane.size < _SHORTEST_IMAGE and plane.path.lower().endswith(_IMAGES)]
-
-
-def _empty_note(empty: list[PlaneRecord], count: int) -> str:
-    wells = list(dict.fromkeys(plane.key.well for plane in empty))
-    shown = ", ".join(plane.path for plane in empty[:3]) + (", …" if len(empty) > 3 else "")
-    of_wells = ", ".join(wells[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
-    return (
-        f"{len(empty)} of {count} images are empty files ({shown}; at most {max(p.size for p in empty)} bytes): they "
-        f"cannot be read, and wells fail by them: {of_wells}. Copy the plate again"
-    )
-
-
-def ingest_report(contents: PlateContents, info: PlateInfo, *, why: str) -> dict[str, Any]:
-    """Return what was found, what is missing and what was ignored, as JSON values."""
-    keys = [plane.key for plane in contents.planes]
-    missing = [plane_name(key) for key in find_holes(contents.planes)]
-    empty = empty_images(contents.planes)
-    notes = [*([_empty_note(empty, len(keys))] if empty else []), *contents.notes, *_different_sizes(contents)]
-    if len(missing) == MOST_HOLES:
-        missing = missing[:_SHOWN_HOLES]
-        notes = [
-            *notes,
-            f"{MOST_HOLES} planes and more are missing by the numbers of the others, {_SHOWN_HOLES} are named: "
-            "numbers may count on through the whole plate",
-        ]
-    layers: dict[int, dict[str, None]] = defaultdict(dict)  # an ordered set: z in the order of its numbers
-    for channel, z, projection in sorted(set(map(itemgetter(2, 3, 5), keys))):
-        layers[channel][f"z{z}" if projection == Projection.NONE else str(projection)] = None
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "plate": info.plate,
-        "microscope": {"name": info.microscope, "why": why},
-        "found": {
-            "planes": len(contents.planes),
-            "bytes": sum(plane.size for plane in contents.planes),
-            "wells": list(info.wells),
-            "fields": sorted(set(map(itemgetter(1), keys))),
-            **({"vendor_fields": contents.vendor_fields} if contents.vendor_fields else {}),
-            "timepoints": sorted(set(map(itemgetter(4), keys))),
-            "channels": {
-                str(number): {
-                    "name": name,
-                    "z_and_projections": list(layers[number]),
-                    **_light(contents, number),
-                }
-                for number, name in info.channels.items()
-            },
-            "planes_per_well": info.planes_per_well,
-        },
-        "image": {
-            "shape": info.shape,
-            "dtype": info.dtype,
-            "pixel_size_um": info.pixel_size_um,
-            "z_spacing_um": info.z_spacing_um,
-            "field_grid_rows_columns": info.grid_dimensions,
-            "time_interval_s": contents.time_interval_s,
-        },
-        "empty_images": [plane.path for plane in empty],
-        "missing_planes": missing,
-        "promised_but_absent": contents.promised,
-        "ignored": {reason: {"count": len(paths), "files": paths} for reason, paths in contents.ignored.items()},
-        "notes": notes,
-        "images_opened": contents.images_opened,
-    }
-
-
-def _different_sizes(contents: PlateContents) -> list[str]:
-    """Say which wells have which pixel size, and which z spacing, where they are known and differ."""
-    notes = []
-    for title, size in (("pixel size", itemgetter(7)), ("z spacing", itemgetter(8))):
-        wells: dict[str, dict[str, None]] = defaultdict(dict)
-        for well, found in dict.fromkeys((plane.key.well, size(plane)) for plane in contents.planes):
-            if contents.sizes_per_plane or not math.isnan(found):
-                wells["unknown" if math.isnan(found) else f"{found:g} µm"][well] = None
-        if len(wells) > 1:
-            seen = ", ".join(
-                f"{found} ({', '.join(list(own)[:4])}{' …' * (len(own) > 4)})" for found, own in wells.items()
-            )
-            notes.append(f"images have different {title}s: {seen}; every result states its own")
-    return notes
-
-
-def _light(contents: PlateContents, channel: int) -> dict[str, float | bool]:
-    """Return what is known of a channel's light: wavelengths, and whether the microscope measured a flat field."""
-    excitation, emission = contents.wavelengths_nm.get(channel, (None, None))
-    known = {"excitation_nm": excitation, "emission_nm": emission, "flatfield": channel in contents.flatfields}
-    return {name: value for name, value in known.items() if value}

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from wellfield.errors import (
     DuplicatePlaneError,
@@ -16,7 +17,7 @@ from wellfield.microscopes.filename_tokens import Tokens
 from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.image_facts import ImageFacts, at_stage, read_facts
 from wellfield.microscopes.mismatch import how_far
-from wellfield.microscopes.parsed_plate import PlateContents, unique_channel_names
+from wellfield.microscopes.parsed_plate import ParsedPlate, unique_channel_names
 from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.presets import PRESETS
 from wellfield.microscopes.sampling import Sample, sample_images
@@ -51,7 +52,7 @@ class PatternHandler(MicroscopeHandler):
         """Recognise nothing: a layout is named, never guessed."""
         return None
 
-    def find_planes(self) -> PlateContents:
+    def find_planes(self) -> ParsedPlate:
         """Return the planes of the plate; opens two images per channel, more only where one cannot be read.
 
         Raises
@@ -65,12 +66,13 @@ class PatternHandler(MicroscopeHandler):
         ImageKindError
             A sampled file is no single grey plane.
         """
-        contents = PlateContents(planes=[], channels={})
+        contents = ParsedPlate()
         files, matches = self._match(contents)
         tokens = Tokens(self.layout, files, matches)
         wells = tokens.wells()
         fields, depths, times = (tokens.numbers(axis, contents.notes) for axis in ("field", "z", "timepoint"))
-        channels, contents.channels = tokens.channels(contents.notes)
+        channels, names = tokens.channels(contents.notes)
+        contents.plate = replace(contents.plate, channels=names)
         keys = list(map(PlaneKey, wells, fields, channels, depths, times))
         self._refuse_duplicates(files, keys)
         contents.planes = [
@@ -85,7 +87,7 @@ class PatternHandler(MicroscopeHandler):
             refuse_several_plates(self.plate_path, contents, folders)
         return contents
 
-    def _match(self, contents: PlateContents) -> tuple[list[ScannedFile], list[Match]]:
+    def _match(self, contents: ParsedPlate) -> tuple[list[ScannedFile], list[Match]]:
         match = path_matcher(self.layout.pattern)
         files, matches = [], []
         ignored = defaultdict(list, contents.ignored)
@@ -136,42 +138,41 @@ class PatternHandler(MicroscopeHandler):
             + ". Give the pattern a group for what tells them apart, or list each acquisition as a plate of its own"
         )
 
-    def _describe(self, contents: PlateContents) -> None:
+    def _describe(self, contents: ParsedPlate) -> None:
         samples = sample_images(self.plate_path, contents)
         facts = {sample.plane.path: read_facts(self.plate_path / sample.plane.path) for sample in samples}
         sizes = [facts[sample.plane.path].pixel_size_um or sample.header.pixel_size_um for sample in samples]
         given = self.layout.pixel_size_um
-        contents.pixel_size_um = _length("pixel size", given, sizes, contents.notes)
-        contents.pixel_size_of_files = given is None and contents.pixel_size_um is not None
-        if contents.pixel_size_of_files and not any(found.pixel_size_um for found in facts.values()):
+        pixel_size = _length("pixel size", given, sizes, contents.notes)
+        if given is None and pixel_size is not None and not any(found.pixel_size_um for found in facts.values()):
             contents.notes.append(
-                f"pixel size: {contents.pixel_size_um:g} µm is what the files say; some programs write the camera's "
-                "own pixel there, whatever the objective: if so, set `pixel_size_um` in a layout"
+                f"pixel size: {pixel_size:g} µm is what the files say; some programs write the camera's own pixel "
+                "there, whatever the objective: if so, set `pixel_size_um` in a layout"
             )
-        contents.z_spacing_um = _length(
-            "z spacing",
-            self.layout.z_spacing_um,
-            [sample.header.z_spacing_um for sample in samples],
-            contents.notes,
+        depths = [sample.header.z_spacing_um for sample in samples]
+        contents.plate = replace(
+            contents.plate,
+            pixel_size_um=pixel_size,
+            pixel_size_of_files=given is None and pixel_size is not None,
+            z_spacing_um=_length("z spacing", self.layout.z_spacing_um, depths, contents.notes),
+            stage_y_up=any(found.stage_y_up for found in facts.values()),
         )
         self._name_channels(contents, samples, facts)
-        contents.stage_y_up = any(found.stage_y_up for found in facts.values())
         contents.planes = [at_stage(plane, facts.get(plane.path)) for plane in contents.planes]
 
-    def _name_channels(
-        self, contents: PlateContents, samples: Sequence[Sample], facts: Mapping[str, ImageFacts]
-    ) -> None:
+    def _name_channels(self, contents: ParsedPlate, samples: Sequence[Sample], facts: Mapping[str, ImageFacts]) -> None:
         """Take the names of channels from the files where neither the layout nor the file names have any."""
         said: dict[int, str] = {}
         for sample in samples:
             if name := facts[sample.plane.path].channel:
                 said.setdefault(sample.plane.key.channel, name)
-        unnamed = self.layout.channels is None and all(name == f"w{n}" for n, name in contents.channels.items())
+        unnamed = self.layout.channels is None and all(name == f"w{n}" for n, name in contents.plate.channels.items())
         if unnamed and said:
-            contents.channels = unique_channel_names(contents.channels | said, contents.notes)
+            names = unique_channel_names({**contents.plate.channels, **said}, contents.notes)
+            contents.plate = replace(contents.plate, channels=names)
             return
         for number, name in sorted(said.items()):
-            own = contents.channels[number]
+            own = contents.plate.channels[number]
             if name.casefold() not in own.casefold() and own.casefold() not in name.casefold():
                 whose = "the layout" if self.layout.channels is not None else "the file names"
                 contents.notes.append(f"channel {number} is {own} by {whose}, which is followed; files say {name}")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from wellfield.microscopes.image_facts import read_pixel_size
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.calibration import SAME_SIZE
-from wellfield.plate.index import NAN, PlaneRecord, PlateInfo
+from wellfield.plate.index import NAN, PlaneRecord
+from wellfield.plate.plate import Plate
 
 
-def settle_pixel_sizes(plate_path: Path, contents: PlateContents) -> None:
+def settle_pixel_sizes(plate_path: Path, contents: ParsedPlate) -> None:
     """Give the planes of each well the pixel size that the well's own files say.
 
     One file of each well is opened, and one of each field and channel of a well that differs from the others.
@@ -25,15 +27,15 @@ def settle_pixel_sizes(plate_path: Path, contents: PlateContents) -> None:
     sizes = {well: read_pixel_size(plate_path / plane.path) for well, plane in firsts.items()}
     counts = Counter(size for size in sizes.values() if size is not None)
     if counts:
-        contents.pixel_size_um = counts.most_common(1)[0][0]
-    usual = contents.pixel_size_um
+        contents.plate = replace(contents.plate, pixel_size_um=counts.most_common(1)[0][0])
+    usual = contents.plate.pixel_size_um
     others = {well: size for well, size in sizes.items() if _differs(size, usual)}
     mapped = {well: size for well, size in sizes.items() if _differs(size, _known(firsts[well].pixel_size_um))}
     if others or mapped:
         contents.planes = _with_own_sizes(plate_path, contents, others.keys() | mapped.keys())
 
 
-def _with_own_sizes(plate_path: Path, contents: PlateContents, wells: Iterable[str]) -> list[PlaneRecord]:
+def _with_own_sizes(plate_path: Path, contents: ParsedPlate, wells: Iterable[str]) -> list[PlaneRecord]:
     chosen, known = set(wells), dict[tuple[str, int, int], float | None]()
     planes = []
     for plane in contents.planes:
@@ -48,7 +50,7 @@ def _with_own_sizes(plate_path: Path, contents: PlateContents, wells: Iterable[s
     return planes
 
 
-def contradicting_plane(info: PlateInfo, planes: Iterable[PlaneRecord]) -> tuple[PlaneRecord, float, float] | None:
+def contradicting_plane(info: Plate, planes: Iterable[PlaneRecord]) -> tuple[PlaneRecord, float, float] | None:
     """Return a plane of a well whose file says another pixel size than the index, and both sizes.
 
     One file is opened of each field, channel and timepoint. ``None`` where all agree. To be asked for plates whose
@@ -59,7 +61,7 @@ def contradicting_plane(info: PlateInfo, planes: Iterable[PlaneRecord]) -> tuple
         groups.setdefault((plane.key.field, plane.key.channel, plane.key.timepoint), plane)
     for plane in groups.values():
         indexed = _known(plane.pixel_size_um) or info.pixel_size_um
-        size = read_pixel_size(Path(info.plate_path, plane.path))
+        size = read_pixel_size(Path(info.path, plane.path))
         if size is not None and indexed is not None and _differs(size, indexed):
             return plane, size, indexed
     return None

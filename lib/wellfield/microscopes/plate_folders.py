@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wellfield.errors import MicroscopeDetectionError, WellNameError
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.wells import canonical_well, split_well
 
@@ -25,7 +25,7 @@ _NUMBERED = re.compile(r"([a-z]+)[-_ ]?[0-9]+")
 
 
 def refuse_several_plates(
-    plate_path: Path, contents: PlateContents, folders: dict[str, str] | None = None, *, any_folder: bool = False
+    plate_path: Path, contents: ParsedPlate, folders: dict[str, str] | None = None, *, any_folder: bool = False
 ) -> None:
     """Raise if the planes lie in the folders of several plates.
 
@@ -85,12 +85,12 @@ def without_vendor_folders(folder: str) -> str:
     return "/".join(part for part in folder.split("/") if not _OF_VENDORS.fullmatch(part))
 
 
-def _plate(folder: str, keys: list[PlaneKey], contents: PlateContents) -> str:
+def _plate(folder: str, keys: list[PlaneKey], contents: ParsedPlate) -> str:
     """Return the folder of the plate that planes in a folder belong to."""
     return "/".join(part for part in without_vendor_folders(folder).split("/") if not _says_what(part, keys, contents))
 
 
-def _says_what(part: str, keys: list[PlaneKey], contents: PlateContents) -> bool:
+def _says_what(part: str, keys: list[PlaneKey], contents: ParsedPlate) -> bool:
     """Tell whether the name of a folder says what all its planes are."""
     name = part.casefold()
     wells = {key.well for key in keys}
@@ -101,7 +101,7 @@ def _says_what(part: str, keys: list[PlaneKey], contents: PlateContents) -> bool
     if axis is not None:
         return len({key[axis] for key in keys}) == 1
     channels = {key.channel for key in keys}
-    label = contents.channels.get(next(iter(channels)), "").casefold() if len(channels) == 1 else ""
+    label = contents.plate.channels.get(next(iter(channels)), "").casefold() if len(channels) == 1 else ""
     return bool(label) and re.sub(r"^(?:wave(?:length)?|channel|ch|c|w)[-_ ]", "", name) == label
 
 

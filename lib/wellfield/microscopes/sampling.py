@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from wellfield.errors import DataNotFoundError, ImageKindError, UnreadableImageError
 from wellfield.formats.plane_files import PlaneHeader, read_plane_header
-from wellfield.microscopes.parsed_plate import PlateContents, channel_dtypes
+from wellfield.microscopes.parsed_plate import ParsedPlate, channel_dtypes
 from wellfield.plate.index import PlaneRecord
 
 # Files that are tried at either end of a channel: an unreadable one does not hide what its neighbours say.
@@ -27,7 +28,7 @@ class Sample(NamedTuple):
     header: PlaneHeader
 
 
-def sample_images(plate_path: Path, contents: PlateContents) -> list[Sample]:
+def sample_images(plate_path: Path, contents: ParsedPlate) -> list[Sample]:
     """Fill in shape and dtype of the planes, and return the files that were looked at; no pixel is read.
 
     Looked at are the first and the last readable file of each channel, and more of them when these two differ. Size
@@ -48,16 +49,16 @@ def sample_images(plate_path: Path, contents: PlateContents) -> list[Sample]:
         raise next(iter(sampler.refused.values()))
     for path, error in list(sampler.refused.items())[:_NAMED]:
         contents.notes.append(f"the well of {path} will fail: {error}")
-    if others := list(sampler.refused)[_NAMED:]:
-        contents.notes.append(f"so will those of {len(others)} more of the files sampled: {', '.join(others)}")
+    if unnamed := list(sampler.refused)[_NAMED:]:
+        contents.notes.append(f"so will those of {len(unnamed)} more of the files sampled: {', '.join(unnamed)}")
     kinds = Counter((sample.header.shape, sample.header.dtype) for sample in samples)
     if kinds:
-        (contents.shape, contents.dtype), _ = kinds.most_common(1)[0]
-    dtypes = ((sample.plane.key.channel, sample.header.dtype) for sample in samples)
-    contents.channel_dtypes = channel_dtypes(dtypes, contents.dtype)
+        (shape, dtype), _ = kinds.most_common(1)[0]
+        others = channel_dtypes(((sample.plane.key.channel, sample.header.dtype) for sample in samples), dtype)
+        contents.plate = replace(contents.plate, shape=shape, dtype=dtype, channel_dtypes=others)
     if len(kinds) > 1:
         seen = ", ".join(f"{list(shape)} {dtype} ({count})" for (shape, dtype), count in kinds.most_common())
-        usual = contents.shape, contents.dtype
+        usual = contents.plate.shape, contents.plate.dtype
         odd = [s.plane.path for s in samples if (s.header.shape, s.header.dtype) != usual]
         more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
         contents.notes.append(
@@ -69,7 +70,7 @@ def sample_images(plate_path: Path, contents: PlateContents) -> list[Sample]:
 class _Sampler:
     """Looks at files of a plate, each once; *refused* are those that are no grey plane, by path."""
 
-    def __init__(self, plate_path: Path, contents: PlateContents) -> None:
+    def __init__(self, plate_path: Path, contents: ParsedPlate) -> None:
         self.refused: dict[str, ImageKindError] = {}
         self._root = plate_path
         self._contents = contents

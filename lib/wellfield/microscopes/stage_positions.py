@@ -9,11 +9,12 @@ from pathlib import Path
 from wellfield.microscopes.handler import MICROSCOPES, MicroscopeHandler
 from wellfield.microscopes.handler_registry import discover_microscopes
 from wellfield.plate.addresses import parse_array_plane
-from wellfield.plate.index import PlaneRecord, PlateInfo
+from wellfield.plate.index import PlaneRecord
+from wellfield.plate.plate import Plate
 
 
 def field_positions(
-    info: PlateInfo, planes: Sequence[PlaneRecord], *, are_needed: bool = True
+    info: Plate, planes: Sequence[PlaneRecord], *, are_needed: bool = True
 ) -> dict[int, tuple[float, float]]:
     """Return x and y of the stage for each field of one well, in µm; fields without are left out.
 
@@ -33,7 +34,7 @@ def field_positions(
         place = plane.key.field, plane.key.channel
         if plane.key.field not in found and place not in tried and parse_array_plane(plane.path) is None:
             tried.add(place)
-            position = handler.stage_position(Path(info.plate_path, plane.path))
+            position = handler.stage_position(Path(info.path, plane.path))
             if position is not None:
                 found[plane.key.field] = position
             elif not are_needed:

@@ -20,6 +20,7 @@ from wellfield.pipeline.step import FunctionStep
 from wellfield.pipeline.well_input import PlaneAccount, WellInput
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import FieldKey, PlaneKey, plane_name
+from wellfield.plate.plate import Plate
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.memory_backend import MemoryStorageBackend
@@ -118,14 +119,9 @@ def run_pipeline(
     names = dict(channel_names or {channel: str(channel) for channel in stacks})
     sources = {channel: SourceLayers(tuple(range(1, len(stack) + 1))) for channel, stack in stacks.items()}
     everything = [_materialized(step) for step in steps]
-    plan = compile_pipeline(
-        everything,
-        channels=names,
-        sources=sources,
-        config=config,
-        pixel_size_um=pixel_size_um,
-        shape=tuple(next(iter(stacks.values())).shape[1:]),
-    )
+    height, width = next(iter(stacks.values())).shape[1:]
+    plate = Plate(channels=names, pixel_size_um=pixel_size_um, shape=(height, width))
+    plan = compile_pipeline(everything, plate=plate, sources=sources, config=config)
     memory = FileManager({Backend.MEMORY: MemoryStorageBackend()})
     planes = {}
     for channel, stack in stacks.items():

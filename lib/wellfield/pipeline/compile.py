@@ -17,36 +17,29 @@ from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import START, FunctionStep
 from wellfield.plate.keys import Projection
+from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 
 
 def compile_pipeline(
     steps: Sequence[FunctionStep],
     *,
-    channels: Mapping[int, str],
+    plate: Plate,
     sources: Mapping[int, SourceLayers],
     config: PipelineConfig | Mapping[str, Any] | None = None,
     global_config: GlobalPipelineConfig | None = None,
-    pixel_size_um: float | None = None,
-    stage_y_up: bool = False,
-    label_channels: Sequence[int] = (),
-    z_spacing_um: float | None = None,
-    shape: tuple[int, int] | None = None,
-    dtype: str | None = None,
-    field_count: int | None = None,
 ) -> Plan:
-    """Return the plan of a pipeline for a plate with these channels.
+    """Return the plan of a pipeline for a plate.
 
     Parameters
     ----------
-    channels, sources:
-        Channel number → name, and → the planes that it starts from (:mod:`wellfield.pipeline.plane_selection`).
+    plate:
+        What is known of the plate; its channels at least. Shape, dtype and number of fields give the estimate of
+        memory. A step must name a channel of labels to get it.
+    sources:
+        Channel number → the planes that it starts from (:mod:`wellfield.pipeline.plane_selection`).
     config, global_config:
         Settings of this pipeline (also by dotted name), and of all pipelines.
-    label_channels:
-        Channels that hold labels: a step must name them, and they are labels to it.
-    pixel_size_um, stage_y_up, z_spacing_um, shape, dtype, field_count:
-        Facts of the plate, as far as they are known; size, dtype and number of fields give the estimate of memory.
 
     Raises
     ------
@@ -58,7 +51,7 @@ def compile_pipeline(
     levels: list[tuple[str, PipelineConfig | Mapping[str, Any]]] = [("pipeline", config)] if config is not None else []
     levels += [("global", global_config)] if global_config is not None else []
     settings = resolve_settings(levels)
-    compiler = StepCompiler(dict(channels), dict(sources), settings, stage_y_up, tuple(label_channels))
+    compiler = StepCompiler(dict(plate.channels), dict(sources), settings, plate.stage_y_up, plate.label_channels)
     for number, step in enumerate(steps, start=1):
         compiler.add(number, step)
     if not steps:
@@ -70,14 +63,16 @@ def compile_pipeline(
         raise PipelineError(f"the pipeline has {count} mistake{'s' * (count > 1)}:{lines}")
     start_type = _start_type(compiler.done)
     finished = _finished(compiler.done, sources, start_type, settings.device)
-    finished, memory_mb, work = with_estimates(finished, sources, shape=shape, dtype=dtype, field_count=field_count)
+    finished, memory_mb, work = with_estimates(
+        finished, sources, shape=plate.shape, dtype=plate.dtype, field_count=plate.field_count
+    )
     return Plan(
         steps=finished,
         sources=dict(sources),
-        channels=dict(channels),
+        channels=dict(plate.channels),
         settings=settings,
-        pixel_size_um=pixel_size_um,
-        z_spacing_um=z_spacing_um,
+        pixel_size_um=plate.pixel_size_um,
+        z_spacing_um=plate.z_spacing_um,
         start_type=start_type,
         memory_mb=memory_mb,
         work_megapixels=work,

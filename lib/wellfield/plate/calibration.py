@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from wellfield.plate.index import PlaneRecord, PlateInfo
+from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import FieldKey
+from wellfield.plate.plate import Plate
 
 # Pixel sizes that differ by less than this part are those of one objective: the digits that some programs cut off.
 SAME_SIZE = 1e-3
@@ -31,7 +32,7 @@ UNKNOWN = FieldCalibration()
 
 
 def calibrations(
-    info: PlateInfo, planes: Iterable[PlaneRecord], positions: Mapping[int, tuple[float, float]]
+    info: Plate, planes: Iterable[PlaneRecord], positions: Mapping[int, tuple[float, float]]
 ) -> dict[tuple[FieldKey, int], FieldCalibration]:
     """Return the calibration of each field and channel of a well, given the positions of its fields.
 

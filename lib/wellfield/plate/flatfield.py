@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Polynomial(NamedTuple):
@@ -29,17 +28,3 @@ class FlatfieldProfile(NamedTuple):
     level: float
     background: Polynomial
     foreground: Polynomial
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return {"level": self.level, "background": list(self.background), "foreground": list(self.foreground)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> FlatfieldProfile:
-        """Read what :meth:`to_json` gave."""
-        return cls(float(values["level"]), *(_polynomial(*values[name]) for name in ("background", "foreground")))
-
-
-def _polynomial(coefficients: Any, shape: Any, origin: Any, scale: Any) -> Polynomial:
-    rows = tuple(tuple(map(float, row)) for row in coefficients)
-    return Polynomial(rows, tuple(shape) if shape else None, tuple(origin), tuple(scale))

@@ -13,7 +13,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -30,40 +29,15 @@ from wellfield.errors import (
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.checked_json import OwnJson
 from wellfield.formats.table import text_column
-from wellfield.plate.flatfield import FlatfieldProfile
+from wellfield.formats.typed_json import from_json, shape_of, to_json
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection
+from wellfield.plate.plate import Plate
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 AGAIN = "Delete it, and the next run maps the plate again"
 _METADATA_KEY = b"wellfield"
 
-_SIDES = ([int], None)
-_INFO = OwnJson(
-    "plate index",
-    SCHEMA_VERSION,
-    {
-        "plate": str,
-        "plate_path": str,
-        "microscope": str,
-        "wells": [str],
-        "channels": {str: str},
-        "shape": _SIDES,
-        "dtype": (str, None),
-        "pixel_size_um": (float, None),
-        "z_spacing_um": (float, None),
-        "grid_dimensions": _SIDES,
-        "field_count": (int, None),
-        "planes_per_well": {str: int},
-        "flatfields?": {str: {"level": float, "background": [object], "foreground": [object]}},
-        "stage_y_up?": bool,
-        "label_channels?": [int],
-        "sizes_per_plane?": bool,
-        "pixel_size_of_files?": bool,
-        "transmitted_channels?": [int],
-        "channel_dtypes?": {str: str},
-    },
-    AGAIN,
-)
+_METADATA = OwnJson("plate index", SCHEMA_VERSION, shape_of(Plate), AGAIN)
 
 NAN = float("nan")
 
@@ -87,107 +61,24 @@ class PlaneRecord(NamedTuple):
     z_spacing_um: float = NAN
 
 
-@dataclass(frozen=True)
-class PlateInfo:
-    """What holds for the whole plate.
+def plate_json(plate: Plate) -> str:
+    """Return the facts of a plate as JSON text, with the schema version."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **to_json(plate)}, ensure_ascii=False)
 
-    Parameters
-    ----------
-    plate:
-        Name of the plate.
-    plate_path:
-        Folder of the raw plate as the configuration spells it.
-    microscope:
-        Name of the handler that read the plate.
-    wells:
-        Canonical names of the wells that have planes, row by row.
-    channels:
-        Name of each channel number.
-    shape, dtype:
-        ``(Y, X)`` and dtype of the planes that were sampled; ``None`` where no plane could be opened.
-    pixel_size_um, z_spacing_um:
-        Calibration; ``None`` where unknown.
-    field_count:
-        Highest field number of any well.
-    planes_per_well:
-        Number of planes of each well.
-    flatfields:
-        Flat-field profiles that the microscope measured itself, by channel.
-    stage_y_up:
-        The stage's y rises towards the top of the images, not towards their bottom.
-    label_channels:
-        Channels that hold labels of objects.
-    channel_dtypes:
-        Channels whose planes have another dtype than *dtype*.
-    sizes_per_plane:
-        The index has the sizes of every plane, and ``nan`` where they are unknown; otherwise ``nan`` stands for those
-        of the plate.
-    transmitted_channels:
-        Channels of transmitted light (brightfield, phase contrast), by their names or wavelengths.
-    pixel_size_of_files:
-        Pixel sizes are what image files themselves say, not a layout or other metadata of the plate.
+
+def plate_of_json(text: str | bytes, *, source: str) -> Plate:
+    """Read what :func:`plate_json` wrote; *source* names the file in errors.
+
+    Raises
+    ------
+    MetadataError
+        The text is damaged.
+    SchemaVersionError
+        Another version of Wellfield wrote it.
     """
-
-    plate: str
-    plate_path: str
-    microscope: str
-    wells: tuple[str, ...]
-    channels: Mapping[int, str]
-    shape: tuple[int, int] | None = None
-    dtype: str | None = None
-    pixel_size_um: float | None = None
-    z_spacing_um: float | None = None
-    grid_dimensions: tuple[int, int] | None = None
-    field_count: int | None = None
-    planes_per_well: Mapping[str, int] = field(default_factory=dict)
-    flatfields: Mapping[int, FlatfieldProfile] = field(default_factory=dict)
-    stage_y_up: bool = False
-    label_channels: tuple[int, ...] = ()
-    channel_dtypes: Mapping[int, str] = field(default_factory=dict)
-    sizes_per_plane: bool = False
-    pixel_size_of_files: bool = False
-    transmitted_channels: tuple[int, ...] = ()
-
-    def dtypes(self) -> dict[int, str]:
-        """Return the dtype of each channel's images where it is known; labels may have any."""
-        known = {channel: self.channel_dtypes.get(channel, self.dtype) for channel in self.channels}
-        return {c: dtype for c, dtype in known.items() if dtype is not None and c not in self.label_channels}
-
-    def to_json(self) -> str:
-        """Return the metadata as JSON text, schema version included."""
-        values = asdict(self) | {"flatfields": {n: profile.to_json() for n, profile in self.flatfields.items()}}
-        return json.dumps({"schema_version": SCHEMA_VERSION, **values}, ensure_ascii=False, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | bytes, *, source: str) -> PlateInfo:
-        """Read what :meth:`to_json` wrote; *source* names the file in errors.
-
-        Raises
-        ------
-        SchemaVersionError
-            The text was written by another version.
-        """
-        values = _INFO.parse(text, source=source)
-        del values["schema_version"]
-        with _INFO.parsing(source):
-            values["wells"] = tuple(values["wells"])
-            values["channels"] = {int(number): name for number, name in values["channels"].items()}
-            values["label_channels"] = tuple(values.get("label_channels", ()))
-            dtypes = values.get("channel_dtypes", {})
-            values["channel_dtypes"] = {int(number): dtype for number, dtype in dtypes.items()}
-            values["transmitted_channels"] = tuple(values.get("transmitted_channels", ()))
-            profiles = values.get("flatfields", {}).items()
-            values["flatfields"] = {int(number): FlatfieldProfile.from_json(found) for number, found in profiles}
-            for name in ("shape", "grid_dimensions"):
-                values[name] = _pair(values[name])
-            return cls(**values)
-
-
-def _pair(values: list[int] | None) -> tuple[int, int] | None:
-    if not values:
-        return None
-    first, second = values
-    return first, second
+    values = _METADATA.parse(text, source=source)
+    with _METADATA.parsing(source):
+        return from_json(Plate, values)
 
 
 def _fields() -> list[tuple[str, Any]]:
@@ -211,29 +102,29 @@ def _fields() -> list[tuple[str, Any]]:
     ]
 
 
-def _schema(info: PlateInfo) -> Any:
+def _schema(plate: Plate) -> Any:
     import pyarrow as pa
 
-    return pa.schema(_fields(), metadata={_METADATA_KEY: info.to_json().encode()})
+    return pa.schema(_fields(), metadata={_METADATA_KEY: plate_json(plate).encode()})
 
 
-def write_index(path: str | os.PathLike[str], planes: Sequence[PlaneRecord], info: PlateInfo) -> None:
-    """Write the index of a plate atomically; *planes* are grouped by well in the order of ``info.wells``.
+def write_index(path: str | os.PathLike[str], planes: Sequence[PlaneRecord], plate: Plate) -> None:
+    """Write the index of a plate atomically; *planes* are grouped by well in the order of ``plate.wells``.
 
     Raises
     ------
     ValueError
-        The wells of *planes* are not those of *info*.
+        The wells of *planes* are not those of *plate*.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema(info)
-    groups: dict[str, list[PlaneRecord]] = {well: [] for well in info.wells}
+    schema = _schema(plate)
+    groups: dict[str, list[PlaneRecord]] = {well: [] for well in plate.wells}
     for plane in planes:
         groups.setdefault(plane.key.well, []).append(plane)
-    if len(groups) > len(info.wells) or not all(groups.values()):
-        raise ValueError(f"planes of wells {sorted(groups)} do not make the wells {list(info.wells)} of the plate")
+    if len(groups) > len(plate.wells) or not all(groups.values()):
+        raise ValueError(f"planes of wells {sorted(groups)} do not make the wells {list(plate.wells)} of the plate")
     rows = [plane for group in groups.values() for plane in group]
     keys = [row.key for row in rows]
     columns: list[list[Any]] = [list(map(itemgetter(column), keys)) for column in range(6)]
@@ -276,28 +167,28 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise StorageError(f"{os.fspath(path)} is no plate index: {error}. {AGAIN}") from error
 
 
-def _info(file: Any, path: str | os.PathLike[str]) -> PlateInfo:
+def _plate(file: Any, path: str | os.PathLike[str]) -> Plate:
     source = os.fspath(path)
     schema = file.schema_arrow
     metadata = schema.metadata or {}
     if _METADATA_KEY not in metadata:
         raise SchemaVersionError(f"{source} was not written by Wellfield; move it away and run again")
-    info = PlateInfo.from_json(metadata[_METADATA_KEY], source=source)
-    if list(zip(schema.names, schema.types, strict=True)) != _fields() or file.num_row_groups != len(info.wells):
+    plate = plate_of_json(metadata[_METADATA_KEY], source=source)
+    if list(zip(schema.names, schema.types, strict=True)) != _fields() or file.num_row_groups != len(plate.wells):
         raise MetadataError(
             f"{source} is damaged: it has the columns {', '.join(schema.names)} in {file.num_row_groups} row groups "
-            f"for {len(info.wells)} wells, which is not what Wellfield writes. {AGAIN}"
+            f"for {len(plate.wells)} wells, which is not what Wellfield writes. {AGAIN}"
         )
-    return info
+    return plate
 
 
-def read_info(path: str | os.PathLike[str]) -> PlateInfo:
+def read_info(path: str | os.PathLike[str]) -> Plate:
     """Return the plate's metadata without reading a row."""
     with _open(path) as file:
-        return _info(file, path)
+        return _plate(file, path)
 
 
-def read_index(path: str | os.PathLike[str], wells: Iterable[str] | None = None) -> tuple[PlateInfo, list[PlaneRecord]]:
+def read_index(path: str | os.PathLike[str], wells: Iterable[str] | None = None) -> tuple[Plate, list[PlaneRecord]]:
     """Return the plate's metadata and its planes; those of *wells* only, if given, reading no other row group.
 
     Raises
@@ -307,8 +198,8 @@ def read_index(path: str | os.PathLike[str], wells: Iterable[str] | None = None)
     MissingPlaneError
         The plate has no plane of one of *wells*.
     """
-    info, table = _read_rows(path, wells, [*_KEY, *_REST])
-    return info, list(map(PlaneRecord, _keys(table), *(table[name] for name in _REST)))
+    plate, table = _read_rows(path, wells, [*_KEY, *_REST])
+    return plate, list(map(PlaneRecord, _keys(table), *(table[name] for name in _REST)))
 
 
 def read_paths(
@@ -335,19 +226,19 @@ def read_place_digests(path: str | os.PathLike[str]) -> dict[str, str]:
     do not count: they are read with the pixels.
     """
     with _open(path) as file:
-        info = _info(file, path)
-        columns = _PLACE if info.sizes_per_plane else _SIZES
+        plate = _plate(file, path)
+        columns = _PLACE if plate.sizes_per_plane else _SIZES
         table = file.read(columns=list(columns))
-        counts = [file.metadata.row_group(number).num_rows for number in range(len(info.wells))]
+        counts = [file.metadata.row_group(number).num_rows for number in range(len(plate.wells))]
     values = {name: table[name].to_numpy() for name in columns}
-    if not info.sizes_per_plane:
-        usual = {"pixel_size_um": info.pixel_size_um, "z_spacing_um": info.z_spacing_um}
+    if not plate.sizes_per_plane:
+        usual = {"pixel_size_um": plate.pixel_size_um, "z_spacing_um": plate.z_spacing_um}
         values = {
             name: np.where(np.isnan(values[name]), NAN if size is None else size, values[name])
             for name, size in usual.items()
         }
     digests, start = {}, 0
-    for well, count in zip(info.wells, counts, strict=True):
+    for well, count in zip(plate.wells, counts, strict=True):
         own = b"".join(column[start : start + count].tobytes() for column in values.values())
         digests[well] = hashlib.sha256(own).hexdigest()[:16]
         start += count
@@ -362,8 +253,8 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, list[FieldKey]]:
     DataNotFoundError
         There is no such file.
     """
-    info, table = _read_rows(path, None, ["well", "field", "timepoint"])
-    fields: dict[str, list[FieldKey]] = {well: [] for well in info.wells}
+    plate, table = _read_rows(path, None, ["well", "field", "timepoint"])
+    fields: dict[str, list[FieldKey]] = {well: [] for well in plate.wells}
     for key in sorted(set(map(FieldKey, table["well"], table["field"], table["timepoint"]))):
         fields[key.well].append(key)
     return fields
@@ -378,26 +269,26 @@ _REST = ("path", "size", "mtime_ns", *_PLACE)
 
 def _read_rows(
     path: str | os.PathLike[str], wells: Iterable[str] | None, columns: Sequence[str]
-) -> tuple[PlateInfo, dict[str, list[Any]]]:
+) -> tuple[Plate, dict[str, list[Any]]]:
     with _open(path) as file:
-        info = _info(file, path)
-        numbers = {well: number for number, well in enumerate(info.wells)}
-        wanted = info.wells if wells is None else tuple(wells)
+        plate = _plate(file, path)
+        numbers = {well: number for number, well in enumerate(plate.wells)}
+        wanted = plate.wells if wells is None else tuple(wells)
         if absent := [well for well in wanted if well not in numbers]:
             raise MissingPlaneError(
-                f"plate {info.plate} has no plane of well {', '.join(absent)}; it has {', '.join(info.wells)}"
+                f"plate {plate.name} has no plane of well {', '.join(absent)}; it has {', '.join(plate.wells)}"
             )
         table = file.read_row_groups([numbers[well] for well in wanted], columns=list(columns))
     rows = table.to_pydict()
     counts = Counter(rows["well"])
-    known = info.planes_per_well
+    known = plate.planes_per_well
     whole = set(counts) == set(wanted) and all(known.get(well, count) == count for well, count in counts.items())
     unknown = set(rows.get("projection", ())) - set(_PROJECTIONS)
     if not whole or unknown or any(column.null_count for column in table.columns):
         raise MetadataError(
             f"{os.fspath(path)} is damaged: its rows are not the planes that its metadata count. {AGAIN}"
         )
-    return info, rows
+    return plate, rows
 
 
 def _keys(table: Mapping[str, list[Any]]) -> Iterator[PlaneKey]:

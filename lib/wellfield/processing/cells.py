@@ -60,7 +60,7 @@ def find_cells(
     ConfigError
         *max_distance*, *correction* or *min_contrast* is negative.
     PipelineError
-        *image* is no intensity image, or has NaN or infinite pixels; *labels* are not ids from 0 to 2**31 − 1.
+        *image* is not an intensity image, or has NaN or infinite pixels; *labels* are not ids from 0 to 2**31 − 1.
 
     Notes
     -----

@@ -166,7 +166,7 @@ def normalize_percentile(image: _Array, *, low: float = 1.0, high: float = 99.0,
     ConfigError
         *low* and *high* are not percentiles, or *low* is not below *high*.
     PipelineError
-        *image* is no intensity image, or has NaN or infinite pixels.
+        *image* is not an intensity image, or has NaN or infinite pixels.
     """
     if not 0 <= low < high <= 100:
         raise ConfigError(f"normalize_percentile: low={low}, high={high}; expected percentiles 0 ≤ low < high ≤ 100")

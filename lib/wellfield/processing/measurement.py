@@ -44,7 +44,7 @@ def count_cells(
     image:
         ``[C, Y, X]``: one plane per channel, any real dtype (a step that says ``stack: channel``).
     labels:
-        ``[1, Y, X]``, integers: 0 is background. Ids may be large and have gaps; a missing id is no object.
+        ``[1, Y, X]``, integers: 0 is background. Ids may be large and have gaps; a missing id is not an object.
     object_name:
         What the objects are; the first part of the column names.
     channel_names:

@@ -49,7 +49,7 @@ def measure_objects(
     image:
         ``[C, Y, X]``: one plane per channel, any real dtype (a step that says ``stack: channel``).
     labels:
-        ``[1, Y, X]``, integers: 0 is background. Ids may be large and have gaps; a missing id is no object.
+        ``[1, Y, X]``, integers: 0 is background. Ids may be large and have gaps; a missing id is not an object.
     object_name:
         What the objects are; the first part of their column names.
     cells, cytoplasm:

@@ -75,7 +75,7 @@ def measure_quality(
     ConfigError
         *channel_names* are not one different name per channel; *saturation_value* is NaN.
     PipelineError
-        *image* is no intensity image.
+        *image* is not an intensity image.
 
     Notes
     -----

@@ -59,7 +59,7 @@ def threshold_otsu(
     ConfigError
         *correction* or *min_contrast* is negative.
     PipelineError
-        *image* is no intensity image, or has NaN or infinite pixels.
+        *image* is not an intensity image, or has NaN or infinite pixels.
 
     Notes
     -----

@@ -75,7 +75,7 @@ def stitch(
     ConfigError
         *image_kind* is none of the three.
     PipelineError
-        A field has no position, two, or one that is no number; the dtype does not fit *image_kind*; an id is negative.
+        A field has no position, two, or one that is NaN; the dtype does not fit *image_kind*; an id is negative.
     """
     check_field_numbers(image, field_numbers, "stitch")
     kind = _checked_kind(image, image_kind)

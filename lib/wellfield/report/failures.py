@@ -1,4 +1,4 @@
-"""Wells that failed because of their data: where, why, and the last lines of their logs."""
+"""Wells that failed because of their data: why, and how their logs end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from wellfield.report.redact import PathCleaner
 from wellfield.results.status import failed_wells
 
 
-class FailedWells(NamedTuple):
-    """Rows of well, where and reason, and the ends of the logs that recorded the failures."""
+class Failures(NamedTuple):
+    """Rows of well, place and reason, and the ends of the logs that recorded the failures."""
 
     rows: Sequence[Sequence[Any]]
     logs: Sequence[LogExcerpt]
 
 
-def describe_failures(
-    manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner
-) -> FailedWells:
-    """Return which of these wells failed, where and why.
+def find_failures(manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner) -> Failures:
+    """Return the wells that failed, and why.
 
     *logs* has the log that recorded the failure of each well: ``…/logs/RULE/WELL.log``.
     """
@@ -31,7 +29,7 @@ def describe_failures(
     excerpts = [
         excerpt(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
     ]
-    return FailedWells(cleaned(rows, clean), excerpts)
+    return Failures(cleaned(rows, clean), excerpts)
 
 
 def cleaned(rows: Sequence[Sequence[Any]], clean: PathCleaner) -> list[list[Any]]:

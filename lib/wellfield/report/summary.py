@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellfield.formatting import counted, size_text
-from wellfield.plate.index import PlateInfo
 from wellfield.plate.keys import match_plane_name
+from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import WellTreatment
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.report.dose_response import DoseResponse
-from wellfield.report.failures import cleaned, describe_failures
+from wellfield.report.failures import cleaned, find_failures
 from wellfield.report.redact import PathCleaner
 from wellfield.report.render import FileList, measured, number_text, wells_of, write_page
 from wellfield.report.statistics import KINDS, STATISTICS
@@ -30,7 +30,7 @@ LISTED_STATISTICS = 200
 def write_summary(
     path: str | os.PathLike[str],
     *,
-    info: PlateInfo,
+    info: Plate,
     ingest: Mapping[str, Any],
     manifests: Mapping[str, Mapping[str, Any]],
     logs: Mapping[str, Path],
@@ -70,19 +70,19 @@ def write_summary(
     plate_map_notes:
         What plate and plate map do not agree about.
     """
-    clean = PathCleaner(info.plate_path)
+    clean = PathCleaner(info.path)
     by_well = {
         canonical_well(well): manifests[well] for well in sorted(manifests, key=lambda well: split_well(well.strip()))
     }
     wells = summarise_wells(by_well, counts, _missing_at_ingest(ingest))
     plate_map = {canonical_well(well): entry for well, entry in treatments.items()}
     plate_map = {well: entry for well, entry in plate_map.items() if well in wells}
-    failed = describe_failures(by_well, {canonical_well(well): log for well, log in logs.items()}, clean)
+    failed = find_failures(by_well, {canonical_well(well): log for well, log in logs.items()}, clean)
     lost = _lost(wells, clean)
     write_page(
         path,
         "summary.html",
-        title=info.plate,
+        title=info.name,
         clean=clean,
         facts=_facts(info, ingest, len(by_well), len({*info.wells, *by_well})),
         processed=len(by_well),
@@ -111,7 +111,7 @@ def _missing_at_ingest(ingest: Mapping[str, Any]) -> dict[str, list[str]]:
     return missing
 
 
-def _facts(info: PlateInfo, ingest: Mapping[str, Any], processed: int, wells: int) -> list[str]:
+def _facts(info: Plate, ingest: Mapping[str, Any], processed: int, wells: int) -> list[str]:
     found = ingest.get("found") or {}
     facts = [info.microscope, f"{wells_of(processed, wells)} processed"]
     for name, noun in (("fields", "field"), ("timepoints", "time point")):
@@ -241,7 +241,7 @@ def _treatment(entry: WellTreatment | None) -> list[str]:
     return [entry.treatment, dose, entry.control]
 
 
-def _found(info: PlateInfo, ingest: Mapping[str, Any]) -> dict[str, Any]:
+def _found(info: Plate, ingest: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the ingest report says."""
     found = ingest.get("found") or {}
     microscope = ingest.get("microscope") or {}

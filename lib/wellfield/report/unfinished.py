@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.formatting import counted
-from wellfield.report.failures import describe_failures
+from wellfield.report.failures import find_failures
 from wellfield.report.log_excerpts import LogExcerpt, excerpt
 from wellfield.report.redact import PathCleaner
 from wellfield.report.render import number_text, write_page
@@ -133,7 +133,7 @@ def write_unfinished(
         advice=advice,
         died=[[job.well or "whole plate", job.rule, _why(job, clean)] for job in state.died],
         logs_of_died=[log for job in state.died for log in _logs(job, clean)],
-        failed=describe_failures(state.failed, failure_logs, clean),
+        failed=find_failures(state.failed, failure_logs, clean),
         broken_off=[[job.well, job.rule] for job in state.broken_off],
         not_begun=state.not_begun,
         classes=classes,

@@ -11,7 +11,9 @@ All paths are relative to the folder of the plate's results, with ``/`` between 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Self, get_args
+
+from wellfield.materialization.output_types import ResultFolder
 
 # The record of the page of an unfinished plate, which no rule writes.
 UNFINISHED = "unfinished"
@@ -83,7 +85,7 @@ PLATE_RULES = tuple(dict.fromkeys(file.rule for file in RULE_FILES))
 WELL_RULES = ("process_well", "materialize_well")
 
 # Folders with one folder of files for each well: tables/B02.
-WELL_FOLDERS = ("images", "rois", "tables")
+WELL_FOLDERS: tuple[ResultFolder, ...] = get_args(ResultFolder)
 STORE_NAME = "plate.zarr"
 # Tables of all wells joined, other than counts and objects.
 PLATE_TABLES = "plate_tables"

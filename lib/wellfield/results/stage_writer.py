@@ -11,14 +11,8 @@ from typing import Any, NamedTuple, Self
 from wellfield.errors import MaterializationError, UnknownFormatError
 from wellfield.faults import error_text
 from wellfield.formats.atomic import part_path, replace_directory
-from wellfield.materialization.spec import (
-    CsvOptions,
-    JsonOptions,
-    MaterializationSpec,
-    ParquetOptions,
-    TextOptions,
-    select,
-)
+from wellfield.materialization.output_types import StagedForm
+from wellfield.materialization.spec import MaterializationSpec, select
 from wellfield.materialization.values import as_image, as_json, as_table, as_text
 from wellfield.memory import MemoryType
 from wellfield.pipeline.array_placement import convert_image
@@ -116,16 +110,16 @@ class StageWriter:
         place = _Place(key, channel)
         for number, option in enumerate(spec.options if spec else ()):
             part = select(data, option.source)
-            if isinstance(option, CsvOptions | ParquetOptions):
-                self._tables.setdefault((name, number), {})[place] = self._keyed(part, place)
-            elif isinstance(option, JsonOptions):
-                self._values.setdefault((name, number), {})[place] = as_json(part)
-            else:
-                suffix = ".txt" if isinstance(option, TextOptions) else ".npy"
-                path = self._named(f"outputs/{name}_{number}/{place.name}{suffix}")
-                content = as_text(part) if isinstance(option, TextOptions) else as_image(part)
-                self._save(content, path, "it")
-                self._single.append(StagedOutput(name, number, path, key.field, key.timepoint, channel, calibration))
+            match option.staged_form:
+                case StagedForm.TABLE:
+                    self._tables.setdefault((name, number), {})[place] = self._keyed(part, place)
+                case StagedForm.JSON:
+                    self._values.setdefault((name, number), {})[place] = as_json(part)
+                case form:
+                    path = self._named(f"outputs/{name}_{number}/{place.name}{form}")
+                    self._save(as_text(part) if form == StagedForm.TEXT else as_image(part), path, "it")
+                    staged = StagedOutput(name, number, path, key.field, key.timepoint, channel, calibration)
+                    self._single.append(staged)
 
     def discard(self, key: FieldKey) -> None:
         """Remove everything that was staged for a field."""
@@ -174,10 +168,12 @@ class StageWriter:
                 raise UnknownFormatError(
                     f"tables {name!r} of the well's fields do not fit together: {error}"
                 ) from error
-            self._write(staged, StagedOutput(name, option, self._named(f"outputs/{name}_{option}.parquet")), table)
+            path = self._named(f"outputs/{name}_{option}{StagedForm.TABLE}")
+            self._write(staged, StagedOutput(name, option, path), table)
         for (name, option), values in self._values.items():
             named = {place.name: value for place, value in values.items()}
-            self._write(staged, StagedOutput(name, option, self._named(f"outputs/{name}_{option}.json")), named)
+            path = self._named(f"outputs/{name}_{option}{StagedForm.JSON}")
+            self._write(staged, StagedOutput(name, option, path), named)
         staged.outputs += self._single
 
     def _write(self, staged: StagedWell, output: StagedOutput, data: Any) -> None:

@@ -20,19 +20,19 @@ from wellfield.errors import (
 )
 from wellfield.faults import error_text, fails_well, refused_by_system
 from wellfield.formats.atomic import part_path
+from wellfield.materialization.output_types import ImagePlace, OutputType, ResultFolder, ROIOptions
+from wellfield.materialization.writers import write_option
+from wellfield.pipeline.plan import CompiledStep, Plan
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
+from wellfield.plate.plate import Plate
+from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
+from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import file_entry, folder_entry, write_manifest
 from wellfield.results.paths import STORE_NAME, WELL_FOLDERS, WELL_RULES
 from wellfield.results.records import Record
 from wellfield.results.removal import remove_stale, replace_folder
-from wellfield.materialization.spec import Options, ROIOptions, TiffStackOptions
-from wellfield.materialization.writers import ImagePlace, write_option
-from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.results.staged_well import StagedImage, StagedOutput, StagedWell
 from wellfield.results.status import MATERIALIZE_STEP, WellStatus
-from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
-from wellfield.plate.index import PlateInfo
-from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
-from wellfield.processing.function_registry import ImageKind
 from wellfield.storage.backend import Backend, ZarrChunkStrategy
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.zarr.addressing import well_folder
@@ -49,7 +49,7 @@ def materialize_well(
     results: Path,
     filemanager: FileManager,
     *,
-    info: PlateInfo,
+    info: Plate,
     manifest: Path,
     thumbnail: Path,
 ) -> list[dict[str, Any]]:
@@ -221,14 +221,14 @@ class _WellWriter:
 
     # --- files ---------------------------------------------------------------------------------------------------
 
-    def _note(self, kind: str, path: str | Path, facts: Mapping[str, Any]) -> None:
+    def _note(self, kind: ResultFolder, path: str | Path, facts: Mapping[str, Any]) -> None:
         """Keep *facts* about a file that was written, for the manifest."""
         self._facts[kind][Path(path).relative_to(self._parts[kind]).as_posix()] = dict(facts)
 
     def _replace(self, staged: Path, final: Path) -> None:
         self._names[final] = replace_folder(self._results, _RULE, staged, final, well=self._staged.well)
 
-    def _move_in(self, kind: str) -> list[dict[str, Any]]:
+    def _move_in(self, kind: ResultFolder) -> list[dict[str, Any]]:
         if not self._facts[kind]:
             return []
         final = self._results / kind / self._staged.well
@@ -263,29 +263,22 @@ class _WellWriter:
                 raise BrokenStageError(f"well {self._staged.well} was staged for another plan: {output.name!r}")
             option = spec.options[output.option]
             data = self._load(output)
-            kind = "rois" if isinstance(option, ROIOptions) else "tables"
-            kind = "images" if isinstance(option, TiffStackOptions) else kind
             sizes = output.calibration
             place = ImagePlace(output.channel, None, output.timepoint, sizes.pixel_size_um, sizes.z_spacing_um)
-            base = self._parts[kind] / (output.name if output.field is None else f"{output.name}_{output.place_name}")
-            written = write_option(option, data, base, self._filemanager, place=place)
-            left_out = self._small_regions(option, data, written)
-            self._note(kind, written, _content(data) | left_out)
+            name = output.name if output.field is None else f"{output.name}_{output.place_name}"
+            written = write_option(option, data, self._parts[option.folder] / name, self._filemanager, place=place)
+            self._note(option.folder, written, _content(data) | self._counts(option, data, written))
 
-    def _small_regions(self, option: Options, data: Any, path: str) -> dict[str, int]:
-        """Return the number of regions that were too small to be written, for the manifest; log it."""
-        if not (isinstance(option, ROIOptions) and option.min_area):
-            return {}
-        from wellfield.materialization.rois import count_small_regions
-
-        number = count_small_regions(data, option.min_area)
-        name, pixels = Path(path).name, option.min_area
-        _logger.info("well %s: %s leaves out %d regions below %d pixels", self._staged.well, name, number, pixels)
-        return {"regions_left_out": number}
+    def _counts(self, option: OutputType, data: Any, path: str) -> dict[str, int]:
+        """Return what the manifest counts of an output, and write it to the log."""
+        counts = option.counts(data)
+        for name, number in counts.items():
+            _logger.info("well %s: %s: %s: %d", self._staged.well, Path(path).name, name.replace("_", " "), number)
+        return counts
 
     # --- thumbnail -----------------------------------------------------------------------------------------------
 
-    def thumbnail(self, info: PlateInfo) -> Any:
+    def thumbnail(self, info: Plate) -> Any:
         """Return the well's picture for the report: the stored image with the outlines of the last labels."""
         from wellfield.results.thumbnails import well_thumbnail
 

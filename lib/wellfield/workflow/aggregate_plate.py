@@ -109,7 +109,7 @@ def aggregate_plate(
     for well in vanished:
         fields[well] = sorted(_fields_of_record(folder, well, found))
     older = [well for well in vanished if manifests[well]["plan_digest"] != compiled.digest()]
-    counts = cell_counts(found, manifests, fields, info.plate, absent, other_pipeline=older)
+    counts = cell_counts(found, manifests, fields, info.name, absent, other_pipeline=older)
     counts = with_treatments(counts, treatments)
     write_frame(folder / PlateFile.COUNTS_CSV, counts)
     with atomic_path(folder / PlateFile.COUNTS) as part:
@@ -134,7 +134,7 @@ def aggregate_plate(
         from wellfield.storage.zarr.plate_metadata import finalize_plate
 
         announce(folder, _RULE, store_files(stored))
-        finalize_plate(folder / STORE_NAME, stored, name=info.plate, remove_others=False)
+        finalize_plate(folder / STORE_NAME, stored, name=info.name, remove_others=False)
         written += [path for name in store_files(stored) if (path := folder / name).is_file()]
     kept = [path.relative_to(folder).as_posix() for path in written]
     for rule in (_RULE, EARLIER):

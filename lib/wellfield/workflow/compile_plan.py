@@ -15,12 +15,13 @@ from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.plane_selection import choose_sources
 from wellfield.pipeline.step import FunctionStep
 from wellfield.plate.addresses import parse_array_plane
-from wellfield.plate.index import PlateInfo, read_index
+from wellfield.plate.index import read_index
+from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 from wellfield.storage.backend import Backend
 
 
-def transmitted_notes(plan: Plan, info: PlateInfo) -> list[str]:
+def transmitted_notes(plan: Plan, info: Plate) -> list[str]:
     """Say which channels of transmitted light a step makes objects of, one sentence for each channel."""
     notes: dict[int, str] = {}
     for step in plan.steps:
@@ -51,22 +52,15 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     info, planes = read_index(index)
     if checked.settings.vfs.read_backend == Backend.DISK and any(parse_array_plane(plane.path) for plane in planes):
         raise ConfigError(
-            f"vfs.read_backend: disk cannot read plate {info.plate}, whose planes lie in Zarr arrays, such as "
+            f"vfs.read_backend: disk cannot read plate {info.name}, whose planes lie in Zarr arrays, such as "
             f"{planes[0].path}; leave the key out, or set it to virtual_workspace"
         )
     keys = [plane.key for plane in planes]
     plan = compile_pipeline(
         [FunctionStep.from_dict(step.model_dump()) for step in checked.steps],
-        channels=info.channels,
+        plate=info,
         sources=choose_sources(keys, checked.settings.source),
         config=checked.given_settings(),
-        pixel_size_um=info.pixel_size_um,
-        stage_y_up=info.stage_y_up,
-        label_channels=info.label_channels,
-        z_spacing_um=info.z_spacing_um,
-        shape=info.shape,
-        dtype=info.dtype,
-        field_count=info.field_count,
     )
     refuse_missing_libraries(plan)
     return plan

@@ -21,8 +21,9 @@ from wellfield.formats.npy import read_npy, write_npy
 from wellfield.formats.plane_files import check_plane
 from wellfield.microscopes.virtual_paths import virtual_path
 from wellfield.pipeline.plane_selection import choose_sources
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
+from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import Projection, plane_name
+from wellfield.plate.plate import Plate
 from wellfield.processing.flatfield_correction import illumination_of_profile
 from wellfield.processing.illumination_model import Illumination, fit_illumination
 from wellfield.results.paths import PlateFile
@@ -87,7 +88,7 @@ def fit_plate(
         The file of a plane changed while the sample was read.
     """
     info, planes = read_index(index)
-    workspace = VirtualWorkspaceBackend(info.plate_path, {virtual_path(plane): plane.path for plane in planes})
+    workspace = VirtualWorkspaceBackend(info.path, {virtual_path(plane): plane.path for plane in planes})
     final = Path(folder)
     part = part_path(final)
     channels: dict[str, Any] = {}
@@ -117,7 +118,7 @@ def fit_plate(
             }
         if all("error" in entry for entry in channels.values()):
             raise PipelineError("; ".join(f"channel {n}: {entry['error']}" for n, entry in channels.items()))
-        data = {"schema_version": ILLUMINATION_SCHEMA_VERSION, "plate": info.plate, "seed": SEED, "channels": channels}
+        data = {"schema_version": ILLUMINATION_SCHEMA_VERSION, "plate": info.name, "seed": SEED, "channels": channels}
         write_json(part / FIT_NAME, data)
         names = replace_folder(final.parent, _RULE, part, final)
         of = {"source": source, "method": method}
@@ -164,7 +165,7 @@ def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illuminat
     )
 
 
-def _measured(info: PlateInfo, channel: int) -> Illumination:
+def _measured(info: Plate, channel: int) -> Illumination:
     """Return the illumination of a channel that the microscope measured."""
     if channel not in info.flatfields:
         raise PipelineError(
@@ -177,7 +178,7 @@ def _measured(info: PlateInfo, channel: int) -> Illumination:
 
 
 def _fitted(
-    sample: Sequence[PlaneRecord], workspace: VirtualWorkspaceBackend, info: PlateInfo
+    sample: Sequence[PlaneRecord], workspace: VirtualWorkspaceBackend, info: Plate
 ) -> tuple[Illumination, dict[str, Any]]:
     """Return the illumination that fits a sample, and what is to be said about the fit."""
     skipped: list[dict[str, str]] = []
@@ -206,7 +207,7 @@ def _sample(planes: Sequence[PlaneRecord], size: int) -> list[PlaneRecord]:
 def _read(
     sample: Sequence[PlaneRecord],
     workspace: VirtualWorkspaceBackend,
-    info: PlateInfo,
+    info: Plate,
     skipped: list[dict[str, str]],
 ) -> Iterator[np.ndarray[Any, Any]]:
     """Yield the planes that can be used; the others are noted with the reason. Raise after the last if one changed."""
@@ -221,7 +222,7 @@ def _read(
             if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
                 raise UnreadableImageError("the image has NaN or infinite pixels")
         except Exception as error:
-            if not fails_plane(error, info.plate_path):
+            if not fails_plane(error, info.path):
                 raise
             skipped.append({"plane": plane_name(plane.key), "file": plane.path, "reason": error_text(error)})
             continue

@@ -17,7 +17,8 @@ from wellfield.microscopes.ingest_report import read_report
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.filename_layout import Layout
-from wellfield.plate.index import PlateInfo, read_info, read_paths
+from wellfield.plate.index import read_info, read_paths
+from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import compare_wells, read_plate_map
 from wellfield.results.paths import PlateFile
 from wellfield.workflow.vanished import vanished_note, vanished_wells
@@ -33,7 +34,7 @@ def ingest_plate(
     layouts: Mapping[str, Layout] | None = None,
     acquisition_minutes: float = 0,
     mapped_again: int = 0,
-) -> PlateInfo:
+) -> Plate:
     """Write metadata, index and ingest report of the raw plate *folder* to *results*.
 
     *microscope* is the name of a microscope, of a preset or of one of *layouts*, or ``"auto"``. The report notes files
@@ -61,7 +62,7 @@ def ingest_plate(
 
 def plate_map_notes(
     plate_map: str | os.PathLike[str] | None,
-    info: PlateInfo,
+    info: Plate,
     wanted: Sequence[str] | None,
     *,
     vanished: Sequence[str] = (),
@@ -80,7 +81,7 @@ def plate_map_notes(
         processed = [*chosen_wells(info, wanted, vanished=vanished), *vanished]
         return compare_wells(treatments, [*info.wells, *vanished], processed=processed)
     except ConfigError as error:
-        raise ConfigError(f"plate {info.plate}, plate map {os.fspath(plate_map)}: {error}") from None
+        raise ConfigError(f"plate {info.name}, plate map {os.fspath(plate_map)}: {error}") from None
 
 
 def acquisition_notes(report: str | os.PathLike[str]) -> list[str]:
@@ -129,7 +130,7 @@ def _is_present(path: str, present: Container[str]) -> bool:
     return any(f"{address.array}/{name}" in present for name in ARRAY_METADATA)
 
 
-def chosen_wells(info: PlateInfo, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
+def chosen_wells(info: Plate, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
     """Return the wells of a plate that are to be processed, row by row; all where *wanted* is ``None``.
 
     Raises
@@ -140,7 +141,7 @@ def chosen_wells(info: PlateInfo, wanted: Sequence[str] | None, *, vanished: Con
     unknown = [well for well in wanted or () if well not in info.wells and well not in vanished]
     if unknown:
         raise ConfigError(
-            f"plate {info.plate}: the plate sheet asks for wells {', '.join(unknown)}, which have no image; "
+            f"plate {info.name}: the plate sheet asks for wells {', '.join(unknown)}, which have no image; "
             f"the plate has {', '.join(info.wells)}"
         )
     return [well for well in info.wells if wanted is None or well in wanted]

@@ -10,8 +10,9 @@ from wellfield.errors import MetadataError
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.well_input import WellStepError
 from wellfield.plate.addresses import parse_array_plane
-from wellfield.plate.index import PlaneRecord, PlateInfo
+from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
 from wellfield.storage.array_files import ARRAY_FILES, array_format
 from wellfield.storage.zarr.chunks import ArrayLayout, read_layout
 
@@ -41,7 +42,7 @@ class PlaneWatch:
         What they are read for, as it ends "the file changed while …".
     """
 
-    def __init__(self, info: PlateInfo, planes: Iterable[PlaneRecord], *, during: str) -> None:
+    def __init__(self, info: Plate, planes: Iterable[PlaneRecord], *, during: str) -> None:
         self._info = info
         self._during = during
         self._planes = {plane.key: plane.path for plane in planes}
@@ -63,14 +64,14 @@ class PlaneWatch:
         more = f" (one of {len(changed)} files that did)" if len(changed) > 1 else ""
         return WellStepError(
             f"the file {what} while {self._during}{more}, as one that is {why}; run again when the plate is complete",
-            plate=self._info.plate,
+            plate=self._info.name,
             key=first.field_key,
             channel=first.channel,
             file=self._planes[first],
         )
 
     def _states(self) -> Mapping[PlaneKey, PlaneState]:
-        root = Path(self._info.plate_path)
+        root = Path(self._info.path)
         layouts: dict[str, ArrayLayout | None] = {}
         files: dict[Path, tuple[int, int] | None] = {}
         states = {}

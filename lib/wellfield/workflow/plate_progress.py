@@ -84,7 +84,7 @@ def plate_state(
     info = read_info(index)
     vanished = vanished_wells(folder, info, wells)
     chosen = in_plate_order({*chosen_wells(info, wells, vanished=vanished), *vanished})
-    state = PlateState(plate, info.plate_path, chosen, vanished=vanished)
+    state = PlateState(plate, info.path, chosen, vanished=vanished)
     stopped = _StoppedJobs(folder, plate, jobs, snakemake_log, started)
     for well in state.wells:
         _sort_well(state, well, folder, jobs, stopped)

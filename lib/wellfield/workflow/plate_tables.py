@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wellfield.errors import MetadataError, UnknownFormatError
 from wellfield.formats.atomic import atomic_path
-from wellfield.materialization.spec import CsvOptions, ParquetOptions
+from wellfield.materialization import CsvOptions, ParquetOptions
 from wellfield.plate.platemap import WellTreatment
 from wellfield.results.columns import KEY_NAMES, KEYS, TREATMENTS, Column, Kind
 from wellfield.results.status import WellStatus

@@ -16,7 +16,8 @@ from wellfield.pipeline.executor import run_well
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.well_input import PlaneAccount, WellInput, WellStepError
 from wellfield.plate.calibration import calibrations
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
+from wellfield.plate.index import PlaneRecord, read_index
+from wellfield.plate.plate import Plate
 from wellfield.results.stage_writer import StageWriter
 from wellfield.results.staged_well import StagedWell
 from wellfield.storage.backend import Backend
@@ -50,7 +51,7 @@ def process_well(
     filemanager = FileManager(
         {
             Backend.VIRTUAL_WORKSPACE: VirtualWorkspaceBackend(
-                info.plate_path, {virtual_path(plane): plane.path for plane in planes}
+                info.path, {virtual_path(plane): plane.path for plane in planes}
             ),
             Backend.MEMORY: MemoryStorageBackend(),
             Backend.DISK: DiskStorageBackend(),
@@ -58,7 +59,7 @@ def process_well(
     )
     account = PlaneAccount()
     with (
-        StageWriter(staging, filemanager, plate=info.plate, well=well, scratch=scratch) as writer,
+        StageWriter(staging, filemanager, plate=info.name, well=well, scratch=scratch) as writer,
         count_conversions() as conversions,
     ):
         source = _well_input(plan, info, planes, well, filemanager, working=writer.working_folder)
@@ -87,7 +88,7 @@ def process_well(
     return staged
 
 
-def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]) -> None:
+def _check_pixel_size(plan: Plan, info: Plate, planes: Sequence[PlaneRecord]) -> None:
     """Raise if a file of the well says another pixel size than the index: its results would have a wrong scale."""
     if not info.pixel_size_of_files:
         return
@@ -99,7 +100,7 @@ def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]
         raise WellStepError(
             f"the file says {size:g} µm per pixel; expected {indexed:g} µm, as other files of the plate say. List "
             "fields of another magnification or binning as a plate of their own",
-            plate=info.plate,
+            plate=info.name,
             key=plane.key.field_key,
             channel=plane.key.channel,
             file=plane.path,
@@ -107,23 +108,23 @@ def _check_pixel_size(plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord]
 
 
 def _well_input(
-    plan: Plan, info: PlateInfo, planes: Sequence[PlaneRecord], well: str, filemanager: FileManager, *, working: Path
+    plan: Plan, info: Plate, planes: Sequence[PlaneRecord], well: str, filemanager: FileManager, *, working: Path
 ) -> WellInput:
     """Return what the pipeline starts from, read from the backend of the settings, else through the workspace."""
     raw = plan.settings.vfs.read_backend == Backend.DISK
-    paths = {p.key: str(Path(info.plate_path, p.path)) if raw else virtual_path(p) for p in planes}
+    paths = {p.key: str(Path(info.path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
     wanted = plan.wants_stage_positions
     positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
     in_memory = plan.settings.vfs.intermediate_backend == Backend.MEMORY
     return WellInput(
-        plate=info.plate,
+        plate=info.name,
         well=well,
         planes=paths,
         filemanager=filemanager,
         backend=Backend.DISK if raw else Backend.VIRTUAL_WORKSPACE,
         describe=files.__getitem__,
-        folder=info.plate_path,
+        folder=info.path,
         shape=info.shape,
         dtypes=info.dtypes(),
         stage_positions_um=positions,

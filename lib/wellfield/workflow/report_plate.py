@@ -65,7 +65,7 @@ def report_plate(
     plate_heatmap(
         {well: per_field.get(well) for well in wells},
         folder / PlateFile.HEATMAP,
-        title=info.plate,
+        title=info.name,
         label=label,
         controls=controls,
         failed=failed,
@@ -75,13 +75,13 @@ def report_plate(
         thumbnail = read_npy(folder / WellFile.THUMBNAIL.of(well))
         if thumbnail.size:
             thumbnails[well] = thumbnail
-    plate_montage(thumbnails, folder / PlateFile.MONTAGE, wells_expected=list(wells), title=info.plate, failed=failed)
+    plate_montage(thumbnails, folder / PlateFile.MONTAGE, wells_expected=list(wells), title=info.name, failed=failed)
     left_out = fields_left_out(counts)
     values = pd.concat([count_values(counts), read_object_values(folder, left_out)], ignore_index=True)
-    table = plate_statistics(values, controls, plate=info.plate, left_out=left_out)
+    table = plate_statistics(values, controls, plate=info.name, left_out=left_out)
     write_frame(folder / PlateFile.STATISTICS, table)
     responses, note = dose_responses(values, treatments)
-    plot_dose_responses(responses, folder / PlateFile.DOSE_RESPONSE, title=info.plate, note=note)
+    plot_dose_responses(responses, folder / PlateFile.DOSE_RESPONSE, title=info.name, note=note)
     write_summary(
         folder / PlateFile.SUMMARY,
         info=info,

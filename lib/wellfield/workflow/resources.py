@@ -10,7 +10,7 @@ from typing import Any
 
 from wellfield.config.models import Config
 from wellfield.pipeline.plan_file import PLAN
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 
 # Resident memory in MB that importing a library and its first call add to a process, rounded up from what was measured
 # on the CPU (torch 191, jax 166, tensorflow 669, pyclesperanto with PoCL 238); cupy is an estimate.
@@ -32,7 +32,7 @@ STORED_COPIES = 4
 MEGABYTE = 1e6
 
 
-def stack_megabytes(info: PlateInfo, well: str, fields: int) -> float:
+def stack_megabytes(info: Plate, well: str, fields: int) -> float:
     """Return the size of all planes of one field in MB; that of a 2048² uint16 plane each where nothing is known."""
     rows, columns = info.shape or (2048, 2048)
     itemsize = 4 if info.dtype in ("float32", "int32", "uint32") else 1 if info.dtype == "uint8" else 2
@@ -107,7 +107,7 @@ def _read_needs(plan: str, mtime_ns: int) -> tuple[float, float]:
         return float(stored["memory_mb"]) + library_mb(names), float(stored["work_megapixels"])
 
 
-def storing_mb(info: PlateInfo, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:
+def storing_mb(info: Plate, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:
     """Return the memory in MB of a job that writes a well, up to incompressible pixels.
 
     One field's images as float32 with their pyramid. The strategy ``well`` on Zarr v2 copies a whole well into one
@@ -124,7 +124,7 @@ def plate_mb(*, margin_mb: int, planes: int = 0, attempt: int = 1) -> int:
     return RUNNER_MB + math.ceil((2 * margin_mb + planes * PLANE_MB) * attempt)
 
 
-def process_minutes(plan: str | os.PathLike[str], info: PlateInfo, well: str, fields: int, *, attempt: int = 1) -> int:
+def process_minutes(plan: str | os.PathLike[str], info: Plate, well: str, fields: int, *, attempt: int = 1) -> int:
     """Return the time limit in minutes of a job that runs a stored plan over a well.
 
     Start-up, the planes read, and what the plan's functions get of each of *fields* (fields × timepoints).
@@ -138,12 +138,12 @@ def process_minutes(plan: str | os.PathLike[str], info: PlateInfo, well: str, fi
     return _minutes(SECONDS_READ * _megapixels(info, well) + SECONDS_WORK * work, attempt)
 
 
-def storing_minutes(info: PlateInfo, well: str, *, attempt: int = 1) -> int:
+def storing_minutes(info: Plate, well: str, *, attempt: int = 1) -> int:
     """Return the time limit in minutes of a job that writes a well, as if every plane were written."""
     return _minutes(SECONDS_READ * _megapixels(info, well), attempt)
 
 
-def _megapixels(info: PlateInfo, well: str) -> float:
+def _megapixels(info: Plate, well: str) -> float:
     rows, columns = info.shape or (2048, 2048)
     return info.planes_per_well.get(well, 1) * rows * columns / 1e6
 

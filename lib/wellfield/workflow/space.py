@@ -23,8 +23,9 @@ from wellfield.formatting import counted, size_text
 from wellfield.pipeline.estimate import UNKNOWN_DTYPE, UNKNOWN_SHAPE, pixel_bytes
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.pipeline.step import START
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
+from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import WHOLE_WELL, Projection
+from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import read_manifest
 from wellfield.results.paths import STORE_NAME, PlateFile, WellFile
@@ -81,7 +82,7 @@ class PlateSpace:
     most: int
 
 
-def well_space(plan: Plan, info: PlateInfo, planes: Iterable[PlaneRecord]) -> WellSpace:
+def well_space(plan: Plan, info: Plate, planes: Iterable[PlaneRecord]) -> WellSpace:
     """Return what the images take that a plan makes of the *planes* of one well.
 
     *most* is what they take without compression (intensities as float32, but for projections of the plate's planes),
@@ -104,7 +105,7 @@ def wells_to_do(plan: Plan, wells: Iterable[str], results: str | os.PathLike[str
 
 def plate_space(
     plan: Plan,
-    info: PlateInfo,
+    info: Plate,
     planes: Mapping[str, Sequence[PlaneRecord]],
     wells: Sequence[str],
     results: str | os.PathLike[str],
@@ -121,7 +122,7 @@ def plate_space(
     least = [max(need.least - old, 0) for need, old in zip(needs, replaced, strict=True)]
     most = [max(need.most - old, 0) for need, old in zip(needs, replaced, strict=True)]
     smallest = min(map(sum, zip(staging, least, strict=True)), default=0)
-    return PlateSpace(info.plate, len(wells), max(staging, default=0), smallest, sum(least), sum(most))
+    return PlateSpace(info.name, len(wells), max(staging, default=0), smallest, sum(least), sum(most))
 
 
 def plan_space(
@@ -246,7 +247,7 @@ def _stored_now(manifest: Mapping[str, Any]) -> int:
 class _Sizes:
     """Stacks of images of one well, and the bytes that they take."""
 
-    def __init__(self, plan: Plan, info: PlateInfo, planes: Iterable[PlaneRecord]) -> None:
+    def __init__(self, plan: Plan, info: Plate, planes: Iterable[PlaneRecord]) -> None:
         self._plan = plan
         self._shape = info.shape or UNKNOWN_SHAPE
         self._itemsize = np.dtype(info.dtype or UNKNOWN_DTYPE).itemsize

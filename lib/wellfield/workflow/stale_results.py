@@ -79,9 +79,9 @@ def stale_outputs(
     if report.exists():
         # A damaged report is refused here. It is read again while jobs are chosen, where Snakemake adds to an error.
         read_report(report)
-    if info.plate != asked.plate:
+    if info.name != asked.plate:
         raise ConfigError(
-            f"{results} holds results of plate {info.plate}, and all its tables say so; the plate sheet asks for plate "
+            f"{results} holds results of plate {info.name}, and all its tables say so; the plate sheet asks for plate "
             f"{asked.plate} there. Rename the folder back, or move it away; then the plate is done again"
         )
     records = plate_records(folder)
@@ -91,12 +91,12 @@ def stale_outputs(
             stale[main_file(rule)] = problem
     stale |= _of_another_run(records, asked, info.wells)
     wells = [well for well in info.wells if asked.wells is None or well in asked.wells]
-    old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.plate_path))
+    old = str(_of(records, "ingest_plate").get("folder") or os.path.realpath(info.path))
     if old != os.path.realpath(asked.folder):
         moved_along = _of(records, "ingest_plate").get("from_results") == from_results(asked.folder, folder)
         changed = [] if moved_along else _moved(folder, old, asked, {file.path: file for file in files()})
-        if asked.folder != info.plate_path:
-            stale[PlateFile.INDEX] = f"it is of {info.plate_path}"
+        if asked.folder != info.path:
+            stale[PlateFile.INDEX] = f"it is of {info.path}"
             stale |= {WellFile.MANIFEST.of(well): "planes of another time" for well in changed if well in wells}
     stale |= _stale_wells(folder, wells, None if PlateFile.PLAN in stale else folder / PlateFile.PLAN)
     if asked.illumination is None:

@@ -6,6 +6,7 @@ Every problem is a line in the list that is returned, with the name of the file;
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +20,8 @@ from wellfield.formats.tiff import read_calibration, read_tiff
 from wellfield.formatting import counted
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.pipeline.plan import Plan
-from wellfield.plate.index import PlateInfo, read_index
+from wellfield.plate.index import read_index
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import is_well
 from wellfield.results.columns import WELL
 from wellfield.results.manifest import file_entry, folder_entry, read_manifest
@@ -220,7 +222,7 @@ def _check_plate_files(folder: Path, manifests: Manifests) -> list[str]:
         return _attempt(problems, folder, lambda: how(folder / name)) if name in there else None
 
     found = read(PlateFile.INDEX, read_index)
-    info: PlateInfo | None = found[0] if found else None
+    info: Plate | None = found[0] if found else None
     read(PlateFile.METADATA, lambda path: main_subdirectory(read_metadata(path.parent), source=str(path)))
     read(PlateFile.INGEST_REPORT, read_report)
     plan: Plan | None = read(PlateFile.PLAN, Plan.read)
@@ -267,7 +269,7 @@ def _check_counts(folder: Path, counts: Any, manifests: Manifests, *, csv: bool)
 
 
 def _check_store(folder: Path, manifests: Manifests) -> list[str]:
-    """Compare the wells that ``plate.zarr`` lists with manifests and folders; open each well with zarr."""
+    """Compare the wells that the store lists with the manifests and its folders; open all of them with ome-zarr-py."""
     store = folder / STORE_NAME
     stored = {well for well, m in manifests.items() if any(e["path"].startswith(f"{STORE_NAME}/") for e in m["files"])}
     if _link(folder, STORE_NAME):
@@ -320,15 +322,22 @@ def _listed(store: Path) -> list[str]:
 
 
 def _open_well(store: Path, well: str) -> list[str]:
-    """Return the images of a well; open each of their arrays."""
+    """Return the images of a well after ome-zarr-py has opened each of them, with its levels and labels."""
     import zarr
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own, while it is imported
+        from ome_zarr.format import format_from_version
+        from ome_zarr.io import ZarrLocation
+        from ome_zarr.reader import Multiscales, Node
+
     with _opening(f"{STORE_NAME}/{well}", "a well"):
-        group: Any = zarr.open_group(store / well, mode="r")
-        images = [str(image["path"]) for image in _ngff(group)["well"]["images"]]
+        described = _ngff(zarr.open_group(store / well, mode="r"))["well"]
+        images = [str(image["path"]) for image in described["images"]]
         for image in images:
-            for dataset in _ngff(group[image])["multiscales"][0]["datasets"]:
-                group[f"{image}/{dataset['path']}"]
+            location = ZarrLocation(store / well / image, fmt=format_from_version(described["version"]))
+            if Node(location, [location]).first(Multiscales) is None:
+                raise ValueError(f"{image} is not an OME-Zarr image")
         return images
 
 

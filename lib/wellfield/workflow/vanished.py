@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wellfield.errors import ConfigError
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import is_well, split_well
 from wellfield.results.paths import WellFile
 from wellfield.results.records import read_record, recorded_wells
@@ -15,7 +15,7 @@ from wellfield.results.records import read_record, recorded_wells
 _NAMED = 10
 
 
-def vanished_wells(results: str | os.PathLike[str], info: PlateInfo, wanted: Sequence[str] | None) -> list[str]:
+def vanished_wells(results: str | os.PathLike[str], info: Plate, wanted: Sequence[str] | None) -> list[str]:
     """Return the wells that have results but no raw image any more, row by row. Their results stay.
 
     A well that is not among *wanted* has not vanished: the user took it out of the plate sheet.
@@ -26,7 +26,7 @@ def vanished_wells(results: str | os.PathLike[str], info: PlateInfo, wanted: Seq
     return sorted((well for well in gone if (folder / f"{well}.json").is_file()), key=split_well)
 
 
-def refuse_lost_manifests(results: str | os.PathLike[str], info: PlateInfo, wanted: Sequence[str] | None) -> None:
+def refuse_lost_manifests(results: str | os.PathLike[str], info: Plate, wanted: Sequence[str] | None) -> None:
     """Raise if a well has results, but no manifest, and no raw image from which to make them again.
 
     Raises
@@ -42,7 +42,7 @@ def refuse_lost_manifests(results: str | os.PathLike[str], info: PlateInfo, want
         names = ", ".join(lost[:_NAMED])
         manifests = ", ".join(str(folder / WellFile.MANIFEST.of(well)) for well in lost[:_NAMED])
         raise ConfigError(
-            f"plate {info.plate}: raw files of {names} are gone, and so {'is' if len(lost) == 1 else 'are'} "
+            f"plate {info.name}: raw files of {names} are gone, and so {'is' if len(lost) == 1 else 'are'} "
             f"{manifests}, without which no table can include their results. Restore the files. Or name only the "
             "other wells in the column `wells` of the plate sheet; then the results of these wells are removed"
         )

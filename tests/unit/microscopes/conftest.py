@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Wave, write_imagexpress
 
 WriteFile = Callable[..., Path]
@@ -48,6 +48,6 @@ def write_plate(tmp_path: Path) -> WritePlate:
 
 
 @pytest.fixture
-def read() -> Callable[[Path], PlateContents]:
+def read() -> Callable[[Path], ParsedPlate]:
     """Read a plate folder whose microscope is found by its content."""
     return lambda folder: get_microscope_handler(folder)[0].read_plate()

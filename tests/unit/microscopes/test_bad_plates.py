@@ -13,10 +13,12 @@ import pytest
 from wellfield.errors import EmptyPlateError, MetadataError, MicroscopeDetectionError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents, find_holes, ingest_report
+from wellfield.microscopes.ingest_report import ingest_report
+from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.scan import scan_plate
 from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
 from wellfield.plate.wells import well_name
 from wellfield.testing.harmony_plate import HarmonyPlate
 from wellfield.testing.harmony_writer import write_harmony
@@ -89,7 +91,7 @@ def test_empty_and_garbage_images_are_planes_that_fail_when_they_are_read(vendor
             path.write_bytes(b"" if path.name < "m" else b"garbage")
     contents = get_microscope_handler(tmp_path / "p")[0].read_plate()
     assert {plane.key for plane in contents.planes} == expected
-    assert (contents.shape, contents.dtype) == (None, None)
+    assert (contents.plate.shape, contents.plate.dtype) == (None, None)
 
 
 @every_vendor
@@ -135,8 +137,9 @@ def test_numbers_that_count_on_through_the_plate_make_no_report_of_millions(monk
     monkeypatch.setattr("wellfield.microscopes.parsed_plate.MOST_HOLES", 5000)
     wells = [well_name(number // 12, number % 12) for number in range(96)]
     planes = [PlaneRecord(PlaneKey(wells[z % 96], 1, 1, z, 1), "x", 1, 1) for z in range(1, 2001)]
-    contents = PlateContents(planes, {1: "DAPI"})
-    report = ingest_report(contents, contents.plate_info(plate="P", plate_path="", microscope="x"), why="")
+    contents = ParsedPlate(planes, Plate(channels={1: "DAPI"}))
+    contents.complete(name="P", path="", microscope="x")
+    report = ingest_report(contents, why="")
     assert len(report["missing_planes"]) == 1000
     assert report["notes"][0].startswith("5000 planes and more are missing")
 

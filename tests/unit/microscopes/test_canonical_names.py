@@ -9,10 +9,10 @@ import pytest
 
 from wellfield.errors import MetadataError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.keys import PlaneKey, Projection
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 WriteFile = Callable[..., Path]
 
 PLANES = {
@@ -32,7 +32,7 @@ def test_canonical_names_are_read_in_any_folder_that_agrees(write_file: WriteFil
     contents = read(root)
     assert {plane.path.rpartition("/")[2]: plane.key for plane in contents.planes} == PLANES
     assert contents.ignored == {}
-    assert contents.pixel_size_um is not None
+    assert contents.plate.pixel_size_um is not None
 
 
 @pytest.mark.parametrize(

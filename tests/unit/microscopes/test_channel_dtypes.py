@@ -6,7 +6,8 @@ import tifffile
 
 from wellfield.formats.json_files import write_json
 from wellfield.plate.filename_layout import Layout
-from wellfield.plate.index import PlateInfo, read_info
+from wellfield.plate.index import read_info
+from wellfield.plate.plate import Plate
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.process_well import process_well
@@ -65,6 +66,6 @@ def test_an_odd_plane_is_not_the_dtype_of_its_channel(ingested, tmp_path, odd):
 
 
 def test_labels_of_a_plate_may_have_any_dtype():
-    info = PlateInfo("P", "raw", "ome_zarr", ("A01",), {1: "DAPI", 2: "nuclei"}, dtype="uint16", label_channels=(2,))
+    info = Plate("P", "raw", "ome_zarr", ("A01",), {1: "DAPI", 2: "nuclei"}, dtype="uint16", label_channels=(2,))
     assert info.dtypes() == {1: "uint16"}
-    assert PlateInfo("P", "raw", "ome_zarr", ("A01",), {1: "DAPI"}).dtypes() == {}
+    assert Plate("P", "raw", "ome_zarr", ("A01",), {1: "DAPI"}).dtypes() == {}

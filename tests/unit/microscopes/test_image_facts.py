@@ -14,7 +14,7 @@ import tifffile
 
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.image_facts import ImageFacts, read_facts, read_pixel_size
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.microscopes.stage_positions import field_positions
 from wellfield.plate.filename_layout import Layout
@@ -155,7 +155,7 @@ def test_the_pixel_size_alone_is_what_the_facts_say(tmp_path: Path, size: float)
 NAME = r"(?P<well>[A-H]\d)_f(?P<field>\d)_c(?P<channel>\d)\.tif"
 
 
-def read(folder: Path, pattern: str = NAME, **options: Any) -> PlateContents:
+def read(folder: Path, pattern: str = NAME, **options: Any) -> ParsedPlate:
     return PatternHandler(folder, layout=Layout("mine", pattern, **options)).read_plate()
 
 
@@ -169,9 +169,9 @@ def write_plate(folder: Path, **options: Any) -> Path:
 
 def test_a_pattern_takes_pixel_size_positions_and_channels_from_the_files(tmp_path: Path) -> None:
     contents = read(write_plate(tmp_path / "p"))
-    assert contents.pixel_size_um == 0.5
-    assert contents.channels == {1: "DAPI", 2: "FITC"}
-    info = contents.plate_info(plate="P", plate_path=str(tmp_path / "p"), microscope="mine")
+    assert contents.plate.pixel_size_um == 0.5
+    assert contents.plate.channels == {1: "DAPI", 2: "FITC"}
+    info = contents.complete(name="P", path=str(tmp_path / "p"), microscope="mine")
     assert {plane.pixel_size_um for plane in contents.planes} == {0.5}
     well = [plane for plane in contents.planes if plane.key.well == "A02"]  # none of it was sampled
     assert field_positions(info, well) == {1: (100.0, -20.0), 2: (200.0, -20.0)}
@@ -179,9 +179,9 @@ def test_a_pattern_takes_pixel_size_positions_and_channels_from_the_files(tmp_pa
 
 def test_what_the_layout_gives_wins_and_a_contradiction_is_noted(tmp_path: Path) -> None:
     contents = read(write_plate(tmp_path / "p"), pixel_size_um=0.65, channels=("DNA", "FITC"))
-    contents.plate_info(plate="P", plate_path=str(tmp_path), microscope="mine")
+    contents.complete(name="P", path=str(tmp_path), microscope="mine")
     assert {plane.pixel_size_um for plane in contents.planes} == {0.65}
-    assert contents.channels == {1: "DNA", 2: "FITC"}
+    assert contents.plate.channels == {1: "DNA", 2: "FITC"}
     assert contents.notes == [
         "pixel size: the layout says 0.65 µm and is followed; files say 0.5 µm",
         "channel 1 is DNA by the layout, which is followed; files say DAPI",
@@ -190,7 +190,7 @@ def test_what_the_layout_gives_wins_and_a_contradiction_is_noted(tmp_path: Path)
 
 def test_a_field_has_one_position_in_all_its_channels_and_other_fields_none(tmp_path: Path) -> None:
     contents = read(write_plate(tmp_path / "p"))
-    contents.plate_info(plate="P", plate_path=str(tmp_path), microscope="mine")
+    contents.complete(name="P", path=str(tmp_path), microscope="mine")
     known = {plane.key[:3] for plane in contents.planes if not math.isnan(plane.stage_x_um)}
     # sampled are field 1 of the first well and field 2 of the last one
     assert known == {(well, field, channel) for well, field in (("A01", 1), ("A03", 2)) for channel in (1, 2)}
@@ -201,7 +201,7 @@ def test_the_z_planes_of_a_field_share_its_position(tmp_path: Path) -> None:
         for z in (1, 2, 3):
             metaseries(tmp_path / "p" / f"{well}_z{z}.tif")
     contents = read(tmp_path / "p", r"(?P<well>[A-H]\d)_z(?P<z>\d)\.tif")
-    contents.plate_info(plate="P", plate_path=str(tmp_path), microscope="mine")
+    contents.complete(name="P", path=str(tmp_path), microscope="mine")
     known = {(plane.key.well, plane.key.z) for plane in contents.planes if plane.stage_x_um == 10.0}
     assert known == {(well, z) for well in ("A01", "A03") for z in (1, 2, 3)}  # A01 z 1 and A03 z 3 were sampled
 
@@ -209,16 +209,16 @@ def test_the_z_planes_of_a_field_share_its_position(tmp_path: Path) -> None:
 def test_harmony_without_its_index_is_calibrated_by_the_files(tmp_path: Path) -> None:
     harmony(tmp_path / "r01c01f02p01-ch2sk1fk1fl1.tiff")
     contents = get_microscope_handler(tmp_path)[0].read_plate()
-    assert contents.pixel_size_um == pytest.approx(0.52)
-    assert contents.channels == {2: "HOECHST"}
-    assert contents.stage_y_up
+    assert contents.plate.pixel_size_um == pytest.approx(0.52)
+    assert contents.plate.channels == {2: "HOECHST"}
+    assert contents.plate.stage_y_up
     assert contents.planes[0].stage_x_um == pytest.approx(-600)
 
 
 def test_a_preset_reads_harmonys_pixel_size_and_not_the_cameras(tmp_path: Path) -> None:
     harmony(tmp_path / "r01c01f02-ch2.tif")
     contents = get_microscope_handler(tmp_path, "row_column_field_channel")[0].read_plate()
-    assert contents.pixel_size_um == pytest.approx(0.52)
-    assert contents.channels == {2: "HOECHST"}
-    assert contents.stage_y_up
+    assert contents.plate.pixel_size_um == pytest.approx(0.52)
+    assert contents.plate.channels == {2: "HOECHST"}
+    assert contents.plate.stage_y_up
     assert contents.notes == []

@@ -15,12 +15,13 @@ from wellfield.errors import DuplicatePlaneError, EmptyPlateError, ImageKindErro
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.imagexpress import ImageXpressHandler
-from wellfield.microscopes.parsed_plate import PlateContents, find_holes, ingest_report
+from wellfield.microscopes.ingest_report import ingest_report
+from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Style, Wave, write_imagexpress
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 WriteFile = Callable[..., Path]
 WritePlate = Callable[[ImageXpressPlate], tuple[Path, list[ImageFile]]]
 
@@ -74,7 +75,7 @@ def truth(files: list[ImageFile]) -> set[PlaneKey]:
     return {file.key for file in files if not file.thumbnail}
 
 
-def found(contents: PlateContents) -> dict[PlaneKey, Path]:
+def found(contents: ParsedPlate) -> dict[PlaneKey, Path]:
     keys = [plane.key for plane in contents.planes]
     assert len(keys) == len(set(keys))
     return {plane.key: Path(plane.path) for plane in contents.planes}
@@ -110,8 +111,12 @@ def test_geometry_and_calibration_are_those_of_the_plate(
     plate: ImageXpressPlate, write_plate: WritePlate, read: Read
 ) -> None:
     contents = read(write_plate(plate)[0])
-    assert (contents.shape, contents.dtype, contents.pixel_size_um) == ((8, 8), "uint16", pytest.approx(0.65))
-    assert contents.z_spacing_um == (pytest.approx(3.0, abs=0.02) if plate.z_steps > 1 else None)
+    assert (contents.plate.shape, contents.plate.dtype, contents.plate.pixel_size_um) == (
+        (8, 8),
+        "uint16",
+        pytest.approx(0.65),
+    )
+    assert contents.plate.z_spacing_um == (pytest.approx(3.0, abs=0.02) if plate.z_steps > 1 else None)
     for plane in contents.planes:
         if plane.stage_x_um == plane.stage_x_um:  # it was sampled
             centre, offset = plate.well_centre(plane.key.well), plate.field_offset(plane.key.field)
@@ -192,7 +197,7 @@ def test_what_channels_lack_by_design_is_no_hole(write_plate: WritePlate, read: 
 def test_the_report_says_what_was_found_and_what_was_promised(write_plate: WritePlate, read: Read) -> None:
     folder, files = write_plate(PLATES["export, mixed waves"])
     contents = read(folder)
-    info = contents.plate_info(plate="P", plate_path=str(folder), microscope="imagexpress")
+    info = contents.complete(name="P", path=str(folder), microscope="imagexpress")
     report = ingest_report(contents, info, why="because")
     assert report["found"]["planes"] == len(truth(files))
     assert report["found"]["channels"] == {
@@ -221,13 +226,13 @@ def test_image_opens_are_bounded_by_waves_and_folders(write_plate: WritePlate, r
 def test_channel_names_are_unique_whatever_the_vendor_called_them(write_plate: WritePlate, read: Read) -> None:
     waves = tuple(Wave(name=name) for name in ("A", "A", "A_w1", "B"))
     contents = read(write_plate(ImageXpressPlate(name="p", waves=waves, z_steps=1, size=(4, 4)))[0])
-    assert len(set(contents.channels.values())) == 4
+    assert len(set(contents.plate.channels.values())) == 4
     assert any("used more than once" in note for note in contents.notes)
 
 
 def test_wells_come_row_by_row_as_on_the_plate(write_plate: WritePlate, read: Read) -> None:
     contents = read(write_plate(PLATES["1536 wells, odd names"])[0])
-    info = contents.plate_info(plate="P", plate_path="", microscope="imagexpress")
+    info = contents.complete(name="P", path="", microscope="imagexpress")
     assert info.wells == ("A01", "Z48", "AA02", "AF48")
 
 
@@ -260,7 +265,7 @@ def test_a_sampled_file_that_is_no_grey_plane_is_named(
         folder = write_file(f"P_{well}_s1_w1.tif").parent
     make(folder / name)
     contents = read(folder)
-    assert (contents.shape, contents.dtype) == ((4, 4), "uint16")
+    assert (contents.plate.shape, contents.plate.dtype) == ((4, 4), "uint16")
     assert any(note.startswith(f"the well of {name} will fail: ") for note in contents.notes)
 
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, write_image, write_plate
 from wellfield.errors import EmptyPlateError, MetadataError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
+from wellfield.plate.index import plate_json
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 versions = pytest.mark.parametrize("version", VERSIONS)
 WRONG = st.one_of(
     st.none(),
@@ -84,7 +85,7 @@ def test_wrong_values_anywhere_are_one_clear_error_or_do_not_matter(stores: Path
         pass
     else:
         assert contents.planes
-        contents.plate_info(plate="p", plate_path="p", microscope="ome_zarr").to_json()
+        plate_json(contents.complete(name="p", path="p", microscope="ome_zarr"))
     finally:
         file.write_bytes(content)
 

@@ -16,7 +16,8 @@ from wellfield.config.load import load_config
 from wellfield.errors import DataNotFoundError, PipelineError
 from wellfield.formats.json_files import write_json
 from wellfield.microscopes import get_microscope_handler
-from wellfield.plate.index import PlateInfo, read_index
+from wellfield.plate.index import read_index
+from wellfield.plate.plate import Plate
 from wellfield.storage import VirtualWorkspaceBackend
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
@@ -50,7 +51,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return store
 
 
-def ingest(store: Path, results: Path) -> PlateInfo:
+def ingest(store: Path, results: Path) -> Plate:
     return ingest_plate(str(store), plate="P", microscope="auto", results=results)
 
 
@@ -118,7 +119,7 @@ def test_label_images_that_fit_no_image_are_left_out_with_a_note(tmp_path: Path)
     write_labels(store / "B/2/0", odd, "0.5")
     group(store / "C/11/0" / "labels", {"labels": ["nowhere"]}, "0.5")
     contents = get_microscope_handler(store)[0].read_plate()
-    assert contents.channels == {1: "DAPI", 2: "FITC", 3: "labels/good"}
+    assert contents.plate.channels == {1: "DAPI", 2: "FITC", 3: "labels/good"}
     for name, problem in {
         "small": "have another size than their image",
         "soft": "are float32, not whole numbers",

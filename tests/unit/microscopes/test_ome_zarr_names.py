@@ -9,9 +9,9 @@ import pytest
 
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, write_plate
 from wellfield.errors import MetadataError
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 Fields = dict[str, set[int]]
 ONE = {"0": Image("yx")}
 
@@ -120,7 +120,7 @@ def test_names_and_indices_that_do_not_fit_are_an_error(
 # --- fields -------------------------------------------------------------------------------------------------------
 
 
-def fields(contents: PlateContents) -> Fields:
+def fields(contents: ParsedPlate) -> Fields:
     found: Fields = {}
     for plane in contents.planes:
         found.setdefault(plane.key.well, set()).add(plane.key.field)

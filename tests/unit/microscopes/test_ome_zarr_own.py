@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tests.interop.plates import CHANNEL_NAMES, CHANNELS, MISSING, SHAPE, TIMEPOINTS, WELLS, Z, ids, write_plate
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage import VirtualWorkspaceBackend, ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr.plate_metadata import finalize_plate
 from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 versions = pytest.mark.parametrize("version", ["0.4", "0.5"])
 layouts = pytest.mark.parametrize("strategy", list(ZarrChunkStrategy))
 
@@ -36,13 +36,13 @@ def test_every_plane_comes_back_under_its_key(
         for z in Z
         for time in TIMEPOINTS
     } - {MISSING}
-    images = [plane for plane in contents.planes if plane.key.channel not in contents.label_channels]
+    images = [plane for plane in contents.planes if plane.key.channel not in contents.plate.label_channels]
     assert {plane.key for plane in images} == expected
     assert contents.promised == {"planes": [plane_name(MISSING)]}
     names = dict(zip(CHANNELS, CHANNEL_NAMES, strict=True))
-    assert {n: name for n, name in contents.channels.items() if n not in contents.label_channels} == names
-    assert (contents.shape, contents.dtype) == (SHAPE, "uint16")
-    assert (contents.pixel_size_um, contents.z_spacing_um) == (0.65, 2.5)
+    assert {n: name for n, name in contents.plate.channels.items() if n not in contents.plate.label_channels} == names
+    assert (contents.plate.shape, contents.plate.dtype) == (SHAPE, "uint16")
+    assert (contents.plate.pixel_size_um, contents.plate.z_spacing_um) == (0.65, 2.5)
     assert all(np.isnan(plane.stage_x_um) for plane in contents.planes)
     workspace = VirtualWorkspaceBackend(tmp_path / "plate.zarr", {plane_name(p.key): p.path for p in contents.planes})
     loaded = workspace.load_batch([plane_name(plane.key) for plane in images])
@@ -54,8 +54,8 @@ def test_every_plane_comes_back_under_its_key(
 def test_labels_come_back_with_the_planes_of_their_field(tmp_path: Path, read: Read, version: str) -> None:
     write_plate(tmp_path / "plate.zarr", ZarrChunkStrategy.FIELD, version)
     contents = read(tmp_path / "plate.zarr")
-    (channel,) = contents.label_channels
-    assert contents.channels[channel] == "labels/nuclei"
+    (channel,) = contents.plate.label_channels
+    assert contents.plate.channels[channel] == "labels/nuclei"
     labels = [plane for plane in contents.planes if plane.key.channel == channel]
     assert {key.z for key, *_ in labels} == set(Z)
     assert {key.timepoint for key, *_ in labels} == set(TIMEPOINTS)

@@ -19,18 +19,19 @@ from hypothesis import strategies as st
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, group, write_image, write_plate
 from wellfield.errors import EmptyPlateError, MetadataError, MicroscopeDetectionError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.microscopes.ingest_report import ingest_report
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.addresses import parse_array_plane
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage import VirtualWorkspaceBackend
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 Values = npt.NDArray[Any]
 versions = pytest.mark.parametrize("version", VERSIONS)
 SUBSETS = ["".join(c) + "yx" for n in range(4) for c in combinations("tcz", n)]
 
 
-def check_pixels(folder: Path, contents: PlateContents, values: dict[str, Values], prefix: str = "") -> None:
+def check_pixels(folder: Path, contents: ParsedPlate, values: dict[str, Values], prefix: str = "") -> None:
     """Compare every plane, read through the virtual workspace, with what was written."""
     workspace = VirtualWorkspaceBackend(folder, {plane_name(p.key): p.path for p in contents.planes})
     planes = workspace.load_batch([plane_name(plane.key) for plane in contents.planes])
@@ -42,7 +43,7 @@ def check_pixels(folder: Path, contents: PlateContents, values: dict[str, Values
         assert found.dtype == expected.dtype
 
 
-def keys(contents: PlateContents) -> set[PlaneKey]:
+def keys(contents: ParsedPlate) -> set[PlaneKey]:
     found = [plane.key for plane in contents.planes]
     assert len(found) == len(set(found))
     return set(found)
@@ -64,8 +65,8 @@ def test_every_plane_has_its_key_and_its_pixels(
     fields = [("B02", 1), ("B02", 2), ("AF48", 1)]
     assert keys(contents) == {PlaneKey(w, f, ch, d, time) for w, f in fields for time in t for ch in c for d in z}
     check_pixels(tmp_path / "p", contents, values)
-    assert (contents.shape, contents.dtype, contents.pixel_size_um) == ((6, 8), "uint16", 1.0)
-    assert contents.z_spacing_um == (1.0 if "z" in axes else None)
+    assert (contents.plate.shape, contents.plate.dtype, contents.plate.pixel_size_um) == ((6, 8), "uint16", 1.0)
+    assert contents.plate.z_spacing_um == (1.0 if "z" in axes else None)
     assert (contents.notes, contents.promised, contents.ignored) == ([], {}, {})
     assert contents.images_opened == (3 if image.shards else 0)
 
@@ -135,7 +136,8 @@ def test_absent_planes_wells_and_images_are_promised(tmp_path: Path, read: Read)
     shutil.rmtree(store / "A/2/0/0/1")
     contents = read(store)
     assert contents.promised == {"wells": ["C/5"], "images": ["A/1/1"], "planes": ["A02_s001_w2_z001_t001.tif"]}
-    report = ingest_report(contents, contents.plate_info(plate="p", plate_path="p", microscope="m"), why="")
+    contents.complete(name="p", path="p", microscope="m")
+    report = ingest_report(contents, why="")
     assert report["missing_planes"] == ["A02_s001_w2_z001_t001.tif"]
 
 
@@ -365,7 +367,10 @@ def test_sizes_and_places_are_in_micrometres(tmp_path: Path, read: Read, unit: s
     }
     write_plate(tmp_path / "p", {"A/1": images})
     contents = read(tmp_path / "p")
-    assert (contents.pixel_size_um, contents.z_spacing_um) == (pytest.approx(0.5 * um), pytest.approx(2 * um))
+    assert (contents.plate.pixel_size_um, contents.plate.z_spacing_um) == (
+        pytest.approx(0.5 * um),
+        pytest.approx(2 * um),
+    )
     for plane in contents.planes:
         place = (plane.stage_x_um, plane.stage_y_um, plane.stage_z_um, plane.pixel_size_um)
         expected = (100 * um * (plane.key.field - 1), 10 * um, (5 + 2 * (plane.key.z - 1)) * um, 0.5 * um)
@@ -381,7 +386,7 @@ def test_transformations_of_the_multiscale_come_on_top(tmp_path: Path, read: Rea
     ]
     write_plate(tmp_path / "p", {"A/1": {"0": Image("yx", extra=content)}})
     contents = read(tmp_path / "p")
-    assert contents.pixel_size_um == 20.0
+    assert contents.plate.pixel_size_um == 20.0
     assert (contents.planes[0].stage_x_um, contents.planes[0].stage_y_um) == (30.25, 10.5)
 
 
@@ -403,7 +408,7 @@ def test_fields_of_one_translation_have_no_stage_position(tmp_path: Path, read: 
 def test_a_pixel_size_that_is_not_certain_is_unknown(tmp_path: Path, read: Read, image: Image, note: str) -> None:
     write_plate(tmp_path / "p", {"A/1": {"0": image}})
     contents = read(tmp_path / "p")
-    assert contents.pixel_size_um is None
+    assert contents.plate.pixel_size_um is None
     assert note in contents.notes[0]
     assert np.isnan(contents.planes[0].pixel_size_um)
 
@@ -415,7 +420,7 @@ def test_types_of_axes_count_not_their_names(tmp_path: Path, read: Read) -> None
     write_plate(tmp_path / "p", {"A/1": {"0": Image("tczyx", extra=content)}})
     contents = read(tmp_path / "p")
     assert max(keys(contents)) == PlaneKey("A01", 1, 2, 3, 2)
-    assert contents.pixel_size_um == 1.0
+    assert contents.plate.pixel_size_um == 1.0
 
 
 def test_another_axis_is_dropped_if_it_has_length_one_and_refused_by_name_else(tmp_path: Path, read: Read) -> None:
@@ -445,7 +450,7 @@ def test_another_axis_is_dropped_if_it_has_length_one_and_refused_by_name_else(t
 def test_names_of_channels(tmp_path: Path, read: Read, labels: Any, names: dict[int, str], note: str | None) -> None:
     write_plate(tmp_path / "p", {"A/1": {"0": Image(labels=labels)}})
     contents = read(tmp_path / "p")
-    assert contents.channels == names
+    assert contents.plate.channels == names
     if note is None:
         assert contents.notes == []
     else:
@@ -465,7 +470,7 @@ def test_an_image_without_names_mixes_up_nobody_elses_channels(tmp_path: Path, r
         well: sorted({k.channel for k in keys(contents) if k.well == well}) for well in ("B02", "B03", "B04", "B05")
     }
     assert found == {"B02": [1, 2], "B03": [2, 3], "B04": [4, 5], "B05": [2, 6]}
-    assert contents.channels == {1: "DAPI", 2: "GFP_w2", 3: "RFP", 4: "C1", 5: "C2", 6: "GFP_w6"}
+    assert contents.plate.channels == {1: "DAPI", 2: "GFP_w2", 3: "RFP", 4: "C1", 5: "C2", 6: "GFP_w6"}
     pixel_of = {(p.key.well, p.key.channel): p.path for p in contents.planes}
     workspace = VirtualWorkspaceBackend(tmp_path / "p", {path: path for path in pixel_of.values()})
     assert (workspace.load(pixel_of["B03", 2]) == values["B/3/0"][0]).all()
@@ -484,7 +489,7 @@ def test_images_with_different_channels_number_them_by_name(tmp_path: Path, read
     images = {"0": Image(labels=("DAPI", "GFP")), "1": Image(labels=("GFP", "Cy5"))}
     values = write_plate(tmp_path / "p", {"A/1": images})
     contents = read(tmp_path / "p")
-    assert contents.channels == {1: "DAPI", 2: "GFP", 3: "Cy5"}
+    assert contents.plate.channels == {1: "DAPI", 2: "GFP", 3: "Cy5"}
     assert {(key.field, key.channel) for key in keys(contents)} == {(1, 1), (1, 2), (2, 2), (2, 3)}
     assert any("stands for its name" in note for note in contents.notes)
     check_pixels(tmp_path / "p", contents, values)
@@ -499,7 +504,7 @@ def test_images_that_differ_are_noted_and_kept(tmp_path: Path, read: Read) -> No
     values = write_plate(tmp_path / "p", {"A/1": images})
     contents = read(tmp_path / "p")
     check_pixels(tmp_path / "p", contents, values)
-    assert (contents.shape, contents.dtype, contents.pixel_size_um) == ((6, 8), "uint16", 1.0)
+    assert (contents.plate.shape, contents.plate.dtype, contents.plate.pixel_size_um) == ((6, 8), "uint16", 1.0)
     assert len(keys(contents)) == 5
     for note in (
         "images of different size or dtype: [6, 8] uint16 (2), [4, 8] uint8 (1)",

@@ -11,12 +11,13 @@ import zarr
 
 from wellfield.microscopes import get_microscope_handler
 from wellfield.plate.addresses import parse_array_plane
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
+from wellfield.plate.index import PlaneRecord, read_index
+from wellfield.plate.plate import Plate
 from wellfield.storage import VirtualWorkspaceBackend
 
 pytestmark = pytest.mark.realdata
 
-Ingested = tuple[PlateInfo, list[PlaneRecord], dict[str, Any], Path]
+Ingested = tuple[Plate, list[PlaneRecord], dict[str, Any], Path]
 
 
 @pytest.fixture

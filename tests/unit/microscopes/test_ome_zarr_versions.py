@@ -12,9 +12,9 @@ import pytest
 from tests.unit.microscopes.ngff_plates import VERSIONS, Image, group, write_image, write_plate
 from wellfield.errors import MetadataError
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 READ = r"Wellfield reads 0.4 \(in Zarr v2\) and 0.5 \(in Zarr v3\)"
 
 

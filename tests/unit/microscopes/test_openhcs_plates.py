@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError, PathEscapeError
 from wellfield.microscopes import detect_microscope, get_microscope_handler
 from wellfield.microscopes.openhcs_names import parse_name, parse_well
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.storage import VirtualWorkspaceBackend
 
-Read = Callable[[Path], PlateContents]
+Read = Callable[[Path], ParsedPlate]
 WriteFile = Callable[..., Path]
 
 KEYS = [PlaneKey(well, field, channel, z, 1) for well in ("A01", "B12") for field in (1, 2) for channel in (1, 2)
@@ -114,7 +114,7 @@ def stored(root: Path, attribute: str, *, field_axis: bool, version: int = 2) ->
     return addresses
 
 
-def found(contents: PlateContents) -> dict[PlaneKey, str]:
+def found(contents: ParsedPlate) -> dict[PlaneKey, str]:
     return {plane.key: plane.path for plane in contents.planes}
 
 
@@ -129,9 +129,9 @@ def test_an_initialised_raw_plate_is_read_by_its_mapping(tmp_path: Path, read: R
     contents = read(tmp_path / "p")
     assert found(contents) == paths
     assert all(plane.size == (tmp_path / "p" / plane.path).stat().st_size for plane in contents.planes)
-    assert contents.channels == {1: "DAPI", 2: "w2"}
-    assert (contents.pixel_size_um, contents.grid_dimensions) == (0.65, (1, 2))
-    assert (contents.shape, contents.dtype) == ((4, 6), "uint16")
+    assert contents.plate.channels == {1: "DAPI", 2: "w2"}
+    assert (contents.plate.pixel_size_um, contents.plate.grid_dimensions) == (0.65, (1, 2))
+    assert (contents.plate.shape, contents.plate.dtype) == ((4, 6), "uint16")
     assert contents.images_opened == 4
     assert contents.promised == {"wells": ["C05"]}
     assert "name imagexpress in the 'microscope' column" in contents.notes[0]
@@ -165,7 +165,7 @@ def test_planes_of_a_store_are_addressed_by_array_and_indices(
     addresses = stored(tmp_path, attribute, field_axis=field_axis, version=version)
     contents = read(tmp_path)
     assert found(contents) == addresses
-    assert (contents.shape, contents.dtype, contents.images_opened) == ((4, 6), "uint16", 0)
+    assert (contents.plate.shape, contents.plate.dtype, contents.images_opened) == ((4, 6), "uint16", 0)
     assert contents.ignored == {}
     assert all(plane.size > 0 and plane.mtime_ns > 0 for plane in contents.planes)
 
@@ -449,13 +449,13 @@ def test_a_store_with_broken_metadata_is_an_error(tmp_path: Path, read: Read) ->
 @pytest.mark.parametrize("value", [None, [], [0, 2], "1x2", [1.5, 2], [1, 2, 3]])
 def test_a_grid_that_is_none_is_unknown(tmp_path: Path, read: Read, value: Any) -> None:
     initialised(tmp_path / "p", grid_dimensions=value)
-    assert read(tmp_path / "p").grid_dimensions is None
+    assert read(tmp_path / "p").plate.grid_dimensions is None
 
 
 @pytest.mark.parametrize("value", [None, 0, -1.0, "0.65", True])
 def test_a_pixel_size_that_is_none_is_unknown(tmp_path: Path, read: Read, value: Any) -> None:
     initialised(tmp_path / "p", pixel_size=value)
-    assert read(tmp_path / "p").pixel_size_um is None
+    assert read(tmp_path / "p").plate.pixel_size_um is None
 
 
 def test_what_raw_files_say_of_pixel_size_and_position(tmp_path: Path, write_file: WriteFile, read: Read) -> None:
@@ -464,10 +464,10 @@ def test_what_raw_files_say_of_pixel_size_and_position(tmp_path: Path, write_fil
     mapping = {"A01_s001_w1_z001_t001.TIF": "TimePoint_1/P_A01_s1_w1.TIF"}
     write_metadata(raw, entry_of(mapping, pixel_size=1.0))
     contents = read(raw)
-    assert contents.pixel_size_um == 1.0
+    assert contents.plate.pixel_size_um == 1.0
     assert contents.notes[0].startswith("pixel size 1.0 µm of openhcs_metadata.json is used; image files say ")
     write_metadata(raw, entry_of(mapping, pixel_size=None))
-    assert f"image files say {read(raw).pixel_size_um} µm" in contents.notes[0]
+    assert f"image files say {read(raw).plate.pixel_size_um} µm" in contents.notes[0]
     handler = get_microscope_handler(raw)[0]
     assert (
         handler.stage_position(path) == get_microscope_handler(raw, "imagexpress")[0].stage_position(path) is not None
@@ -511,7 +511,7 @@ def test_paths_of_windows_and_folders_with_a_number_sign_are_paths(tmp_path: Pat
     write_metadata(tmp_path, entry_of(files=[path.replace("/", "\\") for path in paths.values()]))
     contents = read(tmp_path)
     assert found(contents) == paths
-    assert (contents.shape, contents.dtype) == ((4, 6), "uint16")
+    assert (contents.plate.shape, contents.plate.dtype) == ((4, 6), "uint16")
 
 
 def test_a_name_that_is_no_text_is_an_error(tmp_path: Path, read: Read) -> None:

@@ -16,8 +16,9 @@ from wellfield.errors import DuplicatePlaneError, EmptyPlateError, MetadataError
 from wellfield.formats.tiff import read_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.harmony_files import parse_filename
+from wellfield.microscopes.ingest_report import ingest_report
 from wellfield.microscopes.opera_phenix import OperaPhenixHandler
-from wellfield.microscopes.parsed_plate import PlateContents, find_holes, ingest_report
+from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.scan import Scan, scan_plate
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.testing.harmony_plate import Flatfield, HarmonyChannel, HarmonyPlate, ImageFile, Kind, Layout, Version
@@ -52,11 +53,11 @@ def write(tmp_path: Path) -> Callable[[HarmonyPlate], tuple[Path, list[ImageFile
     return lambda plate: (tmp_path / plate.name, write_harmony(tmp_path, plate, pixels_of))
 
 
-def read(folder: Path) -> PlateContents:
+def read(folder: Path) -> ParsedPlate:
     return get_microscope_handler(folder)[0].read_plate()
 
 
-def found(contents: PlateContents, folder: Path) -> dict[PlaneKey, Path]:
+def found(contents: ParsedPlate, folder: Path) -> dict[PlaneKey, Path]:
     keys = [plane.key for plane in contents.planes]
     assert len(keys) == len(set(keys))
     return {plane.key: folder / plane.path for plane in contents.planes}
@@ -84,16 +85,16 @@ def test_every_plane_is_found_under_its_true_key(plate: HarmonyPlate, write) -> 
 @every_plate
 def test_facts_are_those_of_the_plate(plate: HarmonyPlate, write) -> None:  # type: ignore[no-untyped-def]
     contents = read(write(plate)[0])
-    assert contents.channels == {n: channel.name for n, channel in enumerate(plate.channels, start=1)}
-    assert contents.wavelengths_nm == {
+    assert contents.plate.channels == {n: channel.name for n, channel in enumerate(plate.channels, start=1)}
+    assert contents.plate.wavelengths_nm == {
         n: (channel.excitation_nm, channel.emission_nm or None) for n, channel in enumerate(plate.channels, start=1)
     }
-    assert (contents.shape, contents.dtype) == ((8, 8), "uint16")
-    assert contents.pixel_size_um == pytest.approx(plate.pixel_size_um)
-    assert contents.z_spacing_um == (plate.z_spacing_um if plate.z_planes > 1 else None)
-    assert contents.stage_y_up
-    assert contents.time_interval_s == (3600 if plate.timepoints > 1 else None)
-    assert contents.vendor_fields == {number: field for field, number in plate.field_numbers.items()}
+    assert (contents.plate.shape, contents.plate.dtype) == ((8, 8), "uint16")
+    assert contents.plate.pixel_size_um == pytest.approx(plate.pixel_size_um)
+    assert contents.plate.z_spacing_um == (plate.z_spacing_um if plate.z_planes > 1 else None)
+    assert contents.plate.stage_y_up
+    assert contents.plate.time_interval_s == (3600 if plate.timepoints > 1 else None)
+    assert contents.plate.vendor_fields == {number: field for field, number in plate.field_numbers.items()}
     expected = {(i.key.well, i.key.field): plate.position_um(i.key.well, i.field_id) for i in plate.images()}
     for record in contents.planes:
         place = expected[record.key.well, record.key.field]
@@ -102,14 +103,14 @@ def test_facts_are_those_of_the_plate(plate: HarmonyPlate, write) -> None:  # ty
 
 
 def test_the_grid_is_reported_whatever_the_jitter(write) -> None:  # type: ignore[no-untyped-def]
-    assert read(write(PLATES["V6, index above"])[0]).grid_dimensions == (3, 3)
-    assert read(write(PLATES["irregular fields"])[0]).grid_dimensions == (3, 3)
+    assert read(write(PLATES["V6, index above"])[0]).plate.grid_dimensions == (3, 3)
+    assert read(write(PLATES["irregular fields"])[0]).plate.grid_dimensions == (3, 3)
 
 
 def test_light_and_fields_are_in_the_report(write) -> None:  # type: ignore[no-untyped-def]
     folder, _ = write(PLATES["V5"])
     contents = read(folder)
-    info = contents.plate_info(plate="P", plate_path=str(folder), microscope="opera_phenix")
+    info = contents.complete(name="P", path=str(folder), microscope="opera_phenix")
     report = ingest_report(contents, info, why="")
     assert report["found"]["channels"]["1"]["excitation_nm"] == 405
     assert report["found"]["channels"]["1"]["emission_nm"] == 456
@@ -273,7 +274,7 @@ def test_wells_with_different_layouts_keep_the_vendors_field_numbers(write) -> N
     vendor = {number: field for field, number in plate.field_numbers.items()}
     assert set(found(contents, folder)) == {f.key._replace(field=vendor[f.key.field]) for f in files}
     assert any("wells differ in their layout" in note for note in contents.notes)
-    assert contents.vendor_fields == {}
+    assert contents.plate.vendor_fields == {}
 
 
 # --- broken metadata ----------------------------------------------------------------------------------------------
@@ -460,7 +461,7 @@ def test_flat_field_profiles_become_facts_of_the_plate(write) -> None:  # type: 
     )
     for version in Version:
         folder, _ = write(HarmonyPlate(name=version, version=version, channels=channels, size=(8, 8)))
-        profiles = read(folder).flatfields
+        profiles = read(folder).plate.flatfields
         assert sorted(profiles) == [1, 2]
         assert profiles[1].level == 321.5
         assert profiles[1].background.coefficients == background
@@ -486,7 +487,7 @@ def test_any_text_in_the_place_of_a_profile_is_a_profile_or_none(write, row: str
     assert "[0.1, 0.2]" in text
     index_of(folder).write_text(text.replace("[0.1, 0.2]", row), encoding="utf-8-sig")
     contents = read(folder)
-    assert bool(contents.flatfields) is understood
+    assert bool(contents.plate.flatfields) is understood
     assert any("flat-field profile of channel 1 is not understood" in note for note in contents.notes) is not understood
 
 
@@ -494,7 +495,7 @@ def test_a_profile_of_the_background_alone_is_not_used_and_said_to_lack_the_fore
     basic = Flatfield(background=((1.1,), (0.2, 0.1)), foreground=None)
     channels = (HarmonyChannel(name="dye", flatfield=basic), HarmonyChannel(flatfield=Flatfield(foreground=None)))
     contents = read(write(HarmonyPlate(channels=channels, size=(8, 8)))[0])
-    assert contents.flatfields == {}
+    assert contents.plate.flatfields == {}
     (note,) = (note for note in contents.notes if "flat-field" in note)  # of channel 2, which is flat, none
     assert note.startswith("the flat-field profile of channel 1 is of the background alone")
     assert "it has no Foreground" in note
@@ -509,5 +510,5 @@ def test_elements_without_text_say_nothing(write) -> None:  # type: ignore[no-un
     index_of(folder).write_text(text, encoding="utf-8-sig")
     contents = read(folder)
     assert set(found(contents, folder)) == {file.key for file in files}
-    assert contents.channels == {1: "ch1"}
-    assert contents.wavelengths_nm == {1: (405, None)}
+    assert contents.plate.channels == {1: "ch1"}
+    assert contents.plate.wavelengths_nm == {1: (405, None)}

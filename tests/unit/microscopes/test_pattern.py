@@ -20,7 +20,7 @@ from wellfield.formats.png import write_png
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.mismatch import how_far
-from wellfield.microscopes.parsed_plate import PlateContents, find_holes
+from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.microscopes.scan import Scan, ScannedFile
 from wellfield.plate.filename_layout import Layout, WellNumbers
@@ -53,15 +53,15 @@ def write(tmp_path: Path) -> Write:
     return fill
 
 
-def read(folder: Path, pattern: str = SIMPLE, **options: Any) -> PlateContents:
+def read(folder: Path, pattern: str = SIMPLE, **options: Any) -> ParsedPlate:
     return PatternHandler(folder, layout=Layout("mine", pattern, **options)).read_plate()
 
 
-def keyed(contents: PlateContents) -> dict[str, PlaneKey]:
+def keyed(contents: ParsedPlate) -> dict[str, PlaneKey]:
     return {plane.path: plane.key for plane in contents.planes}
 
 
-def read_names(*paths: str, pattern: str = SIMPLE, **options: Any) -> PlateContents:
+def read_names(*paths: str, pattern: str = SIMPLE, **options: Any) -> ParsedPlate:
     """Read a plate of which only the names are there."""
     files = [ScannedFile(*path.rpartition("/")[::2], 1, 0) for path in paths]
     handler = PatternHandler("nowhere", layout=Layout("mine", pattern, **options), scan=Scan(Path("nowhere"), files))
@@ -93,7 +93,7 @@ def test_rows_are_letters_or_numbers(row: str, well: str) -> None:
 def test_what_names_do_not_say_has_its_default() -> None:
     contents = read_names("A1.tif", "A2_z3_t.tif", defaults={"field": 7, "channel": 2, "timepoint": 9})
     assert list(keyed(contents).values()) == [PlaneKey("A01", 7, 2, 1, 9), PlaneKey("A02", 7, 2, 3, 9)]
-    assert contents.channels == {2: "w2"}
+    assert contents.plate.channels == {2: "w2"}
 
 
 def test_numbers_from_zero_are_raised_on_the_whole_plate_and_noted() -> None:
@@ -139,7 +139,7 @@ def test_numbers_from_one_stay() -> None:
 def test_channels_get_numbers_and_names(tokens: tuple[str, ...], channels: Any, expected: dict[int, str]) -> None:
     for order in (tokens, tokens[::-1]):
         contents = read_names(*(f"A1_c{token}.tif" for token in order), channels=channels)
-        assert contents.channels == expected
+        assert contents.plate.channels == expected
         assert {key.channel for key in keyed(contents).values()} == set(expected)
     if channels is None and not any(token.isdigit() for token in tokens):
         assert all(expected[key.channel] in path for path, key in keyed(contents).items())
@@ -175,7 +175,7 @@ def test_a_channel_that_holds_another_axis_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"takes 'UV - DAPI z 3 time 1 - 0ms', which holds 'z 3' and 'time 1'; give"):
         read_names(*TIMES, pattern=INCELL % "")
     contents = read_names(*TIMES, pattern=INCELL % r"( time (?P<timepoint>\d+) - \d+ms)?")
-    assert contents.channels == {1: "UV - DAPI"}
+    assert contents.plate.channels == {1: "UV - DAPI"}
     assert {(key.z, key.timepoint) for key in keyed(contents).values()} == {(3, 1), (4, 1), (3, 2), (4, 2)}
 
 
@@ -193,7 +193,7 @@ def test_other_axes_in_a_channel_are_found_by_word_or_by_what_channels_differ_in
 @pytest.mark.parametrize("tokens", [("Cy3", "Cy5"), ("DAPI_t1",), ("Alexa 488", "Alexa 568"), ("FITC_z1", "DAPI_z1")])
 def test_names_of_channels_with_numbers_stay_channels(tokens: tuple[str, ...]) -> None:
     contents = read_names(*(f"A1_{t}.tif" for t in tokens), pattern=r"(?P<well>A1)_(?P<channel>.*)\.tif")
-    assert set(contents.channels.values()) == set(tokens)
+    assert set(contents.plate.channels.values()) == set(tokens)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,9 @@ def test_any_plate_and_any_part_of_it_give_the_right_keys_in_any_order(
     contents = read_names(*data.draw(st.permutations(paths)), pattern=pattern, channels=order)
     assert keyed(contents) == expected
     assert contents.ignored == {}
-    assert contents.channels == {number: order[number - 1] for number in {key.channel for key in expected.values()}}
+    assert contents.plate.channels == {
+        number: order[number - 1] for number in {key.channel for key in expected.values()}
+    }
 
 
 # --- errors -------------------------------------------------------------------------------------------------------
@@ -386,9 +388,9 @@ def test_the_error_says_how_far_the_pattern_gets(name: str, pattern: str, messag
 
 def test_calibration_shape_and_dtype_are_those_of_the_files(write: Write) -> None:
     contents = read(write("A1_c1.tif", "A2_c1.tif", "A1_c2.tif", pixel_size_um=0.65, z_spacing_um=2.0))
-    assert (contents.shape, contents.dtype) == ((3, 4), "uint16")
-    assert contents.pixel_size_um == pytest.approx(0.65)
-    assert contents.z_spacing_um == pytest.approx(2.0)
+    assert (contents.plate.shape, contents.plate.dtype) == ((3, 4), "uint16")
+    assert contents.plate.pixel_size_um == pytest.approx(0.65)
+    assert contents.plate.z_spacing_um == pytest.approx(2.0)
     (note,) = contents.notes
     assert note.startswith("pixel size: 0.65 µm is what the files say; some programs write the camera's own pixel")
 
@@ -396,7 +398,7 @@ def test_calibration_shape_and_dtype_are_those_of_the_files(write: Write) -> Non
 def test_the_layouts_calibration_is_followed_and_a_contradiction_noted(write: Write) -> None:
     folder = write("A1.tif", pixel_size_um=0.65)
     contents = read(folder, pixel_size_um=0.325, z_spacing_um=3.0)
-    assert (contents.pixel_size_um, contents.z_spacing_um) == (0.325, 3.0)
+    assert (contents.plate.pixel_size_um, contents.plate.z_spacing_um) == (0.325, 3.0)
     assert contents.notes == ["pixel size: the layout says 0.325 µm and is followed; files say 0.65 µm"]
     assert read(folder, pixel_size_um=0.65).notes == []
 
@@ -418,7 +420,7 @@ def test_two_files_per_channel_are_opened(write: Write) -> None:
 
 def test_png_files_are_planes(write: Write) -> None:
     contents = read(write("A1.png", "A2.png"), r"(?P<well>\w\d)\.png")
-    assert (len(contents.planes), contents.shape, contents.dtype) == (2, (3, 4), "uint16")
+    assert (len(contents.planes), contents.plate.shape, contents.plate.dtype) == (2, (3, 4), "uint16")
 
 
 def test_an_unreadable_file_is_mapped_and_its_neighbours_are_sampled(write: Write) -> None:
@@ -426,7 +428,7 @@ def test_an_unreadable_file_is_mapped_and_its_neighbours_are_sampled(write: Writ
     (folder / "A1.tif").write_bytes(b"")
     contents = read(folder)
     assert len(contents.planes) == 3
-    assert contents.shape == (3, 4)
+    assert contents.plate.shape == (3, 4)
     (note,) = contents.notes
     assert note.startswith("A1.tif was sampled and cannot be read")
 
@@ -468,7 +470,7 @@ def test_what_is_no_grey_plane_is_refused_if_no_other_is_and_else_noted(
     folder = write("A3.tif")
     make(folder / name)
     contents = read(folder, r"(?P<well>\w\d)\.(tif|png)")
-    assert (contents.shape, contents.dtype) == ((3, 4), "uint16")
+    assert (contents.plate.shape, contents.plate.dtype) == ((3, 4), "uint16")
     assert any(re.search(f"the well of A2.*will fail: .*{message}", note) for note in contents.notes)
     (folder / "A3.tif").unlink()
     with pytest.raises(ImageKindError, match=message):
@@ -480,7 +482,7 @@ def test_a_channel_without_a_grey_plane_is_noted_and_others_are_mapped(write: Wr
     for column in range(1, 7):
         _colour(folder / f"A{column}_c2.tif")
     contents = read(folder)
-    assert (contents.shape, contents.dtype, len(contents.planes)) == ((3, 4), "uint16", 12)
+    assert (contents.plate.shape, contents.plate.dtype, len(contents.planes)) == ((3, 4), "uint16", 12)
     assert sum("will fail: " in note for note in contents.notes) == 3
     assert contents.notes[3] == "so will those of 3 more of the files sampled: A6_c2.tif, A5_c2.tif, A4_c2.tif"
 
@@ -489,7 +491,7 @@ def test_grey_planes_between_colours_at_both_ends_are_found(write: Write) -> Non
     folder = write(*(f"A{column}.tif" for column in range(1, 10)))
     for column in (1, 2, 3, 7, 8, 9):
         _colour(folder / f"A{column}.tif")
-    assert read(folder).shape == (3, 4)
+    assert read(folder).plate.shape == (3, 4)
 
 
 @pytest.mark.parametrize("odd", ["A1", "A2", "A8"])
@@ -497,7 +499,7 @@ def test_one_odd_image_decides_nothing_wherever_it_is(write: Write, odd: str) ->
     folder = write(*(f"A{column}.tif" for column in range(1, 9)))
     write_tiff(folder / f"{odd}.tif", np.zeros((5, 5), "f4"))
     contents = read(folder)
-    assert (contents.shape, contents.dtype) == ((3, 4), "uint16")
+    assert (contents.plate.shape, contents.plate.dtype) == ((3, 4), "uint16")
     assert odd == "A2" or f"the rarer are {odd}.tif" in contents.notes[0]
 
 

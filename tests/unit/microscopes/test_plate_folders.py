@@ -12,7 +12,7 @@ import pytest
 from wellfield.errors import DuplicatePlaneError, MetadataError, MicroscopeDetectionError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.plate.filename_layout import Layout
 from wellfield.testing.harmony_plate import HarmonyPlate
@@ -30,7 +30,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return fill
 
 
-def read(folder: Path) -> PlateContents:
+def read(folder: Path) -> ParsedPlate:
     return get_microscope_handler(folder)[0].read_plate()
 
 
@@ -94,7 +94,7 @@ def test_a_folder_that_is_named_like_a_well_counts_only_for_that_well(write: Cal
 PATTERN = r"(?P<well>[A-H]\d\d)_(?P<field>\d)_(?P<channel>\w+)\.tif"
 
 
-def by_pattern(folder: Path, pattern: str = PATTERN) -> PlateContents:
+def by_pattern(folder: Path, pattern: str = PATTERN) -> ParsedPlate:
     return PatternHandler(folder, layout=Layout("mine", pattern)).read_plate()
 
 

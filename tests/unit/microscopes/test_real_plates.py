@@ -14,8 +14,9 @@ from wellfield.microscopes import MicroscopeHandler, get_microscope_handler
 from wellfield.microscopes.htd import read_htd
 from wellfield.microscopes.metaseries import read_tags
 from wellfield.microscopes.parsed_plate import find_holes
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index
+from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.keys import Projection
+from wellfield.plate.plate import Plate
 from wellfield.storage import VirtualWorkspaceBackend
 
 pytestmark = pytest.mark.realdata
@@ -30,7 +31,7 @@ class Ingested:
         before = listing(raw)
         handler, why = get_microscope_handler(raw)
         assert handler._microscope_type == "imagexpress"
-        self.info: PlateInfo = handler.initialize_workspace(results, plate=raw.name, why=why)
+        self.info: Plate = handler.initialize_workspace(results, plate=raw.name, why=why)
         assert listing(raw) == before
         info, self.planes = read_index(results / "index.parquet")
         assert info == self.info

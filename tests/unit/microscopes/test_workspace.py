@@ -11,7 +11,7 @@ import pytest
 from wellfield.errors import ConfigError, MetadataError, MicroscopeDetectionError, PathEscapeError, UnreadableImageError
 from wellfield.microscopes import MICROSCOPES, MicroscopeHandler, detect_microscope, get_microscope_handler
 from wellfield.microscopes.metadata_writer import update_metadata
-from wellfield.microscopes.parsed_plate import PlateContents
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.scan import Scan
 from wellfield.plate.index import read_index
 from wellfield.storage import Backend, FileManager, VirtualWorkspaceBackend
@@ -41,7 +41,7 @@ def other_microscope() -> Iterator[type[MicroscopeHandler]]:
         def detect(cls, scan: Scan) -> str | None:
             return "takes everything"
 
-        def find_planes(self) -> PlateContents:
+        def find_planes(self) -> ParsedPlate:
             raise NotImplementedError
 
     yield Other
@@ -132,8 +132,8 @@ def test_index_metadata_and_report_agree(raw: Path, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "ingest_report.json").read_text())
     entry = read_metadata(tmp_path)["subdirectories"]["."]
     assert entry["main"] is True
-    assert entry["plate_path"] == info.plate_path == str(raw)
-    assert (list(info.wells), info.plate) == (report["found"]["wells"], "P1")
+    assert entry["plate_path"] == info.path == str(raw)
+    assert (list(info.wells), info.name) == (report["found"]["wells"], "P1")
     assert [plane.path for plane in planes] == list(entry["workspace_mapping"].values())
     assert sum(plane.size for plane in planes) == report["found"]["bytes"]
     for plane in planes:

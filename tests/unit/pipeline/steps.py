@@ -7,16 +7,17 @@ from wellfield.errors import PipelineError
 from wellfield.pipeline import FunctionStep, StepMaterializationConfig, special_inputs, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plane_selection import SourceLayers
+from wellfield.plate.plate import Plate
 
 IMAGE = np.random.default_rng(0).integers(0, 1000, (2, 20, 30)).astype(np.uint16)
 OUT = StepMaterializationConfig(sub_dir="out")
 TWO = {1: IMAGE, 2: IMAGE[::-1].copy()}
 
 
-def compiled(*steps, channels=None, depth=3, **facts):
-    channels = channels or {1: "DAPI", 2: "FITC"}
-    sources = {number: SourceLayers(tuple(range(1, depth + 1))) for number in channels}
-    return compile_pipeline(steps, channels=channels, sources=sources, **facts)
+def compiled(*steps, channels=None, depth=3, config=None, **facts):
+    plate = Plate(channels=channels or {1: "DAPI", 2: "FITC"}, **facts)
+    sources = {number: SourceLayers(tuple(range(1, depth + 1))) for number in plate.channels}
+    return compile_pipeline(steps, plate=plate, sources=sources, config=config)
 
 
 def mistakes(*steps, **facts):

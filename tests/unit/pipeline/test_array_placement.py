@@ -17,6 +17,7 @@ from wellfield.pipeline.array_placement import convert_image, host_values
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.plane_selection import SourceLayers
+from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 
 IMAGE = np.random.default_rng(1).integers(0, 4000, (3, 40, 50), "u2")
@@ -25,7 +26,7 @@ OTHERS = [name for name in ON_CPU if name != MemoryType.NUMPY]
 
 def plan_of(*steps, **settings):
     sources = {1: SourceLayers((1, 2, 3)), 2: SourceLayers((1, 2, 3))}
-    return compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, config=settings)
+    return compile_pipeline(steps, plate=Plate(channels={1: "DAPI", 2: "FITC"}), sources=sources, config=settings)
 
 
 def types_of(plan):

@@ -11,13 +11,14 @@ from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan import Plan
 from wellfield.pipeline.plane_selection import SourceLayers, choose_sources
 from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.plate.plate import Plate
 
 CHANNELS = {1: "DAPI", 2: "FITC"}
 SOURCES = {1: SourceLayers((1, 2, 3)), 2: SourceLayers((1, 2, 3))}
 
 
-def compile_steps(*steps, **settings):
-    return compile_pipeline(steps, channels=CHANNELS, sources=SOURCES, **settings)
+def compile_steps(*steps, **facts):
+    return compile_pipeline(steps, plate=Plate(channels=CHANNELS, **facts), sources=SOURCES)
 
 
 def mistakes(*steps):
@@ -103,10 +104,10 @@ def test_planes_and_projections_do_not_go_into_one_store():
     with pytest.raises(
         PipelineError, match=r"g of channel 1: z planes, g of channel 2: max projection\); project first"
     ):
-        compile_pipeline(steps, channels=CHANNELS, sources=sources)
+        compile_pipeline(steps, plate=Plate(channels=CHANNELS), sources=sources)
     projected = [FunctionStep("max_projection", name="p", materialize=["zarr"])]
     assert (
-        compile_pipeline(projected, channels=CHANNELS, sources=sources).steps[0].branches[0].projection
+        compile_pipeline(projected, plate=Plate(channels=CHANNELS), sources=sources).steps[0].branches[0].projection
         == Projection.MAX
     )
 

@@ -14,6 +14,7 @@ from wellfield.pipeline.executor import run_well
 from wellfield.pipeline.plane_selection import choose_sources
 from wellfield.pipeline.well_input import PlaneAccount, WellInput
 from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.plate.plate import Plate as PlateFacts
 from wellfield.results.stage_writer import StageWriter
 from wellfield.storage import FileManager, MemoryStorageBackend, create_storage_registry
 
@@ -73,7 +74,9 @@ class Plate:
 
     def run(self, *steps, sink=None, **settings):
         sources = choose_sources(self.planes, "planes_or_projection")
-        plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=sources, config=settings)
+        plan = compile_pipeline(
+            steps, plate=PlateFacts(channels={1: "DAPI", 2: "FITC"}), sources=sources, config=settings
+        )
         sink, account = sink or Sink(), PlaneAccount()
         files = FileManager({"raw": self.memory, "memory": self.working})
         well = WellInput(

@@ -13,6 +13,7 @@ from wellfield.pipeline.executor import run_well
 from wellfield.pipeline.plane_selection import choose_sources
 from wellfield.pipeline.well_input import PlaneAccount, WellInput
 from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.plate.plate import Plate
 from wellfield.results.stage_writer import StageWriter
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
 
@@ -75,7 +76,9 @@ def held(tmp_path, *, fields, depth):
         FunctionStep(gauge(label), name="nuclei", returns="labels", materialize=["zarr"]),
         FunctionStep(gauge(count), input="projected", inputs={"labels": "nuclei"}, stack="channel"),
     ]
-    plan = compile_pipeline(steps, channels={1: "DAPI", 2: "FITC"}, sources=choose_sources(planes, "planes"))
+    plan = compile_pipeline(
+        steps, plate=Plate(channels={1: "DAPI", 2: "FITC"}), sources=choose_sources(planes, "planes")
+    )
     files = FileManager({"disk": disk, "memory": MemoryStorageBackend()})
     well = WellInput("P", "A01", planes, files, "disk")
     for run in ("warm", "measured"):

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from wellfield.errors import DataNotFoundError, MissingPlaneError, SchemaVersionError, StorageError
 from wellfield.plate import index
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_info, read_paths, write_index
+from wellfield.plate.index import PlaneRecord, read_index, read_info, read_paths, write_index
 from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.plate.plate import Plate
 
-INFO = PlateInfo(
-    plate="Plate ü",
-    plate_path="raw/Plate ü",
+INFO = Plate(
+    name="Plate ü",
+    path="raw/Plate ü",
     microscope="imagexpress",
     wells=("B02", "C03", "AA01"),
     channels={1: "DAPI", 10: "µ-channel"},
@@ -136,9 +137,9 @@ def test_planes_of_other_wells_than_the_plates_are_refused(tmp_path: Path) -> No
 
 
 def test_an_index_of_another_schema_version_is_refused_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "_INFO", dataclasses.replace(index._INFO, version=3))
+    monkeypatch.setattr(index, "_METADATA", dataclasses.replace(index._METADATA, version=99))
     for read in (read_info, read_index):
-        with pytest.raises(SchemaVersionError, match=r"index\.parquet has schema version 2; this version .* reads 3"):
+        with pytest.raises(SchemaVersionError, match=r"index\.parquet has schema version 3; this version .* reads 99"):
             read(path)
 
 

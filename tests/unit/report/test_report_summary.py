@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import WellTreatment
 from wellfield.report.dose_response import DoseResponse
 from wellfield.report.logistic import Fit, LogisticCurve
@@ -68,10 +68,10 @@ class Page(HTMLParser):
         return next(rows[1:] for rows in self.tables if tuple(rows[0][: len(head)]) == head)
 
 
-def plate_info(**changes: Any) -> PlateInfo:
+def plate_info(**changes: Any) -> Plate:
     values: dict[str, Any] = {
-        "plate": "P1",
-        "plate_path": "/data/secret place/P1",
+        "name": "P1",
+        "path": "/data/secret place/P1",
         "microscope": "imagexpress",
         "wells": ("A01", "B02", "C10"),
         "channels": {1: "DAPI", 3: "Tubulin"},
@@ -80,13 +80,13 @@ def plate_info(**changes: Any) -> PlateInfo:
         "pixel_size_um": 0.65,
         "z_spacing_um": 2.0,
     }
-    return PlateInfo(**(values | changes))
+    return Plate(**(values | changes))
 
 
 def ingest_report(**changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
         "schema_version": 1,
-        "plate": "P1",
+        "name": "P1",
         "microscope": {"name": "imagexpress", "why": "/data/secret place/P1/plate.HTD is there"},
         "found": {
             "planes": 48,
@@ -112,7 +112,7 @@ def ingest_report(**changes: Any) -> dict[str, Any]:
 def manifest(well: str, **planes: Any) -> dict[str, Any]:
     return {
         "schema_version": 1,
-        "plate": "P1",
+        "name": "P1",
         "well": well,
         "status": "done",
         "error": None,
@@ -394,7 +394,7 @@ def test_everything_that_others_wrote_is_escaped(tmp_path: Path) -> None:
     skipped = [{"plane": evil, "file": evil, "reason": evil}]
     page = write(
         tmp_path,
-        info=plate_info(plate=evil, microscope=evil, channels={1: evil}),
+        info=plate_info(name=evil, microscope=evil, channels={1: evil}),
         ingest=ingest_report(
             microscope={"name": evil, "why": evil},
             notes=[evil],
@@ -486,7 +486,7 @@ def test_equal_input_gives_equal_bytes_whatever_the_order(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["板 🔬 لوحة", "a\x00b\ud800", "$x$ & <7>"])
 def test_any_plate_name_can_be_written(name: str, tmp_path: Path) -> None:
-    assert write(tmp_path, info=plate_info(plate=name)).tags
+    assert write(tmp_path, info=plate_info(name=name)).tags
 
 
 def test_unknown_calibration_is_said(tmp_path: Path) -> None:

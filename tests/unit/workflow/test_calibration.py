@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from wellfield.formats.tiff import read_calibration
 from wellfield.materialization import MaterializationSpec, TiffStackOptions
 from wellfield.memory import numpy
 from wellfield.microscopes import get_microscope_handler
+from wellfield.microscopes.ingest_report import ingest_report
 from wellfield.microscopes.ome_zarr import OmeZarrHandler as OmeZarr
-from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.stage_positions import field_positions
 from wellfield.pipeline import FunctionStep, compile_pipeline, special_outputs
 from wellfield.pipeline.api import _Collector
@@ -30,8 +32,9 @@ from wellfield.pipeline.executor import run_well
 from wellfield.pipeline.plane_selection import choose_sources
 from wellfield.pipeline.well_input import PlaneAccount, WellInput
 from wellfield.plate.calibration import FieldCalibration, calibrations
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_index, read_place_digests, write_index
+from wellfield.plate.index import PlaneRecord, read_index, read_place_digests, write_index
 from wellfield.plate.keys import PlaneKey, plane_name
+from wellfield.plate.plate import Plate
 from wellfield.storage import Backend, FileManager, MemoryStorageBackend, ZarrChunkStrategy, ZarrConfig
 from wellfield.storage.zarr.ngff_metadata import FieldMetadata
 from wellfield.storage.zarr.plate_metadata import finalize_plate
@@ -202,13 +205,13 @@ def test_a_writer_refuses_one_array_for_fields_of_different_sizes(tmp_path: Path
 
 
 def test_sampled_sizes_of_any_microscope_reach_the_results_and_the_report(tmp_path: Path) -> None:
-    contents = PlateContents([], {1: "DAPI"}, pixel_size_um=0.5)
+    contents = ParsedPlate([], Plate(channels={1: "DAPI"}, pixel_size_um=0.5))
     sizes = {"A01": 0.5, "A02": 0.25, "A03": float("nan")}
     contents.planes = [
         PlaneRecord(PlaneKey(well, 1, 1, 1, 1), f"{well}.tif", 1000, 1, pixel_size_um=size)
         for well, size in sizes.items()
     ]
-    info = contents.plate_info(plate="P", plate_path=str(tmp_path), microscope="imagexpress")
+    info = contents.complete(name="P", path=str(tmp_path), microscope="imagexpress")
     found = calibrations(info, contents.planes, {})
     assert {key.well: own.pixel_size_um for (key, _), own in found.items()} == {"A01": 0.5, "A02": 0.25, "A03": 0.5}
     notes = ingest_report(contents, info, why="")["notes"]
@@ -221,7 +224,7 @@ def test_a_changed_size_changes_the_digest_of_its_well_alone(tmp_path: Path) -> 
             PlaneRecord(PlaneKey(well, 1, 1, 1, 1), well, 1, 1, stage_x_um=x, stage_y_um=2.0, pixel_size_um=size)
             for well, size in sizes.items()
         ]
-        info = PlateInfo("P", "p", "m", tuple(sizes), {1: "c"}, pixel_size_um=0.5, sizes_per_plane=per_plane)
+        info = Plate("P", "p", "m", tuple(sizes), {1: "c"}, pixel_size_um=0.5, sizes_per_plane=per_plane)
         write_index(tmp_path / "index.parquet", planes, info)
         return read_place_digests(tmp_path / "index.parquet")
 
@@ -267,7 +270,7 @@ def test_channels_of_different_sizes_are_not_taken_together(tmp_path: Path) -> N
     )
 
     def fails(*steps: FunctionStep) -> str:
-        plan = compile_pipeline(steps, channels={1: "a", 2: "b"}, sources=choose_sources(keys, "planes"))
+        plan = compile_pipeline(steps, plate=Plate(channels={1: "a", 2: "b"}), sources=choose_sources(keys, "planes"))
         with pytest.raises(StepError) as error:
             run_well(plan, well, _Collector(), PlaneAccount())
         return str(error.value)
@@ -332,7 +335,7 @@ def test_positions_come_back_from_every_layout_with_their_direction(
     nan = pytest.approx(float("nan"), nan_ok=True)
     found = {p.key.field: (p.stage_x_um, p.stage_y_um) for p in contents.planes}
     assert found == {1: (10.0, 4.5), 2: (0.0, -1.5), 3: (nan, nan)}
-    assert contents.stage_y_up == y_up
+    assert contents.plate.stage_y_up == y_up
     if strategy == ZarrChunkStrategy.FIELD and version == "0.5":
         along_image = [steps_of(tmp_path / f"plate.zarr/A/01/{n}").get("translation", [0])[3:] for n in (1, 2)]
         assert along_image == ([[-4.5, 10], [1.5, 0]] if y_up else [[4.5, 10], [-1.5, 0]])
@@ -356,9 +359,9 @@ def test_the_image_of_a_well_lies_where_its_upper_left_corner_does(
     write_plate(store, {"A/1": images})
     found = OmeZarr.find_planes
 
-    def turned(self: Any) -> PlateContents:
+    def turned(self: Any) -> ParsedPlate:
         contents = found(self)
-        contents.stage_y_up = y_up
+        contents.plate = replace(contents.plate, stage_y_up=y_up)
         return contents
 
     monkeypatch.setattr(OmeZarr, "find_planes", turned)
@@ -381,7 +384,7 @@ def test_positions_that_are_only_stated_are_asked_for_once_where_files_have_none
         return None if path.name.startswith("none") else (1.0, 2.0)
 
     monkeypatch.setattr(OmeZarr, "stage_position", position)
-    info = PlateInfo("P", str(tmp_path), "ome_zarr", ("A01",), {1: "c"})
+    info = Plate("P", str(tmp_path), "ome_zarr", ("A01",), {1: "c"})
 
     def planes(name: str) -> list[PlaneRecord]:
         keys = [PlaneKey("A01", field, channel, 1, 1) for field in (1, 2) for channel in (1, 2)]

@@ -5,8 +5,9 @@ import pytest
 from wellfield.config.load import load_config
 from wellfield.errors import MissingLibraryError
 from wellfield.memory.adapters import ADAPTERS
-from wellfield.plate.index import PlaneRecord, PlateInfo, write_index
+from wellfield.plate.index import PlaneRecord, write_index
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
 from wellfield.workflow.compile_plan import compile_plan
 
 STEPS = [
@@ -17,7 +18,7 @@ STEPS = [
 
 @pytest.fixture
 def index(tmp_path):
-    info = PlateInfo("P1", "/data/P1", "imagexpress", ("A01",), {1: "DAPI"}, shape=(8, 8), dtype="uint16")
+    info = Plate("P1", "/data/P1", "imagexpress", ("A01",), {1: "DAPI"}, shape=(8, 8), dtype="uint16")
     write_index(tmp_path / "index.parquet", [PlaneRecord(PlaneKey("A01", 1, 1, 1, 1), "A01.tif", 1, 1)], info)
     return tmp_path / "index.parquet"
 

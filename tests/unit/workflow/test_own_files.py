@@ -14,13 +14,22 @@ import pytest
 from wellfield.config.settings import resolve_settings
 from wellfield.errors import WellfieldError
 from wellfield.formats.json_files import write_json
-from wellfield.microscopes.ingest_report import read_report
-from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.microscopes.ingest_report import ingest_report, read_report
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan
 from wellfield.pipeline.step import StackAxis
 from wellfield.pipeline.well_input import PlaneAccount
-from wellfield.plate.index import SCHEMA_VERSION, PlaneRecord, PlateInfo, read_index, read_info, read_paths, write_index
+from wellfield.plate.index import (
+    SCHEMA_VERSION,
+    PlaneRecord,
+    plate_json,
+    read_index,
+    read_info,
+    read_paths,
+    write_index,
+)
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
 from wellfield.results.manifest import read_manifest, write_manifest
 from wellfield.results.records import read_record, write_record
 from wellfield.results.staged_well import STAGE_SCHEMA_VERSION, StagedWell
@@ -32,7 +41,7 @@ from wellfield.workflow.fit_illumination import read_fit
 from wellfield.workflow.plate_tables import read_table
 from wellfield.workflow.resources import process_mb
 
-INFO = PlateInfo("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, planes_per_well={"B02": 1})
+INFO = Plate("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, planes_per_well={"B02": 1})
 COUNTS = {
     "Metadata_Plate": ["P"],
     "Metadata_Well": ["B02"],
@@ -81,7 +90,7 @@ JSON_FILES: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] 
     "staged": (".staging/B02/staged.json", make_staged, read_staged),
     "report": (
         "ingest_report.json",
-        lambda path: write_json(path, ingest_report(PlateContents([], {}), INFO, why="")),
+        lambda path: write_json(path, ingest_report(ParsedPlate([], INFO), why="")),
         read_report,
     ),
     "illumination": ("illumination/illumination.json", make_fit, read_fit),
@@ -175,7 +184,7 @@ INDEX_DAMAGES: dict[str, Callable[[pa.Table], pa.Table]] = {
         {"wellfield": f'{{"schema_version": {SCHEMA_VERSION}}}'}
     ),
     "three sides": lambda table: table.replace_schema_metadata(
-        {"wellfield": INFO.to_json().replace('"shape": null', '"shape": [1, 2, 3]')}
+        {"wellfield": plate_json(INFO).replace('"shape": null', '"shape": [1, 2, 3]')}
     ),
 }
 

@@ -13,6 +13,7 @@ from wellfield.materialization import CsvOptions, MaterializationSpec, ParquetOp
 from wellfield.pipeline import FunctionStep, special_outputs
 from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plane_selection import SourceLayers
+from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import WellTreatment
 from wellfield.workflow.plate_tables import join_tables, table_files
 
@@ -94,7 +95,7 @@ def test_of_two_files_of_one_table_parquet_is_joined(options):
         return image, {}, {}, 1
 
     sources = {1: SourceLayers((1,))}
-    plan = compile_pipeline([FunctionStep(measure)], channels={1: "DAPI"}, sources=sources)
+    plan = compile_pipeline([FunctionStep(measure)], plate=Plate(channels={1: "DAPI"}), sources=sources)
     assert table_files(plan) == {"levels": "levels.parquet", "cells_details": "cells_details.csv"}
 
 

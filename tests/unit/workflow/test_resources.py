@@ -10,7 +10,7 @@ from wellfield.config.settings import resolve_settings
 from wellfield.memory import MemoryType
 from wellfield.pipeline.plan import Branch, CompiledCall, CompiledStep, Plan
 from wellfield.pipeline.step import StackAxis
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.workflow import resources
 
 SQUARE = 1000  # a megapixel
@@ -18,7 +18,7 @@ SQUARE = 1000  # a megapixel
 
 def info(**facts):
     given = {"shape": (SQUARE, SQUARE), "dtype": "uint16", "planes_per_well": {"B02": 12}} | facts
-    return PlateInfo("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, **given)
+    return Plate("P", "raw", "imagexpress", ("B02",), {1: "DAPI"}, **given)
 
 
 @pytest.fixture

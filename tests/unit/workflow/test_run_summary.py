@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from wellfield.microscopes.parsed_plate import PlateContents, ingest_report
+from wellfield.microscopes.ingest_report import ingest_report
+from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.pipeline.well_input import PlaneAccount
-from wellfield.plate.index import PlaneRecord, PlateInfo, read_info, write_index
+from wellfield.plate.index import PlaneRecord, read_info, write_index
 from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
 from wellfield.results.manifest import file_entry, write_manifest
 from wellfield.results.paths import UNFINISHED, PlateFile
 from wellfield.results.records import announce
@@ -44,7 +46,7 @@ class Run:
         self.log = root / "snakemake.log"
         self.log.write_text("")
         self.page.parent.mkdir(parents=True)
-        info = PlateInfo("P1", "/data/P1", "imagexpress", WELLS, {1: "DAPI"})
+        info = Plate("P1", "/data/P1", "imagexpress", WELLS, {1: "DAPI"})
         keys = [PlaneKey(well, site, 1, 1, timepoint) for well in WELLS for site in (1, 2) for timepoint in (1, 2)]
         planes = [PlaneRecord(key, f"{key}.tif", 1, 1) for key in keys]
         write_index(self.folder / "index.parquet", planes, info)
@@ -388,7 +390,7 @@ def test_where_no_page_can_be_written_the_line_is_there_and_says_why(run, capsys
 def test_what_the_mapping_said_on_a_cluster_is_said_at_the_end(run, mapped, local, capsys):
     young = {"minutes": 10, "files": 9, "young": 3, "youngest": "a.tif"}
     info = read_info(run.folder / "index.parquet")
-    report = ingest_report(PlateContents([], {}), info, why="")
+    report = ingest_report(ParsedPlate([], info), why="")
     run.write("ingest_report.json", json.dumps({**report, "acquisition": young}), age=0 if mapped else 100)
     run.done("B02")
     run.end(succeeded=True, local=local)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wellfield.microscopes.parsed_plate import PlateContents
-from wellfield.plate.index import PlateInfo, read_info
+from wellfield.microscopes.parsed_plate import ParsedPlate
+from wellfield.plate.index import plate_json, plate_of_json, read_info
+from wellfield.plate.plate import Plate
 from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate
 from wellfield.testing.harmony_writer import write_harmony
 from wellfield.workflow.compile_plan import compile_plan, transmitted_notes
@@ -59,6 +60,6 @@ def test_steps_that_make_no_objects_are_not_noted(tmp_path: Path) -> None:
     ],
 )
 def test_names_tell_transmitted_light(name: str, transmitted: bool) -> None:
-    info = PlateContents([], {1: name, 2: "DNA"}).plate_info(plate="P", plate_path="", microscope="")
+    info = ParsedPlate([], Plate(channels={1: name, 2: "DNA"})).complete(name="P", path="", microscope="")
     assert info.transmitted_channels == ((1,) if transmitted else ())
-    assert PlateInfo.from_json(info.to_json(), source="x") == info
+    assert plate_of_json(plate_json(info), source="x") == info

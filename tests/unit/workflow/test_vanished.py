@@ -7,7 +7,7 @@ import pytest
 from wellfield.config.settings import resolve_settings
 from wellfield.errors import ConfigError, PlateFailedError
 from wellfield.pipeline.plan import Plan
-from wellfield.plate.index import PlateInfo
+from wellfield.plate.plate import Plate
 from wellfield.results.records import write_record
 from wellfield.workflow.aggregate_plate import prune
 from wellfield.workflow.check_plate import check_plate
@@ -34,7 +34,7 @@ def results(tmp_path):
 
 
 def info(*wells):
-    return PlateInfo("P", "/raw", "imagexpress", wells, {})
+    return Plate("P", "/raw", "imagexpress", wells, {})
 
 
 @pytest.mark.parametrize(

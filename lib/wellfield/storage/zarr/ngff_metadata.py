@@ -1,4 +1,4 @@
-"""OME-Zarr metadata of images, labels and wells, as the JSON values that go into group attributes.
+"""OME-Zarr metadata of plates, wells, images and labels, as the JSON values that go into group attributes.
 
 Sources: https://ngff.openmicroscopy.org/0.5/ and https://ngff.openmicroscopy.org/0.4/, which differ here only in where
 the version is written.
@@ -136,6 +136,34 @@ def label_attributes(
 def labels_attributes(version: str, names: Sequence[str]) -> dict[str, Any]:
     """Return the attributes of the group that lists a field's labels."""
     return ngff_attributes(version, {"labels": list(names)})
+
+
+def plate_attributes(version: str, name: str, paths: Sequence[str], images: int) -> dict[str, Any]:
+    """Return the attributes of a plate.
+
+    Parameters
+    ----------
+    paths:
+        Paths of its wells, such as ``A/01``, in plate order.
+    images:
+        The most images that a well has.
+    """
+    split = [path.split("/") for path in paths]
+    rows = list(dict.fromkeys(row for row, _ in split))
+    columns = sorted({column for _, column in split})
+    plate = {
+        "columns": [{"name": column} for column in columns],
+        "rows": [{"name": row} for row in rows],
+        "wells": [
+            {"path": path, "rowIndex": rows.index(row), "columnIndex": columns.index(column)}
+            for path, (row, column) in zip(paths, split, strict=True)
+        ],
+        "name": name,
+        "field_count": images,
+        "acquisitions": [{"id": ACQUISITION, "name": name, "maximumfieldcount": images}],
+        "version": version,
+    }
+    return ngff_attributes(version, {"plate": plate})
 
 
 def well_attributes(version: str, images: Sequence[int]) -> dict[str, Any]:

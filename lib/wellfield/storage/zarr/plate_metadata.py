@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from wellfield.storage.zarr.addressing import (
 )
 from wellfield.storage.zarr.folders import is_empty, remove
 from wellfield.storage.zarr.metadata_json import GROUP_FILES, group_files
-from wellfield.storage.zarr.ngff_metadata import ACQUISITION
+from wellfield.storage.zarr.ngff_metadata import plate_attributes
 from wellfield.storage.zarr.pixels import ZARR_FORMATS
 from wellfield.storage.zarr.well_index import WellRecord, check_store, own_files, read_record
 
@@ -34,8 +33,8 @@ def create_plate(
 ) -> None:
     """Write the skeleton of an OME-Zarr plate that lists *wells* before any of them is there, which NGFF allows.
 
-    Optional: wells can be written without it, and :func:`finalize_plate` writes the plate's metadata anew. Wells that
-    are there are not touched.
+    It may be left out: wells can be written without it, and :func:`finalize_plate` writes the plate's metadata again.
+    Wells that are there are not touched.
 
     Parameters
     ----------
@@ -151,32 +150,8 @@ def _write_plate(root: Path, paths: list[str], name: str, images: int, version: 
     zarr_format = ZARR_FORMATS[version]
     for letters in sorted({path.split("/")[0] for path in paths}):
         _write_group(root / letters, zarr_format, {})
-    described = _plate_attributes(name, paths, images, version) if paths else {}
+    described = plate_attributes(version, name, paths, images) if paths else {}
     _write_group(root, zarr_format, {**described, ATTRIBUTE: {"version": ATTRIBUTE_VERSION}})
-
-
-def _plate_attributes(name: str, paths: list[str], images: int, version: str) -> dict[str, Any]:
-    import zarr
-
-    with warnings.catch_warnings():
-        # Importing it evaluates defaults that it has itself deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from ome_zarr.format import format_from_version
-        from ome_zarr.writer import write_plate_metadata
-
-    group = zarr.group(zarr.storage.MemoryStore(), zarr_format=ZARR_FORMATS[version])  # type: ignore[arg-type]
-    rows, columns = (list(dict.fromkeys(path.split("/")[axis] for path in paths)) for axis in (0, 1))
-    write_plate_metadata(
-        group,
-        rows=rows,
-        columns=sorted(columns),
-        wells=list(paths),
-        fmt=format_from_version(version),
-        acquisitions=[{"id": ACQUISITION, "name": name, "maximumfieldcount": images}],
-        field_count=images,
-        name=name,
-    )
-    return dict(group.attrs)
 
 
 def _write_group(folder: Path, zarr_format: int, attributes: Mapping[str, Any]) -> None:
