@@ -97,7 +97,7 @@ DAMAGES = {
     "plan emptied": (emptied("plan.json"), "plan.json"),
     "plan of another shape": (written("plan.json", '{"schema_version": 3}'), "plan.json is no plan"),
     "plan changed": (other_plan, "wells/B02.json is of another plan than plan.json"),
-    "index emptied": (emptied("index.parquet"), "index.parquet is no plate index"),
+    "index emptied": (emptied("index.parquet"), "index.parquet is not a plate index"),
     "report a list": (written("ingest_report.json", "[]"), "ingest_report.json is no ingest report"),
     "metadata emptied": (emptied("openhcs_metadata.json"), "openhcs_metadata.json is not valid JSON"),
     "check a list": (written("check_plate.json", "[]"), "check_plate.json is no result of the check"),

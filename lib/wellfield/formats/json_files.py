@@ -33,7 +33,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise MetadataError(f"{os.fspath(path)} is not valid JSON ({error}); correct it or delete it") from error
+            raise MetadataError(f"{os.fspath(path)} is not valid JSON ({error}); repair it or delete it") from error
 
 
 def write_json(path: str | os.PathLike[str], data: Any, *, indent: int | None = 2, durable: bool = False) -> None:

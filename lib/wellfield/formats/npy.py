@@ -16,7 +16,7 @@ from wellfield.formats.reading import reading
 def read_npy(path: str | os.PathLike[str], *, mmap: bool = True) -> np.ndarray[Any, Any]:
     """Return the array of a file; by default as a read-only memory map, which reads only the parts that are used."""
     with reading(path, ".npy array"):
-        # np.load would open .npz archives and pickles too. A map takes no memory for a size that only a corrupt header
+        # np.load would open archives and pickles too. A map takes no memory for a size that only a corrupt header
         # promises.
         array = np.lib.format.open_memmap(Path(path), mode="r")
         return array if mmap else np.array(array)

@@ -23,6 +23,7 @@ import numpy as np
 from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
+from wellfield.formats.length_units import micrometres
 from wellfield.formats.pixel_meaning import check_orientation, check_palette
 from wellfield.formats.reading import open_file, reading, wrap_write_errors
 
@@ -41,10 +42,6 @@ class TiffCompression(StrEnum):
 COMPRESSIONS = (None, *map(str, TiffCompression))
 
 MICROMETRES_PER_CENTIMETRE = 10_000.0
-# What files call the unit of their calibration, in lower case.
-_MICROMETRES = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6} | dict.fromkeys(
-    ("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer", "micrometre"), 1.0
-)
 # A resolution is a ratio of two 32-bit numbers; far outside of this range it could not be stored.
 _SMALLEST_UM, _LARGEST_UM = 1e-5, 1e5
 
@@ -498,7 +495,7 @@ def _ome_calibration(text: str) -> tuple[float | None, float | None, tuple[str, 
 
 def _length(value: Any, unit: Any, *, inverse: bool = False) -> float | None:
     """Return a length in µm, or ``None`` where value or unit say nothing."""
-    factor = _MICROMETRES.get(str(unit).lower())
+    factor = None if unit == "inch" else micrometres(unit)  # inch is ImageJ's word for dots on a screen
     try:
         number = float(value)
     except (TypeError, ValueError):

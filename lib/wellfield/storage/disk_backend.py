@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,6 @@ from wellfield.storage.files import (
 from wellfield.storage.host import host_array
 from wellfield.storage.paths import PathLike, named_path, new_path, path_text, valid_path
 from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove_tree, visible_entries
-
-ARCHIVE_SUFFIX = ".npz"
 
 
 class DiskStorageBackend(StorageBackend):
@@ -315,8 +313,6 @@ def _host_values(data: Any, path: Path) -> Any:
     """Return what the format of *path* is given: arrays of other libraries as NumPy arrays."""
     if has_extension(path.name, formats.IMAGE_SUFFIXES):
         return host_array(data)
-    if isinstance(data, Mapping) and has_extension(path.name, ARCHIVE_SUFFIX):
-        return {name: host_array(values) for name, values in data.items()}
     return data
 
 

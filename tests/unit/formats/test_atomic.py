@@ -165,7 +165,9 @@ def crash_between_the_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return final
 
 
-def test_restore_puts_back_what_a_crash_left_under_its_old_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_a_crash_left_under_its_old_name_is_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     final = crash_between_the_renames(tmp_path, monkeypatch)
     restore_directory(final)
     assert names(final) == ["old"]

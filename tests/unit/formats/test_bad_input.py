@@ -24,7 +24,7 @@ from wellfield.storage.files import read_file
 
 every = pytest.mark.parametrize("suffix", FORMATS)
 TEXT = (".csv", ".txt")  # any text without an end of its own is whole
-PIXELS = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".png", ".npy", ".npz", ".roi.zip")
+PIXELS = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".png", ".npy", ".roi.zip")
 
 
 def write(folder: Path, suffix: str, name: str = "a") -> Path:
@@ -262,7 +262,6 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 BIG = np.random.default_rng(0).integers(0, 60_000, (256, 512), "u2")
 BIG_SAMPLES: dict[str, Any] = {
-    ".npz": {"a": BIG},
     ".csv": {"a": BIG.ravel()},
     ".parquet": {"a": BIG.ravel()},
     ".json": BIG,

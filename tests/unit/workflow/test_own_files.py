@@ -198,7 +198,7 @@ def test_an_index_of_another_shape_is_one_line_that_names_it(
     table = index_table(path)
     assert read(path)
     pq.write_table(damage(table), path)
-    with pytest.raises(WellfieldError, match=r"index\.parquet .*Delete it, and the next run maps the plate again$"):
+    with pytest.raises(WellfieldError, match=r"index\.parquet .*Delete it, and the next run ingests the plate again$"):
         read(path)
 
 
