@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from wellfield.formats.atomic import write_bytes
-from wellfield.workflow.run_jobs import is_run
+from wellfield.workflow.snakemake_api import is_run, set_config
 
 # Of the working directory, which all jobs share; Snakemake's own records of the run lie there too.
 _FOLDER = Path(".snakemake", "wellfield")
@@ -28,8 +28,7 @@ def keep_sheet(workflow: Any, config: MutableMapping[str, Any], content: bytes) 
     path = _FOLDER / f"plates-{uuid4().hex}.tsv"
     write_bytes(path, content)
     config[_KEY] = path.as_posix()
-    settings = workflow.config_settings
-    settings.config_args = [*(settings.config_args or ()), f"{_KEY}={path.as_posix()}"]
+    set_config(workflow, _KEY, path.as_posix())
     return path.absolute()
 
 

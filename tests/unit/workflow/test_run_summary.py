@@ -103,6 +103,7 @@ class Run:
             touch=touch,
             local_exec=local,
             dryrun=False,
+            executor_plugin="local",
             dag=dag,
             scheduler=scheduler,
             storage_settings=SimpleNamespace(notemp=notemp),
@@ -499,7 +500,7 @@ def test_a_workflow_of_another_kind_is_no_error(tmp_path, capsys):
     run = {"results": "results", "plates": {}, "started": 0.0, "before": {}, "sheet": None}
     end_run(SimpleNamespace(), [], **run, succeeded=False)
     end_run(SimpleNamespace(is_main_process=True), [], **run, succeeded=False)
-    assert capsys.readouterr().err.count("no summary of the run: AttributeError") == 2
+    assert capsys.readouterr().err.count("no summary of the run: SnakemakeVersionError") == 2
 
 
 def test_the_process_does_not_wait_for_the_next_look_at_the_jobs(run):
