@@ -99,7 +99,7 @@ DAMAGES = {
     "plan changed": (other_plan, "wells/B02.json is of another plan than plan.json"),
     "index emptied": (emptied("index.parquet"), "index.parquet is not a plate index"),
     "report a list": (written("ingest_report.json", "[]"), "ingest_report.json is no ingest report"),
-    "metadata emptied": (emptied("openhcs_metadata.json"), "openhcs_metadata.json is no valid JSON"),
+    "metadata emptied": (emptied("openhcs_metadata.json"), "openhcs_metadata.json is not valid JSON"),
     "check a list": (written("check_plate.json", "[]"), "check_plate.json is no result of the check"),
     "listing": (taken_out_of_the_listing, "plate.zarr/C/04: not in the listing of plate.zarr"),
     "row": (deleted("plate.zarr/B/zarr.json"), "plate.zarr/B/zarr.json is missing"),

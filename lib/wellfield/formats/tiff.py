@@ -24,8 +24,7 @@ from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.length_units import micrometres
-from wellfield.formats.orientation import check_orientation
-from wellfield.formats.palette import check_palette
+from wellfield.formats.pixel_meaning import check_orientation, check_palette
 from wellfield.formats.reading import open_file, reading, wrap_write_errors
 
 AXES = "TCZYX"
@@ -101,7 +100,7 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     DataNotFoundError
         The file does not exist.
     UnreadableImageError
-        The file is empty, truncated, lacks a part of its pixels, or is no TIFF.
+        The file is empty, truncated, lacks a part of its pixels, or is not a TIFF.
     ImageKindError
         Its numbers are no intensities as they are (colours from a palette, white as 0, rows that begin at the bottom),
         or it holds other images than its metadata says.
@@ -148,11 +147,6 @@ def read_tiff_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str
         return shape, np.dtype(series.dtype).newbyteorder("=").name, _calibration(file, axes)
 
 
-def read_pixel_size(path: str | os.PathLike[str]) -> float | None:
-    """Return the pixel size in µm that :func:`write_tiff` put into a file, or ``None``."""
-    return read_calibration(path).pixel_size_um
-
-
 def write_tiff(
     path: str | os.PathLike[str],
     array: Any,
@@ -196,7 +190,7 @@ def write_tiff(
         axes = _checked_axes(values, axes)
         for length in (pixel_size_um, z_spacing_um):
             if length is not None and not _SMALLEST_UM <= length <= _LARGEST_UM:
-                raise ValueError(f"{length} is no size in µm; expected {_SMALLEST_UM} to {_LARGEST_UM}, or None")
+                raise ValueError(f"{length} is not a size in µm; expected {_SMALLEST_UM} to {_LARGEST_UM}, or None")
         if compression not in COMPRESSIONS:
             raise ValueError(f"unknown compression {compression!r}; expected one of {COMPRESSIONS}")
         if ome is None:

@@ -17,7 +17,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wellfield.errors import ForeignStoreError
-from wellfield.formats.atomic import carry_over, restore_directory, is_part, remove_empty, remove_parts, replace_directory
+from wellfield.formats.atomic import (
+    carry_over,
+    is_part,
+    remove_empty,
+    remove_parts,
+    replace_directory,
+    restore_directory,
+)
 from wellfield.results.manifest import folder_names
 from wellfield.results.paths import STORE_NAME, UNFINISHED, WELL_RULES, PlateFile
 from wellfield.results.records import (

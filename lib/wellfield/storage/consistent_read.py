@@ -1,4 +1,4 @@
-"""Reading a folder that a writer may replace meanwhile."""
+"""Reading a folder while a writer may replace it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ATTEMPTS = 50
 T = TypeVar("T")
 
 
-def consistent(folder: Path, read: Callable[[], T]) -> T:
-    """Return what *read* finds in one version of a folder: again if the folder was replaced meanwhile.
+def read_one_version(folder: Path, read: Callable[[], T]) -> T:
+    """Return what *read* finds in a folder; read again if the folder was replaced meanwhile.
 
-    A folder that a killed writer left under its old name is put back first.
+    A folder that a killed writer left under a temporary name is renamed back first.
 
     Raises
     ------

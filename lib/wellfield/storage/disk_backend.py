@@ -262,8 +262,8 @@ class DiskStorageBackend(StorageBackend):
         if self.is_dir(folder):
             return folder
         if self.exists(folder):
-            raise NotAFolderError(f"{folder} is no folder", path=folder)
-        raise DataNotFoundError(f"{folder} is no folder", path=folder)
+            raise NotAFolderError(f"{folder} is not a folder", path=folder)
+        raise DataNotFoundError(f"{folder} is not a folder", path=folder)
 
     def _copy(self, origin: Path, target: Path, *, replace_symlinks: bool = False, keep_link: bool = False) -> None:
         """Copy to a hidden sibling of *target*, then rename: complete or not at all."""
@@ -302,7 +302,7 @@ def _make_folder(folder: Path) -> None:
         if os.path.lexists(missing):  # which another thread may have made just now
             if os.path.isdir(missing) and not is_zarr_array(missing):
                 break
-            raise NotAFolderError(f"folder {folder} cannot be made: {missing} is no folder", path=missing)
+            raise NotAFolderError(f"folder {folder} cannot be made: {missing} is not a folder", path=missing)
         if is_bare(missing) and os.path.isfile(array_path(missing)):
             raise NotAFolderError(f"folder {folder} cannot be made: {missing} is an array", path=missing)
     with file_errors(folder, "be made"):

@@ -92,7 +92,7 @@ def test_garbage_is_an_error_naming_the_file_and_its_size(tmp_path: Path, suffix
 def test_bytes_that_are_no_text_are_an_error_naming_the_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"garbage{suffix}"
     path.write_bytes(b"a\n\xff\xfe\xfd\n")
-    with pytest.raises(WellfieldError, match=r"garbage.* is no readable .*UTF-8"):
+    with pytest.raises(WellfieldError, match=r"garbage.* is not a readable .*UTF-8"):
         reader(path)(path)
 
 

@@ -217,5 +217,5 @@ def test_a_broken_region_is_an_error_naming_file_and_member(tmp_path: Path) -> N
     content = roi("a").tobytes()
     for size in (0, 3, 30, 60):
         archive(tmp_path / "a.roi.zip", {"whole.roi": content, "broken.roi": content[:size]})
-        with pytest.raises(UnreadableImageError, match=r"a\.roi\.zip is no readable .*'broken\.roi' in it"):
+        with pytest.raises(UnreadableImageError, match=r"a\.roi\.zip is not a readable .*'broken\.roi' in it"):
             read_rois(tmp_path / "a.roi.zip")

@@ -1,4 +1,4 @@
-"""Palettes: the colours by which an image shows its numbers."""
+"""What the numbers of an image file mean: whether they are intensities, and where the first pixel is."""
 
 from __future__ import annotations
 
@@ -11,26 +11,43 @@ from wellfield.errors import ImageKindError
 _COARSE, _FINE = 255, 65_535  # the brightest value of a colour, in palettes of 8 and of 16 bits
 
 
+def check_orientation(orientation: Any, *, source: str) -> None:
+    """Raise unless the first pixel of a file is at the top left of the image.
+
+    *orientation* is the value of the tag that TIFF and EXIF share. Values other than 1 to 8 have no meaning.
+
+    Raises
+    ------
+    ImageKindError
+        The rows or columns of the file are turned or mirrored.
+    """
+    if orientation in range(2, 9):
+        raise ImageKindError(
+            f"{source} is stored turned or mirrored (its Orientation is {orientation}); export it with Orientation 1, "
+            "its first row at the top and its first pixel at the left"
+        )
+
+
 def check_palette(colours: Any, bits: int, *, source: str) -> None:
     """Raise unless the numbers of an image with this palette are intensities.
 
-    They are where every number has a colour and each of red, green and blue rises evenly with the number or stays the
-    same, as in grey (0 is black, 255 is white) and in black to green. Other palettes do not tell: neither the numbers
-    nor the colours need to be what was measured.
+    They are intensities if red, green and blue each rise evenly with the number or stay the same: grey (0 is black, 255
+    is white) or black to green. With any other palette, neither the numbers nor the colours need to be what was
+    measured.
 
     Parameters
     ----------
     colours:
         Array ``[3, number]``, or ``None``.
     bits:
-        Of a pixel.
+        Bits per pixel.
     source:
-        What the message begins with.
+        Name of the image, with which the message begins.
 
     Raises
     ------
     ImageKindError
-        The palette is another one.
+        It is another palette.
     """
     shape = np.shape(colours)
     if shape == (3, 2**bits):
@@ -43,8 +60,8 @@ def check_palette(colours: Any, bits: int, *, source: str) -> None:
                 "with black as 0"
             )
     raise ImageKindError(
-        f"{source} has colours from a palette, whose numbers are no intensities; export it as grey. Only palettes that "
-        "rise evenly are read, such as grey, or black to green"
+        f"{source} has a palette whose numbers are not intensities; export it as grey. Only palettes that rise evenly "
+        "are read, such as grey, or black to green"
     )
 
 

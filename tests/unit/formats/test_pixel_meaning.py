@@ -12,7 +12,7 @@ from PIL import Image
 
 from wellfield.errors import ImageKindError
 from wellfield.formats import reader
-from wellfield.formats.palette import check_palette
+from wellfield.formats.pixel_meaning import check_palette
 from wellfield.formats.plane_files import PlaneHeader, read_plane_header
 
 V = np.arange(256)
