@@ -255,10 +255,10 @@ def raw_digest(wildcards):
 
 
 @asked
-def mapped_again(wildcards):
-    """Of the jobs on other machines only that which maps the plate looks at it."""
+def ingest_generation(wildcards):
+    """Jobs on other machines do not look at the raw plate, except the job that ingests it."""
     looks = snakemake_api.does_rule(workflow, "ingest_plate")
-    return VALUES.times_mapped_again(wildcards.plate) if looks else None
+    return VALUES.ingest_generation(wildcards.plate) if looks else None
 
 
 @asked

@@ -49,7 +49,7 @@ _FUNC_SCHEMA: dict[str, Any] = {"anyOf": [*_CHAIN_SCHEMA["anyOf"], {"type": "obj
 
 
 def _check_func(value: Any) -> Any:
-    """Check the forms of ``func``: a function, a chain of them, or one of these by channel."""
+    """Check the form of ``func``: a function, a chain of functions, or channel: one of these."""
     by_channel = isinstance(value, dict) and "func" not in value
     chains = list(value.values()) if by_channel else [value]
     if by_channel and any(isinstance(channel, bool) or not isinstance(channel, int | str) for channel in value):
@@ -133,7 +133,7 @@ else:
 
 
 def _check_pattern(pattern: str) -> str:
-    from wellfield.microscopes.presets import PRESETS
+    from wellfield.microscopes.presets import PRESETS  # only layouts need the microscopes
 
     if pattern not in PRESETS and (problems := pattern_problems(pattern)):
         raise ValueError("; ".join(problems))
@@ -141,7 +141,7 @@ def _check_pattern(pattern: str) -> str:
 
 
 def _check_layout_name(name: str) -> str:
-    from wellfield.microscopes.handler_registry import microscope_names
+    from wellfield.microscopes.handler_registry import microscope_names  # only layouts need the microscopes
 
     if name in microscope_names():
         raise ValueError("this name is taken by a microscope or a preset; choose another")
@@ -208,7 +208,7 @@ class LayoutBlock(_Model):
 
     def layout(self, name: str) -> Layout:
         """Return the layout under its name."""
-        from wellfield.microscopes.presets import PRESETS
+        from wellfield.microscopes.presets import PRESETS  # only layouts need the microscopes
 
         pattern = PRESETS[self.pattern].pattern if self.pattern in PRESETS else self.pattern
         channels: tuple[str, ...] | Mapping[str, str] | None = None
@@ -283,7 +283,7 @@ class Config(_PipelineKeys):
         return {name: block.layout(name) for name, block in self.layouts.items()}
 
     def given_settings(self) -> dict[str, Any]:
-        """Return the settings that the file itself says, by dotted name: none that is a default."""
+        """Return the settings that the file sets, by dotted name."""
         given = self.model_dump(exclude_unset=True)
         groups = {name.partition(".")[0] for name in SETTINGS if "." in name}
         blocks = {f"{group}.{name}": value for group in groups for name, value in given.get(group, {}).items()}

@@ -1,4 +1,4 @@
-"""What a pipeline starts from: for each channel the z planes of a field, or one projection."""
+"""What a pipeline takes from a plate: the facts that its plan depends on, and the planes that it starts from."""
 
 from __future__ import annotations
 
@@ -6,18 +6,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.plate.plate import Plate
 
 
 @dataclass(frozen=True)
 class SourceLayers:
     """Which planes of a channel the pipeline starts from: z planes, or one projection (*z* is empty then).
 
-    *timepoints* are those that the plate has of the channel; without any, the channel is expected at every time.
+    *timepoints* are those at which the plate has the channel; if empty, the channel is expected at every timepoint.
     """
 
     z: tuple[int, ...]
     projection: Projection = Projection.NONE
     timepoints: tuple[int, ...] = ()
+
+
+def planned_facts(plate: Plate) -> Plate:
+    """Return the plate with only the facts that a plan depends on; it is compiled again when one of these changes."""
+    return Plate(
+        channels=plate.channels,
+        shape=plate.shape,
+        dtype=plate.dtype,
+        pixel_size_um=plate.pixel_size_um,
+        z_spacing_um=plate.z_spacing_um,
+        field_count=plate.field_count,
+        stage_y_up=plate.stage_y_up,
+        label_channels=plate.label_channels,
+    )
 
 
 def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLayers]:
@@ -30,7 +45,7 @@ def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLay
     source:
         ``"planes"``, ``"projection"`` or ``"planes_or_projection"`` (a projection where a channel has no planes).
 
-    Channels without planes of the wanted sort are left out.
+    A channel without such planes is left out.
     """
     depth: dict[int, set[int]] = {}
     projections: dict[int, set[Projection]] = {}

@@ -24,7 +24,7 @@ from wellfield.processing.function_registry import ImageKind
 from wellfield.results.records import write_plate_record
 from wellfield.storage.backend import Backend
 from wellfield.workflow.digests import digest_of
-from wellfield.workflow.ingest_plate import chosen_wells
+from wellfield.workflow.ingest_plate import select_wells
 from wellfield.workflow.space import plan_space, space_lines
 from wellfield.workflow.vanished import vanished_wells
 
@@ -77,7 +77,7 @@ def plan_plate(
     info = read_info(index)
     for note in transmitted_notes(plan, info):
         say(f"warning: {info.name}: {note}")
-    wells = chosen_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
+    wells = select_wells(info, entry.wells, vanished=vanished_wells(folder, info, entry.wells))
     need = plan_space(plan, index, wells, folder, scratch=bool(checked.scratch), keep_staged=checked.keep_staged)
     for line in space_lines([need], checked.results, wells_at_once=wells_at_once, at_most=True):
         say(line)

@@ -16,11 +16,10 @@ from wellfield.results.records import write_record
 from wellfield.results.removal import remove_scratch
 from wellfield.results.staged_well import StagedWell, remove_stage, staged_files
 from wellfield.results.status import WellStatus
-from wellfield.results.well_writer import materialize_well as write_well
+from wellfield.results.well_writer import write_results
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
-from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 
 def materialize_well(
@@ -63,7 +62,7 @@ def _materialize_well(
     thumbnail: str | os.PathLike[str],
     keep_staged: bool,
 ) -> StagedWell:
-    filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
+    filemanager = FileManager({Backend.DISK: DiskStorageBackend()})
     staged = StagedWell.read(staging, filemanager)
     if staged.scratch is not None and staged.status == WellStatus.DONE and not Path(staged.scratch).is_dir():
         raise DataNotFoundError(
@@ -73,7 +72,7 @@ def _materialize_well(
     plan = Plan.read(plan_path)
     if staged.processing != plan.processing_digest():
         raise BrokenStageError(f"{staging} was staged for another plan than {plan_path}")
-    files = write_well(
+    files = write_results(
         staged,
         Path(staging),
         plan,

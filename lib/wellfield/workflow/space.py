@@ -32,6 +32,7 @@ from wellfield.results.paths import STAGING, STORE_NAME, PlateFile, WellFile
 from wellfield.results.staged_well import staged_bytes
 from wellfield.results.status import WellStatus
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
+from wellfield.storage.zarr.addressing import LABEL_DTYPE
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
 from wellfield.storage.zarr.pyramid import level_shapes
 
@@ -45,7 +46,7 @@ _FILE_OVERHEAD = 4096
 
 # Bytes that a stored pixel of a mask or label takes at least and at most; in plate.zarr both are labels.
 _TIFF_PIXELS = {ImageKind.MASK: (1, 1), ImageKind.LABELS: (2, 4)}
-_LABEL_PIXELS = (4, 4)
+_LABEL_PIXELS = (LABEL_DTYPE.itemsize, LABEL_DTYPE.itemsize)
 
 _Stacks = Mapping[tuple[int, int, int], int]  # field, timepoint, channel → planes
 

@@ -65,9 +65,9 @@ def _unlike_pages(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
-        ("a.tif", _palette_by_pillow, "colours from a palette"),
-        ("a.tif", _palette_by_tifffile, "colours from a palette"),
-        ("a.png", _palette_by_pillow, "colours from a palette"),
+        ("a.tif", _palette_by_pillow, "a palette whose numbers"),
+        ("a.tif", _palette_by_tifffile, "a palette whose numbers"),
+        ("a.png", _palette_by_pillow, "a palette whose numbers"),
         ("a.tif", _unlike_pages, r"holds 2 images that make no stack \(\[7, 9\] uint8, \[3, 9\] uint8\)"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_png_whose_end_is_zeros_or_missing_is_no_image(tmp_path: Path, dtype: 
         if broken.startswith(content):  # what follows the end does not count
             np.testing.assert_array_equal(read_png(path), image, strict=True)
             continue
-        with pytest.raises(UnreadableImageError, match=r"a\.png is no readable PNG .*(damaged or )?truncated"):
+        with pytest.raises(UnreadableImageError, match=r"a\.png is not a readable PNG .*(damaged or )?truncated"):
             read_png(path)
 
 

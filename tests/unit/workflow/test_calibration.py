@@ -200,7 +200,7 @@ def test_a_writer_refuses_one_array_for_fields_of_different_sizes(tmp_path: Path
     metadata = FieldMetadata(calibrations={1: FieldCalibration(0.5), 2: FieldCalibration(0.25)})
     paths = [tmp_path / "p.zarr" / f"A01_s00{field}_w1_z001_t001.tif" for field in (1, 2)]
     config = ZarrConfig(chunk_strategy=ZarrChunkStrategy.WELL)
-    with pytest.raises(MetadataError, match=r"different pixel sizes: 0.5 µm \(field 1\), 0.25 µm \(field 2\)"):
+    with pytest.raises(MetadataError, match=r"one pixel size, but have 0.5 µm \(field 1\), 0.25 µm \(field 2\)"):
         ZarrStorageBackend().save_batch([np.ones((4, 4), "u2")] * 2, paths, zarr_config=config, metadata=metadata)
 
 
@@ -214,7 +214,7 @@ def test_sampled_sizes_of_any_microscope_reach_the_results_and_the_report(tmp_pa
     info = contents.complete(name="P", path=str(tmp_path), microscope="imagexpress")
     found = calibrations(info, contents.planes, {})
     assert {key.well: own.pixel_size_um for (key, _), own in found.items()} == {"A01": 0.5, "A02": 0.25, "A03": 0.5}
-    notes = ingest_report(contents, info, why="")["notes"]
+    notes = ingest_report(contents, why="")["notes"]
     assert notes == ["images have different pixel sizes: 0.5 µm (A01, A03), 0.25 µm (A02); every result states its own"]
 
 
@@ -250,8 +250,7 @@ def test_labels_have_the_pixels_of_their_image_whatever_scale_they_state(tmp_pat
     assert scale(results / "plate.zarr/A/01/1/labels/nuclei") == [1, 1, 0.65, 0.65]
     notes = json.loads((results / "ingest_report.json").read_text())["notes"]
     assert notes == [
-        "1 label images, such as A/1/0/labels/nuclei, state another pixel size than their image, of which the size is "
-        "taken"
+        "1 label images, such as A/1/0/labels/nuclei, state another pixel size than their image; the image's is used"
     ]
 
 
