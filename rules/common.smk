@@ -96,13 +96,10 @@ try:
             STALE.update(VALUES.stale(plate, say))
             BROKEN += VALUES.broken_stages(plate)
         STALE.update(VALUES.unfinished(BROKEN))
-    # As a module of another workflow, the setting is that of the other workflow's rules too.
-    own = Path(str(workflow.current_basedir)).parent / "Snakefile"
-    if snakemake_api.is_main_workflow(workflow, own):
-        snakemake_api.ignore_script_times(workflow)
 except WellfieldError as error:
     stop(error)
 
+SNAKEFILE = Path(str(workflow.current_basedir)).parent / "Snakefile"
 RESULTS = CONFIG.results
 PIPELINE = VALUES.pipeline
 PIPELINE_ENVIRONMENT = f"../envs/{environments.pipeline_environment(CONFIG)}.yaml"
@@ -221,6 +218,9 @@ def redo_stale(wildcards):
     if snakemake_api.will_run(workflow):
         remove_broken(BROKEN)
         BROKEN.clear()
+    # As a module of another workflow, these are settings of the other workflow's rules too.
+    if snakemake_api.is_main_workflow(workflow, SNAKEFILE):
+        snakemake_api.ignore_script_times(workflow)
     snakemake_api.force_outputs(workflow, STALE)
     return []
 

@@ -272,7 +272,8 @@ def test_what_is_no_run_says_and_changes_nothing(run, settings, capsys):
     run.done(*WELLS)
     finish(run)
     run.end(succeeded=True, **settings)
-    begin_run(run.workflow(**settings), results=os.fspath(run.results), plates=["P1"], wells_at_once=2, scratch=False)
+    asked = {"plates": ["P1"], "wells_at_once": 2, "scratch": False, "keep_staged": False}
+    begin_run(run.workflow(**settings), results=os.fspath(run.results), **asked)
     run.finished = []
     remove_stale_pages(run.workflow(**settings), run.results)
     assert capsys.readouterr().err == ""
