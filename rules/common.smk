@@ -7,11 +7,28 @@ import time
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir, "lib")))
+# The package beside these rules, even where another one is installed. Not below workflow.basedir, which is the folder
+# of the Snakefile that imports this workflow as a module.
+LIB = Path(str(workflow.current_basedir)).parent / "lib"
+sys.path.insert(0, str(LIB))
 # Functions of the user's own: func: my_module:my_function
 sys.path.append(str(Path.cwd()))
 
 from snakemake.exceptions import WorkflowError
+
+if not (LIB / "wellfield").is_dir():
+    raise WorkflowError(
+        f"no folder {LIB}/wellfield: the rules of Wellfield need the whole repository. Clone it, and name its Snakefile "
+        "by its path, as in snakefile: /path/to/wellfield/Snakefile."
+    )
+
+import wellfield
+
+if not Path(wellfield.__file__).resolve().is_relative_to(LIB.resolve()):
+    raise WorkflowError(
+        f"these rules need the package wellfield in {LIB}, but {wellfield.__file__} was imported before. Import the "
+        "module before anything that imports wellfield."
+    )
 
 from wellfield.config.load import load_config, taken_for_configuration
 from wellfield.config.plate_sheet import read_plate_sheet
@@ -40,6 +57,7 @@ from wellfield.workflow.ingest_plate import (
     refuse_empty_plate,
 )
 from wellfield.workflow.refusals import refuse_unsafe
+from wellfield.workflow.module_use import add_hooks, find_checkpoint, lead_scripts_to
 from wellfield.workflow.run_jobs import force_outputs, is_run
 from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
 from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
@@ -65,6 +83,12 @@ def give_up(error):
     raise WorkflowError(visible(error)) from None
 
 
+lead_scripts_to(LIB)
+
+# Whether another Snakefile imports this one as a module, and the name that it gives to the rule that maps a plate.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+INGEST_RULE = workflow.modifier.modify_rulename("ingest_plate")
+
 # What was imported is here to stay, and so are the jobs of a plate and its planes: the collector of cyclic garbage went
 # through all of them again and again, for a fifth of the time.
 gc.freeze()
@@ -82,6 +106,12 @@ try:
     SHEET = Path(CONFIG.plates).read_bytes()
 except WellfieldError as error:
     stop(error)
+
+if workflow.modifier.modify_path(CONFIG.results) != CONFIG.results:
+    raise WorkflowError(
+        "the module of Wellfield has a prefix:, which its results do not follow. Remove it and set the folder by "
+        "results: in the configuration."
+    )
 
 # Of a run that is under way, or was killed and is not unlocked yet.
 LOCKED = any(Path(".snakemake", "locks").glob("*"))
@@ -238,14 +268,17 @@ def mapped_again(wildcards):
     """Changes once a plate is complete that was mapped while it was still being acquired: its report says so no more."""
     # Of the jobs on other machines only that which maps the plate looks at it.
     of_job = workflow.dag_settings.allowed_rules or ()
-    looks = workflow.is_main_process or "ingest_plate" in of_job
+    looks = workflow.is_main_process or INGEST_RULE in of_job
     return _mapped_again(wildcards.plate) if looks else None
 
 
 @cache
 def index_path(plate):
     """The index of a plate; waits for the checkpoint. Once it is there, Snakemake is not asked again for every job."""
-    return str(checkpoints.ingest_plate.get(plate=plate).output.index)
+    ingest = find_checkpoint(
+        workflow, checkpoints, "ingest_plate", results("index.parquet")
+    )
+    return str(ingest.get(plate=plate).output.index)
 
 
 @cache
@@ -314,6 +347,8 @@ def redo_stale(wildcards):
     Each rule has one, so that they are known whatever the target is.
     """
     force_outputs(workflow, STALE)
+    if IS_MODULE:
+        add_hooks(workflow, RESULTS, onstart, onsuccess, onerror)
     return []
 
 

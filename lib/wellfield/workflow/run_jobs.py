@@ -9,12 +9,15 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wellfield.results.paths import PlateFile
 
 CHECK = "check_plate"
+
+_SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 
 class Job(NamedTuple):
@@ -73,8 +76,18 @@ def force_outputs(workflow: Any, outputs: Iterable[str]) -> None:
 
 
 def _named(jobs: Iterable[Any]) -> frozenset[Job]:
-    named = ((job.rule.name, job.wildcards_dict) for job in jobs)
-    return frozenset(Job(rule, found["plate"], found.get("well", "")) for rule, found in named if "plate" in found)
+    named = ((_own_name(str(job.rule.basedir), job.rule.script), job.wildcards_dict) for job in jobs)
+    return frozenset(Job(rule, found["plate"], found.get("well", "")) for rule, found in named if rule)
+
+
+@cache
+def _own_name(folder: str, script: str | None) -> str:
+    """Return the name that a rule has in this workflow: that of its script. It is empty for rules of others.
+
+    A Snakefile that imports this workflow as a module may rename the rules, and has rules of its own.
+    """
+    path = Path(folder, script).resolve() if script else Path()
+    return path.stem if path.parent == _SCRIPTS else ""
 
 
 def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
