@@ -3,12 +3,10 @@
 import re
 import shutil
 import subprocess
-import sys
-import sysconfig
-from pathlib import Path
 
 import pytest
 
+from tests.bare_python import make_bare_python
 from tests.workflow.project import REPOSITORY, Project, environment
 from wellfield.workflow.validate import compare_results
 
@@ -69,7 +67,6 @@ onerror:
 """
 
 FUNCTION = """
-import os
 import signal
 from pathlib import Path
 
@@ -83,16 +80,11 @@ def fragile(image):
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """A Python that has all packages but Wellfield's: the line in a .pth file that leads to it has no effect here."""
+    """A Python that has all packages but Wellfield."""
     folder = tmp_path_factory.mktemp("python")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    paths = {"base": str(folder), "platbase": str(folder)}
-    packages = Path(sysconfig.get_path("purelib", vars=paths), "others.pth")
-    packages.write_text(f"{sysconfig.get_path('purelib')}\n")
-    executable = folder / "bin" / "python"
-    outside = subprocess.run(
-        [executable, "-c", "import snakemake, wellfield"], cwd=folder, env=bare(), check=False, **CAPTURED
-    )
+    executable = make_bare_python(folder)
+    imports = [executable, "-c", "import snakemake, wellfield"]
+    outside = subprocess.run(imports, cwd=folder, env=bare(), check=False, **CAPTURED)
     assert "No module named 'wellfield'" in outside.stderr
     return executable
 
