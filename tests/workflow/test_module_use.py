@@ -67,6 +67,7 @@ onerror:
 """
 
 FUNCTION = """
+import os
 import signal
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def test_other_names_own_rules_and_own_hooks_keep_what_a_run_says(python, tmp_pa
     (project.root / "own.py").write_text(FUNCTION)
     (project.root / "kill").touch()
     code, text = snakemake(python, project.root)
-    assert code != 0
+    assert code != 0, text
     assert text.count("own start") == text.count("own error") == 1
     assert len(re.findall(r"^P1: 0 of 1 well done, .*1 died \(B02 process_well\)", text, re.MULTILINE)) == 1
     assert "<td>B02</td><td>process_well</td>" in project.results("P1", "report", "unfinished.html").read_text()
@@ -152,6 +153,6 @@ def test_a_prefix_is_refused_before_anything_runs(python, tmp_path, small_plate)
     prefixed = SNAKEFILE.replace("    config: config\n", '    config: config\n    prefix: "here"\n')
     (project.root / "Snakefile").write_text(prefixed)
     code, text = snakemake(python, project.root)
-    assert code != 0
+    assert code != 0, text
     assert "the module of Wellfield has a prefix:" in text
     assert not project.results().exists()
