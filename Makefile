@@ -61,7 +61,7 @@ test-oldest: $(UV)
 	.venv-oldest/bin/python -m pytest tests/unit tests/conformance $(PYTEST_ARGS)
 
 example: core
-	$(BIN)/python -m wellfield.testing.synthetic $(EXAMPLE)
+	$(BIN)/python -m wellfield.example $(EXAMPLE)
 
 demo: example
 	$(BIN)/snakemake --cores $(CORES)
@@ -126,6 +126,6 @@ slurm-test: core
 
 # Only what make demo made: other plates' results, and Snakemake's records of them, stay.
 clean: core
-	$(BIN)/python -m wellfield.testing.synthetic $(EXAMPLE) --remove
+	$(BIN)/python -m wellfield.example $(EXAMPLE) --remove
 	$(BIN)/python -c 'from wellfield.results.removal import remove_results; remove_results("results/Example")'
 	rm -f report.zip

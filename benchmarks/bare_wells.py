@@ -50,7 +50,7 @@ def materialize(project: Path, folder: Path) -> Callable[[str], Any]:
     import wellfield.results.well_writer as materialization
     from wellfield.workflow.materialize_well import materialize_well
 
-    _count(materialization._WellWriter, "_load", "staging")
+    _count(materialization._ResultsWriter, "_load", "staging")
     _count(materialization, "write_manifest", "manifest")
     results, out = project / "results" / "P1", folder / "results"
     return lambda well: materialize_well(

@@ -24,8 +24,8 @@ from benchmarks.data import cores
 from benchmarks.harness import HERE, WORK, Statistics, Table, compare
 from benchmarks.outputs import Outputs, in_tiffs, in_zarr
 from benchmarks.process_tree import Ran, alternate, run_tree
+from wellfield.example import ExamplePlate
 from wellfield.plate.wells import well_name
-from wellfield.testing.synthetic import ExamplePlate
 
 ROOT = HERE.parent
 FOLDER = WORK / "end-to-end"

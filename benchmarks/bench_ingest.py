@@ -25,13 +25,13 @@ import numpy as np
 from benchmarks.against_peers import environment
 from benchmarks.harness import HERE, WORK, Case, Statistics, Table, compare, measure
 from benchmarks.processes import PeerProcess
+from tests.generators.harmony_plate import HarmonyChannel, HarmonyPlate, Version
+from tests.generators.harmony_writer import write_harmony
+from tests.generators.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 from wellfield.microscopes import get_microscope_handler
 from wellfield.plate.index import PlaneRecord, read_index, write_index
 from wellfield.plate.plate import Plate
 from wellfield.plate.wells import well_name
-from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate, Version
-from wellfield.testing.harmony_writer import write_harmony
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
 REPEATS = {1_000: 25, 10_000: 15, 100_000: 7}

@@ -24,8 +24,8 @@ from benchmarks.data import cores
 from benchmarks.empty_workflow import make_results, write_empty_workflow
 from benchmarks.harness import HERE, WORK, Statistics, Table, compare
 from benchmarks.process_tree import Ran, alternate, environment, run_tree
+from tests.generators.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 from wellfield.plate.wells import well_name
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
 ROOT = HERE.parent
 FOLDER = WORK / "workflow"

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import WORK
+from wellfield.example import ExamplePlate
 from wellfield.plate.keys import FieldKey, PlaneKey
-from wellfield.testing.synthetic import ExamplePlate
 
 WELL_NAME = "B03"
 

@@ -19,6 +19,9 @@ from wellfield.cli import _parser
 from wellfield.config.models import Config
 from wellfield.memory.matrix import markdown
 from wellfield.processing.function_registry import function_names, get_function, implementations
+from wellfield.report.statistics import STATISTICS
+from wellfield.results.columns import TREATMENTS, Column
+from wellfield.workflow.cell_counts import COLUMNS
 
 DOCS = Path(__file__).parent
 
@@ -221,6 +224,20 @@ def rerun(entry: Mapping[str, Any]) -> tuple[str, str]:
     return entry["what"], f"{runs} ({entry['note']})" if "note" in entry else runs
 
 
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+def columns(listed: Iterable[Column]) -> str:
+    """Return a table of columns."""
+    return table(["column", "holds", "meaning"], ([f"`{c.name}`", c.kind, c.meaning] for c in listed))
+
+
+def statistics() -> str:
+    """Return a table of the statistics of controls."""
+    rows = ([f"`{entry.column}`", entry.heading, entry.meaning] for entry in STATISTICS)
+    return table(["column", "on the summary page", "meaning"], rows)
+
+
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
@@ -228,14 +245,19 @@ PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
     "functions": ("reference/functions.md", functions),
     "commands": ("reference/command-line.md", command_line),
     "reruns": ("reference/reruns.md", reruns),
+    "plate map columns": ("reference/columns.md", lambda: columns(TREATMENTS.values())),
+    "cell_counts columns": ("reference/columns.md", lambda: columns(COLUMNS)),
+    "statistics columns": ("reference/columns.md", statistics),
 }
 
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield every generated page with its text."""
+    texts: dict[str, str] = {}
     for name, (page, generated) in PARTS.items():
-        path = DOCS / page
-        yield path, included(path.read_text(encoding="utf-8"), name, generated())
+        text = texts.get(page) or (DOCS / page).read_text(encoding="utf-8")
+        texts[page] = included(text, name, generated())
+    yield from ((DOCS / page, text) for page, text in texts.items())
     yield DOCS / "reference" / "conversions.md", markdown()
 
 

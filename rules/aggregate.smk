@@ -1,7 +1,8 @@
 rule aggregate_plate:
     input:
         index=ancient(results(PlateFile.INDEX)),
-        plan=results(PlateFile.PLAN),
+        # Manifests name the plan that their wells are of.
+        plan=ancient(results(PlateFile.PLAN)),
         manifests=well_files(results(WellFile.MANIFEST)),
         plate_map=plate_map,
     output:
@@ -21,7 +22,7 @@ rule aggregate_plate:
         wells=wells,
         vanished=vanished,
         wanted=wanted_wells,
-        code=digests.code_digest("aggregate"),
+        code=code_of("aggregate"),
     message:
         "{wildcards.plate}: joining the tables of all wells"
     script:
@@ -54,7 +55,7 @@ rule report_plate:
         results=results_folder,
         wells=wells,
         vanished=vanished,
-        code=digests.code_digest("aggregate"),
+        code=code_of("aggregate"),
     message:
         "{wildcards.plate}: drawing the report"
     script:
@@ -84,7 +85,7 @@ rule check_plate:
         results=results_folder,
         wells=wells,
         vanished=vanished,
-        code=digests.code_digest("check"),
+        code=code_of("check"),
     message:
         "{wildcards.plate}: checking that every well is done"
     script:

@@ -1,10 +1,13 @@
-"""Paths, checked configuration and input functions: the only rule file with definitions."""
+"""Paths, checked configuration and input functions: the only rule file with definitions.
 
+What decides something is in wellfield.workflow.rule_values; a function here only takes wildcards apart.
+"""
+
+import functools
 import gc
-import os
+import re
 import sys
 import time
-from functools import cache
 from pathlib import Path
 
 # The package beside these rules, even where another one is installed. Not below workflow.basedir, which is the folder
@@ -33,9 +36,7 @@ if not Path(wellfield.__file__).resolve().is_relative_to(LIB.resolve()):
 from wellfield.config.load import load_config, taken_for_configuration
 from wellfield.config.plate_sheet import read_plate_sheet
 from wellfield.errors import WellfieldError
-from wellfield.microscopes.handler_registry import MICROSCOPES
-from wellfield.microscopes.scan import scan_plate
-from wellfield.pipeline.plane_selection import choose_sources
+from wellfield.formatting import visible
 from wellfield.results.paths import (
     PLATE_RULES,
     STAGING,
@@ -45,27 +46,14 @@ from wellfield.results.paths import (
     job_benchmark,
     job_log,
 )
-from wellfield.results.staged_well import remove_broken_stages
-from wellfield.plate.index import read_info, read_paths, read_place_digests
-from wellfield.plate.platemap import plate_map_digest
-from wellfield.formatting import visible
-from wellfield.workflow import digests, environments, resources
-from wellfield.workflow.ingest_plate import (
-    chosen_wells,
-    mapping_number,
-    plate_map_notes,
-    refuse_empty_plate,
-)
+from wellfield.workflow import environments, resources, snakemake_api
 from wellfield.workflow.refusals import refuse_unsafe
-from wellfield.workflow.module_use import add_hooks, find_checkpoint, lead_scripts_to
-from wellfield.workflow.run_jobs import force_outputs, is_run
-from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
-from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
+from wellfield.workflow.rule_values import RuleValues, remove_broken
 
 
 def stop(error):
-    """End this process: nothing has been run yet. Snakemake says no error with --quiet all, and adds lines to others."""
-    hints = taken_for_configuration(workflow.overwrite_configfiles)
+    """End this process: nothing has been run yet. Snakemake prints no error with --quiet all, and adds lines to others."""
+    hints = taken_for_configuration(snakemake_api.files_after_configfile(workflow))
     print(
         f"error: {visible(error)}",
         *hints,
@@ -76,84 +64,82 @@ def stop(error):
     raise SystemExit(1)
 
 
-def give_up(error):
-    """Fail while jobs are being chosen, which Snakemake says itself unless it is to be quiet."""
-    if "all" in map(str, workflow.output_settings.quiet or ()):
-        print(f"error: {visible(error)}", file=sys.stderr)
-    raise WorkflowError(visible(error)) from None
+def asked(function):
+    """An error of ours, while Snakemake chooses jobs, becomes one of Snakemake's, which prints it unless it is quiet."""
+
+    @functools.wraps(function)
+    def answer(*arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except WellfieldError as error:
+            if snakemake_api.is_silent(workflow):
+                print(f"error: {visible(error)}", file=sys.stderr)
+            raise WorkflowError(visible(error)) from None
+
+    return answer
 
 
-lead_scripts_to(LIB)
+def say(line):
+    print(visible(line), file=sys.stderr, flush=True)
 
-# Whether another Snakefile imports this one as a module, and the name that it gives to the rule that maps a plate.
-IS_MODULE = not workflow.modifier.is_main_snakefile()
-INGEST_RULE = workflow.modifier.modify_rulename("ingest_plate")
 
-# What was imported is here to stay, and so are the jobs of a plate and its planes: the collector of cyclic garbage went
-# through all of them again and again, for a fifth of the time.
+snakemake_api.lead_scripts_to(LIB)
+
+# Modules, and the jobs of a plate and its planes, live as long as the process. The collector of cyclic garbage would look
+# at all of them again and again, which took a fifth of the time.
 gc.freeze()
 gc.set_threshold(50_000)
 
 try:
+    IS_MAIN = snakemake_api.is_main_process(workflow)
+    IS_MODULE = snakemake_api.is_module(workflow)
+    INGEST_RULE = snakemake_api.given_name(workflow, "ingest_plate")
     CONFIG = load_config(config)
+    if snakemake_api.has_prefix(workflow, CONFIG.results):
+        raise WorkflowError(
+            "the module of Wellfield has a prefix:, which its results do not follow. Remove it and set the folder by "
+            "results: in the configuration."
+        )
     PLATES = read_plate_sheet(
         CONFIG.plates,
         layouts=CONFIG.layouts,
         # The linter looks at the code: no plate needs to be there. What a job on another machine needs was checked by
         # the process that sent it.
-        check_files=workflow.is_main_process and "--lint" not in sys.argv,
+        check_files=IS_MAIN and "--lint" not in sys.argv,
     )
     SHEET = Path(CONFIG.plates).read_bytes()
+    VALUES = RuleValues(CONFIG, PLATES, is_main=IS_MAIN)
+    # Outputs to be made again whatever Snakemake's records say, and staged wells that no job can go on with.
+    STALE, BROKEN = set(), []
+    # Before anything is written: a dry run finds it too.
+    if IS_MAIN and not {"--lint", "--unlock"} & set(sys.argv):
+        read = [CONFIG.plates, *snakemake_api.config_files(workflow)]
+        refuse_unsafe(CONFIG.results, PLATES, files=read, scratch=CONFIG.scratch)
+        for plate in PLATES:
+            VALUES.check_plate(plate)
+        # Not while another run is at work, whose files come and go.
+        for plate in PLATES if not snakemake_api.is_locked() else ():
+            STALE.update(VALUES.stale(plate, say))
+            BROKEN += VALUES.broken_stages(plate)
+        STALE.update(VALUES.unfinished(BROKEN))
+    # As a module of another workflow, the setting is that of the other workflow's rules too.
+    own = Path(str(workflow.current_basedir)).parent / "Snakefile"
+    if snakemake_api.is_main_workflow(workflow, own):
+        snakemake_api.ignore_script_times(workflow)
 except WellfieldError as error:
     stop(error)
 
-if workflow.modifier.modify_path(CONFIG.results) != CONFIG.results:
-    raise WorkflowError(
-        "the module of Wellfield has a prefix:, which its results do not follow. Remove it and set the folder by "
-        "results: in the configuration."
-    )
-
-# Of a run that is under way, or was killed and is not unlocked yet.
-LOCKED = any(Path(".snakemake", "locks").glob("*"))
-
-# Neither looks at results, nor writes any.
-LOOKS_AT_RESULTS = workflow.is_main_process and not {"--lint", "--unlock"} & set(
-    sys.argv
-)
-
-# Before anything is written: snakemake --dry-run says it too.
-if LOOKS_AT_RESULTS:
-    try:
-        read = [CONFIG.plates, *map(str, workflow.configfiles)]
-        refuse_unsafe(CONFIG.results, PLATES, files=read, scratch=CONFIG.scratch)
-    except WellfieldError as error:
-        stop(error)
-
-for plate, entry in PLATES.items() if LOOKS_AT_RESULTS else ():
-    try:
-        # A fresh plate's wells are checked by the job that maps it.
-        index = Path(CONFIG.results, plate, PlateFile.INDEX)
-        if index.exists():
-            info = read_info(index)
-            refuse_lost_manifests(index.parent, info, entry.wells)
-            gone = vanished_wells(index.parent, info, entry.wells)
-            chosen_wells(info, entry.wells, vanished=gone)
-            plate_map_notes(entry.plate_map, info, entry.wells, vanished=gone)
-        if not LOCKED:
-            remove_broken_stages(Path(CONFIG.results, plate, STAGING))
-    except WellfieldError as error:
-        stop(error)
-
 RESULTS = CONFIG.results
-PIPELINE = CONFIG.deciding_results()
+PIPELINE = VALUES.pipeline
 PIPELINE_ENVIRONMENT = f"../envs/{environments.pipeline_environment(CONFIG)}.yaml"
-FUNCTIONS = digests.function_digest(resources.function_names(CONFIG))
+FUNCTIONS = VALUES.functions
 # On a node's own disk a well is staged for a job on the same node.
 WELL_GROUP = "well" if CONFIG.scratch else None
 # What the hooks know of the run.
 RUN = {
     "results": RESULTS,
     "plates": {plate: entry.wells for plate, entry in PLATES.items()},
+    "keep_staged": CONFIG.keep_staged,
     "started": time.time(),
     "before": {},
     "sheet": None,
@@ -169,6 +155,9 @@ wildcard_constraints:
     well="[A-Z]{1,2}[0-9]{2}",
 
 
+# --- paths -------------------------------------------------------------------------------------------------------------
+
+
 def results(*parts):
     return Path(RESULTS, "{plate}", *parts).as_posix()
 
@@ -181,11 +170,7 @@ def results_folder(wildcards):
 
 
 # The fitted illumination, where the pipeline corrects it; a new fit reruns the wells.
-ILLUMINATION = (
-    results(PlateFile.ILLUMINATION)
-    if "correct_illumination" in resources.function_names(CONFIG)
-    else []
-)
+ILLUMINATION = results(PlateFile.ILLUMINATION) if VALUES.corrects_illumination else []
 
 
 def log_of(rule_name, name):
@@ -213,123 +198,43 @@ def outputs_of(rule_name):
     }
 
 
-@cache
-def plate_scan(plate):
-    try:
-        return scan_plate(PLATES[plate].folder)
-    except WellfieldError as error:
-        give_up(error)
+def staged_well():
+    """What process hands to materialize. Another format of the results needs it again, and so it may be kept."""
+    stage = directory(results(STAGING, "{well}"))
+    return stage if CONFIG.keep_staged else temp(stage)
 
 
-def _layout_digest(plate):
-    layout = CONFIG.plate_layouts().get(PLATES[plate].microscope)
-    return digests.digest_of(str(layout))
+def plate_map(wildcards):
+    return PLATES[wildcards.plate].plate_map or []
 
 
-def layout_digest(wildcards):
-    """Changes when the layout changes that the plate's file names are read by; presets are code."""
-    return _layout_digest(wildcards.plate)
+def plate_targets():
+    """Every file of the plates: Snakemake makes again only what it is asked for."""
+    rules = [name for name in PLATE_RULES if name != "fit_illumination" or ILLUMINATION]
+    files = [file for name in rules for file in files_of(name)]
+    return [results(file).format(plate=plate) for plate in PLATES for file in files]
 
 
-def raw_digest(wildcards):
-    """Changes when files of the raw plate come or go, or when one of its metadata files changes."""
-    if not workflow.is_main_process:
-        return "of the main process"
-    suffixes = tuple(
-        {
-            suffix
-            for handler in MICROSCOPES.values()
-            for suffix in handler.metadata_suffixes
-        }
-    )
-    _refuse_empty(wildcards.plate)
-    return plate_scan(wildcards.plate).names_digest(suffixes)
+# --- wells -------------------------------------------------------------------------------------------------------------
 
 
-@cache
-def _refuse_empty(plate):
-    folder, layouts = Path(RESULTS, plate), CONFIG.plate_layouts()
-    try:
-        refuse_empty_plate(folder, PLATES[plate], plate_scan(plate), layouts=layouts)
-    except WellfieldError as error:
-        give_up(error)
-
-
-@cache
-def _mapped_again(plate):
-    last = Path(RESULTS, plate, PlateFile.INGEST_REPORT)
-    try:
-        return mapping_number(last, plate_scan(plate).files)
-    except WellfieldError as error:
-        give_up(error)
-
-
-def mapped_again(wildcards):
-    """Changes once a plate is complete that was mapped while it was still being acquired: its report says so no more."""
-    # Of the jobs on other machines only that which maps the plate looks at it.
-    of_job = workflow.dag_settings.allowed_rules or ()
-    looks = workflow.is_main_process or INGEST_RULE in of_job
-    return _mapped_again(wildcards.plate) if looks else None
-
-
-@cache
+@functools.cache
 def index_path(plate):
     """The index of a plate; waits for the checkpoint. Once it is there, Snakemake is not asked again for every job."""
-    ingest = find_checkpoint(
-        workflow, checkpoints, "ingest_plate", results("index.parquet")
+    ingest = snakemake_api.find_checkpoint(
+        workflow, checkpoints, "ingest_plate", results(PlateFile.INDEX)
     )
     return str(ingest.get(plate=plate).output.index)
 
 
-@cache
-def _info(path, mtime_ns):
-    return read_info(path)
-
-
-@cache
-def _planes(path, mtime_ns, wells):
-    return read_paths(path, wells)
-
-
-def _from_index(read, plate, *arguments):
-    """What *read* returns of the plate's index as it is now."""
-    path = index_path(plate)
-    try:
-        return read(path, os.stat(path).st_mtime_ns, *arguments)
-    except WellfieldError as error:
-        give_up(error)
-
-
-def plate_info(wildcards):
-    """What holds for the whole plate."""
-    return _from_index(_info, wildcards.plate)
-
-
-def plate_planes(wildcards):
-    """The keys and paths of all planes of a plate by well."""
-    return _from_index(_planes, wildcards.plate, None)
-
-
-def well_planes(wildcards):
-    """The keys and paths of a well's planes. A job on another machine reads no others."""
-    if workflow.is_main_process:
-        return plate_planes(wildcards).get(wildcards.well, [])
-    well = wildcards.well
-    return _from_index(_planes, wildcards.plate, (well,)).get(well, [])
-
-
+@asked
 def wells(wildcards):
-    """The wells of a plate that are to be processed."""
-    info = plate_info(wildcards)
-    wanted = PLATES[wildcards.plate].wells
-    return chosen_wells(info, wanted, vanished=vanished(wildcards))
+    return VALUES.wells(wildcards.plate, index_path(wildcards.plate))
 
 
+@asked
 def vanished(wildcards):
-    """The wells that have results and no raw image any more: their results stay, and the plate's check fails."""
-    info = plate_info(wildcards)
-    folder = results_folder(wildcards)
-    return vanished_wells(folder, info, PLATES[wildcards.plate].wells)
+    return VALUES.vanished(wildcards.plate, index_path(wildcards.plate))
 
 
 def wanted_wells(wildcards):
@@ -337,18 +242,17 @@ def wanted_wells(wildcards):
     return PLATES[wildcards.plate].wells
 
 
-# Outputs to be made again whatever Snakemake's records say; known when this file is read.
-STALE = set()
-
-
 def redo_stale(wildcards):
-    """Have outputs that are not of what is asked for made again: an input function without a file.
+    """Have stale outputs made again, and remove broken ones of a run that is about to start: no file is needed for it.
 
-    Each rule has one, so that they are known whatever the target is.
+    Each rule has this input function, so that it is called whatever the target is, and before jobs are chosen.
     """
-    force_outputs(workflow, STALE)
+    if snakemake_api.will_run(workflow):
+        remove_broken(BROKEN)
+        BROKEN.clear()
+    snakemake_api.force_outputs(workflow, STALE)
     if IS_MODULE:
-        add_hooks(workflow, RESULTS, onstart, onsuccess, onerror)
+        snakemake_api.add_hooks(workflow, RESULTS, onstart, onsuccess, onerror)
     return []
 
 
@@ -365,142 +269,80 @@ def well_files(pattern, flag=str):
     return files
 
 
+# --- params: a job runs again when one of them changes -----------------------------------------------------------------
+
+
+def code_of(stage):
+    return VALUES.code(stage)
+
+
+def layout_digest(wildcards):
+    return VALUES.layout(wildcards.plate)
+
+
+@asked
+def raw_digest(wildcards):
+    return VALUES.raw(wildcards.plate)
+
+
+@asked
+def mapped_again(wildcards):
+    """Of the jobs on other machines only that which maps the plate looks at it."""
+    looks = snakemake_api.does_rule(workflow, INGEST_RULE)
+    return VALUES.times_mapped_again(wildcards.plate) if looks else None
+
+
+@asked
 def plate_facts(wildcards):
-    """What a plan depends on beside the pipeline: channels, sources, calibration."""
-    if not workflow.is_main_process:
-        return "of the main process"
-    info = plate_info(wildcards)
-    keys = [key for planes in plate_planes(wildcards).values() for key, _ in planes]
-    sources = choose_sources(keys, CONFIG.source)
-    facts = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
-    facts += [info.shape, info.dtype, info.field_count, info.stage_y_up]
-    facts += [info.label_channels]
-    facts += [
-        [number, layers.z, layers.projection, layers.timepoints]
-        for number, layers in sources.items()
-    ]
-    return digests.digest_of(facts)
+    return VALUES.plan_facts(index_path(wildcards.plate))
 
 
+@asked
 def microscope_profiles(wildcards):
-    """Changes when the microscope's own flat fields do, where they are used."""
-    if CONFIG.illumination != "microscope":
-        return ""
-    info = plate_info(wildcards)
-    return digests.digest_of([info.flatfields, info.shape, list(info.channels)])
+    return VALUES.microscope_profiles(index_path(wildcards.plate))
 
 
-@cache
-def _present(plate):
-    return digests.present_state(plate_scan(plate).files)
-
-
-@cache
-def _place_digests(path, mtime_ns):
-    return read_place_digests(path)
-
-
+@asked
 def planes_digest(wildcards):
-    """Changes when a plane of the well, its size in µm or its position changes. Jobs on other machines do not look at the whole plate again."""
-    if not workflow.is_main_process:
-        return "of the main process"
-    places = _from_index(_place_digests, wildcards.plate).get(wildcards.well, "")
-    planes = digests.planes_digest(well_planes(wildcards), _present(wildcards.plate))
-    return digests.digest_of([planes, places])
+    plate, well = wildcards.plate, wildcards.well
+    return VALUES.planes(plate, well, index_path(plate))
 
 
-def _fields(wildcards):
-    return len({(key.field, key.timepoint) for key, _ in well_planes(wildcards)})
+# --- resources ---------------------------------------------------------------------------------------------------------
 
 
+@asked
 def process_mem_mb(wildcards, input, attempt):
-    """What the plan estimates; known once the pipeline is compiled."""
-    return resources.process_mb(
-        input.plan, margin_mb=CONFIG.memory_margin_mb, attempt=attempt
-    )
+    """Known once the pipeline is compiled."""
+    return VALUES.process_mb(input.plan, attempt)
 
 
-def materialize_mem_mb(wildcards, attempt):
-    return resources.storing_mb(
-        plate_info(wildcards),
-        wildcards.well,
-        _fields(wildcards),
-        config=CONFIG,
-        margin_mb=CONFIG.memory_margin_mb,
-        attempt=attempt,
-    )
-
-
+@asked
 def process_runtime(wildcards, input, attempt):
-    return resources.process_minutes(
-        input.plan,
-        plate_info(wildcards),
-        wildcards.well,
-        _fields(wildcards),
-        attempt=attempt,
-    )
+    index = index_path(wildcards.plate)
+    return VALUES.process_minutes(input.plan, wildcards.well, index, attempt)
 
 
+@asked
+def materialize_mem_mb(wildcards, attempt):
+    return VALUES.materialize_mb(wildcards.well, index_path(wildcards.plate), attempt)
+
+
+@asked
 def materialize_runtime(wildcards, attempt):
-    return resources.storing_minutes(
-        plate_info(wildcards), wildcards.well, attempt=attempt
-    )
+    index = index_path(wildcards.plate)
+    return VALUES.materialize_minutes(wildcards.well, index, attempt)
 
 
 def plate_mem_mb(wildcards, attempt):
-    return resources.plate_mb(margin_mb=CONFIG.memory_margin_mb, attempt=attempt)
+    return VALUES.plate_mb(attempt)
 
 
+@asked
 def tables_mem_mb(wildcards, input, attempt):
-    """Grows with the plate; known once it is mapped."""
-    info = _info(input.index, os.stat(input.index).st_mtime_ns)
-    planes = sum(info.planes_per_well.values())
-    return resources.plate_mb(
-        margin_mb=CONFIG.memory_margin_mb, planes=planes, attempt=attempt
-    )
+    """Known once the plate is mapped."""
+    return VALUES.tables_mb(input.index, attempt)
 
 
 def wells_at_once(wildcards):
-    """How many wells a run works on at a time; a job on another machine does not know (0)."""
-    settings = workflow.resource_settings
-    return (settings.nodes or settings.cores or 1) if workflow.is_main_process else 0
-
-
-def plate_map(wildcards):
-    return PLATES[wildcards.plate].plate_map or []
-
-
-def plate_targets():
-    """Every file of the plates: Snakemake makes again only what it is asked for."""
-    rules = [name for name in PLATE_RULES if name != "fit_illumination" or ILLUMINATION]
-    files = [file for name in rules for file in files_of(name)]
-    return [results(file).format(plate=plate) for plate in PLATES for file in files]
-
-
-def find_stale(plate):
-    """The files of a plate that do not fit what is asked for; prints which."""
-    entry = PLATES[plate]
-    asked = Asked(
-        plate=plate,
-        folder=entry.folder,
-        microscope=entry.microscope,
-        layout=_layout_digest(plate),
-        pipeline=digests.digest_of(PIPELINE),
-        functions=FUNCTIONS,
-        wells=entry.wells,
-        illumination=(CONFIG.source, CONFIG.illumination) if ILLUMINATION else None,
-        plate_map=plate_map_digest(entry.plate_map),
-    )
-    folder = Path(RESULTS, plate)
-    try:
-        stale = stale_outputs(folder, asked, lambda: plate_scan(plate).files)
-    except WellfieldError as error:
-        stop(error)
-    for line in stale_lines(plate, stale):
-        print(visible(line), file=sys.stderr, flush=True)
-    return [(folder / output).as_posix() for output in stale]
-
-
-# Not while another run is under way, whose files come and go.
-if is_run(workflow) and "--lint" not in sys.argv and not LOCKED:
-    STALE.update(path for plate in PLATES for path in find_stale(plate))
+    return snakemake_api.jobs_at_once(workflow)

@@ -12,6 +12,7 @@ onstart:
         plates=PLATES,
         wells_at_once=wells_at_once(None),
         scratch=bool(CONFIG.scratch),
+        keep_staged=CONFIG.keep_staged,
     )
     # Last: where there is no room for the run, no copy is left.
     RUN["sheet"] = keep_sheet(workflow, config, SHEET)
@@ -30,7 +31,7 @@ onerror:
 
 
 # Where nothing at all is to be done Snakemake calls no hook. By then it may have left this working directory.
-if workflow.is_main_process:
+if IS_MAIN:
     import atexit
 
     from wellfield.workflow.run_jobs import remove_stale_pages

@@ -18,7 +18,7 @@ rule fit_illumination:
         mem_mb=plate_mem_mb,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        source=CONFIG.source,
+        source=CONFIG.settings.source,
         method=CONFIG.illumination,
         profiles=microscope_profiles,
         mapped_again=mapped_again,

@@ -20,14 +20,15 @@ checkpoint ingest_plate:
         layout=layout_digest,
         raw=raw_digest,
         mapped_again=mapped_again,
-        code=digests.code_digest("ingest"),
+        code=code_of("ingest"),
     message:
-        "{wildcards.plate}: mapping the plate"
+        "{wildcards.plate}: ingesting the plate"
     script:
         "../scripts/ingest_plate.py"
 
 
-# A checkpoint, so that a plan that comes out as it was runs no well again.
+# A checkpoint, so that a plan that comes out as it was runs no well again. Wells follow the two digests and not the plan,
+# which holds estimates of memory too.
 checkpoint compile_plan:
     input:
         index=ancient(results(PlateFile.INDEX)),
@@ -48,7 +49,7 @@ checkpoint compile_plan:
     params:
         pipeline=PIPELINE,
         plate=plate_facts,
-        code=digests.code_digest("process"),
+        code=code_of("plan"),
         functions=FUNCTIONS,
     message:
         "{wildcards.plate}: compiling the pipeline"

@@ -1,7 +1,8 @@
 rule materialize_well:
     input:
         staged=results(STAGING, "{well}"),
-        plan=results(PlateFile.PLAN),
+        plan=ancient(results(PlateFile.PLAN)),
+        plan_digest=results(PlateFile.MATERIALIZE_DIGEST),
         index=ancient(results(PlateFile.INDEX)),
     output:
         manifest=results(WellFile.MANIFEST),
@@ -22,7 +23,7 @@ rule materialize_well:
         runtime=materialize_runtime,
     params:
         results=results_folder,
-        code=digests.code_digest("materialize"),
+        code=code_of("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"
     script:

@@ -1,11 +1,12 @@
 rule process_well:
     input:
         index=ancient(results(PlateFile.INDEX)),
-        plan=results(PlateFile.PLAN),
+        plan=ancient(results(PlateFile.PLAN)),
+        plan_digest=results(PlateFile.PROCESS_DIGEST),
         illumination=ILLUMINATION,
         stale=redo_stale,
     output:
-        staged=temp(directory(results(STAGING, "{well}"))),
+        staged=staged_well(),
     log:
         log_of("process_well", "{well}"),
     benchmark:
@@ -21,7 +22,7 @@ rule process_well:
         runtime=process_runtime,
     params:
         planes=planes_digest,
-        code=digests.code_digest("process"),
+        code=code_of("process"),
         functions=FUNCTIONS,
     message:
         "{wildcards.plate} {wildcards.well}: running the pipeline"

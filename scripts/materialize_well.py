@@ -12,6 +12,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         snakemake.params.results,
         manifest=snakemake.output.manifest,
         thumbnail=snakemake.output.thumbnail,
+        keep_staged=bool(snakemake.config.get("keep_staged")),
     )
     logger.info("well %s: %s", staged.well, staged.status)
     say(logger, progress_line(staged))

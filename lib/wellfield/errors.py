@@ -210,6 +210,10 @@ class MissingLibraryError(WellfieldError, ImportError):
     """A backend's optional library is not installed; the message names what to install."""
 
 
+class SnakemakeVersionError(WellfieldError, RuntimeError):
+    """The Snakemake that is installed lacks something that Wellfield uses of it."""
+
+
 class DiskSpaceError(SystemFailure):
     """The file system has not enough free space."""
 

@@ -16,8 +16,8 @@ def setting(default: Any, description: str, **limits: Any) -> Any:
     return field(default=default, metadata={"default": default, "description": description, **limits})
 
 
-def inherited(default: Any, description: str, **limits: Any) -> Any:
-    """Return the field of a setting that is ``None`` unless it is set, and inherits then; *default* comes last."""
+def inherited(default: Any, description: str = "", **limits: Any) -> Any:
+    """Return the field of a setting, or of a group of them, that inherits while it is ``None``, at last *default*."""
     return field(default=None, metadata={"default": default, "description": description, **limits})
 
 

@@ -13,7 +13,7 @@ import zarr
 
 from wellfield.errors import ForeignStoreError, WellfieldError
 from wellfield.storage import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.plate_metadata import create_plate, finalize_plate
+from wellfield.storage.zarr.plate_metadata import finalize_plate
 from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 PLANE = np.ones((4, 5), np.uint16)
@@ -106,15 +106,6 @@ def test_a_store_without_our_wells_is_not_finalized(store_of: Callable[[str], Pa
     before = _content(store)
     with pytest.raises(ForeignStoreError, match=name):
         finalize_plate(store, ["A01"], name="Ours")
-    assert _content(store) == before
-
-
-@pytest.mark.parametrize("name", EVERY_STORE)
-def test_no_store_of_theirs_becomes_a_plate_of_ours(store_of: Callable[[str], Path], name: str) -> None:
-    store = store_of(name)
-    before = _content(store)
-    with pytest.raises(ForeignStoreError, match=store.name):
-        create_plate(store, ["A01"], name="Ours", images=1)
     assert _content(store) == before
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.generators.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 from tests.interop.environments import ROOT
 from tests.interop.plates import PlateOf, digest
 from wellfield.formats.tiff import read_tiff
@@ -20,7 +21,6 @@ from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.index import read_index
 from wellfield.plate.keys import PlaneKey, Projection, plane_name
 from wellfield.storage import ZarrChunkStrategy
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
 PLATE = ImageXpressPlate(
     name="raw",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import pytest
 
 from tests.slurm.cluster import PACKAGES, Cluster, missing_commands
 from tests.workflow.project import REPOSITORY, Project, Run
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 
 # `make slurm-test` runs everything at full size, other runs a small part of it.
 FULL = bool(os.environ.get("WELLFIELD_SLURM"))
@@ -43,8 +42,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A SLURM of two nodes, or three, with two GPUs each, of which nothing is left afterwards."""
-    # A shell lets what it runs in the background ignore Ctrl-C, and so would all that is started here.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     if missing := missing_commands():
         pytest.skip(f"SLURM: {', '.join(missing)} not found; Debian packages: {PACKAGES}")
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
@@ -55,7 +52,6 @@ def cluster() -> Iterator[Cluster]:
     finally:
         cluster.stop()
         shutil.rmtree(folder)
-        signal.signal(signal.SIGINT, before)
 
 
 class SlurmProject(Project):

@@ -16,7 +16,7 @@ import pytest
 
 from tests.slurm.conftest import WELLS, SlurmProject, submitted
 from tests.workflow.project import REPOSITORY
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 from wellfield.workflow.validate import check_results, compare_results
 
 WELL = "C02"
@@ -122,7 +122,7 @@ def test_the_command_works_as_typed_in_a_fresh_clone(tmp_path, cluster):
     command = [Path(sys.executable).with_name("snakemake"), "--profile", "slurm", "-n"]
     done = subprocess.run(command, cwd=fresh, env=cluster.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Example: mapping the plate" in done.stdout + done.stderr
+    assert "Example: ingesting the plate" in done.stdout + done.stderr
 
 
 def test_a_well_that_exceeds_its_memory_is_submitted_again_with_more(project):

@@ -83,3 +83,11 @@ def test_the_examples_in_docstrings_run(module: str, folder: Path) -> None:
     result = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/.-]+\.(?:py|md|yml|yaml|toml|json|smk)|[\w/.-]+/)`", text))
+    known = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if ".venv" not in path.parts}
+    assert len(named) > 30
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name.rstrip('/')}") for path in known)] == []

@@ -53,7 +53,7 @@ OF_THE_JOB = [
     errors.ForeignStoreError("x"),
     errors.MemoryConversionError("numpy", "cupy", "copy", "no device"),
     errors.MemoryLimitError("x"),
-    errors.MetadataError("plan.json is no valid JSON"),
+    errors.MetadataError("plan.json is not valid JSON"),
     errors.MissingLibraryError("x"),
     errors.PathEscapeError("x"),
     errors.PlateNotFoundError("x"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ExamplePlate(wells=("B02", "B03", "C04"), fields=2, channels=2, z=2, size=128)
@@ -18,7 +18,7 @@ WELLS = SMALL.wells
 
 # What each rule says of its job, after the plate (and the well).
 MESSAGES = {
-    "mapping the plate": "ingest_plate",
+    "ingesting the plate": "ingest_plate",
     "fitting the illumination": "fit_illumination",
     "compiling the pipeline": "compile_plan",
     "running the pipeline": "process_well",

@@ -31,6 +31,8 @@ def promised(key, wells, its=()):
             jobs += well_jobs(*wells)
         elif stage == "its well":
             jobs += well_jobs(*its)
+        elif stage == "materialize":
+            jobs += [("materialize_well", well) for well in wells]
         else:
             jobs.append((RULES[stage], ""))
     return sorted(jobs)

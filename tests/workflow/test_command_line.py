@@ -6,7 +6,7 @@ import os
 import pandas as pd
 import pytest
 
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 
 pytestmark = pytest.mark.workflow
 
@@ -42,7 +42,7 @@ def test_a_run_works_with_the_sheet_that_it_began_with_and_says_a_line_of_each_p
     with project.start("--cores", "1") as process:
         text = ""
         for line in process.stdout:
-            if "mapping the plate" in line and not text:
+            if "ingesting the plate" in line and not text:
                 # Both plates are taken out, one is added, and one is half typed.
                 header = sheet.read_text().splitlines()[0]
                 sheet.write_text("\n".join([header, "\t".join(["Z", str(tiny_plate), "auto", "", ""]), "D"]))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.workflow.project import Project
-from wellfield.testing.synthetic import DOSES_UM, HALF_MAXIMAL_UM, ExamplePlate
+from wellfield.example.example_plate import DOSES_UM, HALF_MAXIMAL_UM, ExamplePlate
 
 pytestmark = [pytest.mark.workflow, pytest.mark.quick]
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, write_imagexpress
+from tests.generators.imagexpress_writer import ImageXpressPlate, write_imagexpress
 from wellfield.workflow.process_well import process_well
 
 pytestmark = pytest.mark.workflow

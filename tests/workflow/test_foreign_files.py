@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.workflow.project import Project
-from wellfield.testing.synthetic import ExamplePlate
+from wellfield.example import ExamplePlate
 
 pytestmark = pytest.mark.workflow
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.workflow.project import Project
 from tests.workflow.promises import promised
+from wellfield.example import ExamplePlate
 from wellfield.formats.tiff import read_tiff
-from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.fit_illumination import read_illumination
 
 PLATE = ExamplePlate(wells=("B02", "C03"), fields=6, channels=1, z=1, size=64)

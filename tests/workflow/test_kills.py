@@ -11,9 +11,9 @@ import pytest
 from tests.workflow.project import Project, Run, well_jobs
 from tests.workflow.promises import entries
 from wellfield.cli import main
+from wellfield.example import ExamplePlate
 from wellfield.formats.atomic import is_part
 from wellfield.results.paths import RECORDS
-from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.validate import compare_results
 
 pytestmark = pytest.mark.workflow

@@ -6,18 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.generators.harmony_plate import Version
+from tests.generators.phenix_example import write_phenix_example
 from tests.workflow.project import Project
+from wellfield.example import ExamplePlate
 from wellfield.formats.npy import read_npy
 from wellfield.plate.flatfield import FlatfieldProfile
 from wellfield.plate.index import read_info
 from wellfield.processing.flatfield_correction import illumination_of_profile
-from wellfield.testing.synthetic import ExamplePlate
 
 pytestmark = pytest.mark.workflow
 
 PLATES = {
-    "V7": ExamplePlate(microscope="opera_phenix", harmony_version="V7", wells=("B02", "C04"), size=256),
-    "V5": ExamplePlate(microscope="opera_phenix", harmony_version="V5", wells=("B02", "C04"), fields=9, size=256),
+    "V7": ExamplePlate(wells=("B02", "C04"), size=256),
+    "V5": ExamplePlate(wells=("B02", "C04"), fields=9, size=256),
 }
 
 
@@ -26,7 +28,7 @@ def synthetic(tmp_path_factory):
     """A run on both synthetic plates; each raw folder is named as its version."""
     project = Project(tmp_path_factory.mktemp("phenix") / "project")
     for version, plate in PLATES.items():
-        found = plate.write(project.root / version)
+        found = write_phenix_example(project.root / version, plate, Version(version))
         project.add(version, found.plate, plate_map=found.plate_map)
     project.run()
     return project
@@ -61,7 +63,7 @@ def test_fields_lie_in_the_store_where_they_lie_in_the_well(synthetic):
 
 def test_the_microscopes_own_flat_fields_are_taken_out_where_the_configuration_says_so(tmp_path):
     project = Project(tmp_path / "project")
-    found = ExamplePlate(microscope="opera_phenix", wells=("B02",), fields=1, z=1, size=64).write(project.root / "raw")
+    found = write_phenix_example(project.root / "raw", ExamplePlate(wells=("B02",), fields=1, z=1, size=64))
     project.add("P", found.plate)
     project.config["illumination"] = "microscope"
     project.config["steps"].insert(0, {"name": "flat", "func": "correct_illumination", "materialize": ["tiff"]})

@@ -229,6 +229,6 @@ def test_damaged_files_of_the_plate_are_named_with_what_to_do(copy):
         content = path.read_bytes()
         path.write_text(text)
         run = copy.run("--dry-run", succeeds=False)
-        assert re.search(rf"P1/{re.escape(name)} is no .*\. (Delete|Restore) it", run.text), run.text
+        assert re.search(rf"P1/{re.escape(name)} is not? .*\. (Delete|Restore) it", run.text), run.text
         assert "Traceback" not in run.text
         path.write_bytes(content)

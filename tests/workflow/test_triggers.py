@@ -77,7 +77,7 @@ def resources(project):
     )
 
 
-def code(path=None):
+def code(path=None, change=lambda text: f"{text}\nCHANGED = True\n"):
     """Change a file of the program, in a copy of the repository elsewhere."""
 
     def edit(project):
@@ -90,10 +90,32 @@ def code(path=None):
             else:
                 shutil.copy2(source, target)
         if path:
-            with (project.repository / path).open("a") as file:
-                file.write("# changed\n")
+            rewrite(project.repository / path, change)
 
     return edit
+
+
+def rewrite(path, change):
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+
+
+def comments(project):
+    """Comments in modules of each stage, and other docstrings in every script, which is newer than its results then."""
+    code()(project)
+    for module in ("microscopes/imagexpress", "pipeline/compile", "processing/otsu", "storage/zarr/pyramid"):
+        rewrite(project.repository / f"lib/wellfield/{module}.py", lambda text: f"# A comment.\n{text}\n")
+    for script in (project.repository / "scripts").iterdir():
+        rewrite(script, lambda text: text.replace('"""', '"""More: ', 1))
+
+
+def more_scratch(text):
+    return text.replace("SCRATCH_BYTES_PER_PIXEL = 64", "SCRATCH_BYTES_PER_PIXEL = 6400")
+
+
+def plan_has_more_memory(project):
+    assert json.loads(project.results("P1", "plan.json").read_text())["memory_mb"] > 50
 
 
 def plane_of(project, name="*_C04_s1_w1.TIF"):
@@ -245,6 +267,11 @@ CASES = {
     "same plan": Case("same plan", config(illumination="microscope"), real=True),
     "words": Case("same configuration", same_words),
     "resources": Case("resources", resources),
+    "keep_staged": Case("keep staged", config(keep_staged=True)),
+    "comments": Case("comment", comments),
+    "estimate": Case(
+        "estimate", code("lib/wellfield/pipeline/estimate.py", more_scratch), real=True, after=plan_has_more_memory
+    ),
     "mapping": Case("ingest code", code("scripts/ingest_plate.py"), real=True),
     "microscopes": Case("microscope code", code("lib/wellfield/microscopes/imagexpress.py"), real=True),
     "processing": Case("pipeline code", code("lib/wellfield/processing/otsu.py"), real=True),
@@ -296,6 +323,7 @@ QUICK = {"resources", "plane mended"}
 # Entries that other tests of real runs show.
 ELSEWHERE = {
     "illumination": "test_illumination.py",
+    "stored, staged wells kept": "test_keep_staged.py",
     "own function": "test_own_functions.py",
     "acquisition ended": "test_acquisition.py",
     "acquisition ended, illumination": "test_illumination.py",

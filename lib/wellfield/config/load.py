@@ -44,7 +44,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
 
 
 def _read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    import yaml
+    import yaml  # Snakemake has read the file for its jobs
 
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

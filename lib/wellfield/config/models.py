@@ -49,7 +49,7 @@ _FUNC_SCHEMA: dict[str, Any] = {"anyOf": [*_CHAIN_SCHEMA["anyOf"], {"type": "obj
 
 
 def _check_func(value: Any) -> Any:
-    """Check the forms of ``func``: a function, a chain of them, or one of these by channel."""
+    """Check the form of ``func``: a function, a chain of functions, or channel: one of these."""
     by_channel = isinstance(value, dict) and "func" not in value
     chains = list(value.values()) if by_channel else [value]
     if by_channel and any(isinstance(channel, bool) or not isinstance(channel, int | str) for channel in value):
@@ -133,7 +133,7 @@ else:
 
 
 def _check_pattern(pattern: str) -> str:
-    from wellfield.microscopes.presets import PRESETS
+    from wellfield.microscopes.presets import PRESETS  # only layouts need the microscopes
 
     if pattern not in PRESETS and (problems := pattern_problems(pattern)):
         raise ValueError("; ".join(problems))
@@ -141,7 +141,7 @@ def _check_pattern(pattern: str) -> str:
 
 
 def _check_layout_name(name: str) -> str:
-    from wellfield.microscopes.handler_registry import microscope_names
+    from wellfield.microscopes.handler_registry import microscope_names  # only layouts need the microscopes
 
     if name in microscope_names():
         raise ValueError("this name is taken by a microscope or a preset; choose another")
@@ -208,7 +208,7 @@ class LayoutBlock(_Model):
 
     def layout(self, name: str) -> Layout:
         """Return the layout under its name."""
-        from wellfield.microscopes.presets import PRESETS
+        from wellfield.microscopes.presets import PRESETS  # only layouts need the microscopes
 
         pattern = PRESETS[self.pattern].pattern if self.pattern in PRESETS else self.pattern
         channels: tuple[str, ...] | Mapping[str, str] | None = None
@@ -223,7 +223,7 @@ class LayoutBlock(_Model):
 
 # Keys of which an edit reruns nothing; layouts decide how a plate is mapped, which has a digest of its own.
 _NOT_DECIDING = {
-    *("plates", "results", "layouts", "scratch", "container"),
+    *("plates", "results", "layouts", "scratch", "keep_staged", "container"),
     *("memory_margin_mb", "acquisition_minutes"),
 }
 
@@ -250,6 +250,11 @@ class Config(_PipelineKeys):
         description="Folder on the nodes' own disks for what process hands to materialize; both then run as one job. "
         "env:TMPDIR is the value of that variable in the job. By default a folder in the results.",
     )
+    keep_staged: StrictBool = Field(
+        False,
+        description="Keep what process hands to materialize, in .staging of the results. Another format, compression "
+        "or layout of images then runs materialize again and not process.",
+    )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory that a well's job needs in addition to its images: Python, libraries, functions."
     )
@@ -260,6 +265,15 @@ class Config(_PipelineKeys):
         None, description="Container image for jobs with --sdm apptainer: docker://…, or the path of a .sif file."
     )
 
+    @model_validator(mode="after")
+    def _nothing_is_kept_in_scratch(self) -> Self:
+        if self.keep_staged and self.scratch is not None:
+            raise ValueError(
+                "keep_staged keeps staged wells in the results, and scratch stages them on the nodes' own disks; "
+                "remove one of the two keys"
+            )
+        return self
+
     def deciding_results(self) -> dict[str, Any]:
         """Return everything that results depend on: nothing that only says where things are or how jobs run."""
         return self.model_dump(exclude=_NOT_DECIDING)
@@ -269,7 +283,7 @@ class Config(_PipelineKeys):
         return {name: block.layout(name) for name, block in self.layouts.items()}
 
     def given_settings(self) -> dict[str, Any]:
-        """Return the settings that the file itself says, by dotted name: none that is a default."""
+        """Return the settings that the file sets, by dotted name."""
         given = self.model_dump(exclude_unset=True)
         groups = {name.partition(".")[0] for name in SETTINGS if "." in name}
         blocks = {f"{group}.{name}": value for group in groups for name, value in given.get(group, {}).items()}

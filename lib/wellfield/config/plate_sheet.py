@@ -18,10 +18,10 @@ from wellfield.plate.wells import canonical_well
 REQUIRED = ("plate", "folder")
 OPTIONAL = ("microscope", "plate_map", "wells")
 
-# A plate's name is a folder name and a wildcard of the workflow: no separator, nothing hidden.
+# A plate's name is a folder name and a wildcard of the workflow: without separators, not hidden.
 _PLATE_NAME = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f\s.][^/\\\x00-\x1f]*")
 
-# The name of a plate is that of its logs too, with .log behind it; a file system takes 255 bytes.
+# A plate's name is also the name of its logs, with .log appended; file systems allow 255 bytes.
 LONGEST_NAME = 200
 
 # Snakemake stops at a wildcard that ends in so many equal parts.
@@ -61,8 +61,8 @@ def read_plate_sheet(
 ) -> dict[str, PlateEntry]:
     """Return the plates of a tab-separated sheet by name.
 
-    *layouts* are the names that the configuration adds to those of the microscopes. With *check_files* every plate
-    folder must be there and every plate map must be readable.
+    *layouts* are the names of layouts in the configuration. With *check_files* every plate folder must exist and every
+    plate map must be readable.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def read_plate_sheet(
 
 
 def _folder_key(plate: str) -> str:
-    """Return what two names have in common that are one folder on macOS or Windows: case and composed letters aside."""
+    """Return one key for names that are one folder on macOS or Windows, which ignore case and composed letters."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plate).casefold())
 
 
@@ -104,7 +104,7 @@ def _short(name: str) -> str:
 
 
 def _read_row(row: dict[str, str], layouts: Collection[str], *, check_files: bool) -> PlateEntry:
-    from wellfield.microscopes.handler_registry import AUTO, microscope_names
+    from wellfield.microscopes.handler_registry import AUTO, refuse_unknown_microscope
 
     name = row["plate"]
     if problem := _name_problem(name):
@@ -116,8 +116,7 @@ def _read_row(row: dict[str, str], layouts: Collection[str], *, check_files: boo
         what = "is a file, not a folder" if Path(folder).exists() else "does not exist"
         raise ConfigError(f"its folder {folder} {what}; check the path, or whether its disk is mounted")
     microscope = row["microscope"] or AUTO
-    if microscope not in (names := microscope_names(layouts)):
-        raise ConfigError(f"unknown microscope {microscope!r}; known: {', '.join(names)}")
+    refuse_unknown_microscope(microscope, layouts)
     plate_map = _typed(row["plate_map"]) if row["plate_map"] else None
     if plate_map is not None and check_files:
         read_plate_map(plate_map)

@@ -110,7 +110,7 @@ class PipelineConfig:
     vfs: VFSConfig = VFSConfig()
     # The default of a plate's results is the layout that other tools open. `ZarrConfig()`, the setting of a store made
     # in Python, is `well` as in OpenHCS.
-    zarr: ZarrConfig = inherited(ZarrConfig(ZarrChunkStrategy.FIELD), "Settings of plate.zarr.")
+    zarr: ZarrConfig = inherited(ZarrConfig(ZarrChunkStrategy.FIELD))
     tiff: TiffConfig = TiffConfig()
     step_materialization: StepMaterializationConfig = StepMaterializationConfig()
 

@@ -17,7 +17,6 @@ FORMATS: dict[str, tuple[str, str, str]] = {
     ".ome.tiff": ("wellfield.formats.tiff", "read_tiff", "write_tiff"),
     ".png": ("wellfield.formats.png", "read_png", "write_png"),
     ".npy": ("wellfield.formats.npy", "read_npy", "write_npy"),
-    ".npz": ("wellfield.formats.npz", "read_npz", "write_npz"),
     ".csv": ("wellfield.formats.table", "read_csv", "write_csv"),
     ".parquet": ("wellfield.formats.table", "read_parquet", "write_parquet"),
     ".json": ("wellfield.formats.json_files", "read_json", "write_json"),

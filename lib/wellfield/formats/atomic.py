@@ -189,7 +189,7 @@ def replace_directory(staged: Path, final: Path) -> None:
 
     Where the file system can exchange two folders, a reader finds the old or the new one at every moment. Elsewhere the
     old one is renamed away first; a crash between the two renames leaves it as ``.<name>.000000000000.part``, which
-    :func:`heal_directory` puts back.
+    :func:`restore_directory` puts back.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def _rename_over(staged: Path, final: Path) -> Path:
     raise StorageError(f"{final} is put back whenever it is to be replaced; another process writes it")
 
 
-def heal_directory(final: Path) -> None:
+def restore_directory(final: Path) -> None:
     """Put back a folder that a crash in :func:`replace_directory` left under its old name."""
     old = _old_path(final)
     if not os.path.lexists(final) and os.path.isdir(old):
@@ -231,11 +231,11 @@ def heal_directory(final: Path) -> None:
             rename_new(old, final)
 
 
-def heal_children(folder: Path) -> None:
+def restore_children(folder: Path) -> None:
     """Put back every folder in *folder* that a crash left under its old name."""
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(_OLD_SUFFIX):
-            heal_directory(folder / name[1 : -len(_OLD_SUFFIX)])
+            restore_directory(folder / name[1 : -len(_OLD_SUFFIX)])
 
 
 def _old_path(final: Path) -> Path:
@@ -251,7 +251,7 @@ def remove_parts(folder: Path) -> None:
         for name in folders[:]:
             if name.startswith(".") and name.endswith(_OLD_SUFFIX):
                 final = name[1 : -len(_OLD_SUFFIX)]
-                heal_directory(Path(root, final))
+                restore_directory(Path(root, final))
                 if final not in folders:
                     folders[folders.index(name)] = final
         for name in files:

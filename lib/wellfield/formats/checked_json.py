@@ -91,7 +91,7 @@ class OwnJson:
         try:
             data = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
-            raise self._error(source, f"it is no valid JSON: {error}") from error
+            raise self._error(source, f"it is not valid JSON: {error}") from error
         return self.check(data, source=source)
 
     def check(self, data: Any, *, source: str | os.PathLike[str]) -> dict[str, Any]:

@@ -26,14 +26,14 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     DataNotFoundError
         The file does not exist.
     MetadataError
-        The file is no JSON.
+        The file is not JSON.
     """
     with reading(path, "JSON file", MetadataError):
         content = Path(path).read_bytes()
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise MetadataError(f"{os.fspath(path)} is no valid JSON ({error}); mend it or delete it") from error
+            raise MetadataError(f"{os.fspath(path)} is not valid JSON ({error}); repair it or delete it") from error
 
 
 def write_json(path: str | os.PathLike[str], data: Any, *, indent: int | None = 2, durable: bool = False) -> None:
@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    raise TypeError(f"a {type(value).__name__} is no JSON value")
+    raise TypeError(f"a {type(value).__name__} is not a JSON value")
 
 
 def _not_finite(data: Any, place: str = "the value") -> str | None:

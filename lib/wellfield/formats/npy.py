@@ -14,10 +14,10 @@ from wellfield.formats.reading import reading
 
 
 def read_npy(path: str | os.PathLike[str], *, mmap: bool = True) -> np.ndarray[Any, Any]:
-    """Return the array of a file; by default a read-only memory map, so that only what is touched is read."""
+    """Return the array of a file; by default as a read-only memory map, which reads only the parts that are used."""
     with reading(path, ".npy array"):
-        # Not np.load, which opens .npz archives and pickles too. A map never takes memory for a size that a corrupt
-        # header promises and the file has not.
+        # np.load would open archives and pickles too. A map takes no memory for a size that only a corrupt header
+        # promises.
         array = np.lib.format.open_memmap(Path(path), mode="r")
         return array if mmap else np.array(array)
 
@@ -27,8 +27,8 @@ def write_npy(path: str | os.PathLike[str], array: Any) -> None:
     values = np.asarray(array)
     if values.dtype.hasobject:
         raise UnknownFormatError(f"{os.fspath(path)}: an array of Python objects cannot be stored as .npy")
-    values = np.ascontiguousarray(values).reshape(values.shape)  # the former makes a scalar an array of one
+    values = np.ascontiguousarray(values).reshape(values.shape)  # ascontiguousarray turns a scalar into an array of one
     with atomic_path(path) as part, part.open("wb") as file:
-        # Not np.save, which reports a full disk as an error without a number.
+        # np.save would report a full disk as an error without a number.
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
         file.write(values.reshape(-1).view(np.uint8).data)

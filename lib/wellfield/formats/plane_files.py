@@ -1,4 +1,4 @@
-"""What an image file says of itself without its pixels being read, and what makes it a plane."""
+"""The header of an image file that holds one plane, read without its pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLANE_SUFFIXES = (".tif", ".tiff", ".png")
 
 @dataclass(frozen=True, slots=True)
 class PlaneHeader:
-    """Shape ``(Y, X)``, dtype and calibration of one grey plane; ``None`` where the file says nothing."""
+    """Shape ``(Y, X)``, dtype and calibration of one grey plane; ``None`` for what the file does not say."""
 
     shape: tuple[int, int]
     dtype: str
@@ -28,11 +28,11 @@ def read_plane_header(path: str | os.PathLike[str]) -> PlaneHeader:
     Raises
     ------
     ImageKindError
-        It holds colours, a palette, several planes, or other numbers than intensities.
+        It holds colours, a palette, several planes, or numbers that are not intensities.
     DataNotFoundError, UnreadableImageError
-        The file does not exist, or is no such image.
+        The file does not exist, or is not a TIFF or PNG image.
     UnknownFormatError
-        The suffix is that of neither.
+        The suffix is neither of TIFF nor of PNG.
     """
     suffix = format_suffix(path)
     if suffix == ".png":
@@ -58,9 +58,9 @@ def check_plane(shape: Sequence[int], *, source: str, colour: bool | None = None
     Parameters
     ----------
     source:
-        What the message begins with.
+        Name of the image, with which the message begins.
     colour:
-        Whether a further axis holds colours, if that is known.
+        Whether the further axis holds colours; ``None`` if unknown.
 
     Raises
     ------
@@ -72,5 +72,5 @@ def check_plane(shape: Sequence[int], *, source: str, colour: bool | None = None
     what = "has several planes or colours" if colour is None else "has colours" if colour else "has several planes"
     raise ImageKindError(
         f"{source} {what} (shape {list(shape)}); expected one grey plane [Y, X]: export each channel, z and timepoint "
-        "as a grey image of its own. A grey image stored as colour is refused too, as no colour is picked unasked"
+        "as a grey image of its own. This holds for a grey image that is stored as colour, too"
     )

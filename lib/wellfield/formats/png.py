@@ -11,8 +11,7 @@ import numpy as np
 
 from wellfield.errors import ImageKindError, UnknownFormatError
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.orientation import check_orientation
-from wellfield.formats.palette import check_palette
+from wellfield.formats.pixel_meaning import check_orientation, check_palette
 from wellfield.formats.reading import open_file, reading
 
 _GREY, _PALETTE = 0, 3  # colour types of the PNG header
@@ -26,10 +25,10 @@ def read_png(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     Raises
     ------
     UnreadableImageError
-        The file is no PNG, or a part of it is damaged or missing.
+        The file is not a PNG, or a part of it is damaged or missing.
     ImageKindError
-        Its values would not be those of the pixels: colours from a palette, or of 16 bits, which Pillow cuts to 8; or
-        it has several frames.
+        Its pixels cannot be read unchanged: it has colours from a palette, colours of 16 bits, which Pillow cuts to 8,
+        or several frames.
     """
     with reading(path, "PNG"):
         with open_file(path) as file:
@@ -65,7 +64,7 @@ def _open(file: IO[bytes], path: str | os.PathLike[str]) -> tuple[int, Any]:
     try:
         image = Image.open(file, formats=["PNG"])
     except UnidentifiedImageError:
-        raise ValueError("it does not begin as a PNG does") from None
+        raise ValueError("it does not begin like a PNG") from None
     if "exif" in image.info:
         check_orientation(image.getexif().get(_ORIENTATION), source=os.fspath(path))
     bits, colours = header[24:26]  # Pillow has checked that this is a header
@@ -80,7 +79,7 @@ def _open(file: IO[bytes], path: str | os.PathLike[str]) -> tuple[int, Any]:
 
 
 def _check_chunks(content: memoryview) -> None:
-    """Raise unless every part is whole up to the one that ends the file: Pillow gives black for parts that are not."""
+    """Raise unless every part up to the end mark is complete: Pillow reads incomplete parts as black."""
     place = 8
     while place + 12 <= len(content):
         size = int.from_bytes(content[place : place + 4], "big")

@@ -1,4 +1,4 @@
-"""What every reader says of a file that it cannot read: one error that names it."""
+"""Errors of readers and writers: whatever goes wrong with a file becomes one error that names it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from wellfield.errors import (
     os_failure,
 )
 
-# Numbers by which the system reports what a corrupt file made a reader ask for, such as a place before its start.
+# Error numbers that a corrupt file can cause, for example by an offset before its start.
 _OF_THE_CONTENT = (None, errno.EINVAL, errno.EOVERFLOW)
-# Numbers by which it says that no file is behind a name: a socket, a device, links that lead in a circle.
+# Error numbers of names that do not lead to a file: a socket, a device, links in a circle.
 _OF_THE_FILE = (errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file to read its bytes.
 
-    Anything else is an error: of a named pipe, ``open`` would wait for somebody to write to it.
+    Anything else is an error. For example, opening a named pipe would wait until somebody writes to it.
     """
     return open(path, "rb", opener=_open_regular)
 
@@ -38,7 +38,7 @@ def _open_regular(name: str, flags: int) -> int:
         os.close(number)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-        raise ValueError("it is a pipe or a device, and no file")
+        raise ValueError("it is a pipe or a device, not a file")
     return number
 
 
@@ -48,15 +48,15 @@ def reading(
 ) -> Iterator[None]:
     """Turn whatever goes wrong in the block into one error naming *path*.
 
-    Readers meet corrupt files with almost any kind of error, so every one is taken; own errors and a full memory pass
-    as they are.
+    Readers raise almost any kind of error for corrupt files, so all are caught, except errors of Wellfield and
+    MemoryError.
 
     Parameters
     ----------
     what:
         What the file should be, such as ``"TIFF"``.
     error:
-        Raised for a file that is no such thing.
+        Raised if the file is something else.
 
     Raises
     ------
@@ -79,19 +79,19 @@ def reading(
             raise _naming(name, error(f"{name} is a folder; expected a {what} file")) from cause
         if isinstance(cause, OSError) and cause.errno not in _OF_THE_CONTENT:
             raise _refused(name, cause, error) from cause
-        message = f"{name} is no readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}"
+        message = f"{name} is not a readable {what} ({_size(name)} bytes): {cause or type(cause).__name__}"
         raise _naming(name, error(message)) from cause
 
 
 def _naming(path: str, error: WellfieldError) -> WellfieldError:
-    """Return an error with the path as its file name, if it has one as Python's own errors do."""
+    """Return an error with the path as its file name, if it is an OSError."""
     if isinstance(error, OSError):
         error.filename = path
     return error
 
 
 def _refused(name: str, cause: OSError, error: type[WellfieldError]) -> WellfieldError:
-    """Return the error for a file that the system does not open or read; of an image, what is wrong with it alone."""
+    """Return the error for a file that the system refuses to open or read."""
     message = f"{name} cannot be read: {cause.strerror or cause}"
     if error is UnreadableImageError and isinstance(cause, PermissionError):
         return FileAccessError(f"{message}; allow yourself to read it", path=name, code=cause.errno)

@@ -28,7 +28,7 @@ def read_rois(path: str | os.PathLike[str]) -> list[ImagejRoi]:
     DataNotFoundError
         The file does not exist.
     UnreadableImageError
-        The file is no ZIP archive, is damaged, or a ``.roi`` in it is none.
+        The file is not a ZIP archive, is damaged, or a ``.roi`` in it is none.
     """
     with reading(path, ".roi.zip archive"), zipfile.ZipFile(Path(path)) as archive:
         rois = []
@@ -53,7 +53,7 @@ def write_rois(path: str | os.PathLike[str], rois: Sequence[ImagejRoi]) -> None:
     Raises
     ------
     UnknownFormatError
-        Something is no region, or the format cannot hold it.
+        Something is not a region, or the format cannot hold it.
     """
     name = os.fspath(path)
     contents = [_encode(name, number, roi) for number, roi in enumerate(_checked(name, rois))]

@@ -28,7 +28,7 @@ def to_table(data: Any) -> Any:
     Raises
     ------
     UnknownFormatError
-        The data is no table.
+        The data is not a table.
     """
     import pyarrow as pa
 
@@ -52,7 +52,7 @@ def to_table(data: Any) -> Any:
             # pyarrow alone would take the columns of the first row and drop the others silently.
             names = dict.fromkeys(name for row in rows for name in row)
             return to_table({name: [row.get(name) for row in rows] for name in names}) if names else pa.table({})
-    raise UnknownFormatError(f"a {type(data).__name__} is no table; expected columns, rows or a DataFrame")
+    raise UnknownFormatError(f"a {type(data).__name__} is not a table; expected columns, rows or a DataFrame")
 
 
 def _column(values: Any) -> Any:

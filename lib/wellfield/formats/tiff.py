@@ -23,8 +23,8 @@ import numpy as np
 from wellfield.errors import ImageKindError
 from wellfield.formats import format_suffix
 from wellfield.formats.atomic import atomic_path
-from wellfield.formats.orientation import check_orientation
-from wellfield.formats.palette import check_palette
+from wellfield.formats.length_units import micrometres
+from wellfield.formats.pixel_meaning import check_orientation, check_palette
 from wellfield.formats.reading import open_file, reading, wrap_write_errors
 
 AXES = "TCZYX"
@@ -42,10 +42,6 @@ class TiffCompression(StrEnum):
 COMPRESSIONS = (None, *map(str, TiffCompression))
 
 MICROMETRES_PER_CENTIMETRE = 10_000.0
-# What files call the unit of their calibration, in lower case.
-_MICROMETRES = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6} | dict.fromkeys(
-    ("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer", "micrometre"), 1.0
-)
 # A resolution is a ratio of two 32-bit numbers; far outside of this range it could not be stored.
 _SMALLEST_UM, _LARGEST_UM = 1e-5, 1e5
 
@@ -104,7 +100,7 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     DataNotFoundError
         The file does not exist.
     UnreadableImageError
-        The file is empty, truncated, lacks a part of its pixels, or is no TIFF.
+        The file is empty, truncated, lacks a part of its pixels, or is not a TIFF.
     ImageKindError
         Its numbers are no intensities as they are (colours from a palette, white as 0, rows that begin at the bottom),
         or it holds other images than its metadata says.
@@ -151,11 +147,6 @@ def read_tiff_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str
         return shape, np.dtype(series.dtype).newbyteorder("=").name, _calibration(file, axes)
 
 
-def read_pixel_size(path: str | os.PathLike[str]) -> float | None:
-    """Return the pixel size in µm that :func:`write_tiff` put into a file, or ``None``."""
-    return read_calibration(path).pixel_size_um
-
-
 def write_tiff(
     path: str | os.PathLike[str],
     array: Any,
@@ -199,7 +190,7 @@ def write_tiff(
         axes = _checked_axes(values, axes)
         for length in (pixel_size_um, z_spacing_um):
             if length is not None and not _SMALLEST_UM <= length <= _LARGEST_UM:
-                raise ValueError(f"{length} is no size in µm; expected {_SMALLEST_UM} to {_LARGEST_UM}, or None")
+                raise ValueError(f"{length} is not a size in µm; expected {_SMALLEST_UM} to {_LARGEST_UM}, or None")
         if compression not in COMPRESSIONS:
             raise ValueError(f"unknown compression {compression!r}; expected one of {COMPRESSIONS}")
         if ome is None:
@@ -504,7 +495,7 @@ def _ome_calibration(text: str) -> tuple[float | None, float | None, tuple[str, 
 
 def _length(value: Any, unit: Any, *, inverse: bool = False) -> float | None:
     """Return a length in µm, or ``None`` where value or unit say nothing."""
-    factor = _MICROMETRES.get(str(unit).lower())
+    factor = None if unit == "inch" else micrometres(unit)  # inch is ImageJ's word for dots on a screen
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -252,7 +252,8 @@ class TiffStackOptions(OutputType):
     Parameters
     ----------
     compression:
-        ``"zlib"``, ``"zstd"`` or ``"lzw"``, each without loss; none by default. ImageJ itself opens zlib and lzw.
+        A lossless codec, see :class:`~wellfield.formats.tiff.TiffCompression`; none by default. ImageJ opens zlib
+        and lzw.
     """
 
     filename_suffix: str = ".tif"

@@ -26,39 +26,41 @@ def labels_to_rois(
     z: Sequence[int] | None = None,
     min_area: int = 0,
 ) -> list[ImagejRoi]:
-    """Return a region for every object in every plane, in the order of their ids, then of their planes.
+    """Return one region for every object in every plane, sorted by object id, then by plane.
 
-    Coordinates are those of pixel edges: pixel ``[y, x]`` is the square from ``x, y`` to ``x + 1, y + 1``. ImageJ,
-    filling a region, gets the pixels of its object, no more and no less. Where two objects touch, their outlines run
-    along the same edge, and no pixel belongs to both. An object in one piece, without a hole, is a traced polygon, as
-    the wand tool makes it; pixels that touch at a corner are one piece. Any other object is one composite region of
-    several outlines. The name is the id.
+    Outlines follow the edges of pixels: pixel ``[y, x]`` is the square from ``x, y`` to ``x + 1, y + 1``. When ImageJ
+    fills a region, it gets exactly the pixels of the object. The outlines of two objects that touch share an edge, and
+    no pixel belongs to both. An object in one piece and without a hole becomes a traced polygon, as the wand tool makes
+    it; pixels that touch at a corner are one piece. Any other object becomes one composite region with several
+    outlines. The name of a region is the id of its object.
 
     Parameters
     ----------
     labels:
         Ids of objects ``[Z, Y, X]`` or ``[Y, X]``, integers of any array library; 0 is background.
     channel, timepoint:
-        Position in the hyperstack, counted from 1; not set when unknown, so that the regions belong to all.
+        Position in the hyperstack, counted from 1. Without it, the regions belong to all channels or timepoints.
     z:
-        Number of each plane, counted from 1. By default the planes of a stack are counted, and a single ``[Y, X]`` has
-        no position.
+        Number of each plane, counted from 1. By default, the planes of a stack have the numbers 1, 2, 3 …, and a single
+        plane ``[Y, X]`` has no position.
     min_area:
         Regions of fewer pixels are left out; :func:`count_small_regions` counts them.
 
     Raises
     ------
     ArrayShapeError
-        The array is neither a stack nor a plane, or *z* has not one number for each plane.
+        The array is neither a stack nor a plane, or *z* does not have one number per plane.
     MaterializationError
-        The array holds something else than ids.
+        The array does not hold ids.
     """
     stack = _checked(host_array(labels))
     if z is None:
         z = [0] if stack.ndim == 2 else range(1, len(stack) + 1)
     planes = stack[np.newaxis] if stack.ndim == 2 else stack
     if len(z) != len(planes):
-        raise ArrayShapeError(f"{len(z)} numbers of planes {list(z)} for labels of shape {list(stack.shape)}")
+        raise ArrayShapeError(
+            f"z has {len(z)} numbers {list(z)}; expected one for each plane of labels of shape {list(stack.shape)}"
+        )
     found = []
     for number, plane in zip(z, planes, strict=True):
         small = set(_small_objects(plane, min_area).tolist())
@@ -89,8 +91,8 @@ def _checked(labels: Any) -> npt.NDArray[Any]:
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         what = labels.dtype if isinstance(labels, np.ndarray) else type(labels).__name__
         raise MaterializationError(
-            f"regions are made of labels, an array of integers [Z, Y, X] with an id for each object, not of {what}; "
-            "label a mask first"
+            f"cannot make regions of {what}; expected labels, integers [Z, Y, X] with one id per object: label a mask "
+            "first"
         )
     if labels.ndim not in (2, 3):
         raise ArrayShapeError(f"labels have shape {list(labels.shape)}; expected [Z, Y, X] or [Y, X]")
@@ -104,7 +106,7 @@ def _checked(labels: Any) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Outlines:
-    """Closed outlines, those of an object one after the other.
+    """Closed outlines; the outlines of one object follow each other.
 
     Parameters
     ----------

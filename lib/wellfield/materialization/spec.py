@@ -30,11 +30,12 @@ class MaterializationSpec:
     Raises
     ------
     MaterializationError
-        The spec could never be written: two options with one suffix, a suffix that is not of the writer's format or
-        leads to another folder, *primary* beyond the options, a backend that does not exist.
+        The spec could never be written: two options with the same suffix, a suffix of another format or with a folder
+        in it, *primary* beyond the options, a backend that does not exist.
 
     Examples
     --------
+    >>> from wellfield.materialization import CsvOptions, JsonOptions
     >>> MaterializationSpec(JsonOptions(source="summary"), CsvOptions(source="rows")).primary
     0
     """
@@ -66,7 +67,7 @@ class MaterializationSpec:
 def _check_option(option: Any) -> None:
     if type(option) not in OUTPUT_TYPES.values():
         known = ", ".join(f"{name}()" for name in OUTPUT_TYPES)
-        raise MaterializationError(f"{option!r} is no writer option; expected one of {known}")
+        raise MaterializationError(f"{option!r} is not a writer option; expected one of {known}")
     option.check()
 
 

@@ -1,4 +1,4 @@
-"""What earlier specs wrote for an output: removed when it is stale, while nothing else is ever touched."""
+"""Removes the files that an earlier spec wrote for an output and the present one does not."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from wellfield.storage.filemanager import FileManager
 
 
 class EarlierFiles:
-    """The files of one output in one backend, as a hidden file beside them lists them: ``.<name>.materialized.json``.
+    """The files of one output in one backend, listed in a hidden file next to them: ``.<name>.materialized.json``.
 
-    Only what is listed there is ever removed: an image ``A01.tif`` beside a table ``A01.csv`` may be anybody's.
+    Only listed files are removed: an image ``A01.tif`` next to a table ``A01.csv`` may belong to somebody else.
 
     Parameters
     ----------
     path:
-        Path of the output as it was given. The file there stays, whoever wrote it.
+        Path of the output as it was given. A file there is never removed.
     base:
         The same without its suffix.
 
@@ -36,7 +36,7 @@ class EarlierFiles:
         self._names = self._read(name)
 
     def replace(self, files: Sequence[str]) -> None:
-        """Remove what is not among the new *files*, and list these instead."""
+        """Remove the listed files that are not among the new *files*, and list the new ones."""
         new = [os.path.basename(path) for path in files]
         for name in self._names:
             path = os.path.join(self._folder, name)
@@ -51,5 +51,5 @@ class EarlierFiles:
         found = self._filemanager.load(self._list, self._backend)
         names = found.get("files") if isinstance(found, dict) else None
         if not isinstance(names, list) or any(os.path.basename(n) != n or not n.startswith(base) for n in names):
-            raise MaterializationError(f"{self._list} does not list the files of {base}; delete it")
+            raise MaterializationError(f"{self._list} is damaged: it does not list files of {base}; delete it")
         return names

@@ -1,4 +1,4 @@
-"""What each writer is given, made of whatever a function returned; an empty result is an empty file's content."""
+"""Turns what a function returned into a table, JSON values, text, an image or regions. Empty results are valid."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from wellfield.storage.host import host_array, is_array
 def as_table(data: Any, columns: Sequence[str] | None) -> Any:
     """Return *data* as a :class:`pyarrow.Table` of these columns, in their order; all columns by default.
 
-    Names in the index of a DataFrame become columns. No rows at all still have the columns that were asked for.
+    A named index of a DataFrame becomes columns. A table without rows still has the columns that were asked for.
 
     Raises
     ------
     MaterializationError
         A column is missing.
     UnknownFormatError
-        The data is no table.
+        The data is not a table.
     """
     import pyarrow as pa
 
@@ -58,24 +58,24 @@ def as_table(data: Any, columns: Sequence[str] | None) -> Any:
 def as_json(data: Any) -> Any:
     """Return *data* as JSON values: dataclasses as dictionaries, tables as lists of rows, arrays as nested lists.
 
-    A single text becomes JSON text, which is written as it is.
+    A single string becomes JSON text, which is written unchanged.
 
     Raises
     ------
     UnknownFormatError
-        It holds something that JSON cannot, such as NaN.
+        It holds a value that JSON cannot store, such as NaN.
     """
     value = json_value(_plain(data))
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
 
 
 def as_text(data: Any) -> str:
-    """Return text as it is, nothing for ``None``, and numbers or a list of both as lines.
+    """Return text unchanged, ``None`` as an empty text, and a number or a list of numbers and texts as lines.
 
     Raises
     ------
     MaterializationError
-        It is something else.
+        The data is something else.
     """
     if isinstance(data, str):
         return data
@@ -90,16 +90,16 @@ def as_text(data: Any) -> str:
 
 
 def as_image(data: Any) -> npt.NDArray[Any]:
-    """Return an image ``[Z, Y, X]`` or ``[Y, X]``, or a list of planes, as it is stored.
+    """Return an image ``[Z, Y, X]`` or ``[Y, X]``, or a list of planes, with the dtype in which it is stored.
 
-    Whole numbers of more than 16 bits, none below 0, become uint16 or uint32 if all fit; no value changes.
+    Integers of more than 16 bits become uint16 or uint32 if all values fit. No value changes.
 
     Raises
     ------
     ArrayShapeError
-        It has another rank, or the planes differ.
+        It has another rank, or the planes of a list differ in shape or dtype.
     MaterializationError
-        It is no array.
+        It is not an array.
     """
     image = _stacked(data)
     if not isinstance(image, np.ndarray):
@@ -130,7 +130,7 @@ def as_rois(
 
 
 def _stacked(data: Any) -> Any:
-    """Return an array as one of NumPy, and a list of planes as a stack; what is neither as it is."""
+    """Return an array as a NumPy array and a list of planes as a stack; anything else unchanged."""
     if not (isinstance(data, list | tuple) and data and all(is_array(plane) for plane in data)):
         return host_array(data)
     planes = [host_array(plane) for plane in data]

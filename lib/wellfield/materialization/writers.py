@@ -23,7 +23,7 @@ _UNKNOWN = ImagePlace()
 
 
 def base_path(path: str | os.PathLike[str]) -> str:
-    """Return *path* without its (compound) suffix; other dots belong to the name."""
+    """Return *path* without its (compound) suffix; other dots are part of the name: ``a.b.roi.zip`` → ``a.b``."""
     folder, name = os.path.split(os.fspath(path))
     suffix = next((suffix for suffix in _STRIPPED if name.lower().endswith(suffix) and len(name) > len(suffix)), "")
     return os.path.join(folder, name[: len(name) - len(suffix)])
@@ -38,22 +38,23 @@ def materialize(
     *,
     place: ImagePlace = _UNKNOWN,
 ) -> str:
-    """Write *data* as *spec* says, next to *path*; return the path that the primary option wrote.
+    """Write the files that *spec* asks for; return the path of the file of its primary option.
 
-    The suffix of *path* is replaced by that of each option. Every file is written to each of *backends*; nothing is
-    written unless all of the data fits all of them. What an earlier spec wrote for the same output, and this one does
-    not, is removed when the new files are there; see :class:`~wellfield.materialization.stale_files.EarlierFiles`.
+    Each option replaces the suffix of *path* by its own: ``out/cells.csv`` and ``out/cells.roi.zip``. Every file is
+    written to each of *backends*. Nothing is written unless all of the data fits all of them. Files that an earlier
+    spec wrote for the same output and this one does not are removed at the end; see
+    :class:`~wellfield.materialization.stale_files.EarlierFiles`.
 
     Parameters
     ----------
     place:
-        What is known of the image that the data belongs to; TIFF files and regions tell it.
+        The image that the data belongs to, as far as it is known; TIFF files and regions record it.
 
     Raises
     ------
     MaterializationError
-        The data has no such part or column, or does not fit a writer; a backend is not allowed for this output, or
-        holds no such files.
+        The data lacks the part or column that an option names, or does not fit its format; or a backend is not allowed
+        for this output, or cannot hold its files.
     UnsupportedOperationError
         A backend is read-only.
     """
@@ -83,7 +84,7 @@ def write_option(
     *,
     place: ImagePlace = _UNKNOWN,
 ) -> str:
-    """Write the part of an output that one option is about; return the path. Everything else is left as it is.
+    """Write the file of one option; return its path. No other file is touched.
 
     Raises
     ------
@@ -100,11 +101,13 @@ def write_option(
 def _checked_backends(
     options: Sequence[OutputType], path: str | os.PathLike[str], filemanager: FileManager, backends: Sequence[str]
 ) -> list[str]:
-    """Return the names of *backends*, each of which can hold the files of all options."""
+    """Return the names of *backends*, after checking that each can hold the files of all options."""
     names = [backends] if isinstance(backends, str) else list(dict.fromkeys(map(str, backends)))
     where = os.fspath(path)
     if not names or not os.path.basename(where):
-        raise MaterializationError(f"{where!r} in {names}: expected the path of a file, and at least one backend")
+        raise MaterializationError(
+            f"cannot write to path {where!r} in backends {names}; expected the path of a file and at least one backend"
+        )
     for name in names:
         if isinstance(filemanager.backend(name), ReadableBackend) and not _is_storage(filemanager, name):
             raise UnsupportedOperationError(f"{where}: storage backend {name!r} is read-only")
@@ -115,12 +118,14 @@ def _checked_backends(
                 "output to disk"
             )
         if Backend.DISK in names:
-            raise MaterializationError(f"{where}: zarr and disk would put a folder and a file in one place; name one")
+            raise MaterializationError(
+                f"{where}: zarr and disk would put a folder and a file at the same path; name one of them"
+            )
     return names
 
 
 def _content(option: OutputType, data: Any, source: str | None, path: str | os.PathLike[str], place: ImagePlace) -> Any:
-    """Return what is written: the data in the form that the format takes."""
+    """Return the data of one option in the form that its file format takes."""
     try:
         return option.encode(select(data, source), place)
     except WellfieldError as error:
@@ -135,7 +140,7 @@ def _save(
 
 
 def _is_storage(filemanager: FileManager, backend: str) -> bool:
-    """Tell whether a backend has files and folders, other than one that only takes data, such as a viewer."""
+    """Tell whether a backend has files and folders. A viewer, which only takes data, has none."""
     return isinstance(filemanager.backend(backend), StorageBackend)
 
 

@@ -1,4 +1,4 @@
-"""Whether a plate may still be being acquired: told by the times of its files, which are those of another clock."""
+"""Tells by the times of its files whether a plate may still be being acquired. Another clock may have set them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Acquisition(NamedTuple):
     files:
         How many files the plate has.
     young:
-        How many of them are younger than *minutes*; a time that is ahead by less than that counts as now.
+        How many are younger than *minutes*. A time in the future by less than *minutes* counts as now.
     ahead:
-        How many have a time that is ahead by more, which says nothing of their age.
+        How many have a time farther in the future, which says nothing about their age.
     youngest, seconds:
-        The youngest of the young files, and its age; ``""`` without any.
+        The youngest of the young files, and its age; ``""`` if there is none.
     farthest, seconds_ahead:
-        The file that is ahead the most, and by how much; ``""`` without any.
+        The file farthest in the future, and by how much; ``""`` if there is none.
     """
 
     minutes: float
@@ -43,7 +43,7 @@ class Acquisition(NamedTuple):
         if self.young:
             notes.append(
                 f"{self.young:,} of {of} younger than {self.minutes:g} minutes (the youngest, {self.youngest}: "
-                f"{_duration(self.seconds)}): the plate may still be being acquired or copied; type the same command "
+                f"{_duration(self.seconds)}): the plate may still be being acquired or copied; run the same command "
                 "again when it is complete, and what has changed is redone"
             )
         if self.ahead:
@@ -56,7 +56,7 @@ class Acquisition(NamedTuple):
 
 
 def find_acquisition(files: Iterable[ScannedFile], *, minutes: float, now_ns: int) -> Acquisition | None:
-    """Return what of a plate's files is younger than so many *minutes*; ``None`` for a plate at rest, or 0 minutes."""
+    """Return which files are younger than *minutes*; ``None`` if there is none, or if *minutes* is 0."""
     margin = round(minutes * 60 * _NANOSECONDS)
     listed = list(files) if minutes else []
     recent = [file for file in listed if file.mtime_ns > now_ns - margin]

@@ -1,4 +1,4 @@
-"""From what a pattern takes out of file names to wells, numbers and channels."""
+"""Turns the texts that a pattern takes from file names into wells, numbers and channels."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from wellfield.plate.filename_layout import Layout, WellNumbers
 from wellfield.plate.wells import MAX_COLUMNS, MAX_ROWS, canonical_well, row_name, row_number, well_name
 
 _HIGHEST = 2**31 - 1  # that the plate table can hold
-# Other axes in what a group takes for a channel: words before a number, and letters glued to one.
+# Other axes inside the text of a channel: a word before a number, or a letter joined to one.
 _AXIS_WORD = re.compile(r"(?i)(?<![^\W\d_])(?:(?:z|plane|time)[ _-]+|(?:zstep|timepoint|fld|field|site)[ _-]*)[0-9]+")
 _AXIS_LETTER = re.compile(r"(?i)[ _.-][zts][0-9]+(?![^\W_])")
 _MOST_CHANNELS = 256  # more than any microscope has
 
 
 class Tokens:
-    """What the groups of a layout's pattern took from the paths of all files of a plate.
+    """The texts (tokens) that the groups of a layout's pattern take from the paths of a plate's files.
 
-    A token that occurs 100,000 times is looked at once. A group that took nothing, or an empty text, gives the default
-    of its axis.
+    Each different token is read once. A group without a text gives the default of its axis.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ class Tokens:
         Raises
         ------
         WellNameError
-            A file's well is none between A01 and AF48.
+            A file's well is not between A01 and AF48.
         """
         names = [name for name in ("well", "row", "column") if name in self._columns]
         places = list(zip(*(self._columns[name] for name in names), strict=True))
@@ -63,12 +62,12 @@ class Tokens:
         return [known[place] for place in places]
 
     def numbers(self, axis: str, notes: list[str]) -> list[int]:
-        """Return the number of each file on an axis, from 1; numbers that count from 0 are raised, which is noted.
+        """Return the number of each file on an axis, from 1. Numbers that count from 0 are raised by one, with a note.
 
         Raises
         ------
         ConfigError
-            A token is no number.
+            A token is not a number.
         """
         default = self._layout.defaults.get(axis, 1)
         if axis not in self._columns:
@@ -79,7 +78,7 @@ class Tokens:
             if token and not _is_number(token):
                 raise ConfigError(
                     f"{self._first(axis, token)}: the group {axis!r} of layout {self._layout.name!r} takes "
-                    f"{token!r}, which is no number between 0 and {_HIGHEST - 1}; correct the pattern"
+                    f"{token!r}, which is not a number between 0 and {_HIGHEST - 1}; correct the pattern"
                 )
         found = {token: int(token[-10:]) for token in tokens if token}
         if found and min(found.values()) == 0:
@@ -135,7 +134,7 @@ class Tokens:
         }
 
     def _refuse_other_axes(self, tokens: Iterable[str]) -> None:
-        """Raise if what the group takes for a channel holds another axis: ``UV - DAPI z 3 time 1 - 0ms``.
+        """Raise if the text of a channel holds another axis: ``UV - DAPI z 3 time 1 - 0ms``.
 
         Words such as ``z 3`` are that anywhere, letters such as ``_t1`` where channels differ in nothing else.
         """
@@ -186,8 +185,8 @@ def _numbered_well(plate: WellNumbers, text: str) -> str:
     count = plate.rows * plate.columns
     if not (_is_number(text) and 1 <= int(text) <= count):
         raise WellNameError(
-            f"{text!r} is no well of a plate of {plate.rows} rows and {plate.columns} columns; expected a number from "
-            f"1 to {count}"
+            f"{text!r} is not a well of a plate of {plate.rows} rows and {plate.columns} columns; expected a number "
+            f"from 1 to {count}"
         )
     number = int(text) - 1
     if plate.order == "rows":
@@ -201,7 +200,7 @@ def _well(*texts: str) -> str:
     if len(texts) == 1:
         if texts[0].isdigit():
             raise WellNameError(
-                f"{texts[0]!r} is a number, no name of a well; if wells are numbered through the plate, say its size "
+                f"{texts[0]!r} is a number, not a well name; if wells are numbered through the plate, say its size "
                 "in the layout: `well_numbers: {rows: 8, columns: 12}`"
             )
         return canonical_well(texts[0])

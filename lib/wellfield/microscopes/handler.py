@@ -1,4 +1,4 @@
-"""What every microscope handler shares: from a vendor's folder to the plate table, the mapping and the report."""
+"""The base of all microscope handlers: makes plate index, mapping and report of a vendor's folder."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from wellfield.plate.plate import Plate
 from wellfield.storage.backend import Backend
 from wellfield.storage.workspace_metadata import available_backends, main_subdirectory, primary_backend, read_metadata
 
-# Of a field, channel, z or timepoint.
+# The highest number of a field, channel, z or timepoint.
 HIGHEST_NUMBER = 999_999
 
-_LATEST_NS = 2**63 - 1  # of a file's time: what the plate index can hold
+_LATEST_NS = 2**63 - 1  # the latest time of a file that the plate index can hold
 
 MICROSCOPES: dict[str, type[MicroscopeHandler]] = {}
 
-# OpenHCS's name of what reads names such as A01_s001_w1_z001_t001.tif, which those of the mapping are for every plate.
+# OpenHCS's parser of names such as A01_s001_w1_z001_t001.tif. The mapping of every plate has such names.
 _NAME_PARSER = "ImageXpressFilenameParser"
 
 
@@ -52,7 +52,7 @@ class MicroscopeHandler(ABC):
 
     _microscope_type: str
     metadata_suffixes: ClassVar[tuple[str, ...]] = ()
-    # Its metadata speaks for all files of the folder, those of another vendor included.
+    # Its metadata lists all files of the folder, even those that another vendor's handler would recognise.
     speaks_for_folder: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -74,7 +74,7 @@ class MicroscopeHandler(ABC):
 
     @abstractmethod
     def find_planes(self) -> ParsedPlate:
-        """Return the planes of the plate, keyed; opens a bounded number of images.
+        """Return the plate and its planes; opens a bounded number of images.
 
         Raises
         ------
@@ -83,16 +83,16 @@ class MicroscopeHandler(ABC):
         """
 
     def promises(self) -> list[str]:
-        """Say what the vendor's metadata announces, one line each; for a folder that has no images yet."""
+        """Return what the vendor's metadata announces, one line each. Shown for a folder without images."""
         return []
 
     @classmethod
     def stage_position(cls, path: Path) -> tuple[float, float] | None:
-        """Return x and y of the stage in µm as an image file itself says, ``None`` where it does not.
+        """Return x and y of the stage in µm from an image file, ``None`` if it has none.
 
         x rises to the right of the image; y downwards, or upwards where the plate is ``stage_y_up``.
         """
-        from wellfield.microscopes.image_facts import read_facts  # XML, which few jobs of wells need
+        from wellfield.microscopes.image_facts import read_facts  # it loads XML, which few jobs of wells need
 
         facts = read_facts(path)
         if math.isnan(facts.stage_x_um + facts.stage_y_um):
@@ -100,14 +100,14 @@ class MicroscopeHandler(ABC):
         return facts.stage_x_um, facts.stage_y_um
 
     def read_plate(self) -> ParsedPlate:
-        """Return :meth:`find_planes`, with what the scan left out.
+        """Return :meth:`find_planes`, checked, and with the files that the scan left out.
 
         Raises
         ------
         EmptyPlateError
-            The folder holds no plane; the message says what it does hold.
+            The folder has no plane; the message says what it has.
         MetadataError
-            A number of a field, channel, z or timepoint is out of all bounds.
+            A number of a field, channel, z or timepoint is too large.
         """
         contents = self.find_planes()
         _check_numbers(contents)
@@ -141,14 +141,14 @@ class MicroscopeHandler(ABC):
         acquisition_minutes: float = 0,
         mapped_again: int = 0,
     ) -> Plate:
-        """Map the plate: write ``openhcs_metadata.json``, ``index.parquet`` and ``ingest_report.json`` to *workspace*.
+        """Ingest the plate: write ``openhcs_metadata.json``, ``index.parquet`` and ``ingest_report.json``.
 
-        Nothing is copied and nothing is written to the raw folder.
+        They are written to *workspace*. Nothing is copied, and nothing is written to the raw folder.
 
         Parameters
         ----------
         acquisition_minutes:
-            The report notes files that are younger, as of a plate that is still being acquired; 0 for none.
+            The report notes files that are younger: the plate may still be being acquired. 0 for no such note.
         mapped_again:
             How often the plate was mapped again because of such a note; kept in the report.
 
@@ -213,7 +213,7 @@ class MicroscopeHandler(ABC):
 
 
 def _check_times(contents: ParsedPlate) -> None:
-    """Refuse times that no table can hold."""
+    """Refuse times of files that the index cannot hold."""
     latest = max(contents.planes, key=attrgetter("mtime_ns"), default=None)
     if latest is not None and latest.mtime_ns > _LATEST_NS:
         year = time.gmtime(latest.mtime_ns // 1_000_000_000).tm_year
@@ -224,7 +224,7 @@ def _check_times(contents: ParsedPlate) -> None:
 
 
 def _check_numbers(contents: ParsedPlate) -> None:
-    """Refuse numbers of fields, channels, z and timepoints that no plate has, and no table can hold."""
+    """Refuse numbers of fields, channels, z and timepoints that the index cannot hold."""
     for axis in ("field", "channel", "z", "timepoint"):
         number = attrgetter(f"key.{axis}")
         highest = max(contents.planes, key=number, default=None)

@@ -1,4 +1,4 @@
-"""Which microscope wrote a plate."""
+"""The registered microscopes, and which of them wrote a plate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENTRY_POINT_GROUP = "wellfield.microscopes"
 def discover_microscopes() -> None:
     """Import the modules of all handlers, so that they register.
 
-    Other packages give theirs by entry points of the group ``wellfield.microscopes``: the name of the handler, and the
+    Other packages add theirs with entry points of the group ``wellfield.microscopes``: the name of the handler, and the
     module that defines it.
 
     Raises
@@ -47,9 +47,9 @@ def discover_microscopes() -> None:
     for entry in _entry_points():
         try:
             entry.load()
-        except Exception as error:  # of a module that is somebody else's
+        except Exception as error:  # the module is not ours
             raise ConfigError(
-                f"the microscope {entry.name!r} cannot be loaded from {entry.value}: {error}; mend or "
+                f"the microscope {entry.name!r} cannot be loaded from {entry.value}: {error}; repair or "
                 "uninstall its package"
             ) from error
 
@@ -67,13 +67,25 @@ def microscope_names(layouts: Iterable[str] = ()) -> list[str]:
     return [AUTO, *sorted(MICROSCOPES), *PRESETS, *layouts]
 
 
+def refuse_unknown_microscope(name: str, layouts: Iterable[str] = ()) -> None:
+    """Raise unless a plate sheet may use this name.
+
+    Raises
+    ------
+    ConfigError
+        Names the closest known name, and all of them.
+    """
+    if name not in (names := microscope_names(layouts)):
+        raise ConfigError(f"unknown microscope {name!r}{suggest(name, names) or '.'} Known: {', '.join(names)}")
+
+
 def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None = None) -> tuple[str, str]:
     """Return the name of the microscope that wrote a folder, and why it was chosen.
 
     Raises
     ------
     EmptyPlateError
-        The folder holds no file.
+        The folder has no file.
     MicroscopeDetectionError
         No handler, or more than one, recognises the folder.
     """
@@ -89,7 +101,7 @@ def detect_microscope(plate_path: str | os.PathLike[str], *, scan: Scan | None =
     if len(speakers) == 1:
         [(name, why)] = speakers.items()
         others = "".join(
-            f", which stands for the files of {other} there ({reasons[other]})" for other in reasons if other != name
+            f", which also lists the files of {other} there ({reasons[other]})" for other in reasons if other != name
         )
         return name, why + others
     if len(reasons) == 1:
@@ -145,11 +157,8 @@ def get_microscope_handler(
     if microscope == AUTO:
         name, why = detect_microscope(plate_path, scan=scan)
         return MICROSCOPES[name](plate_path, scan=scan), why
-    names = microscope_names(layouts or ())
+    refuse_unknown_microscope(microscope, layouts or ())
     if layout := PRESETS.get(microscope) or (layouts or {}).get(microscope):
         why = "preset" if microscope in PRESETS else f"pattern {layout.pattern}"
         return PatternHandler(plate_path, layout=layout, scan=scan), why
-    if microscope not in MICROSCOPES:
-        hint = suggest(microscope, names) or "."
-        raise ConfigError(f"unknown microscope {microscope!r}{hint} Known: {', '.join(names)}")
     return MICROSCOPES[microscope](plate_path, scan=scan), "named in the plate sheet"

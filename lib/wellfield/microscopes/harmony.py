@@ -78,12 +78,12 @@ class HarmonyIndex:
 
 
 def read_measurement(path: str | os.PathLike[str]) -> Measurement | None:
-    """Return what the head of an index says, or ``None`` if the file is XML, but no index of Harmony.
+    """Return what the head of an index says, ``None`` for other XML files.
 
     Raises
     ------
     MetadataError
-        It cannot be read, is no XML, or declares a document type (whose entities are never expanded).
+        It cannot be read, is not XML, or declares a document type (whose entities are never expanded).
     """
     reader = _IndexReader(path)
     reader.read(head_only=True)
@@ -96,13 +96,13 @@ def read_harmony_index(path: str | os.PathLike[str]) -> HarmonyIndex:
     Raises
     ------
     MetadataError
-        It cannot be read, is truncated or no index of Harmony, declares a document type, or lacks a number that tells
-        which plane an image is.
+        It cannot be read, is truncated, is not an index of Harmony, declares a document type, or lacks a number that
+        tells which plane an image is.
     """
     reader = _IndexReader(path)
     reader.read()
     if reader.measurement is None:
-        raise MetadataError(f"{os.fspath(path)} is no index of Harmony: its root is not {ROOT}; {_ADVICE}")
+        raise MetadataError(f"{os.fspath(path)} is not an index of Harmony: its root is not {ROOT}; {_ADVICE}")
     channels = {number: _channel(texts) for number, texts in sorted(reader.channels.items())}
     return HarmonyIndex(reader.measurement, reader.planes, channels)
 
@@ -113,7 +113,7 @@ def read_harmony_index(path: str | os.PathLike[str]) -> HarmonyIndex:
 class _IndexReader:
     """Reads an index element by element, on guard against document types; no tree is built."""
 
-    # Elements with elements in them, whose end tells that their facts are complete.
+    # Elements that contain elements: at their end, their facts are complete.
     _WHOLES = frozenset(("Image", "Images", "Entry", "Map", "Maps", "Wells", "Plate", "Plates", ROOT))
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -157,7 +157,7 @@ class _IndexReader:
             raise MetadataError(f"{self._path} has an encoding that cannot be read ({error}); {_ADVICE}") from error
         except expat.ExpatError as error:
             if self._root is None:
-                raise MetadataError(f"{self._path} is no XML ({error}); {_ADVICE}") from error
+                raise MetadataError(f"{self._path} is not XML ({error}); {_ADVICE}") from error
             if not head_only:  # else whoever reads all of it says where it is broken
                 where, what = f"line {error.lineno}, column {error.offset}", expat.ErrorString(error.code)
                 raise MetadataError(

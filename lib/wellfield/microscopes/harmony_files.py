@@ -35,7 +35,7 @@ class ParsedName(NamedTuple):
 
 
 def parse_filename(name: str) -> ParsedName | None:
-    """Return what a Harmony file name says, or ``None`` if it is none.
+    """Return what a Harmony file name says, ``None`` for other names.
 
     >>> parse_filename("r03c04f01p02-ch5sk1fk1fl1.tiff")
     ParsedName(row=3, column=4, field=1, plane=2, channel=5, time=1, fast=1, flim=1)
@@ -48,7 +48,7 @@ def parse_filename(name: str) -> ParsedName | None:
 
 
 class FilesOfPlate:
-    """Finds the file of a URL among those of the plate."""
+    """Finds the file that a URL of the index means."""
 
     def __init__(self, files: list[ScannedFile], names: Mapping[str, ParsedName | None], folder: str) -> None:
         self._folder = folder
@@ -64,12 +64,12 @@ class FilesOfPlate:
         self._used: set[ScannedFile] = set()
 
     def find(self, url: str) -> ScannedFile | None:
-        """Return the file of a URL: of that name, else of a name that says the same in another spelling.
+        """Return the file of a URL: a file of that name, else one whose name has the same numbers in another spelling.
 
         Raises
         ------
         DuplicatePlaneError
-            Several files are, and none lies beside the index.
+            Several files match, and none of them lies with the index.
         """
         name = base_name(url)
         found = self._by_name.get(name) or self._of_same_meaning(name)

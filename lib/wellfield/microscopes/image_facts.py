@@ -1,7 +1,7 @@
-"""What an image file says of itself, whoever wrote it: pixel size, stage position and channel.
+"""Reads pixel size, stage position and channel from an image file of any vendor.
 
-Read are the descriptions of MetaSeries (MetaXpress, HCS.ai) and OME-XML, the tags of MetaMorph, and Harmony's tag
-65500. No pixel is read.
+They are in the descriptions of MetaSeries (MetaXpress, HCS.ai), in OME-XML, in the tags of MetaMorph and in Harmony's
+tag 65500. No pixel is read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from wellfield.errors import WellfieldError
+from wellfield.formats.length_units import micrometres
 from wellfield.microscopes.metaseries import parse_description
 from wellfield.plate.index import PlaneRecord
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _HARMONY_TAG = 65500
-_MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3} | dict.fromkeys(
-    ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"), 1.0
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +41,20 @@ class ImageFacts:
 
 
 def read_facts(path: str | os.PathLike[str]) -> ImageFacts:
-    """Return what a TIFF file says of itself; nothing for a file of another kind, or one that cannot be read."""
+    """Return the facts of a TIFF file; unknown ones for other or unreadable files."""
     import tifffile
 
     try:
         with tifffile.TiffFile(os.fspath(path), _multifile=False) as file:
             return _facts(file, os.path.basename(path))
-    except Exception:  # tifffile meets what is corrupt with almost any kind of error
+    except Exception:  # tifffile raises almost any error for corrupt files
         return ImageFacts()
 
 
 def read_pixel_size(path: str | os.PathLike[str]) -> float | None:
-    """Return the pixel size in µm that an image file says, ``None`` where it says none.
+    """Return the pixel size in µm of an image file, ``None`` if it has none.
 
-    A MetaSeries description is found in 30 µs, where tifffile takes 300: ingest reads one of each well.
+    This finds a MetaSeries description in 30 µs, tifffile in 300 µs; ingest reads one file of each well.
     """
     description = _read_description(path)
     if b"<MetaData>" in description:
@@ -195,7 +193,7 @@ def _number(parent: Element, name: str) -> float:
 
 def _length(value: Any, unit: Any) -> float | None:
     """Return a length in µm, ``None`` where value or unit say nothing."""
-    factor = _MICROMETRES.get(str(unit).strip().lower())
+    factor = micrometres(unit)
     try:
         return float(value) * factor if factor else None
     except (TypeError, ValueError):
@@ -221,7 +219,7 @@ _LONGEST = 2**20  # of a description, in bytes
 
 
 def _read_description(path: str | os.PathLike[str]) -> bytes:
-    """Return the description of a TIFF file's first page; nothing where it has none, or is no TIFF."""
+    """Return the description of a TIFF file's first page; empty if it has none or is not a TIFF file."""
     try:
         with open(path, "rb", buffering=0) as file:
             head = file.read(16)

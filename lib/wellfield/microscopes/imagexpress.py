@@ -1,8 +1,9 @@
 """ImageXpress (MetaXpress): both dialects of folders and names, and the copies that the vendor fills gaps with.
 
-Names and folders say where a plane should be, the tags inside a file what it really is: MetaXpress puts a copy of a
-wave's only plane, or of its projection, into every ``ZStep`` folder, and of its only time into every ``TimePoint``
-folder. The tags are sampled once per wave and folder; a group whose samples disagree is read file by file.
+Example: a wave has one z plane, and ``ZStep_2`` has a file for it too, a copy of the one in ``ZStep_1``. Names and
+folders say where a plane should be; the tags inside a file say what it is. MetaXpress copies a wave's only plane, or
+its projection, into every ``ZStep`` folder, and its only timepoint into every ``TimePoint`` folder. Tags are sampled
+once per wave and folder. If the samples of a group disagree, every file of the group is read.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from wellfield.plate.keys import PlaneKey, Projection, match_plane_name, plane_n
 from wellfield.plate.wells import canonical_well
 
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-# The well is the last token before site and wave, of either case (so the prefix is as short as it can be), and never a
-# lower-case s1 or w1 itself. A GUID follows any of them, with "_" before it or without, bracketed or not.
+# The well is the last token before site and wave, in either case (so the prefix is as short as possible), but never a
+# lower-case s1 or w1. A GUID may follow, with or without "_" and brackets.
 _NAME = re.compile(
     r"(?:.*?_)??(?P<well>(?:[A-Z]{1,2}|[a-rt-vx-z]|[a-z]{2})[0-9]{1,2})(?:_[sS](?P<site>[0-9]{1,4}?))?"
     r"(?:_[wW](?P<wave>[0-9]{1,2}?))?(?P<thumb>_[tT]humb)?"
     rf"(?:_?(?:{_GUID}|\[{_GUID}\]|\{{{_GUID}\}}))?\.[tT][iI][fF][fF]?"
 )
-_OTHER_TOKENS = "sStTwWzZ"  # letters of site, time, wave and z, which are rows of large plates too
+_OTHER_TOKENS = "sStTwWzZ"  # letters of site, time, wave and z; large plates have rows of these names
 _TIMEPOINT = re.compile(r"timepoint_?([0-9]+)", re.IGNORECASE)
 _Z_STEP = re.compile(r"zstep_?([0-9]+)", re.IGNORECASE)
 _TIFF = (".tif", ".tiff")
@@ -55,7 +56,7 @@ class Group(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A file that a name and a folder make a plane; its key, where the name alone says it."""
+    """A file whose name and folder say which plane it is; *key* if the name alone says it."""
 
     file: ScannedFile
     well: str
@@ -93,7 +94,7 @@ def parse_filename(name: str) -> ParsedName | None:
 
 
 def _is_other_token(name: str, start: int, end: int) -> bool:
-    """Tell whether what looks like a well is another token of the name: behind a well, in the case of the tokens.
+    """Tell whether what looks like a well is another token: it follows a well and has the case of the tokens.
 
     ``B02_t1_s1_w1`` and ``B02_T1_S1_W1`` have a time, ``P1_T01_s1_w1`` has well T01.
     """
@@ -108,7 +109,7 @@ def _is_other_token(name: str, start: int, end: int) -> bool:
 
 
 def _canonical_key(name: str) -> PlaneKey | None:
-    """Return what a canonical name says (``A01_s001_w1_max_t001.tif``), ``None`` for others and for stitched wells."""
+    """Return the key of a canonical name (``A01_s001_w1_max_t001.tif``), ``None`` for others and for stitched wells."""
     if not name.lower().endswith(_TIFF):
         return None
     key = match_plane_name(name)
@@ -206,7 +207,7 @@ class ImageXpressHandler(MicroscopeHandler):
     def _sample(self, group: list[Candidate], contents: ParsedPlate) -> dict[str, PlaneTags]:
         """Return the tags of the first and last readable file of a group; of all files when these two disagree."""
         found: dict[str, PlaneTags] = {}
-        for order in (group[:3], group[:-4:-1]):  # an unreadable file does not hide what its neighbours say
+        for order in (group[:3], group[:-4:-1]):  # if a file cannot be read, try its neighbours
             for candidate in order:
                 path = candidate.file.path
                 if path not in found and candidate.file.size:
@@ -295,7 +296,7 @@ def _agreed(found: dict[str, PlaneTags]) -> PlaneTags | None:
 
 
 class _Chooser:
-    """Finds the one file of every plane among candidates of which some are the vendor's filler copies."""
+    """Finds the file of each plane among candidates; some of these are copies that the vendor filled gaps with."""
 
     def __init__(self, contents: ParsedPlate) -> None:
         self._contents = contents
@@ -357,12 +358,12 @@ def _z_and_projection(place: Place, tags: PlaneTags | None, *, has_z: bool) -> t
         return Projection.NONE, tags.z, place.z == tags.z or (place.z is None and not has_z)
     if place.z:
         return Projection.NONE, place.z, True
-    # Without tags: ZStep_0, and files beside ZStep folders, hold projections whose method is not known.
+    # Without tags: ZStep_0, and files next to ZStep folders, are projections of an unknown method.
     return (Projection.UNKNOWN, 0, True) if has_z else (Projection.NONE, 1, True)
 
 
 def _absent(htd: Htd, planes: list[PlaneRecord]) -> dict[str, list[str]]:
-    """Return what the HTD promises and no plane has, by axis."""
+    """Return, by axis, what the HTD file promises and no plane has."""
     keys = [plane.key for plane in planes]
     wells = {key.well for key in keys}
     waves = {key.channel for key in keys}

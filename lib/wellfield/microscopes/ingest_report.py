@@ -15,7 +15,7 @@ from wellfield.plate.index import AGAIN, SCHEMA_VERSION, PlaneRecord
 from wellfield.plate.keys import Projection, plane_name
 from wellfield.plate.plate import Plate
 
-# Bytes of a TIFF's header and of a directory with one tag; no image is that short.
+# Bytes of a TIFF header and a directory with one tag; every image is longer.
 _SHORTEST_IMAGE = 26
 _IMAGES = (".tif", ".tiff", ".png")
 _SHOWN_HOLES = 1_000
@@ -64,7 +64,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     DataNotFoundError
         There is no such file.
     MetadataError
-        It is no ingest report.
+        It is not an ingest report.
     SchemaVersionError
         Another version of Wellfield wrote it.
     """
@@ -72,7 +72,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def empty_images(planes: Iterable[PlaneRecord]) -> list[PlaneRecord]:
-    """Return the planes whose files are empty, or too short for any image, by the size that the scan found."""
+    """Return the planes whose files are empty or too short for an image."""
     return [plane for plane in planes if plane.size < _SHORTEST_IMAGE and plane.path.lower().endswith(_IMAGES)]
 
 
@@ -82,7 +82,7 @@ def _empty_note(empty: list[PlaneRecord], count: int) -> str:
     of_wells = ", ".join(wells[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
     return (
         f"{len(empty)} of {count} images are empty files ({shown}; at most {max(p.size for p in empty)} bytes): they "
-        f"cannot be read, and wells fail by them: {of_wells}. Copy the plate again"
+        f"cannot be read, and their wells will fail: {of_wells}. Copy the plate again"
     )
 
 
@@ -101,7 +101,7 @@ def ingest_report(contents: ParsedPlate, *, why: str) -> dict[str, Any]:
         missing = missing[:_SHOWN_HOLES]
         notes = [
             *notes,
-            f"{MOST_HOLES} planes and more are missing by the numbers of the others, {_SHOWN_HOLES} are named: "
+            f"{MOST_HOLES} or more planes seem to be missing, {_SHOWN_HOLES} of them are named: "
             "numbers may count on through the whole plate",
         ]
     layers: dict[int, dict[str, None]] = defaultdict(dict)  # an ordered set: z in the order of its numbers

@@ -18,7 +18,7 @@ _NUMBERS = r"%s:\s*(\[[-+0-9.eE,\s\[\]]*\])"
 
 
 def parse_flatfield(text: str) -> FlatfieldProfile | None:
-    """Return the profile of a channel, or ``None`` where Harmony found none or the text cannot be understood."""
+    """Return the profile of a channel; ``None`` if Harmony found none or the text cannot be understood."""
     background, foreground = _part(text, "Background"), _part(text, "Foreground")
     if background is None or foreground is None:
         return None
@@ -45,7 +45,7 @@ def what_is_lacking(text: str) -> str:
 
 
 def _part(text: str, name: str) -> str | None:
-    """Return what stands between the braces of a part."""
+    """Return the text between the braces of a part."""
     start = re.search(_PART % name, text)
     if start is None:
         return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wellfield.formats.length_units import micrometres
 from wellfield.plate.keys import Projection
 
 # One regular expression over the description instead of an XML parser: no entity is ever expanded, and only these
@@ -19,7 +20,6 @@ _PROPERTY = re.compile(
     r'|Z Projection Method|Z Step|Timepoint)" type="[^"]*" value="([^"]*)"'
 )
 _PROJECTIONS = {"maximum": Projection.MAX, "best focus": Projection.BEST_FOCUS}
-_MICROMETRE = {"um", "µm", "μm", "micron", "microns"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _count(text: str | None) -> int | None:
 
 
 def read_tags(path: str | os.PathLike[str]) -> PlaneTags | None:
-    """Return the tags of a TIFF file, or ``None`` if it is no readable TIFF. Pixels are not read."""
+    """Return the tags of a TIFF file, ``None`` if it cannot be read as one. Pixels are not read."""
     import tifffile
 
     try:
@@ -74,8 +74,8 @@ def parse_description(text: str) -> PlaneTags:
     """Return what a description says; shape and dtype are not in it."""
     tags = dict(_PROPERTY.findall(text))
     calibrated = tags.get("spatial-calibration-state", "on").lower() in ("on", "true", "1")
-    micrometres = html.unescape(tags.get("spatial-calibration-units", "")).lower() in _MICROMETRE
-    pixel_size = _number(tags.get("spatial-calibration-x")) if calibrated and micrometres else math.nan
+    factor = micrometres(html.unescape(tags.get("spatial-calibration-units", ""))) if calibrated else None
+    pixel_size = _number(tags.get("spatial-calibration-x")) * (factor or math.nan)
     method = tags.get("Z Projection Method")
     return PlaneTags(
         projection=Projection.NONE if method is None else _PROJECTIONS.get(method.lower(), Projection.UNKNOWN),

@@ -1,4 +1,4 @@
-"""Why a pattern does not match a path: how far it gets."""
+"""Explains why a pattern does not match a path: where the match ends."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# The opening of a group of which nothing was tried yet.
+# The opening of a group whose content was not tried yet.
 _OPENING = re.compile(r"(?:\((?:\?P<\w+>|\?:)?)+$")
 
 
-_LONGEST = 500  # of patterns that are looked into: the time goes with the square of their length
+_LONGEST = 500  # longest pattern that is explained: the time grows with the square of the length
 
 
 class _Reach(NamedTuple):
@@ -22,8 +22,8 @@ class _Reach(NamedTuple):
     of: str
 
 
-def how_far(pattern: str, paths: Sequence[str]) -> str:
-    """Return a sentence that says up to where *pattern* fits that of *paths* which it fits best; ``""`` if nowhere."""
+def explain_mismatch(pattern: str, paths: Sequence[str]) -> str:
+    """Return a sentence on how far *pattern* matches the path that it matches best; ``""`` if it matches nothing."""
     starts = [part for path in paths for part in _parts(path, whole="/" in pattern)]
     beginnings = _beginnings(pattern) if len(pattern) <= _LONGEST else []
     best = max((_reach(beginnings, text) for text in starts), default=None)
@@ -31,7 +31,7 @@ def how_far(pattern: str, paths: Sequence[str]) -> str:
         return ""
     fits, rest = best.of[: best.text], best.of[best.text :]
     if best.pattern == len(pattern):
-        return f"it fits up to '{fits}'; the name goes on with '{rest}', for which it has nothing"
+        return f"it fits up to '{fits}'; the name goes on with '{rest}', which the pattern does not cover"
     beginning = _OPENING.sub("", pattern[: best.pattern])
     end = pattern[len(beginning) :].strip().partition("\n")[0]
     opened = re.findall(r"\(\?P<(\w+)>", beginning) if _is_open(beginning) else []

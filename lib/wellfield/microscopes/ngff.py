@@ -12,19 +12,9 @@ from itertools import pairwise
 
 from wellfield.errors import MetadataError
 from wellfield.formats.json_cursor import Checked
+from wellfield.formats.length_units import micrometres
 from wellfield.plate.index import NAN
 
-# Names of the units of space in µm; NGFF takes those of UDUNITS-2, and some programs write the symbols.
-_UM = {
-    **dict.fromkeys(("picometer", "pm"), 1e-6),
-    **dict.fromkeys(("angstrom", "Å", "Å"), 1e-4),
-    **dict.fromkeys(("nanometer", "nm"), 1e-3),
-    **dict.fromkeys(("micrometer", "um", "µm", "μm"), 1.0),
-    **dict.fromkeys(("millimeter", "mm"), 1e3),
-    **dict.fromkeys(("centimeter", "cm"), 1e4),
-    **dict.fromkeys(("meter", "m"), 1e6),
-    "inch": 25_400.0,
-}
 FIELD_AXIS = "field"
 # The version of NGFF that a version of Zarr holds.
 VERSIONS = {2: "0.4", 3: "0.5"}
@@ -156,7 +146,7 @@ def read_image(attributes: Checked, zarr_format: int, *, is_root: bool = False) 
     um: dict[str, float | None] = {}
     for name, unit in zip(axes, units, strict=True):
         if name in ("z", "y", "x"):
-            um[name] = _UM.get(unit) if unit else None
+            um[name] = micrometres(unit) if unit else None
     if um["y"] is None or um["x"] is None or ("z" in um and um["z"] is None):
         given = ", ".join(f"{name} {unit!r}" for name, unit in zip(axes, units, strict=True) if name in um)
         notes.append(f"distances are unknown along axes without a known unit of length ({given})")

@@ -1,8 +1,8 @@
 """Which field each image of a well is, by the names of all images of a plate.
 
-``0``, ``1``, ``3`` and ``000``, ``001``, ``003`` are numbers, and so are ``FOV_0``, ``FOV_1``, ``FOV_3``: an image that
-a well lacks does not move the others. ``0_illum_corr`` beside ``0`` is an image that a program made of ``0``, and not
-a field of its own.
+Names such as ``0``, ``1``, ``3``, or ``000``, ``001``, ``003``, or ``FOV_0``, ``FOV_1``, ``FOV_3`` give the numbers: an
+image that a well lacks does not move the others. If there is ``0``, then ``0_illum_corr`` is an image that a program
+made of it, not another field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from wellfield.errors import MetadataError
 from wellfield.microscopes.ngff import ListedImage
 
-# Before the last number of a name, the number, what is behind it.
+# The text before the last number of a name, the number, and the text after it.
 _NAME = re.compile(r"(|.*[^0-9])([0-9]{1,6})([^0-9]*)")
 _SEPARATOR = re.compile(r"[_. -]")
 
@@ -25,7 +25,7 @@ class NumberedFields:
     """The images of each well, by its path, and the number of the field that each is.
 
     *derived* are the paths of images that a program made of others and that are left out; *notes* say how names were
-    understood, where they are no numbers.
+    understood if they are not numbers.
     """
 
     numbers: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -52,8 +52,7 @@ def number_fields(wells: Mapping[str, Sequence[ListedImage]]) -> NumberedFields:
             found.notes.append(f"well {well} lists no image")
         if images and not kept:
             found.notes.append(
-                f"well {well} has no image of its own, only images that a program made of such ({images[0].path}): it "
-                "is left out"
+                f"well {well} has only images that a program made of others ({images[0].path}): it is left out"
             )
     every = list(dict.fromkeys(name for own in names.values() for name in own))
     given = _numbers(names)
@@ -84,7 +83,7 @@ def _is_derived(image: ListedImage, known: set[tuple[str, int | None]]) -> bool:
 def _numbers(names: Mapping[str, Sequence[str]]) -> dict[str, int] | None:
     """Return the number in each name; ``None`` where names of a well differ in more than that.
 
-    Names with more than the number are not told by it where no number comes twice: it may count through the plate.
+    Names with more than the number are not read by it if no number occurs in two wells: it may count through the plate.
     """
     found: dict[str, int] = {}
     suffixes = set()
@@ -102,14 +101,14 @@ def _numbers(names: Mapping[str, Sequence[str]]) -> dict[str, int] | None:
 
 
 def _other_names(every: Sequence[str], names: Mapping[str, Sequence[str]], found: NumberedFields) -> str:
-    """Number images of other names: by the list of a well that has all of them, else each by its own well's list."""
+    """Number images without numbers by the list of a well that has all names, else by each well's own list."""
     whole = next((well for well, own in names.items() if len(own) == len(every)), None)
     for well, own in names.items():
         found.numbers[well] = {name: number for number, name in enumerate(names[whole or well], start=1) if name in own}
-    said = f"images are not named by numbers but such as {every[0]}: fields have their positions in the wells' lists"
+    said = f"image names such as {every[0]} are not numbers: fields are numbered by their positions in the wells' lists"
     if any(_same_number(own) for own in names.values()):
         said += "; some end in the same number: if they show one place, it is counted more than once"
-    return said if whole is None else f"{said}, those of {whole} for all wells"
+    return said if whole is None else f"{said}, of {whole} for all wells"
 
 
 def _same_number(names: Sequence[str]) -> bool:

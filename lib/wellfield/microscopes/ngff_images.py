@@ -1,4 +1,4 @@
-"""The images of an OME-Zarr store: which there are, which field each is, and where they disagree."""
+"""The images of an OME-Zarr store: which there are, the field of each, and where they disagree."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def plate_images(store: NgffStore, contents: ParsedPlate) -> list[FieldImage]:
         if group is None:
             contents.promised.setdefault("wells", []).append(well.path)
             continue
-        store.version_note(group, "well")  # where it has none, that of the plate holds
+        store.version_note(group, "well")  # without one, the plate's version holds
         listed[well.path] = well.name, read_images(group["well"]), store.record(well.path)
     for text, wells in unusual.items():
         contents.notes.append(f"{len(wells)} well{'s' * (len(wells) > 1)}, such as {wells[0]}: {text}")
@@ -84,7 +84,7 @@ def plate_images(store: NgffStore, contents: ParsedPlate) -> list[FieldImage]:
 
 
 def listed_wells(store: NgffStore) -> set[str]:
-    """Return the paths of the wells that a plate lists, and those of their rows."""
+    """Return the paths of the wells that a plate lists, and the paths of their rows."""
     attributes = store.attributes("") if store.what == "plate" else None
     wells = attributes["plate"]["wells"].items() if attributes is not None else ()
     return {path for well in wells for path in parents(well["path"].path())}
@@ -100,10 +100,10 @@ def _note_acquisitions(fields: Mapping[int | None, set[int]], names: Mapping[int
 
 
 def series_images(store: NgffStore, contents: ParsedPlate) -> list[FieldImage]:
-    """Return images that belong to no plate, as fields 1 to n of well A01."""
+    """Return images without a plate, as fields 1 to n of well A01."""
     if store.what is None:
         raise MetadataError(
-            f"{store.root / store.folder} is no OME-Zarr plate, image or series by its metadata; expected 'plate', "
+            f"{store.root / store.folder} is not an OME-Zarr plate, image or series by its metadata; expected 'plate', "
             "'multiscales' or 'bioformats2raw.layout' in the attributes of its root"
         )
     if store.what == "image":
@@ -157,7 +157,7 @@ def described(store: NgffStore, listed: Sequence[FieldImage], contents: ParsedPl
 
 
 def describe_images(images: Sequence[FieldImage], contents: ParsedPlate) -> None:
-    """Say what holds for the plate, and where images disagree."""
+    """Fill in the facts of the plate, and note where images disagree."""
     shapes = Counter((image.layout.shape[-2:], image.layout.dtype) for image in images)
     if shapes:
         ((height, width), dtype), _ = shapes.most_common(1)[0]

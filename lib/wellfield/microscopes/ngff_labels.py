@@ -1,7 +1,7 @@
 """Label images of an OME-Zarr store: channels of their own, ``labels/<name>``, that a pipeline may take.
 
-Programs do not write chunks without an object, zarr-python by default: where such a chunk is not there, there is
-background. Wellfield writes all of them, so that in its own labels an absent plane was never made.
+Programs such as zarr-python do not write chunks without an object, so an absent chunk is background. Wellfield writes
+all chunks: in its own labels, an absent plane was never made.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def label_images(store: NgffStore, images: Sequence[FieldImage], contents: Parse
         contents.notes.append(f"{len(paths)} label images, such as {paths[0]}, {problem}, and are left out")
     if scaled:
         contents.notes.append(
-            f"{len(scaled)} label images, such as {scaled[0]}, state another pixel size than their image, of which the "
-            "size is taken"
+            f"{len(scaled)} label images, such as {scaled[0]}, state another pixel size than their image; "
+            "the image's is used"
         )
     return found
 
@@ -70,7 +70,7 @@ def number_labels(labels: Sequence[tuple[FieldImage, str]], contents: ParsedPlat
 def _describe(store: NgffStore, label: FieldImage, image: FieldImage) -> str | None:
     """Fill in metadata and layout of a label image, or say why it cannot be used.
 
-    Its pixels are those of its image, whatever scale it has: many programs write labels without one.
+    It gets the sizes of its image, whatever its own scale says: many programs write labels without one.
     """
     metadata = store.image(label.path)
     layout = store.layout("/".join((label.path, metadata.levels[0]))) if metadata is not None else None

@@ -1,4 +1,4 @@
-"""The planes of an OME-Zarr store's images: their channels' numbers, their keys, and what is stored of them."""
+"""The planes of an OME-Zarr store: channel numbers, keys, and which of them are stored."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def number_channels(images: Sequence[FieldImage], contents: ParsedPlate) -> dict
     if any(len(different) > 1 for different in at.values()):
         numbers, names = _by_name({path: (*own, *[None] * (counts[path] - len(own))) for path, own in labels.items()})
         contents.notes.append(
-            "images have different channels: a channel's number stands for its name, not its position; channels "
-            "without a name are told apart by their position"
+            "images have different channels: channels are numbered by their names, not by their positions; "
+            "channels without a name are told apart by their position"
         )
     contents.plate = replace(contents.plate, channels=unique_channel_names(dict(sorted(names.items())), contents.notes))
     return numbers
 
 
 def _by_name(labels: Mapping[str, Sequence[str | None]]) -> tuple[dict[str, list[int]], dict[int, str]]:
-    """Return the channel numbers of each image and their names; a name stands for as many channels as it is used."""
+    """Return the channel numbers of each image and their names. A name that an image uses twice is two channels."""
     known: dict[tuple[str | None, int], int] = {}  # name and how often it occurred, or None and position
     numbers: dict[str, list[int]] = {}
     for path, own in labels.items():
@@ -65,7 +65,7 @@ def _length(image: FieldImage, axis: str) -> int:
 
 
 def _grid(image: FieldImage, axis: str, length: int) -> list[int]:
-    """Return the numbers along an axis: those of Wellfield's record, else from 1 on."""
+    """Return the numbers along an axis: from Wellfield's record if there is one, else from 1."""
     if image.record is None:
         return list(range(1, length + 1))
     series, strategy = image.record.images, image.record.strategy
@@ -88,11 +88,11 @@ class PlaneCollector:
     Parameters
     ----------
     planes:
-        The planes that are stored, by key; those that are not are reported as promised in the contents.
+        The stored planes by key. Planes that are not stored are reported as promised.
     partial:
-        Names of those that lack some of their chunks.
+        Names of planes that lack some of their chunks.
     background:
-        Names of those of labels that have no chunk.
+        Names of label planes without a chunk.
     """
 
     def __init__(self, store: NgffStore, scan: Scan, images: Sequence[FieldImage], contents: ParsedPlate) -> None:
@@ -107,7 +107,7 @@ class PlaneCollector:
         self._acquired: defaultdict[tuple[str, int, int], set[int]] = defaultdict(set)
 
     def add(self, image: FieldImage, channels: Sequence[int]) -> None:
-        """Take the planes of an image of which the channels have these numbers; labels come after all images.
+        """Take the planes of an image whose channels have these numbers; labels come after all images.
 
         Raises
         ------
@@ -181,13 +181,13 @@ class PlaneCollector:
 
 
 def _recorded_field(image: FieldImage, site: int) -> int:
-    """Return the number that a field has in its well's record: the image of a whole well is field 0 there."""
+    """Return the number of a field in its well's record, where the image of a whole well is field 0."""
     by_field = image.record is not None and image.record.strategy == ZarrChunkStrategy.FIELD
     return image.record.images.fields[0] if by_field and image.record and len(image.record.images.fields) == 1 else site
 
 
 def _origins(images: Sequence[FieldImage]) -> dict[str, tuple[float, float, float]]:
-    """Return where each image lies, x and y unknown where all fields of a well have the same: that is no position."""
+    """Return where each image lies. If all fields of a well state the same place, x and y are unknown."""
     wells: defaultdict[str, dict[int, tuple[float, float]]] = defaultdict(dict)
     for image in images:
         wells[image.well].setdefault(image.number, image.metadata.origin_um[:2])  # a field's labels come after it

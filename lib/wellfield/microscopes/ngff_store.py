@@ -1,6 +1,6 @@
-"""An OME-Zarr store in a plate folder: which folder it is, its groups' attributes, and the files of its arrays.
+"""An OME-Zarr store in a plate folder: which folder it is, the attributes of its groups, the files of its arrays.
 
-Which files there are, the scan knows; of the files only metadata is opened, each once.
+The scan lists the files. Only metadata files are opened, each once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ T = TypeVar("T")
 def store_folders(scan: Scan) -> list[str]:
     """Return the folders that are an OME-Zarr store: the plate folder itself (``""``), or those in it.
 
-    Other Zarr stores are left out where there are several, those with damaged metadata are not.
+    Where there are several Zarr stores, those without OME metadata are left out; a store with damaged metadata stays.
     """
     roots: defaultdict[str, list[ScannedFile]] = defaultdict(list)
     for file in scan.files:

@@ -69,8 +69,7 @@ def _parts(well: Checked) -> tuple[str, str]:
 class _Axis:
     """The rows of a plate, or its columns.
 
-    *names* are those of its list, *parts* those of the wells' paths; *first* is the number of the first one where they
-    are named by numbers.
+    *names* are in the plate's list, *parts* in the wells' paths. If the names are numbers, *first* is the first number.
     """
 
     def __init__(self, plate: Checked, wells: Sequence[Checked], parts: Sequence[str], title: str) -> None:
@@ -89,7 +88,7 @@ class _Axis:
 
     @property
     def is_counted_from_one(self) -> bool:
-        """The list is that of a whole plate: 1, 2, … 12."""
+        """The list has all numbers of a plate: 1, 2, … 12."""
         numbers = sorted(int(name) for name in self.names) if self.is_numbered else []
         lengths = {shape[self.title == "column"] for shape in PLATE_FORMATS}
         return len(numbers) in lengths and numbers == list(range(1, len(numbers) + 1))
@@ -145,7 +144,7 @@ def _first_numbers(plate: Checked, rows: _Axis, columns: _Axis) -> tuple[int, in
     Raises
     ------
     MetadataError
-        Rows count from 0, and the list of columns is that of a whole plate from 1 on, or the reverse.
+        Rows count from 0 and the columns of a whole plate from 1, or the reverse.
     """
     if not (rows.is_numbered and columns.is_numbered):
         return (0 if rows.has_zero else 1), (0 if columns.has_zero else 1)
@@ -162,7 +161,7 @@ def _first_numbers(plate: Checked, rows: _Axis, columns: _Axis) -> tuple[int, in
 def _note(rows: _Axis, columns: _Axis) -> str | None:
     """Say how paths were understood, where that is not as in ``B/2``."""
     if not all(axis.is_lettered or axis.is_numbered for axis in (rows, columns)):
-        return "names that are no letters and numbers: rowIndex and columnIndex tell the well"
+        return "names are not letters and numbers: rowIndex and columnIndex tell the well"
     said = []
     for axis in (rows, columns):
         if axis.first == 0 or (axis is rows and axis.first == 1):

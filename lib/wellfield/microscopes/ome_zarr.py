@@ -1,21 +1,21 @@
 """OME-Zarr as input: HCS plates, images, and the series that bioformats2raw writes; NGFF 0.4 and 0.5.
 
-A plate folder is a store or holds exactly one. Planes are those of the highest resolution; nothing is opened but
-metadata (each JSON file once) and the indices of shards. What is decided where NGFF leaves it open:
+A plate folder is a store or holds exactly one. Planes are read at the highest resolution. Only metadata (each JSON file
+once) and the indices of shards are opened. Where NGFF leaves something open, this holds:
 
 * *Wells* lie where their path says, see :mod:`~wellfield.microscopes.ngff_wells`: ``B/2`` and ``2/2`` are B02, numbers
-  count from 0 where one of the plate's is 0; indices count where names are no letters and numbers.
+  count from 0 if one of the plate's is 0; indices count if names are not letters and numbers.
 * *Fields* have the number in their image's name, one more where any of the plate is 0, see
   :mod:`~wellfield.microscopes.ngff_fields`: an absent image does not move the others. Where names have no numbers, the
-  position in the wells' lists counts. Images that a program made of others, ``0_illum_corr`` beside ``0``, are ignored.
-* *Acquisitions*: every image is a field of its own, as in NGFF's list of a well's fields of view. Which acquisition a
-  field belongs to, a note of the report says: which of them show the same place, or which came first, no metadata does.
-* *Channels* have the position on their axis as number. Where images name different channels at one position, a number
-  stands for a name instead, and those without a name are told apart by their position.
-* *Labels* are channels after those of the images, named ``labels/<name>``; a pipeline takes them only by name.
+  position in the wells' lists counts. Images that a program made of others (``0_illum_corr`` of ``0``) are ignored.
+* *Acquisitions*: every image is a field of its own, as in NGFF's list of a well's fields of view. A note of the report
+  says which acquisition a field belongs to. No metadata says which fields show the same place.
+* *Channels* have the position on their axis as number. If images name different channels at one position, channels are
+  numbered by their names instead, and channels without a name are told apart by their position.
+* *Labels* are channels with the next numbers, named ``labels/<name>``; a pipeline takes them only by name.
 * *Stage positions* are the images' translations, unless all fields of a well have the same.
-* *Absent*: a plane that has none of its chunks is not there; one that lacks some is, with the fill value in its gaps.
-  Labels without a chunk are background where their field has an image, unless their fill value is another than 0.
+* *Absent*: a plane without any of its chunks is missing; one that lacks some has the fill value in its gaps. Labels
+  without a chunk are background if their field has an image and their fill value is 0.
 * *Images without a plate* are fields 1 to n of well A01.
 
 Plates that Wellfield wrote keep the numbers of fields, channels, z and timepoints that they were written with.
@@ -49,7 +49,7 @@ class OmeZarrHandler(MicroscopeHandler):
     """OME-Zarr stores of any program."""
 
     _microscope_type = "ome_zarr"
-    # Chunk files too, whose names end with a number: a shard that was written anew may hold other planes.
+    # Chunk files too, whose names end with a number: a shard that was rewritten may hold other planes.
     metadata_suffixes = (".zattrs", ".zarray", "zarr.json", *"0123456789")
 
     @classmethod
@@ -73,7 +73,7 @@ class OmeZarrHandler(MicroscopeHandler):
         return [f"{axis}: {', '.join(names[:10])}{' …' * (len(names) > 10)}" for axis, names in promised.items()]
 
     def find_planes(self) -> ParsedPlate:
-        """Return the planes of the store; opens no image, of shards their index.
+        """Return the planes of the store; opens no image, and only the index of a shard.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class OmeZarrHandler(MicroscopeHandler):
         return contents
 
     def _report_ignored(self, store: NgffStore, images: Sequence[FieldImage], contents: ParsedPlate) -> None:
-        """Report wells and images that no list names, and files that are no part of the store."""
+        """Report wells and images that are not listed, and files outside the store."""
         roots = {image.path.partition("/")[0] for image in images} - {""}
         roots |= {level.partition("/")[0] for image in images if not image.path for level in image.metadata.levels}
         roots |= {SERIES, "labels"}

@@ -1,8 +1,8 @@
-"""Plates that OpenHCS wrote, or whose raw folder it initialised: ``openhcs_metadata.json`` says what the planes are.
+"""Plates that OpenHCS wrote or initialised: ``openhcs_metadata.json`` lists the planes.
 
-OpenHCS keeps a virtual workspace over raw folders, flat TIFF files, or a Zarr store with a map of file names; the entry
-of the main subdirectory says which, and its list is the plate. What is listed but absent, and what is there but not
-listed, goes to the report.
+OpenHCS keeps a virtual workspace over raw folders, flat TIFF files, or a Zarr store with a map of file names. The entry
+of the main subdirectory says which, and its list is the plate. Planes that are listed but absent, and files that are
+not listed, go to the report.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Source(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Where a plane really lies; see :class:`~wellfield.plate.index.PlaneRecord` for the units."""
+    """Where a plane lies on disk; see :class:`~wellfield.plate.index.PlaneRecord` for the units."""
 
     path: str
     size: int
@@ -53,7 +53,7 @@ class Found(NamedTuple):
 
 
 class OpenHCSHandler(MicroscopeHandler):
-    """Plates with OpenHCS's ``openhcs_metadata.json``, of which its own mapping is taken as it is."""
+    """Plates with ``openhcs_metadata.json``; its mapping is taken as it is."""
 
     _microscope_type = "openhcs"
     speaks_for_folder = True
@@ -70,7 +70,7 @@ class OpenHCSHandler(MicroscopeHandler):
         return None
 
     def promises(self) -> list[str]:
-        """Return how many planes the metadata lists, and of which plate: metadata may lie in a folder of results."""
+        """Return how many planes the metadata lists, and of which plate; it may be the metadata of results."""
         plate = f" of the plate {self._entry['plate_path']}" if "plate_path" in self._entry else ""
         return [f"{sum(1 for _ in self._sources())} planes{plate} listed in {METADATA_NAME}"]
 
@@ -80,7 +80,7 @@ class OpenHCSHandler(MicroscopeHandler):
         Raises
         ------
         MetadataError
-            The metadata is corrupt or absent, lists no plane, or needs a backend that is no file.
+            The metadata is corrupt or absent, lists no plane, or needs a backend that does not read files.
         PathEscapeError
             A plane of the list lies outside the plate folder.
         """
@@ -111,7 +111,7 @@ class OpenHCSHandler(MicroscopeHandler):
             if known.path != record.path:
                 raise DuplicatePlaneError(
                     f"{self._metadata_file} has two files for the plane {plane_name(key)}: {known.path} and "
-                    f"{record.path}, the latter as {name}. Correct the metadata, or initialise the plate anew"
+                    f"{record.path}, the latter as {name}. Correct the metadata, or initialise the plate again"
                 )
         for store, stored in stores.items():
             paths = (f"{store}/{name}" if store else name for name, place in stored.items() if place)
@@ -154,7 +154,7 @@ class OpenHCSHandler(MicroscopeHandler):
             return
         for name in listed:
             if not isinstance(name, str):
-                raise MetadataError(f"{self._metadata_file}: {field!r} holds {name!r}, which is no path")
+                raise MetadataError(f"{self._metadata_file}: {field!r} holds {name!r}, which is not a path")
             yield Source(name, str(backend), self._inside(name, root))
 
     def _reference(self, name: str, value: Any, root: str) -> tuple[str, str]:
@@ -169,7 +169,7 @@ class OpenHCSHandler(MicroscopeHandler):
         backend = value.get("backend")
         if backend not in _READABLE:
             raise MetadataError(
-                f"{self._metadata_file}: {name} is read through the backend {backend!r}, which is no file of the "
+                f"{self._metadata_file}: {name} is read through the backend {backend!r}, which is not a file of the "
                 f"plate; Wellfield reads {' and '.join(_READABLE)}. Export the plate to files with OpenHCS"
             )
         if value.get("source_axis_indices"):
@@ -184,13 +184,13 @@ class OpenHCSHandler(MicroscopeHandler):
         full = os.path.normpath(os.path.join(root, path.replace("\\", "/")))
         if not full.startswith(root + os.sep) or _DRIVE.match(path) or "\0" in path:
             raise PathEscapeError(
-                f"{self._metadata_file}: {path!r} is no path inside the plate folder; correct it, or initialise the "
-                "plate anew where it lies now"
+                f"{self._metadata_file}: {path!r} is not a path inside the plate folder; correct it, or initialise the "
+                "plate again where it is now"
             )
         return full[len(root) + 1 :]
 
     def _stored(self, store: str, contents: ParsedPlate) -> dict[str, Found | None]:
-        """Return the planes of a Zarr store by file name, ``None`` where no chunk is; sets shape and dtype."""
+        """Return the planes of a Zarr store by file name, ``None`` without a chunk; sets shape and dtype."""
         planes: dict[str, Found | None] = {}
         shapes = Counter[tuple[tuple[int, ...], str]]()
         for array in stored_arrays(self.scan, store):
@@ -232,14 +232,14 @@ class OpenHCSHandler(MicroscopeHandler):
         vendor = entry.get("microscope_handler_name")
         if entry.get("workspace_mapping") and vendor != self._microscope_type and vendor in MICROSCOPES:
             contents.notes.append(
-                "planes are those of OpenHCS's mapping, copies that the microscope filled gaps with included; name "
-                f"{vendor} in the 'microscope' column of plates.tsv to have the raw files themselves looked at"
+                "planes are taken from OpenHCS's mapping, including copies that the microscope filled gaps with; name "
+                f"{vendor} in the 'microscope' column of plates.tsv to read the raw files themselves"
             )
         contents.promised = {f"planes listed in {METADATA_NAME}": absent, **_unfound(entry, keys)}
         contents.promised = {axis: values for axis, values in contents.promised.items() if values}
 
     def _sample(self, contents: ParsedPlate) -> list[tuple[int, PlaneTags]]:
-        """Return what the first and last file of each channel say, with it; planes of a Zarr store are no files."""
+        """Return the channel and tags of the first and last file of each channel. Planes of a Zarr store have none."""
         by_channel: dict[int, list[str]] = defaultdict(list)
         for plane in contents.planes:
             if parse_array_plane(plane.path) is None and plane.size:
@@ -252,7 +252,7 @@ class OpenHCSHandler(MicroscopeHandler):
             except ImageKindError as error:
                 contents.notes.append(f"the well of {path} will fail: {error}")
             except WellfieldError:
-                continue  # what cannot be read says nothing, here as below
+                continue  # a file that cannot be read says nothing
         found = ((channel, read_tags(self.plate_path / path)) for path, channel in chosen.items())
         return [(channel, tags) for channel, tags in found if tags is not None]
 
@@ -279,7 +279,7 @@ def _named(entry: Mapping[str, Any], field: str) -> dict[str, str | None]:
 
 
 def _unfound(entry: Mapping[str, Any], keys: list[PlaneKey]) -> dict[str, list[str]]:
-    """Return what the metadata names of each axis and no plane has."""
+    """Return, by axis, what the metadata names and no plane has."""
     wells = {key.well for key in keys}
     axes = {
         "wells": [well for well in _named(entry, "wells") if parse_well(well) not in wells],

@@ -22,10 +22,10 @@ _WELL_BY_ROW = re.compile(rf"[rR]({_N})[cC]({_N})")
 
 
 def parse_name(name: str) -> PlaneKey | None:
-    """Return the plane that a file name (no folders) stands for, or ``None`` if it is none.
+    """Return the plane of a file name without folders, ``None`` for other names.
 
-    Numbers may have any padding, missing ones are 1. Plane ``z000``, which OpenHCS makes of the folder ``ZStep_0``, is
-    a projection of a method that is not known.
+    Numbers may have any padding; missing ones are 1. ``z000``, which OpenHCS makes of the folder ``ZStep_0``, is a
+    projection of an unknown method.
 
     >>> parse_name("r03c04f002p001-ch1sk1fk1fl1.tiff")
     PlaneKey(well='C04', field=2, channel=1, z=1, timepoint=1, projection=<Projection.NONE: 'none'>)
@@ -44,7 +44,7 @@ def parse_name(name: str) -> PlaneKey | None:
 
 
 def parse_well(name: str) -> str | None:
-    """Return the canonical name of a well (``A01``, ``a1``, ``R01C01``), or ``None`` if it is none."""
+    """Return the canonical name of a well (``A01``, ``a1``, ``R01C01``), ``None`` for other names."""
     try:
         if match := _WELL_BY_ROW.fullmatch(name):
             return well_name(int(match[1]) - 1, int(match[2]) - 1)

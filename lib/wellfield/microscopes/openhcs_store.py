@@ -23,8 +23,8 @@ _MAPS = ("polystore_filename_map", "openhcs_filename_map")
 class StoredArray(NamedTuple):
     """One array of a store.
 
-    ``path`` is relative to the plate folder, ``shape`` that of a plane ``(Y, X)``; ``planes`` maps file names to the
-    indices of all axes before y and x, and to what is stored there, ``None`` where no chunk is.
+    ``path`` is relative to the plate folder, ``shape`` is ``(Y, X)`` of a plane. ``planes`` maps file names to the
+    indices of all axes before y and x, and to what is stored there, ``None`` without a chunk.
     """
 
     path: str

@@ -1,7 +1,7 @@
-"""Opera Phenix and Operetta (Harmony): planes by the index, or by their names alone where there is none.
+"""Opera Phenix and Operetta (Harmony): planes by the index, or by their names if there is no index.
 
-Harmony numbers fields in the order in which they were taken, which may start anywhere. Where the index has positions,
-fields are numbered as they lie in the well, row by row from the top left, and the report says which was which.
+Harmony numbers fields in the order in which they were taken. If the index has positions, fields get new numbers, row by
+row from the top left of the well, and the report says which number was which.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ class OperaPhenixHandler(MicroscopeHandler):
         contents.plate = replace(contents.plate, channels=channels)
         if planes:
             contents.notes.append(
-                f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone, and "
-                "positions, names of channels and calibration by what the files say; fields have the vendor's numbers"
+                f"there is no index ({' or '.join(INDEX_NAMES)}): planes are known by their file names alone; "
+                "positions, channel names and calibration come from the files; fields have the vendor's numbers"
             )
 
 

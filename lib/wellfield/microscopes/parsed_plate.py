@@ -14,7 +14,7 @@ from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.plate.plate import Plate
 from wellfield.plate.wells import split_well
 
-# More absent planes than this are no holes, but a misunderstanding of how fields are numbered.
+# If more planes than this seem absent, the numbers of fields count on through the plate.
 MOST_HOLES = 250_000
 
 
@@ -74,9 +74,10 @@ class ParsedPlate:
 
 
 def channel_dtypes(sampled: Iterable[tuple[int, str]], dtype: str | None) -> dict[int, str]:
-    """Return the channels whose sampled planes all have one dtype that is not *dtype*; *sampled* is pairs of both.
+    """Return the channels whose sampled planes all have one dtype other than *dtype*.
 
-    Bright field is 8 bits in some plates of 16 bits. An odd plane among others says nothing of its channel.
+    *sampled* has the channel and dtype of each plane. Example: bright field of 8 bits in a plate of 16 bits. If the
+    planes of a channel differ, nothing is said about the channel.
     """
     found: dict[int, set[str]] = defaultdict(set)
     for channel, name in sampled:
@@ -85,7 +86,7 @@ def channel_dtypes(sampled: Iterable[tuple[int, str]], dtype: str | None) -> dic
 
 
 def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord]:
-    """Return the planes of a well with what the plate or the field knows, where they do not know it themselves."""
+    """Return the planes of a well; missing sizes and positions are filled in from the plate and the field."""
     known = {
         (plane.key.field, plane.key.timepoint): (plane.stage_x_um, plane.stage_y_um)
         for plane in reversed(planes)
@@ -105,12 +106,11 @@ def _completed(planes: list[PlaneRecord], pixel_size: float) -> list[PlaneRecord
 
 
 def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
-    """Return the planes that are absent though the plate has their field, timepoint and z elsewhere.
+    """Return the planes that one well lacks and other wells have.
 
-    Expected in every well are all fields that any well has and, for each channel, all z, projections and timepoints
-    that this channel has anywhere (their numbers differ between channels by design). Where more than 250,000 planes
-    would be absent by that, as when fields are numbered on through the whole plate, each well's own fields count, and
-    no more than so many are returned.
+    Every well should have all fields that any well has and, for each channel, all z, projections and timepoints that
+    this channel has anywhere. If more than 250,000 planes would be absent, fields may count on through the whole plate:
+    then each well's own fields count, and at most 250,000 planes are returned.
     """
     keys = [plane.key for plane in planes]
     wells = dict.fromkeys(map(itemgetter(0), keys))
@@ -143,7 +143,7 @@ def find_holes(planes: list[PlaneRecord]) -> list[PlaneKey]:
 
 
 def unique_channel_names(names: Mapping[int, str], notes: list[str]) -> dict[int, str]:
-    """Return channel names of which no two are equal; a name used twice gets its number appended, which is noted."""
+    """Return unique channel names. A name that is used twice gets its number appended, with a note."""
     counts = Counter(names.values())
     doubled = sorted(name for name, count in counts.items() if count > 1)
     if doubled:

@@ -1,4 +1,4 @@
-"""Plates of any layout: a pattern of the plate's configuration, or a preset, says what each file is."""
+"""Plates of any layout: a pattern in the configuration, or a preset, says which plane each file is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wellfield.formats.plane_files import PLANE_SUFFIXES
 from wellfield.microscopes.filename_tokens import Tokens
 from wellfield.microscopes.handler import MicroscopeHandler
 from wellfield.microscopes.image_facts import ImageFacts, at_stage, read_facts
-from wellfield.microscopes.mismatch import how_far
+from wellfield.microscopes.mismatch import explain_mismatch
 from wellfield.microscopes.parsed_plate import ParsedPlate, unique_channel_names
 from wellfield.microscopes.plate_folders import refuse_several_plates
 from wellfield.microscopes.presets import PRESETS
@@ -32,14 +32,14 @@ Match = re.Match[str]
 
 
 class PatternHandler(MicroscopeHandler):
-    """A plate whose paths say what each plane is, in the way that a layout describes.
+    """A plate whose paths say what each plane is; a layout says how to read them.
 
     Parameters
     ----------
     plate_path, scan:
         As of every handler.
     layout:
-        How to read the paths; its name is that of the microscope.
+        How to read the paths; its name is the name of the microscope.
     """
 
     def __init__(self, plate_path: str | os.PathLike[str], *, layout: Layout, scan: Scan | None = None) -> None:
@@ -62,9 +62,9 @@ class PatternHandler(MicroscopeHandler):
         DuplicatePlaneError
             Two files match with the same key.
         WellNameError, ConfigError
-            What a group takes from a name is no well, no number, or no channel that the layout lists.
+            The text of a group is not a well, not a number, or not a channel that the layout lists.
         ImageKindError
-            A sampled file is no single grey plane.
+            A sampled file is not a single grey plane.
         """
         contents = ParsedPlate()
         files, matches = self._match(contents)
@@ -116,7 +116,7 @@ class PatternHandler(MicroscopeHandler):
             lines.append("  it is a preset; docs/reference/plates.md shows the names that it reads")
         else:
             lines.append(f"  pattern: {self.layout.pattern}")
-            if images and (where := how_far(self.layout.pattern, examples)):
+            if images and (where := explain_mismatch(self.layout.pattern, examples)):
                 lines.append(f"  {where}")
         lines += [f"  path: {path}" for path in examples]
         lines.append(

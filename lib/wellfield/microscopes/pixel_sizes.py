@@ -1,4 +1,4 @@
-"""The pixel size of each well: wells of one plate may have been taken with different objectives or binning."""
+"""The pixel size of each well. Wells of one plate may have been taken with different objectives or binning."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from wellfield.plate.plate import Plate
 
 
 def settle_pixel_sizes(plate_path: Path, contents: ParsedPlate) -> None:
-    """Give the planes of each well the pixel size that the well's own files say.
+    """Give the planes of each well the pixel size in the well's own files.
 
-    One file of each well is opened, and one of each field and channel of a well that differs from the others.
+    One file of each well is opened. In a well that differs from the others, one file of each field and channel is.
     """
     firsts: dict[str, PlaneRecord] = {}
     for plane in contents.planes:
@@ -51,10 +51,9 @@ def _with_own_sizes(plate_path: Path, contents: ParsedPlate, wells: Iterable[str
 
 
 def contradicting_plane(info: Plate, planes: Iterable[PlaneRecord]) -> tuple[PlaneRecord, float, float] | None:
-    """Return a plane of a well whose file says another pixel size than the index, and both sizes.
+    """Return a plane of a well whose file has another pixel size than the index, and both sizes; ``None`` if all agree.
 
-    One file is opened of each field, channel and timepoint. ``None`` where all agree. To be asked for plates whose
-    pixel sizes are what files say, and not a layout or the vendor's metadata.
+    One file of each field, channel and timepoint is opened. Use it for plates with ``pixel_size_of_files``.
     """
     groups: dict[tuple[int, int, int], PlaneRecord] = {}
     for plane in planes:

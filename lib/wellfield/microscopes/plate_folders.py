@@ -1,4 +1,4 @@
-"""Whether the images below one folder are of one plate: two plates in one parent folder must not become one."""
+"""Checks that the images below a folder belong to one plate."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def refuse_several_plates(
 ) -> None:
     """Raise if the planes lie in the folders of several plates.
 
-    Folders of one plate may be those of vendors (``TimePoint_1``, ``ZStep_2``, ``Images``), and those that say what
+    One plate may have folders that vendors make (``TimePoint_1``, ``ZStep_2``, ``Images``), and folders that say what
     their planes are: a well, row, field, channel, z or timepoint.
 
     Parameters
     ----------
     folders:
-        Folder of the plate by path of the plane, where it is not that of the file.
+        Folder of the plate by path of the plane; the folder of the file by default.
     any_folder:
-        Files of one plate may lie in any folders: an error only where a well is in two of them, else a note.
+        Files of one plate may lie in any folders: it is an error if a well is in two of them, else a note.
 
     Raises
     ------
@@ -59,9 +59,7 @@ def refuse_several_plates(
     if len(wells) < 2:
         return
     if any_folder and sum(map(len, wells.values())) == len(set().union(*wells.values())):
-        contents.notes.append(
-            f"images in {_listed(shown.values())} are taken for one plate, as no well is in two of them"
-        )
+        contents.notes.append(f"images in {_listed(shown.values())} count as one plate, as no well is in two of them")
         return
     raise several_plates(plate_path, shown.values())
 
@@ -81,7 +79,7 @@ def _listed(folders: Iterable[str]) -> str:
 
 
 def without_vendor_folders(folder: str) -> str:
-    """Return a folder without those that vendors make inside one plate."""
+    """Return a path without the folders that vendors make inside one plate."""
     return "/".join(part for part in folder.split("/") if not _OF_VENDORS.fullmatch(part))
 
 

@@ -1,4 +1,4 @@
-"""Layouts that many instruments and export programs share, by name. None is taken unless it is named."""
+"""Layouts that many instruments and export programs share, by name. A plate sheet must name them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROW_COLUMN_FIELD_CHANNEL = r"""(?ix)
 # `(?(2) (?!) )` fails where group 2 (the field; 3, 4 and 5 likewise) took one already. `\A` is the plate folder, so
 # that what is below a well is never another well (t1 is a time, though a plate of 1,536 wells has a T01).
 _FOLDER_PER_WELL = r"""(?ix) \A
-    (?: (?! (?: well [-_\ ]? )? (?: [a-z] | a[a-f] ) [0-9]{1,3} / ) [^/]+ / )*   # folders that are no wells
+    (?: (?! (?: well [-_\ ]? )? (?: [a-z] | a[a-f] ) [0-9]{1,3} / ) [^/]+ / )*   # folders that are not wells
     (?: well [-_\ ]? )? (?P<well> (?: [a-z] | a[a-f] ) [0-9]{1,3} )
     (?:
         /

@@ -1,4 +1,4 @@
-"""Size, dtype and calibration of a plate's images, from a few of them."""
+"""Shape and dtype of a plate's images, from a sample of the files."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from wellfield.formats.plane_files import PlaneHeader, read_plane_header
 from wellfield.microscopes.parsed_plate import ParsedPlate, channel_dtypes
 from wellfield.plate.index import PlaneRecord
 
-# Files that are tried at either end of a channel: an unreadable one does not hide what its neighbours say.
+# Files that are tried at either end of a channel, as some may be unreadable.
 _TRIES = 3
-# Files that are no grey planes, and are named with what is wrong with them.
+# So many files that are not grey planes are named with their problem.
 _NAMED = 3
 # Further files of a channel, spread over the plate, when the first and the last one differ.
 _MORE = 9
 
 
 class Sample(NamedTuple):
-    """A plane whose file was looked at."""
+    """A plane whose file was opened."""
 
     plane: PlaneRecord
     header: PlaneHeader
 
 
 def sample_images(plate_path: Path, contents: ParsedPlate) -> list[Sample]:
-    """Fill in shape and dtype of the planes, and return the files that were looked at; no pixel is read.
+    """Fill in shape and dtype of the plate, and return the files that were opened; no pixel is read.
 
-    Looked at are the first and the last readable file of each channel, and more of them when these two differ. Size
-    and dtype of the plate are those of most of them. The others are named in a note, as are files that cannot be read
-    or hold colours, a palette or several planes: their own wells fail.
+    The first and the last readable file of each channel are opened, and more of them if these two differ. The plate
+    gets the shape and dtype of most of them. A note names the others, and files that cannot be read or hold colours, a
+    palette or several planes: their wells will fail.
 
     Raises
     ------
     ImageKindError
-        Every file that was looked at holds colours, a palette or several planes.
+        Every file that was opened holds colours, a palette or several planes.
     """
     sampler = _Sampler(plate_path, contents)
     by_channel: dict[int, list[PlaneRecord]] = defaultdict(list)
@@ -68,7 +68,7 @@ def sample_images(plate_path: Path, contents: ParsedPlate) -> list[Sample]:
 
 
 class _Sampler:
-    """Looks at files of a plate, each once; *refused* are those that are no grey plane, by path."""
+    """Opens files of a plate, each once; *refused* are the files that are not grey planes, by path."""
 
     def __init__(self, plate_path: Path, contents: ParsedPlate) -> None:
         self.refused: dict[str, ImageKindError] = {}
@@ -107,7 +107,7 @@ class _Sampler:
 
 
 def spread(planes: Sequence[PlaneRecord], count: int) -> list[PlaneRecord]:
-    """Return so many planes at equal distances, all of them if there are no more."""
+    """Return *count* planes at equal distances, or all if there are fewer."""
     if len(planes) <= count:
         return list(planes)
     return [planes[place * (len(planes) - 1) // (count - 1)] for place in range(count)]

@@ -1,4 +1,4 @@
-"""One pass over a plate folder: every file with its size and time, and what could not be looked at."""
+"""One pass over a plate folder: every file with its size and time, and what was left out."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 from wellfield.errors import PlateNotFoundError
 
-# Metadata of Zarr v2: hidden, and yet part of the data.
+# Metadata of Zarr v2: hidden files that belong to the data.
 _ZARR_METADATA = frozenset({".zgroup", ".zattrs", ".zarray"})
 
 _TO_FOLDER, _OUTSIDE, BROKEN_LINK = "link to a folder", "link that leaves the plate folder", "broken link"
 _IMAGES = (".tif", ".tiff", ".png")
-# Reasons by which links are left out that lead somewhere.
+# Reasons to leave out links that are not broken.
 LINKS = (_TO_FOLDER, _OUTSIDE)
 
 
@@ -49,16 +49,15 @@ class Scan:
     skipped: dict[str, list[str]] = field(default_factory=dict)
 
     def names_digest(self, suffixes: tuple[str, ...]) -> str:
-        """Return a digest that changes when the plate has to be mapped again.
+        """Return a digest that changes when the plate has to be ingested again.
 
         It covers all file names, size and time of the files with one of *suffixes* (metadata, lower case), and the time
-        of the oldest file of each folder: one image that is mended leaves that as it was, an export that was made anew
-        in the same place does not.
+        of the oldest image of each folder: a new export into the same folder changes it, one replaced image does not.
         """
         digest = hashlib.sha256()
         oldest: dict[str, int] = {}
         for folder, files in groupby(self.files, operator.attrgetter("folder")):
-            images, described, names = [], [], [f"/{folder}"]  # as no file's name begins
+            images, described, names = [], [], [f"/{folder}"]  # no file name starts with a slash
             for file in files:
                 names.append(file.name)
                 if file.name.lower().endswith(suffixes):
@@ -74,7 +73,7 @@ class Scan:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Pause the cyclic garbage collector: it would look at every one of a plate's 100,000 records again and again."""
+    """Pause the cyclic garbage collector, which would visit a plate's 100,000 records again and again."""
     if not gc.isenabled():
         yield
         return
@@ -95,7 +94,7 @@ def scan_plate(root: str | os.PathLike[str]) -> Scan:
     Raises
     ------
     PlateNotFoundError
-        *root* does not exist, is no folder or cannot be read.
+        *root* does not exist, is not a folder or cannot be read.
     """
     top = Path(root)
     try:
@@ -136,7 +135,7 @@ def scan_plate(root: str | os.PathLike[str]) -> Scan:
                             files.append(ScannedFile(folder, name, status.st_size, status.st_mtime_ns))
                         else:
                             skipped["neither file nor folder"].append(prefix + name)
-                    except OSError as error:  # such as a file that went away meanwhile; its neighbours still count
+                    except OSError as error:  # for example, the file was deleted meanwhile
                         skipped[f"cannot be looked at ({error.strerror})"].append(prefix + name)
         except OSError as error:
             skipped[f"folder cannot be read ({error.strerror})"].append(folder or ".")

@@ -16,12 +16,12 @@ from wellfield.plate.plate import Plate
 def field_positions(
     info: Plate, planes: Sequence[PlaneRecord], *, are_needed: bool = True
 ) -> dict[int, tuple[float, float]]:
-    """Return x and y of the stage for each field of one well, in µm; fields without are left out.
+    """Return x and y of the stage for each field of one well, in µm; fields without a position are left out.
 
-    Taken from the plate index, which knows the positions of the planes that were sampled, else from the header of the
-    first file of the field that says so: one file per field as a rule, one per channel at most, and no pixels. Where
-    they are not needed but only stated in the results, no more than one file of a field is opened, and no further one
-    behind a file that does not say its position.
+    They come from the plate index, which has the positions of sampled planes, else from the first file of the field
+    that has one: usually one file per field is opened, at most one per channel, and no pixel is read. If positions are
+    not needed but only stated in the results, at most one file per field is opened, and the search ends at the first
+    file without a position.
     """
     discover_microscopes()
     handler = MICROSCOPES.get(info.microscope, MicroscopeHandler)

@@ -24,7 +24,7 @@ def workspace_mapping(planes: Iterable[PlaneRecord]) -> dict[str, str]:
     """Return virtual path → path relative to the plate folder."""
     prefix = f"{IMAGE_FOLDER}/"
     behind_well = itemgetter(1, 2, 3, 4, 5)
-    endings: dict[tuple[Any, ...], str] = {}  # names of all wells end alike, and formatting takes most of the time
+    endings: dict[tuple[Any, ...], str] = {}  # names end alike in all wells, and formatting is slow
     mapping = {}
     for plane in planes:
         key = plane.key

@@ -1,6 +1,6 @@
-"""Which array library each step runs on, and which conversions that takes: decided when a pipeline is compiled.
+"""Which array library each step runs on, and which conversions that needs: decided when a pipeline is compiled.
 
-The choice follows from the configuration alone, never from the machine that happens to run the step.
+The choice depends on the configuration alone, not on the machine that runs the step.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ def choose_function(
     info:
         The function of the step.
     wanted:
-        What the step itself says, which must be possible.
+        Memory type that the step itself names; an error if the function does not run on it.
     preferred:
-        What the configuration says for all steps; taken where the function has it.
+        Memory type that the configuration names for all steps; used if the function runs on it.
     source:
-        Memory type of the step's input. Without *preferred* the step stays with it if it can, so that consecutive steps
-        stay on one library.
+        Memory type of the step's input. Without *preferred*, the step uses it if it can: consecutive steps then stay on
+        one library.
 
     Raises
     ------
     PipelineError
-        The function does not run on what is wanted, or not on *device*.
+        The function does not run on *wanted*, or not on *device*.
     """
     possible = possible_types(info)
     if wanted is not None and wanted not in possible:
@@ -71,7 +71,7 @@ def choose_function(
 
 
 def possible_types(info: FunctionInfo) -> tuple[MemoryType, ...]:
-    """Return the memory types that a function runs on, that of the function itself first."""
+    """Return the memory types that a function runs on; the first is that of the function itself."""
     if is_registered(info):
         return implementations(info.name)
     return (MemoryType(info.function.input_memory_type),)  # type: ignore[attr-defined]
@@ -84,12 +84,12 @@ def describe_conversions(
     loads_start: bool,
     device: DeviceChoice,
 ) -> tuple[str, ...]:
-    """Return a line for each conversion that running a step takes, those of writing its images included.
+    """Return one line for each conversion that a step needs, also for writing its images.
 
     Parameters
     ----------
     made:
-        Name of each input → channel → memory type that holds it, and what its pixels are.
+        Name of each input → channel → its memory type and kind of pixels.
     loads_start:
         The step is the first to read the plate's planes.
     """
@@ -121,7 +121,7 @@ def describe_conversions(
 
 
 def _of(made: Mapping[int, tuple[MemoryType, ImageKind]], channels: Sequence[int]) -> tuple[MemoryType, ImageKind]:
-    """Return what is known of an image for the first of *channels* that it has, or for its first channel."""
+    """Return memory type and kind of an image: of the first of *channels* that it has, else of its first channel."""
     found = next((channel for channel in channels if channel in made), None)
     return made[found] if found is not None else next(iter(made.values()), (MemoryType.NUMPY, ImageKind.INTENSITY))
 
@@ -142,24 +142,19 @@ def _routes(source: MemoryType, kind: ImageKind, wanted: MemoryType, device: Dev
 
 
 def stacks_itself(source: MemoryType, target: MemoryType) -> bool:
-    """Tell whether planes of several stacks become one stack within their library, not by way of the host."""
+    """Tell whether the library can stack planes of several images itself, without a copy to the host."""
     return source == target and ADAPTERS[target].views
 
 
-def in_opening_order(memory_types: Sequence[MemoryType]) -> tuple[MemoryType, ...]:
-    """Return memory types in the order in which their libraries are to be opened: OpenCL before TensorFlow."""
-    return tuple(sorted(set(memory_types), key=lambda name: (name != MemoryType.PYCLESPERANTO, name)))
-
-
 def open_libraries(memory_types: Sequence[MemoryType], device: DeviceChoice) -> None:
-    """Import what a pipeline runs on and see that it has a device, before any image is loaded.
+    """Import libraries in this order and check that each has a device, before any image is loaded.
 
     Raises
     ------
     MemoryConversionError
         A library is missing or has no such device.
     """
-    for memory_type in in_opening_order(memory_types):
+    for memory_type in memory_types:
         if memory_type != MemoryType.NUMPY:
             with on_device(memory_type, device):
                 prepare([memory_type])
@@ -168,7 +163,7 @@ def open_libraries(memory_types: Sequence[MemoryType], device: DeviceChoice) -> 
 
 
 def convert_image(image: Any, kind: ImageKind, memory_type: MemoryType) -> Any:
-    """Return a step's image in another memory type; a mask is bool again where it was uint8 in OpenCL."""
+    """Return a step's image in another memory type. A mask that OpenCL holds as uint8 becomes bool again."""
     source = detect_memory_type(image)
     if _becomes_bool(source, kind, memory_type):
         image, source = aligned_copy(to_numpy(image).astype(bool, copy=False)), MemoryType.NUMPY
@@ -176,10 +171,9 @@ def convert_image(image: Any, kind: ImageKind, memory_type: MemoryType) -> Any:
 
 
 def protected(image: Any, memory_type: MemoryType, *, is_needed: bool) -> Any:
-    """Return an image as a function may get it that might write to its input.
+    """Return a view that user code cannot modify, or a copy if the library has no read-only arrays.
 
-    A NumPy array is read-only, so that writing is an error. Other libraries have no such thing: the function gets a
-    copy of what *is_needed* later.
+    An image that nobody needs later (*is_needed* is false) is not copied.
     """
     if memory_type == MemoryType.NUMPY:
         view = image.view()
@@ -189,7 +183,7 @@ def protected(image: Any, memory_type: MemoryType, *, is_needed: bool) -> Any:
 
 
 def read_only(value: Any) -> Any:
-    """Return a side result as several functions may get it: arrays in it cannot be written to, or are copies."""
+    """Return a side result whose arrays user code cannot modify; see :func:`protected`."""
     if isinstance(value, np.ndarray):
         return protected(value, MemoryType.NUMPY, is_needed=True)
     if type(value) is dict:
@@ -205,7 +199,7 @@ def _becomes_bool(source: MemoryType, kind: ImageKind, wanted: MemoryType) -> bo
 
 
 def host_values(value: Any) -> Any:
-    """Return a side result with the arrays of other libraries in it as NumPy arrays."""
+    """Return a side result in which every array is a NumPy array."""
     if isinstance(value, Mapping):
         return {name: host_values(item) for name, item in value.items()}
     if type(value) in (list, tuple):

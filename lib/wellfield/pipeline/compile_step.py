@@ -136,7 +136,7 @@ class StepCompiler:
         return found
 
     def _chains(self, step: FunctionStep) -> list[tuple[tuple[int, ...], list[FunctionCall]]]:
-        """Return what each channel goes through."""
+        """Return the chain of functions of each channel."""
         try:
             chains = step.branches()
         except ConfigError as error:
@@ -146,7 +146,7 @@ class StepCompiler:
             chain = chains[0][1] if chains else []
             return [(self._resolve_channels(step.channels), chain)]
         if step.channels is not None:
-            self._mistake("func says what each channel goes through; leave 'channels' out")
+            self._mistake("func names the channels already; leave 'channels' out")
         if step.stack == StackAxis.CHANNEL:
             self._mistake("with stack: channel all channels go through one function; func cannot tell them apart")
         resolved = [(self._resolve_channels([channel]), chain) for channel, chain in chains if channel is not None]

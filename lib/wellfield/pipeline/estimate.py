@@ -13,11 +13,11 @@ from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.keys import Projection
 from wellfield.processing.function_registry import ImageKind
 
-# What a plane is taken for where nothing is known of the plate.
+# Size and dtype of a plane if the plate's are unknown.
 UNKNOWN_SHAPE, UNKNOWN_DTYPE = (2048, 2048), "uint16"
 
-# Bytes that a function takes for each pixel of the plane it works on, beside its input and result: distance maps,
-# sorted pixels and float64 copies of SciPy and scikit-image.
+# Bytes per pixel that a function needs besides its input and result: distance maps, sorted pixels and float64 copies
+# in SciPy and scikit-image.
 SCRATCH_BYTES_PER_PIXEL = 64
 
 _BYTES = {ImageKind.MASK: 1, ImageKind.LABELS: 4}
@@ -31,13 +31,13 @@ def with_estimates(
     dtype: str | None,
     field_count: int | None,
 ) -> tuple[tuple[CompiledStep, ...], float, float]:
-    """Return the steps with their estimates, the highest of them in MB (10⁶ bytes), and the work of one field.
+    """Return the steps with their estimates, the highest estimate in MB (10⁶ bytes), and the work of one field.
 
-    The work is the megapixels (10⁶) that the functions get for one field and timepoint, all calls added up.
+    The work is the sum of megapixels (10⁶) that all function calls get for one field and timepoint.
 
-    Counted are the images that are held while a step runs (those of one field, of all fields once a step works on the
-    whole well), what the step's functions get and return, and their scratch. Intensities are taken for float32 between
-    steps. Not counted are Python, libraries and tables.
+    The estimate counts the images that are held while a step runs (of one field; of all fields once a step works on the
+    whole well), the input and result of the step, and scratch. It assumes float32 for intensities between steps. It
+    does not count Python, libraries and tables.
     """
     model = _Model(steps, sources, shape or UNKNOWN_SHAPE, dtype or UNKNOWN_DTYPE, field_count or 1)
     estimated = tuple(replace(step, memory_mb=round(model.peak_bytes(step) / 1e6, 1)) for step in steps)
@@ -46,9 +46,9 @@ def with_estimates(
 
 
 def pixel_bytes(step: CompiledStep, itemsize: int) -> int:
-    """Return the bytes that a pixel of a step's result takes, where one of the plate takes *itemsize*.
+    """Return the bytes per pixel of a step's result; a pixel of the plate has *itemsize*.
 
-    Intensities are taken for float32, but for a projection of the plate's own planes.
+    Intensities count as float32, except a projection of the plate's own planes.
     """
     projects = step.input == START and [call.projection for call in step.calls] == [Projection.MAX]
     return itemsize if projects else _BYTES.get(step.kind, max(4, itemsize))
@@ -75,7 +75,7 @@ class _Model:
             self._add(step)
 
     def peak_bytes(self, step: CompiledStep) -> float:
-        """Return the bytes that are held while a step runs."""
+        """Return the bytes that a job holds at most while a step runs."""
         held = sum(self._sizes[START].values()) if step.number <= self._last_use(START) else 0.0
         held *= self._fields if step.per_well and START in step.reads else 1
         for other in self._steps:

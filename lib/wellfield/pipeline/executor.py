@@ -68,11 +68,11 @@ class ResultSink(Protocol):
         """Take a side result of one field; *channel* where there is one for each channel."""
 
     def discard(self, key: FieldKey) -> None:
-        """Forget what was taken of a field that turned out to be left out."""
+        """Forget all results of a field, because a policy leaves it out."""
 
 
 def run_well(plan: Plan, well: WellInput, sink: ResultSink, account: PlaneAccount) -> None:
-    """Run the pipeline over every field of a well; *account* tells what became of the planes, also after an error.
+    """Run the pipeline over every field of a well; *account* counts the planes, also after an error.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class _TimepointRun:
 
     @contextmanager
     def _leaving_out(self, key: FieldKey) -> Iterator[None]:
-        """Forget a field, and what was taken of it, when a policy leaves it out."""
+        """Forget a field and its results when a policy leaves it out."""
         try:
             yield
         except FieldSkipped as reason:
@@ -359,7 +359,7 @@ class _TimepointRun:
 
     @contextmanager
     def _naming_step(self, step: CompiledStep, key: FieldKey, channel: int | None, what: str = "") -> Iterator[None]:
-        """Say which step a result is of that cannot be stored."""
+        """Name the step in an error about storing its result."""
         try:
             yield
         except Exception as error:
@@ -397,7 +397,7 @@ def stage_of_corner(table: Any, pixel_size_um: float | None, *, y_up: bool) -> t
 
 
 def _nothing_read(well: WellInput, account: PlaneAccount) -> WellStepError:
-    """Return the error of a well whose images would all be made up."""
+    """Return the error of a well of which every plane was blanked."""
     first = account.blanked[0]
     reason = (
         f"no plane of the well can be read, and black ones do not replace all; the first of {len(account.blanked)}: "

@@ -23,25 +23,25 @@ from wellfield.processing.function_registry import ImageKind
 
 
 class CallFailed(WellfieldError, RuntimeError):
-    """A function raised, or returned what it must not; the message says what."""
+    """A function raised an error or returned a wrong value; the message says which."""
 
 
 def run_chain(
     branch: Branch, image: Any, arguments: Sequence[Mapping[str, Any]]
 ) -> tuple[Any, list[tuple[str, MaterializationSpec | None, Any]]]:
-    """Return what a chain of functions makes of an image, and its special outputs with name and spec.
+    """Call a chain of functions; return the image and the special outputs, each with name and spec.
 
     Parameters
     ----------
     image:
         The stack ``[Z, Y, X]`` in the memory type of the first function.
     arguments:
-        For each function the arguments that are not in its plan: images, special inputs, facts of the plate.
+        Of each function, the arguments that its plan lacks: images, special inputs, facts of the plate.
 
     Raises
     ------
     CallFailed
-        A function raised, or returned what it must not.
+        A function raised an error or returned a wrong value.
     MemoryError
         The machine or a device has too little memory: the job failed, not the data.
     """
@@ -94,7 +94,7 @@ def _plane_by_plane(call: CompiledCall, image: Any, params: Mapping[str, Any]) -
 
 
 def _check_kind(name: str, kind: ImageKind, image: Any) -> None:
-    """Refuse an image whose dtype cannot be what the plan takes it for."""
+    """Refuse an image whose dtype does not fit the kind that the plan expects."""
     dtype = str(image.dtype)
     if kind == ImageKind.LABELS and "int" not in dtype:
         raise CallFailed(f"{name}: expected labels (integers) as its result; it returned {dtype}")
@@ -104,11 +104,11 @@ def _check_kind(name: str, kind: ImageKind, image: Any) -> None:
 
 @contextmanager
 def kept_surroundings() -> Iterator[None]:
-    """Put back what a function changed of its process, so that results, logs and later steps stay what they are.
+    """Restore what a function changed in its process, so that it cannot affect later steps and logs.
 
-    Put back are the working directory (also one that was renamed), the umask, the environment, the locale, the filters
-    of warnings, NumPy's error state, and how messages are logged. The seed of random numbers is not: Wellfield draws
-    none from the generators that all code shares, and a seed put back gives every field the same random numbers.
+    Restored are the working directory (even if it was renamed), the umask, the environment, the locale, the warning
+    filters, NumPy's error state and the logging setup. The seed of random numbers is not restored: every field would
+    get the same random numbers, and Wellfield itself does not use the shared generators.
     """
     folder = _open_working_directory()
     mask = os.umask(0)

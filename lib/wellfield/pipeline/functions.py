@@ -1,4 +1,4 @@
-"""From what ``func:`` says to a function and what it declares."""
+"""Finding the function that ``func:`` names, and the facts that it declares."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from wellfield.processing.function_registry import FunctionInfo, ImageKind, get_
 
 
 def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
-    """Return what ``func:`` means, with its facts.
+    """Return the function that ``func:`` names, with its facts.
 
-    A registered name, ``"package.module:function"``, ``"path/to/file.py:function"`` or a callable. A function that is
-    not registered is taken to work on intensity, and one without memory type to work on NumPy.
+    *func* is a registered name, ``"package.module:function"``, ``"path/to/file.py:function"`` or a callable. A function
+    that is not registered accepts every image; one without memory type runs on NumPy.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
 
 
 def plain_function(info: FunctionInfo) -> Callable[..., Any] | None:
-    """Return the function itself where it does not say which array library it works on, else ``None``."""
+    """Return the plain function if it declares no array library, else ``None``."""
     return getattr(info.function, "plain", None)
 
 
 def is_file(place: str) -> bool:
-    """Tell whether what stands before the colon of ``func:`` is a file, not a module."""
+    """Tell whether the part of ``func:`` before the colon is a file, not a module."""
     return place.endswith(".py")
 
 

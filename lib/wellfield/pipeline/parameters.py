@@ -13,7 +13,7 @@ import numpy as np
 
 from wellfield.formatting import suggest
 
-# What the compiler or the executor fills in for functions that have such a parameter, unless the step sets it.
+# Parameters that get a fact of the plate, unless the step sets them.
 PLATE_PARAMETERS: Mapping[str, str] = {
     "pixel_size_um": "size of a pixel in µm, None where unknown",
     "image_kind": "what the pixels of the input are: intensity, mask or labels",
@@ -30,7 +30,7 @@ FOOTPRINTS = ("disk", "diamond", "ball", "octahedron", "rectangle")
 
 
 def parameter_names(function: Callable[..., Any]) -> tuple[list[str], bool]:
-    """Return the names of a function's parameters but the first, and whether it takes any others too."""
+    """Return the names of a function's parameters after the first, and whether it takes ``**kwargs``."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -39,7 +39,7 @@ def parameter_names(function: Callable[..., Any]) -> tuple[list[str], bool]:
 def check_parameters(function: Callable[..., Any], params: Mapping[str, Any], given: Iterable[str]) -> list[str]:
     """Return the mistakes in *params*: unknown names, missing ones, values of a wrong type.
 
-    *given* are the parameters that are filled in otherwise: extra images, special inputs, facts of the plate.
+    *given* are the parameters that get their value elsewhere: extra images, special inputs, facts of the plate.
     """
     name = getattr(function, "__name__", "function")
     known, open_ended = parameter_names(function)
@@ -65,7 +65,8 @@ def suggest_and_list(wrong: str, known: Iterable[str]) -> str:
 
 
 def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, Any]) -> list[str]:
-    """Compare values with the annotations of their parameters, as far as there are some that can be checked."""
+    """Compare values with the annotations of their parameters, if these can be checked."""
+    # The compiler needs pydantic, and no job of a well.
     from pydantic import ConfigDict, TypeAdapter, ValidationError
     from pydantic.errors import PydanticUserError
 
@@ -95,8 +96,8 @@ def _wrong_types(function: Callable[..., Any], name: str, params: Mapping[str, A
 
 
 def _is_as_yaml(adapter: Any, value: Any) -> bool:
-    """Tell whether a value is right as files write it: a list for a tuple, a text for a path or an enumeration."""
-    from pydantic import ValidationError
+    """Tell whether a value fits as YAML writes it: a list for a tuple, a text for a path or an enum member."""
+    from pydantic import ValidationError  # as above
 
     try:
         adapter.validate_json(json.dumps(value), strict=True)
@@ -125,12 +126,12 @@ def _footprint_mistakes(parameter: str, value: Mapping[str, Any]) -> list[str]:
 
 
 def with_footprints(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with the arrays that named neighbourhoods stand for."""
+    """Return arguments in which each named neighbourhood is its array."""
     return {name: _footprint(value) if is_named_footprint(name, value) else value for name, value in params.items()}
 
 
 def _footprint(value: Mapping[str, Any]) -> Any:
-    from skimage import morphology
+    from skimage import morphology  # only named neighbourhoods need it
 
     [(shape, size)] = value.items()
     if shape == "rectangle":

@@ -1,4 +1,7 @@
-"""The compiled pipeline: everything that a job must know, decided before it runs. Stored as ``plan.json``."""
+"""The compiled pipeline: everything that a job must know, decided before it runs, and stored as ``plan.json``.
+
+A field of a class here is a field of the file.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from wellfield.materialization.spec_json import spec_from_json, spec_to_json
 from wellfield.memory import MemoryType
 from wellfield.memory.devices import DeviceChoice
 from wellfield.pipeline.functions import plain_function, resolve_function
-from wellfield.pipeline.plan_file import PLAN, PLAN_SCHEMA_VERSION, plan_digest
+from wellfield.pipeline.plan_file import PLAN, PLAN_SCHEMA_VERSION, plan_digest, processing_digest
 from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import START, StackAxis
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
@@ -43,15 +46,15 @@ class CompiledCall:
     plate_params:
         Parameters that get facts of the plate when it runs.
     images, specials:
-        Parameter → step whose image, or special output that, it gets.
+        Parameter → the step whose image it gets; parameter → the special output that it gets.
     outputs:
-        Special outputs by the name that they have in this pipeline, in the order in which the function returns them.
+        Special outputs in return order: name in this pipeline, and spec.
     memory_type, output_type:
-        Array library that the function takes, and the one that it returns.
+        Array library of its input, and of its result.
     returns:
-        What the pixels of its result are.
+        Kind of pixels of its result.
     projection:
-        Projection along z that it makes, ``Projection.NONE`` if it makes none.
+        Projection along z that it makes, or ``Projection.NONE``.
     planewise:
         It is called for each plane.
     """
@@ -108,7 +111,7 @@ class CompiledStep:
     channels:
         Channel numbers the step produces.
     branches:
-        What each of them goes through; one branch unless the step treats channels differently.
+        Chain of functions for each channel; one branch unless the step treats channels differently.
     per_well, merged:
         The step runs once per well and timepoint, not per field; its result is one image of the whole well.
     materialize:
@@ -118,7 +121,7 @@ class CompiledStep:
     last_use:
         Number of the last step that reads its result.
     conversions:
-        What is converted before its functions run, and how.
+        Conversions between array libraries that the step needs, as text.
     memory_mb:
         Estimate of what a job holds while the step runs: images of this and other steps, and scratch of the function.
     """
@@ -139,7 +142,7 @@ class CompiledStep:
 
     @property
     def kind(self) -> ImageKind:
-        """What the pixels of the result are."""
+        """Kind of pixels of the result."""
         return self.branches[0].calls[-1].returns
 
     @property
@@ -158,7 +161,7 @@ class CompiledStep:
         return frozenset(name for call in self.calls for name in call.images.values())
 
     def branch(self, channel: int | None) -> Branch:
-        """Return what a channel goes through (``None``: all channels together)."""
+        """Return the branch of a channel (``None``: all channels together)."""
         return next(branch for branch in self.branches if channel is None or channel in branch.channels)
 
     def output_type(self, channel: int | None) -> MemoryType:
@@ -198,7 +201,7 @@ class Plan:
     channels:
         Channel number → name.
     pixel_size_um, z_spacing_um:
-        FieldCalibration of the plate, ``None`` where unknown.
+        Edge of a pixel and distance of z planes in µm, ``None`` if unknown.
     settings:
         Everything else that was configured.
     start_type:
@@ -227,10 +230,9 @@ class Plan:
     @property
     def libraries(self) -> tuple[MemoryType, ...]:
         """Array libraries of the steps, in the order in which they are opened: OpenCL before TensorFlow."""
-        from wellfield.pipeline.array_placement import in_opening_order
-
         calls = [call for step in self.steps for call in step.calls]
-        return in_opening_order([name for call in calls for name in (call.memory_type, call.output_type)])
+        names = {name for call in calls for name in (call.memory_type, call.output_type)}
+        return tuple(sorted(names, key=lambda name: (name != MemoryType.PYCLESPERANTO, name)))
 
     @property
     def start_channels(self) -> tuple[int, ...]:
@@ -241,7 +243,7 @@ class Plan:
 
     @property
     def illuminated_channels(self) -> tuple[int, ...]:
-        """Channels whose fitted illumination some function gets."""
+        """Channels whose fitted illumination a function gets."""
         found = {
             channel
             for step in self.steps
@@ -253,13 +255,8 @@ class Plan:
 
     @property
     def wants_stage_positions(self) -> bool:
-        """Tell whether some function gets the stage positions of fields."""
+        """Tell whether a function gets the stage positions of fields."""
         return any("stage_positions_um" in call.plate_params for step in self.steps for call in step.calls)
-
-    @property
-    def writes_zarr(self) -> bool:
-        """Tell whether some image goes to ``plate.zarr``, which says where fields lie."""
-        return any("zarr" in step.materialize for step in self.steps)
 
     def step(self, name: str) -> CompiledStep:
         """Return the step *name*."""
@@ -296,12 +293,16 @@ class Plan:
         return cls.from_json(PLAN.read(path), source=path)
 
     def digest(self) -> str:
-        """Return a digest of the plan's content."""
+        """Return a digest of everything in the plan that results depend on."""
         return plan_digest(self.to_json())
+
+    def processing_digest(self) -> str:
+        """Return a digest of what the pipeline computes, whatever is written of it and how."""
+        return processing_digest(self.to_json())
 
 
 def special_outputs_of(step: CompiledStep) -> Iterator[SpecialOutput]:
-    """Yield the side results of a step; what several of its branches make is one, by channel."""
+    """Yield the side results of a step; one that several branches make is yielded once, by channel."""
     made: dict[str, tuple[MaterializationSpec | None, tuple[int, ...]]] = {}
     for branch in step.branches:
         for name, spec in (output for call in branch.calls for output in call.outputs):

@@ -1,9 +1,11 @@
-"""The planes that a pipeline starts from: loaded when they are needed, under the policies for broken ones."""
+"""Reads the planes that a pipeline starts from, and applies the policies for missing and unreadable ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from wellfield.errors import ArrayShapeError
 from wellfield.faults import error_text, fails_plane, refused_by_system
@@ -16,7 +18,7 @@ from wellfield.plate.keys import FieldKey, PlaneKey, Projection, plane_name
 
 
 class PlaneReader:
-    """Loads stacks of a well; *account* tells what became of its planes."""
+    """Reads stacks of a well; *account* counts its planes: used, missing, skipped, blanked."""
 
     def __init__(self, plan: Plan, well: WellInput, account: PlaneAccount) -> None:
         self._plan = plan
@@ -25,12 +27,12 @@ class PlaneReader:
         self._used: set[PlaneKey] = set()
 
     def channels_of(self, key: FieldKey) -> set[int]:
-        """Return the channels that the pipeline starts from and that a field has a plane of; opens no plane.
+        """Return the channels of which a field has a plane, among those that the pipeline starts from; reads no file.
 
         Raises
         ------
         FieldSkipped, StepError
-            A plane is missing, and the policy says so.
+            A plane is missing and the policy is ``skip_field``, or ``fail``.
         """
         policy = self._plan.settings.on_missing
         found = set()
@@ -53,7 +55,7 @@ class PlaneReader:
         Raises
         ------
         FieldSkipped, StepError
-            A plane cannot be read, and the policy says so.
+            A plane cannot be read and the policy is ``skip_field``, or ``fail``.
         """
         keys = [plane for plane in self._expected(key, channel) if plane in self._well.planes]
         planes: list[Any] = []
@@ -78,9 +80,7 @@ class PlaneReader:
         return [PlaneKey(key.well, key.field, channel, z, key.timepoint) for z in layers.z]
 
     def _black(self, key: PlaneKey, read: Sequence[Any]) -> Any:
-        """Return the black plane that stands for an unreadable one: like those of its stack, or of the plate."""
-        import numpy as np
-
+        """Return the black plane that replaces an unreadable one, with size and dtype of its stack or the plate."""
         if read:
             return np.zeros_like(read[0])
         if self._well.shape is None:
@@ -89,10 +89,10 @@ class PlaneReader:
         return np.zeros(self._well.shape, self._well.dtypes.get(key.channel, "uint16"))
 
     def _read_plane(self, key: PlaneKey, first: Any | None) -> Any | None:
-        """Return a plane, or ``None`` for one that is to be blanked.
+        """Return a plane, or ``None`` for one that must be blanked.
 
-        Size and dtype are those of the whole plate, not only of the stack: a well of another bit depth would be
-        counted and measured like the others otherwise.
+        Size and dtype are compared with the whole plate, not with the stack alone: a well of another bit depth must
+        not be counted and measured like the others.
         """
         path = self._well.planes[key]
         try:
@@ -134,5 +134,5 @@ class PlaneReader:
 
 
 def _dtype_name(plane: Any) -> str:
-    """Return the name of an array's dtype, which says nothing of the byte order; other libraries have names alone."""
+    """Return the name of an array's dtype, without byte order."""
     return str(getattr(plane.dtype, "name", plane.dtype))

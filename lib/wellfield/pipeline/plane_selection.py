@@ -1,4 +1,4 @@
-"""What a pipeline starts from: for each channel the z planes of a field, or one projection."""
+"""Which planes a pipeline starts from: of each channel the z planes, or one projection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wellfield.plate.keys import PlaneKey, Projection
 class SourceLayers:
     """Which planes of a channel the pipeline starts from: z planes, or one projection (*z* is empty then).
 
-    *timepoints* are those that the plate has of the channel; without any, the channel is expected at every time.
+    *timepoints* are those at which the plate has the channel; if empty, the channel is expected at every timepoint.
     """
 
     z: tuple[int, ...]
@@ -30,7 +30,7 @@ def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLay
     source:
         ``"planes"``, ``"projection"`` or ``"planes_or_projection"`` (a projection where a channel has no planes).
 
-    Channels without planes of the wanted sort are left out.
+    A channel without such planes is left out.
     """
     depth: dict[int, set[int]] = {}
     projections: dict[int, set[Projection]] = {}

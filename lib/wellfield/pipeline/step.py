@@ -120,7 +120,7 @@ class FunctionStep:
         Raises
         ------
         ConfigError
-            ``func`` is none of its forms, or the step has ``params`` beside several functions.
+            ``func`` has an unknown form, or the step has ``params`` for several functions.
         """
         per_channel = isinstance(self.func, Mapping) and "func" not in self.func
         chains = {key: _chain(value) for key, value in self.func.items()} if per_channel else {None: _chain(self.func)}
@@ -129,7 +129,7 @@ class FunctionStep:
         if not self.params:
             return list(chains.items())
         if per_channel or len(chains[None]) > 1:
-            raise ConfigError("params beside several functions; give each its own: {func: name, params: {…}}")
+            raise ConfigError("params for several functions; give each function its own: {func: name, params: {…}}")
         [call] = chains[None]
         return [(None, [FunctionCall(call.func, {**call.params, **self.params})])]
 
@@ -178,6 +178,7 @@ def load_steps(path: str | os.PathLike[str]) -> list[FunctionStep]:
     ConfigError
         The file is no such YAML, or a key is unknown.
     """
+    # Jobs of wells read no YAML and check no configuration.
     import yaml
 
     from wellfield.config.load import validate_steps

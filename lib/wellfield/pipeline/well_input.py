@@ -1,4 +1,4 @@
-"""What a well consists of and what becomes of it: its planes by key, the account of them, errors that say where."""
+"""The input of a well's run: its planes by key, the account of them, and errors that say where."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOWHERE = (float("nan"), float("nan"))
 
 @dataclass
 class PlaneAccount:
-    """What became of the planes of a well."""
+    """How many planes of a well were used, and which were missing, skipped or blanked."""
 
     used: int = 0
     missing: list[str] = field(default_factory=list)
@@ -45,12 +45,12 @@ class WellInput:
     folder:
         The plate folder; ``None`` where the planes are no files.
     shape, dtypes:
-        Size of the plate's planes, and the dtype of each channel's, as far as they are known: what planes are compared
-        with, and what a blanked plane looks like.
+        Size of the plate's planes and dtype of each channel, if known. Planes are compared with them, and a blanked
+        plane gets them.
     stage_positions_um:
         Field → x and y of the stage.
     calibrations:
-        Sizes and place of a field's channel; those of the plan where there are none.
+        Pixel size, z spacing and place of a field's channel; by default those of the plan.
     stage_y_up:
         The stage's y rises towards the top of the images.
     illumination:

@@ -1,1 +1,1 @@
-"""Names and keys of what is on a plate, and the plate index. No other part of the project is imported here."""
+"""Wells, plane keys, calibration, the facts of a plate, the plate index and the plate map."""

@@ -1,8 +1,8 @@
 """Addresses of planes that lie in arrays: ``B/2/0/0#[0,1,2]``, an array's folder and the plane's index in it.
 
-The index has a number for every axis before y and x, in the order of the array's axes; a 2-D array's only plane is
-``#[]``. A path that does not end so is one of a file. ``B/2/0/labels/nuclei/0#background[0,0]`` is a plane of labels
-that had no chunk when the plate was mapped: it is background, without an object.
+The index has a number for every axis before y and x, in the order of the array's axes; the only plane of a 2-D array is
+``#[]``. A path without such an ending is the path of a file. ``B/2/0/labels/nuclei/0#background[0,0]`` is a plane of
+labels that had no chunk at ingest: it is background and has no object.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# Files that make a folder a Zarr array; zarr.json is in groups too, which have no chunks of their own.
+# A folder with one of these files is a Zarr array, or (zarr.json) a group, which has no chunks.
 ARRAY_METADATA = (".zarray", "zarr.json")
 
 _ADDRESS = re.compile(
@@ -21,7 +21,7 @@ _ADDRESS = re.compile(
 class ArrayPlane(NamedTuple):
     """One plane of an array: the array's folder, relative to the plate folder, and the plane's index *at*.
 
-    A plane that is *background* may have no chunk, and has the fill value then.
+    A *background* plane may have no chunk; it then has the fill value.
     """
 
     array: str
@@ -36,7 +36,7 @@ class ArrayPlane(NamedTuple):
 
 def parse_array_plane(path: str) -> ArrayPlane | None:
     """Return what an address stands for, ``None`` for the path of a file; the inverse of :attr:`ArrayPlane.path`."""
-    if not path.endswith("]"):  # spares 100,000 files the expression
+    if not path.endswith("]"):  # the expression is slow for 100,000 files
         return None
     match = _ADDRESS.fullmatch(path)
     if match is None:

@@ -1,4 +1,4 @@
-"""Sizes and place of an image in micrometres: known per plane, and stated by every result for itself."""
+"""Pixel size, z spacing and stage position in µm, known per plane; every result states its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wellfield.plate.index import PlaneRecord
 from wellfield.plate.keys import FieldKey
 from wellfield.plate.plate import Plate
 
-# Pixel sizes that differ by less than this part are those of one objective: the digits that some programs cut off.
+# Pixel sizes that differ by less than 0.1 % are equal: some programs cut off digits.
 SAME_SIZE = 1e-3
 
 
@@ -23,7 +23,7 @@ class FieldCalibration(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> Self:
-        """Return what a tuple of these became in JSON: a list."""
+        """Read the list that such a tuple becomes in JSON."""
         pixel, depth, stage = values
         return cls(pixel, depth, None if stage is None else (stage[0], stage[1]))
 
@@ -36,8 +36,8 @@ def calibrations(
 ) -> dict[tuple[FieldKey, int], FieldCalibration]:
     """Return the calibration of each field and channel of a well, given the positions of its fields.
 
-    A size that the index does not have for a plane is that of the plate, unless the index has the size of every plane:
-    then it is unknown.
+    A plane without a size in the index has the plate's size. If every plane states its own size (``sizes_per_plane``),
+    its size is unknown instead.
     """
     found: dict[tuple[FieldKey, int], FieldCalibration] = {}
     usual = (None, None) if info.sizes_per_plane else (info.pixel_size_um, info.z_spacing_um)
@@ -53,9 +53,9 @@ def calibrations(
 
 
 def common(calibrations: Iterable[FieldCalibration]) -> FieldCalibration | None:
-    """Return the sizes of images that are taken together; ``None`` where they have different pixel sizes.
+    """Return the sizes that several images share; ``None`` where their pixel sizes differ.
 
-    A size that is unknown for one of them is unknown for all, and so is the place of several.
+    If a size is unknown for one image, it is unknown for all. Images at different places have no common place.
     """
     first, *others = dict.fromkeys(calibrations)
     pixel, depth, place = first

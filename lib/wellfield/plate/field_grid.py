@@ -1,4 +1,4 @@
-"""Fields in the order in which they lie in the well, for microscopes that number them as they were taken."""
+"""Numbers fields row by row as they lie in the well, for microscopes that number them as they were taken."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Positions that differ by less than this part of the usual step are in one row or column of the grid: a stage that
-# misses its place by up to a fifth of the step, here upwards and there downwards, is understood.
+# Positions that differ by less than this part of the usual step are in one row or column of the grid: a stage may
+# miss its place by up to a fifth of the step in either direction.
 JITTER = 0.5
 
-_MANY = 500  # points of which all distances are looked at; for more, importing SciPy pays
+_MANY = 500  # for more points, importing SciPy is faster than computing all distances
 
 
 class FieldGrid(NamedTuple):
-    """Numbers of fields in the order of reading, from the upper left, and the rows and columns that they form.
+    """Numbers of fields, row by row from the upper left, and the rows and columns that they form.
 
     Differences up to *tolerance*, in the unit of the positions, count as jitter.
     """
@@ -29,10 +29,10 @@ class FieldGrid(NamedTuple):
 
 
 def arrange_fields(positions: Mapping[int, tuple[float, float]]) -> FieldGrid:
-    """Number fields from 1, row by row from the top left, whatever the jitter of the stage.
+    """Number fields from 1, row by row from the top left; small errors of the stage do not matter.
 
-    Sorted along an axis, a new row or column begins where two neighbours are farther apart than half the usual distance
-    (the median) between a field and the one nearest to it.
+    Fields are sorted along each axis. A new row or column begins where two neighbours are farther apart than half the
+    median distance between nearest fields.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Layouts: where the names of a plate's files say what each plane is, as a pattern and what the names leave open."""
+"""Layouts: a pattern that reads what each plane is from its file name, and the facts that names do not tell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from wellfield.formatting import suggest
 
-ORDERS = ("rows", "columns")
 AXES = ("field", "channel", "z", "timepoint")
 GROUPS = ("well", "row", "column", *AXES)
 
@@ -62,7 +61,7 @@ def pattern_problems(pattern: str) -> list[str]:
     try:
         groups = list(re.compile(pattern).groupindex)
     except (re.error, RecursionError, OverflowError) as error:
-        return [f"it is no regular expression: {error}"]
+        return [f"it is not a regular expression: {error}"]
     problems = []
     for group in groups:
         if group not in GROUPS:
@@ -70,7 +69,7 @@ def pattern_problems(pattern: str) -> list[str]:
                 f"unknown group {group!r}{suggest(group.lower(), GROUPS) or ';'} known: {', '.join(GROUPS)}"
             )
     if "well" in groups and {"row", "column"} & set(groups):
-        problems.append("it has the group 'well' and 'row' or 'column' beside it; keep one or the other")
+        problems.append("it has the group 'well' and also 'row' or 'column'; keep one or the other")
     elif "well" not in groups and not {"row", "column"} <= set(groups):
-        problems.append("no group says the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)")
+        problems.append("no group is the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)")
     return problems

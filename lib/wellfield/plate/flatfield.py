@@ -1,16 +1,17 @@
-"""Flat-field profiles that a microscope measured itself, as part of the plate's facts."""
+"""Flat-field profiles that a microscope measured itself, a fact of the plate."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Polynomial(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Polynomial:
     """A polynomial over the pixels of an image.
 
     ``coefficients[d][k]`` belongs to ``u**(d - k) * v**k`` with ``u = (x - origin[0]) * scale[0]`` and ``v = (y -
-    origin[1]) * scale[1]``, x and y being column and row of a pixel; ``shape`` is height and width of the images that
-    it was fitted to, ``None`` for a constant, which fits any.
+    origin[1]) * scale[1]``; x and y are column and row of a pixel. ``shape`` is height and width of the images that
+    it was fitted to; a constant fits any size and has ``None``.
     """
 
     coefficients: tuple[tuple[float, ...], ...]
@@ -19,8 +20,9 @@ class Polynomial(NamedTuple):
     scale: tuple[float, float] = (1.0, 1.0)
 
 
-class FlatfieldProfile(NamedTuple):
-    """What a channel shows of even light: ``level * background`` without signal, and the signal times ``foreground``.
+@dataclass(frozen=True, slots=True)
+class FlatfieldProfile:
+    """How a channel shows even light: ``level * background`` without signal, and the signal times ``foreground``.
 
     Both polynomials have mean 1; ``level`` is in the units of the image.
     """

@@ -1,8 +1,8 @@
-"""The plate index: one table per plate, the seam between the microscopes and everything else.
+"""The plate index: one Parquet table per plate, written by the microscopes and read by every later stage.
 
-One row per plane, keyed by well, field, channel, z, timepoint and projection. On disk it is Parquet with one row group
-per well, so that the job of a well reads its own rows and nothing else; what holds for the whole plate is in the
-schema's metadata.
+It has one row per plane, keyed by well, field, channel, z, timepoint and projection, and one row group per well, so
+that the job of a well reads its own rows only. The facts of the plate (:class:`~wellfield.plate.plate.Plate`) are JSON
+in the schema's metadata.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ from wellfield.errors import (
 )
 from wellfield.formats.atomic import atomic_path
 from wellfield.formats.checked_json import OwnJson
+from wellfield.formats.dataclass_json import DataclassJson
 from wellfield.formats.table import text_column
-from wellfield.formats.typed_json import from_json, shape_of, to_json
 from wellfield.plate.keys import FieldKey, PlaneKey, Projection
 from wellfield.plate.plate import Plate
 
 SCHEMA_VERSION = 3
-AGAIN = "Delete it, and the next run maps the plate again"
+AGAIN = "Delete it, and the next run ingests the plate again"
 _METADATA_KEY = b"wellfield"
 
-_METADATA = OwnJson("plate index", SCHEMA_VERSION, shape_of(Plate), AGAIN)
+_METADATA = OwnJson("plate index", SCHEMA_VERSION, {}, AGAIN)
+_JSON = DataclassJson({})
 
 NAN = float("nan")
 
@@ -45,9 +46,9 @@ NAN = float("nan")
 class PlaneRecord(NamedTuple):
     """One plane of a plate.
 
-    ``path`` is relative to the plate folder, with forward slashes. Stage positions are in µm, ``nan`` where the
-    microscope's metadata of this plane was not read or does not say: x rises to the right of the image, y downwards, or
-    upwards where the plate is ``stage_y_up``. ``size`` is in bytes, ``mtime_ns`` in nanoseconds.
+    ``path`` is relative to the plate folder, with forward slashes. ``size`` is in bytes, ``mtime_ns`` in nanoseconds.
+    Stage positions are in µm, and ``nan`` where the plane's metadata was not read or has none. x rises to the right of
+    the image, y downwards, or upwards where the plate is ``stage_y_up``.
     """
 
     key: PlaneKey
@@ -63,7 +64,7 @@ class PlaneRecord(NamedTuple):
 
 def plate_json(plate: Plate) -> str:
     """Return the facts of a plate as JSON text, with the schema version."""
-    return json.dumps({"schema_version": SCHEMA_VERSION, **to_json(plate)}, ensure_ascii=False)
+    return json.dumps({"schema_version": SCHEMA_VERSION, **_JSON.encode(plate)}, ensure_ascii=False)
 
 
 def plate_of_json(text: str | bytes, *, source: str) -> Plate:
@@ -77,8 +78,10 @@ def plate_of_json(text: str | bytes, *, source: str) -> Plate:
         Another version of Wellfield wrote it.
     """
     values = _METADATA.parse(text, source=source)
+    del values["schema_version"]
     with _METADATA.parsing(source):
-        return from_json(Plate, values)
+        plate: Plate = _JSON.decode(Plate, values)
+    return plate
 
 
 def _fields() -> list[tuple[str, Any]]:
@@ -142,7 +145,7 @@ def write_index(path: str | os.PathLike[str], planes: Sequence[PlaneRecord], pla
 
 
 def _array(values: Sequence[Any], kind: Any) -> Any:
-    """Return a column by its buffers; whatever Arrow makes from Python objects imports pandas first."""
+    """Return a column by its buffers; making one from Python objects would import pandas."""
     import pyarrow as pa
 
     if pa.types.is_string(kind):
@@ -160,11 +163,13 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             yield file
     except FileNotFoundError as error:
-        raise DataNotFoundError(f"plate index {os.fspath(path)} does not exist; the plate was not read yet") from error
+        raise DataNotFoundError(
+            f"plate index {os.fspath(path)} does not exist; the plate was not ingested yet"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, WellfieldError):
             raise
-        raise StorageError(f"{os.fspath(path)} is no plate index: {error}. {AGAIN}") from error
+        raise StorageError(f"{os.fspath(path)} is not a plate index: {error}. {AGAIN}") from error
 
 
 def _plate(file: Any, path: str | os.PathLike[str]) -> Plate:
@@ -183,13 +188,13 @@ def _plate(file: Any, path: str | os.PathLike[str]) -> Plate:
 
 
 def read_info(path: str | os.PathLike[str]) -> Plate:
-    """Return the plate's metadata without reading a row."""
+    """Return the plate without reading a row of the table."""
     with _open(path) as file:
         return _plate(file, path)
 
 
 def read_index(path: str | os.PathLike[str], wells: Iterable[str] | None = None) -> tuple[Plate, list[PlaneRecord]]:
-    """Return the plate's metadata and its planes; those of *wells* only, if given, reading no other row group.
+    """Return the plate and its planes. With *wells*, only the row groups of these wells are read.
 
     Raises
     ------
@@ -205,7 +210,7 @@ def read_index(path: str | os.PathLike[str], wells: Iterable[str] | None = None)
 def read_paths(
     path: str | os.PathLike[str], wells: Iterable[str] | None = None
 ) -> dict[str, list[tuple[PlaneKey, str]]]:
-    """Return keys and paths of the planes by well: what :func:`read_index` does, in a third of its time.
+    """Return keys and paths of the planes by well, in a third of the time of :func:`read_index`.
 
     Raises
     ------
@@ -220,10 +225,10 @@ def read_paths(
 
 
 def read_place_digests(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return a digest of what each well's results say of sizes and places; no value becomes a Python object.
+    """Return, for each well, a digest of the sizes and positions that its results state.
 
-    Where the index has them of a sample of planes, whichever these are, the sizes are those of the plate, and positions
-    do not count: they are read with the pixels.
+    If planes do not state their own sizes, a plane without one counts with the plate's size, and positions do not
+    count: they are read from the images with the pixels.
     """
     with _open(path) as file:
         plate = _plate(file, path)
@@ -246,7 +251,7 @@ def read_place_digests(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def read_fields(path: str | os.PathLike[str]) -> dict[str, list[FieldKey]]:
-    """Return the fields and timepoints of each well of the plate of which there is a plane.
+    """Return the fields and timepoints of each well that have a plane.
 
     Raises
     ------

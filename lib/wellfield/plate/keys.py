@@ -18,14 +18,14 @@ class Projection(StrEnum):
     BEST_FOCUS = "best_focus"
     UNKNOWN = "unknown"
 
-    # Keys are hashed a million times per plate; that of Enum is computed in Python, that of str is cached.
+    # Keys are hashed a million times per plate. The hash of an Enum is computed in Python, the hash of a str is cached.
     __hash__ = str.__hash__
 
 
-# Field number of what belongs to a whole well: an image stitched from its fields.
+# Field number of an image stitched from the fields of a well.
 WHOLE_WELL = 0
 
-# What names have in place of the field's number then.
+# How file names spell it.
 STITCHED = "stitched"
 
 
@@ -58,7 +58,7 @@ class PlaneKey(NamedTuple):
         return FieldKey(self.well, self.field, self.timepoint)
 
 
-# Numbers have 18 digits at most: Python refuses to read those of thousands.
+# 18 digits at most: Python refuses to read numbers of thousands of digits.
 _NAME = re.compile(
     r"(?P<well>[A-Z]{1,2}[0-9]{2})_(?:s(?P<field>[0-9]{3,18})|stitched)_w(?P<channel>[0-9]{1,18})"
     r"_(?:z(?P<z>[0-9]{3,18})|(?P<projection>max|best_focus|unknown))_t(?P<timepoint>[0-9]{3,18})(?:\.[A-Za-z0-9.]+)?"
@@ -80,7 +80,7 @@ def plane_name(key: PlaneKey, suffix: str = ".tif") -> str:
 
 
 def match_plane_name(name: str) -> PlaneKey | None:
-    """Return the key that a canonical file name (no folders) stands for, or ``None``."""
+    """Return the key of a canonical file name without folders, ``None`` for other names."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -99,14 +99,14 @@ def match_plane_name(name: str) -> PlaneKey | None:
 
 
 def parse_plane_name(name: str) -> PlaneKey:
-    """Return the key that a canonical file name stands for; the inverse of :func:`plane_name`.
+    """Return the key of a canonical file name; the inverse of :func:`plane_name`.
 
     Raises
     ------
     WellNameError
-        *name* is no canonical name.
+        *name* is not a canonical name.
     """
     key = match_plane_name(name)
     if key is None:
-        raise WellNameError(f"{name!r} is no plane name; expected one such as A01_s001_w1_z001_t001.tif")
+        raise WellNameError(f"{name!r} is not a plane name; expected one such as A01_s001_w1_z001_t001.tif")
     return key

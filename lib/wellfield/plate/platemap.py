@@ -20,11 +20,11 @@ from wellfield.plate.wells import canonical_well
 COLUMNS = ("well", "treatment", "concentration", "unit", "control")
 CONTROLS = ("", "negative", "positive", "empty")
 
-# float() takes more: 1_000, digits of other scripts, nan, inf.
+# float() accepts more: 1_000, digits of other scripts, nan, inf.
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-# A unit with the rest of a number in front: 0,5 uM in cells of their own.
+# The decimal comma of 0,5 uM splits it into the cells 0 and 5 uM.
 _NUMBER_AS_UNIT = re.compile(_NUMBER.pattern + r"\s*(%|[^\W\d_]+(/[^\W\d_]+)?)?")
-# Of the wells that a note is about, so many are named.
+# So many wells are named in a note.
 _NAMED_WELLS = 12
 
 
@@ -47,9 +47,9 @@ def read_plate_map(path: str | os.PathLike[str]) -> dict[str, WellTreatment]:
     Raises
     ------
     ConfigError
-        The table cannot be read in one way alone (:func:`~wellfield.formats.strict_table.read_strict_table`), a well
-        is there twice, a concentration is no number or a unit is one, a kind of control is unknown. Lists every such
-        line with its number.
+        The table is ambiguous (:func:`~wellfield.formats.strict_table.read_strict_table`), a well is listed twice, a
+        concentration is not a number, a unit is a number, or a kind of control is unknown. Lists every such line with
+        its number.
     """
     source = os.fspath(path)
     treatments: dict[str, WellTreatment] = {}
@@ -76,8 +76,8 @@ def _read_row(row: StrictRow) -> WellTreatment:
         raise ConfigError(f"control {text['control']!r} is unknown; expected negative, positive, empty or blank")
     if _NUMBER_AS_UNIT.fullmatch(text["unit"]) or text["unit"] in CONTROLS[1:]:
         raise ConfigError(
-            f"unit {text['unit']!r} is no unit; expected one such as uM; check that no cell is shifted, and write 0.5 "
-            "with a decimal point"
+            f"unit {text['unit']!r} is not a unit; expected one such as uM; check that no cell is shifted, and write "
+            "0.5 with a decimal point"
         )
     # One letter may be several code points: é, or e and an accent.
     treatment = unicodedata.normalize("NFC", text["treatment"])
@@ -92,21 +92,21 @@ def _concentration(text: str) -> float | None:
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     vanished = number == 0 and any(digit in "123456789" for digit in re.split("[eE]", text)[0])
     if not 0 <= number < math.inf or vanished:
-        raise ConfigError(f"concentration {text!r} is no number of 0 or more; expected one such as 0.5 or 1e-3")
+        raise ConfigError(f"concentration {text!r} is not a number of 0 or more; expected one such as 0.5 or 1e-3")
     return abs(number)  # without the sign of -0
 
 
 def compare_wells(
     treatments: Mapping[str, WellTreatment], on_plate: Collection[str], *, processed: Sequence[str] | None = None
 ) -> list[str]:
-    """Return sentences on wells that the map has and the plate lacks, on the reverse, and on units that differ.
+    """Return sentences on wells that only the map or only the plate has, and on treatments with several units.
 
     Parameters
     ----------
     on_plate:
         All wells of the plate.
     processed:
-        Those of the plate that are asked for; all by default.
+        The wells of the plate that are processed; all by default.
 
     Raises
     ------
@@ -134,14 +134,14 @@ def compare_wells(
 
 
 def _several_units(entries: Iterable[WellTreatment]) -> list[str]:
-    """Return a sentence on each treatment with concentrations in several units: its wells are not one curve."""
+    """Return a sentence on each treatment whose concentrations have several units: they cannot be one curve."""
     units: dict[str, dict[str, None]] = {}
     for entry in entries:
         if entry.concentration is not None and not entry.control:
             units.setdefault(entry.treatment, {})[entry.unit or "none"] = None
     return [
-        f"Treatment {name!r} has concentrations in several units ({', '.join(found)}): they are not converted and make "
-        "no common curve."
+        f"Treatment {name!r} has concentrations in several units ({', '.join(found)}): they are not converted and do "
+        "not make one curve."
         for name, found in units.items()
         if len(found) > 1
     ]

@@ -14,7 +14,7 @@ _WORDS = {"molar": "M"} | {
 
 
 def unit_key(unit: str) -> str:
-    """Return what all spellings of a unit share: the key of ``uM``, ``µM``, ``μM`` and ``micromolar`` is one.
+    """Return one key for all spellings of a unit, such as ``uM``, ``µM``, ``μM`` and ``micromolar``.
 
     Upper and lower case differ: ``nM`` is a concentration, ``nm`` a length.
     """

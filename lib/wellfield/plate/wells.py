@@ -39,15 +39,15 @@ def split_well(name: str) -> tuple[int, int]:
     Raises
     ------
     WellNameError
-        *name* is no well between A01 and AF48.
+        *name* is not a well between A01 and AF48.
     """
     match = _WELL.fullmatch(name.strip())
     if match is None:
-        raise WellNameError(f"{name!r} is no well name; expected one such as A01, between A01 and AF48")
+        raise WellNameError(f"{name!r} is not a well name; expected one such as A01, between A01 and AF48")
     try:
         row, column = row_number(match[1]), int(match[2]) - 1
     except WellNameError as error:
-        raise WellNameError(f"{name!r} is no well name: {error}") from None
+        raise WellNameError(f"{name!r} is not a well name: {error}") from None
     if column >= MAX_COLUMNS:
         raise WellNameError(f"column {column + 1} of {name!r} is outside a plate; expected 1 to {MAX_COLUMNS}")
     return row, column
@@ -67,7 +67,7 @@ def canonical_well(name: str) -> str:
 
 
 def is_well(name: str) -> bool:
-    """Tell whether a name is that of a well in its canonical spelling."""
+    """Tell whether a name is a well name in its canonical spelling."""
     try:
         return canonical_well(name) == name
     except WellNameError:

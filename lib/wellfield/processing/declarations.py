@@ -1,4 +1,4 @@
-"""Side results of a function, by name: what it returns besides its image, and what it takes from earlier steps."""
+"""Declaring side results: values that a function returns besides its image, or takes from earlier steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPECIAL_INPUTS = "__special_inputs__"
 
 
 def special_outputs(*outputs: str | tuple[str, MaterializationSpec]) -> Callable[[F], F]:
-    """Declare the values that a function returns after its image, in the order in which it returns them.
+    """Declare the values that a function returns after its image, in return order.
 
     Each is a name (kept in memory for later steps) or a pair of a name and a
     :class:`~wellfield.materialization.MaterializationSpec` (also written).
@@ -26,7 +26,7 @@ def special_outputs(*outputs: str | tuple[str, MaterializationSpec]) -> Callable
     Raises
     ------
     PipelineError
-        A name twice, or something that is no spec beside a name.
+        A name is declared twice, or is paired with something other than a spec.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def special_outputs(*outputs: str | tuple[str, MaterializationSpec]) -> Callable
 
 
 def special_inputs(*names: str) -> Callable[[F], F]:
-    """Declare the special outputs of earlier steps that a function takes as keyword arguments of the same names.
+    """Declare keyword arguments of a function that get the special outputs of the same names from earlier steps.
 
     Examples
     --------
@@ -73,12 +73,12 @@ def special_inputs(*names: str) -> Callable[[F], F]:
 
 
 def check_output_name(name: Any) -> None:
-    """Refuse a name that could not be that of a file.
+    """Refuse a name that cannot be a file name.
 
     Raises
     ------
     PipelineError
-        It has other signs than letters, digits, ``_``, ``-`` and spaces, or is empty.
+        It is empty, or has other characters than letters, digits, ``_``, ``-`` and spaces.
     """
     if not isinstance(name, str) or not _OUTPUT_NAME.fullmatch(name):
         raise PipelineError(

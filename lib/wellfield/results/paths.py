@@ -39,6 +39,8 @@ class PlateFile(StrEnum):
     METADATA = "openhcs_metadata.json", "ingest_plate"
     INGEST_REPORT = "ingest_report.json", "ingest_plate", "Ingest report"
     PLAN = "plan.json", "compile_plan"
+    PROCESS_DIGEST = "digests/process_well.json", "compile_plan"
+    MATERIALIZE_DIGEST = "digests/materialize_well.json", "compile_plan"
     ILLUMINATION = "illumination/illumination.json", "fit_illumination"
     COUNTS_CSV = "cell_counts.csv", "aggregate_plate", "Cell counts"
     COUNTS = "cell_counts.parquet", "aggregate_plate"

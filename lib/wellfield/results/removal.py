@@ -17,7 +17,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wellfield.errors import ForeignStoreError
-from wellfield.formats.atomic import carry_over, heal_directory, is_part, remove_empty, remove_parts, replace_directory
+from wellfield.formats.atomic import (
+    carry_over,
+    is_part,
+    remove_empty,
+    remove_parts,
+    replace_directory,
+    restore_directory,
+)
 from wellfield.results.manifest import folder_names
 from wellfield.results.paths import STORE_NAME, UNFINISHED, WELL_RULES, PlateFile
 from wellfield.results.records import (
@@ -129,7 +136,7 @@ def replace_folder(results: Path, rule: str, staged: Path, final: Path, *, well:
     DestinationExistsError
         A file of the user lies where a new file must go. Nothing was changed.
     """
-    heal_directory(final)
+    restore_directory(final)
     base = final.relative_to(results).as_posix()
     listed = listed_files(results, rule, well) | listed_files(results, EARLIER)
     names = folder_names(staged)

@@ -45,6 +45,8 @@ class StageWriter:
         The staging folder.
     scratch:
         A folder of this job only, for all files but the list; by default they go to *folder*, too.
+    processing:
+        Digest of what is computed for the well; the list has it.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class StageWriter:
         plate: str,
         well: str,
         scratch: str | os.PathLike[str] | None = None,
+        processing: str = "",
     ) -> None:
         self._final = Path(folder).absolute()  # a function may change the working directory
         self._folder = part_path(self._final)
@@ -63,6 +66,7 @@ class StageWriter:
         self._keeps_scratch = False
         self._filemanager = filemanager
         self._plate, self._well = plate, well
+        self._processing = processing
         self._images: list[StagedImage] = []
         self._tables: dict[tuple[str, int], dict[_Place, Any]] = {}
         self._values: dict[tuple[str, int], dict[_Place, Any]] = {}
@@ -143,6 +147,7 @@ class StageWriter:
             shutil.rmtree(self.working_folder, ignore_errors=True)
             staged = StagedWell(self._plate, self._well, WellStatus.DONE, None, account, self._images)
             self._write_outputs(staged)
+        staged.processing = self._processing
         staged.scratch = None if self._scratch is None else str(self._scratch)
         named = [image.path for image in staged.images] + [output.path for output in staged.outputs]
         staged.sizes = {path: (self._folder / path).stat().st_size for path in named}

@@ -25,7 +25,7 @@ from wellfield.results.status import WellStatus
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
-STAGE_SCHEMA_VERSION = 3
+STAGE_SCHEMA_VERSION = 4
 STAGED_NAME = "staged.json"
 
 _PLACE = {"path": str, "timepoint": (int, None), "channel": (int, None), "field": (int, None)}
@@ -41,6 +41,7 @@ _STAGED = OwnJson(
         "images": [{"step": str, "z": [int], "projection": str, **_PLACE}],
         "outputs": [{"name": str, "option": int, **_PLACE}],
         "scratch": (str, None),
+        "processing": str,
         "sizes": {str: int},
     },
     "Delete its folder, and the next run does the well again",
@@ -97,6 +98,7 @@ def place_name(field: int, timepoint: int, channel: int | None) -> str:
 class StagedWell:
     """The content of ``staged.json``; paths are relative to the staging folder, or absolute paths in *scratch*.
 
+    *processing* is the digest of what was computed (:meth:`~wellfield.pipeline.plan.Plan.processing_digest`).
     *sizes* has the bytes of each staged file, because half of a text file looks like a whole one.
     """
 
@@ -108,6 +110,7 @@ class StagedWell:
     images: list[StagedImage] = field(default_factory=list)
     outputs: list[StagedOutput] = field(default_factory=list)
     scratch: str | None = None
+    processing: str = ""
     sizes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -184,19 +187,14 @@ def remove_stage(stage: Path) -> None:
             remove_empty(Path(root), stage)
 
 
-def remove_broken_stages(folder: str | os.PathLike[str]) -> list[str]:
-    """Remove the staged wells in *folder* that materialize_well cannot use; return their names.
+def broken_stages(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the staged wells in *folder* that materialize_well cannot use.
 
     Call it only while no run is under way. A run that is killed while it removes a staged well leaves half of it, and
     Snakemake takes this for a whole one. The files of a well in scratch lie on a node that the next job may not get.
-    Files that staging did not write stay.
     """
-    broken = []
-    for stage in sorted(Path(folder).iterdir()) if os.path.isdir(folder) else ():
-        if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage):
-            remove_stage(stage)
-            broken.append(stage.name)
-    return broken
+    stages = sorted(Path(folder).iterdir()) if os.path.isdir(folder) else []
+    return [stage for stage in stages if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage)]
 
 
 def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:
@@ -212,6 +210,25 @@ def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathL
             remove_stage(listed.parent)
             done.append(listed.parent.name)
     return done
+
+
+def staged_processing(stage: str | os.PathLike[str]) -> str:
+    """Return the digest of what was computed for a staged well; an empty text where nothing whole is staged."""
+    try:
+        return str(json.loads(Path(stage, STAGED_NAME).read_bytes())["processing"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def staged_bytes(stage: str | os.PathLike[str]) -> int:
+    """Return the size of all files of a staged well, 0 where nothing is staged."""
+    return sum(path.stat().st_size for path in Path(stage).rglob("*") if path.is_file())
+
+
+def staged_files(stage: str | os.PathLike[str]) -> list[str]:
+    """Return the files of a staged well that staging writes, relative to its folder."""
+    found = (path.relative_to(stage).as_posix() for path in sorted(Path(stage).rglob("*")) if path.is_file())
+    return [path for path in found if is_stage_file(path)]
 
 
 def _size(path: Path) -> int | None:

@@ -35,14 +35,17 @@ from wellfield.results.staged_well import StagedImage, StagedOutput, StagedWell
 from wellfield.results.status import MATERIALIZE_STEP, WellStatus
 from wellfield.storage.backend import Backend, ZarrChunkStrategy
 from wellfield.storage.filemanager import FileManager
-from wellfield.storage.zarr.addressing import well_folder
+from wellfield.storage.zarr.addressing import LABEL_DTYPE, well_folder
+from wellfield.storage.zarr.batch import WellPlanes
+from wellfield.storage.zarr.ngff_metadata import FieldMetadata
+from wellfield.storage.zarr.writer import write_zarr_well
 
 _logger = logging.getLogger(__name__)
 
 _RULE = WELL_RULES[-1]
 
 
-def materialize_well(
+def write_results(
     staged: StagedWell,
     staging: Path,
     plan: Plan,
@@ -67,7 +70,7 @@ def materialize_well(
         The machine is to blame, for example its disk is full. A result that no file format can hold fails the well
         instead.
     """
-    writer = _WellWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
+    writer = _ResultsWriter(staged, staging, plan, results, filemanager, stage_y_up=info.stage_y_up)
     files, picture = [], no_thumbnail()
     if staged.status == WellStatus.DONE:
         try:
@@ -102,7 +105,7 @@ def no_thumbnail() -> Any:
     return np.zeros((2, 0, 0), np.float32)
 
 
-class _WellWriter:
+class _ResultsWriter:
     def __init__(
         self,
         staged: StagedWell,
@@ -166,32 +169,32 @@ class _WellWriter:
         images = self._images("zarr")
         if not images:
             return []
-        from wellfield.storage.zarr.ngff_metadata import FieldMetadata
-
-        store = self._results / STORE_NAME
-        planes, paths, facts = [], [], []
+        store, well = self._results / STORE_NAME, self._staged.well
+        planes = WellPlanes(store, well, {}, {})
+        facts = []
         for step, image in images:
             stack = self._load(image)
-            facts.append(_facts(step, image, stack))
-            folder = store if step.kind == ImageKind.INTENSITY else store / "labels" / step.name
-            for plane, key in zip(stack, image.keys(self._staged.well), strict=True):
-                planes.append(plane)
-                paths.append(folder / plane_name(key))
+            is_label = step.kind != ImageKind.INTENSITY
+            taken = planes.labels.setdefault(step.name, {}) if is_label else planes.images
+            taken.update(zip(image.keys(well), stack, strict=True))
+            dtype = LABEL_DTYPE if is_label else stack.dtype
+            facts.append(
+                {
+                    "step": step.name,
+                    "field": image.field,
+                    "timepoint": image.timepoint,
+                    "channel": image.channel,
+                    "shape": list(stack.shape),
+                    "dtype": dtype.name,
+                }
+            )
         metadata = FieldMetadata(
             channel_names=dict(self._plan.channels),
             calibrations=self._calibrations([image for _, image in images]),
             stage_y_up=self._stage_y_up,
         )
-        self._filemanager.save_batch(
-            planes,
-            paths,
-            Backend.ZARR,
-            chunk_name=self._staged.well,
-            zarr_config=self._plan.settings.zarr,
-            metadata=metadata,
-            replace=self._replace,
-        )
-        folder = well_folder(store, self._staged.well)
+        write_zarr_well(planes, config=self._plan.settings.zarr, metadata=metadata, replace=self._replace)
+        folder = well_folder(store, well)
         names = self._names[folder]
         return [folder_entry(self._results, folder, {"images": facts}, names=names) | {"names": names}]
 
@@ -310,18 +313,6 @@ class _WellWriter:
             and (image.field, image.timepoint) not in black
             for stack in [self._load(image)]
         }
-
-
-def _facts(step: CompiledStep, image: StagedImage, stack: Any) -> dict[str, Any]:
-    dtype = stack.dtype.name if step.kind == ImageKind.INTENSITY else "uint32"
-    return {
-        "step": step.name,
-        "field": image.field,
-        "timepoint": image.timepoint,
-        "channel": image.channel,
-        "shape": list(stack.shape),
-        "dtype": dtype,
-    }
 
 
 def _content(data: Any) -> dict[str, Any]:

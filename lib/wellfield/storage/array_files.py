@@ -9,7 +9,7 @@ ARRAY_FILES = (("zarr.json", 3), (".zarray", 2))
 
 
 def array_format(folder: str | os.PathLike[str]) -> int | None:
-    """Return the Zarr version of the array that a folder is; ``None`` if it is none."""
+    """Return the Zarr version of the array in a folder; ``None`` if the folder is not an array."""
     for name, zarr_format in ARRAY_FILES:
         try:
             with open(os.path.join(folder, name), "rb") as file:

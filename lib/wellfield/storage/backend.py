@@ -51,7 +51,7 @@ NgffVersion = Literal["0.5", "0.4"]
 
 @dataclass(frozen=True, slots=True)
 class ZarrConfig:
-    """Settings of the Zarr backend.
+    """Settings of a Zarr store, such as plate.zarr.
 
     Raises
     ------

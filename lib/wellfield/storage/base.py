@@ -40,7 +40,7 @@ class ObjectStatus:
         Of a link, the path that it leads to in the end, there or not; *size* is that of what is there. ``None`` for
         anything else.
     target_kind:
-        What is there; ``None`` for a link to nothing, and for what is no link.
+        What is there; ``None`` for a link to nothing, and for what is not a link.
     """
 
     kind: ObjectKind
@@ -104,7 +104,7 @@ class ReadableBackend(DataSink):
     def _in_threads(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
         """Return what *function* gives for each of the arguments, in their order.
 
-        Of several failures the first in that order is raised; what has not begun by then is left.
+        If several fail, the first error in that order is raised; what has not begun by then is skipped.
         """
         count = len(arguments[0])
         if self.batch_threads == 1 or count < 2:

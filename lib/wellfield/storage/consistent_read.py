@@ -1,4 +1,4 @@
-"""Reading a folder that a writer may replace meanwhile."""
+"""Reading a folder while a writer may replace it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from wellfield.errors import StorageError
-from wellfield.formats.atomic import heal_directory
+from wellfield.formats.atomic import restore_directory
 
 _ATTEMPTS = 50
 
 T = TypeVar("T")
 
 
-def consistent(folder: Path, read: Callable[[], T]) -> T:
-    """Return what *read* finds in one version of a folder: again if the folder was replaced meanwhile.
+def read_one_version(folder: Path, read: Callable[[], T]) -> T:
+    """Return what *read* finds in a folder; read again if the folder was replaced meanwhile.
 
-    A folder that a killed writer left under its old name is put back first.
+    A folder that a killed writer left under a temporary name is renamed back first.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def consistent(folder: Path, read: Callable[[], T]) -> T:
         The folder was replaced during every one of several attempts.
     """
     for _ in range(_ATTEMPTS):
-        heal_directory(folder)
+        restore_directory(folder)
         before = _identity(folder)
         try:
             result = read()

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,6 @@ from wellfield.storage.files import (
 from wellfield.storage.host import host_array
 from wellfield.storage.paths import PathLike, named_path, new_path, path_text, valid_path
 from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove_tree, visible_entries
-
-ARCHIVE_SUFFIX = ".npz"
 
 
 class DiskStorageBackend(StorageBackend):
@@ -264,8 +262,8 @@ class DiskStorageBackend(StorageBackend):
         if self.is_dir(folder):
             return folder
         if self.exists(folder):
-            raise NotAFolderError(f"{folder} is no folder", path=folder)
-        raise DataNotFoundError(f"{folder} is no folder", path=folder)
+            raise NotAFolderError(f"{folder} is not a folder", path=folder)
+        raise DataNotFoundError(f"{folder} is not a folder", path=folder)
 
     def _copy(self, origin: Path, target: Path, *, replace_symlinks: bool = False, keep_link: bool = False) -> None:
         """Copy to a hidden sibling of *target*, then rename: complete or not at all."""
@@ -304,7 +302,7 @@ def _make_folder(folder: Path) -> None:
         if os.path.lexists(missing):  # which another thread may have made just now
             if os.path.isdir(missing) and not is_zarr_array(missing):
                 break
-            raise NotAFolderError(f"folder {folder} cannot be made: {missing} is no folder", path=missing)
+            raise NotAFolderError(f"folder {folder} cannot be made: {missing} is not a folder", path=missing)
         if is_bare(missing) and os.path.isfile(array_path(missing)):
             raise NotAFolderError(f"folder {folder} cannot be made: {missing} is an array", path=missing)
     with file_errors(folder, "be made"):
@@ -315,8 +313,6 @@ def _host_values(data: Any, path: Path) -> Any:
     """Return what the format of *path* is given: arrays of other libraries as NumPy arrays."""
     if has_extension(path.name, formats.IMAGE_SUFFIXES):
         return host_array(data)
-    if isinstance(data, Mapping) and has_extension(path.name, ARCHIVE_SUFFIX):
-        return {name: host_array(values) for name, values in data.items()}
     return data
 
 

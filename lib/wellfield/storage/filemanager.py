@@ -26,7 +26,7 @@ class FileManager:
     Raises
     ------
     ArgumentTypeError
-        It is no mapping of names to backends.
+        It is not a mapping of names to backends.
 
     Notes
     -----

@@ -40,7 +40,7 @@ def read_file(path: PathLike, **options: Any) -> Any:
     """
     try:
         read = formats.reader(path)
-        with file_errors(path, "be read"), known_options(read, path, **options):
+        with known_options(read, path, **options):
             return read(path, **options)
     except WellfieldError as error:
         if os.path.isdir(path):
@@ -71,7 +71,7 @@ def file_errors(path: PathLike, action: str) -> Iterator[None]:
 
 
 def is_missing(path: PathLike) -> bool:
-    """Tell whether nothing is at *path*, or a link to nothing; not of a place that cannot be looked at."""
+    """Tell whether *path* does not exist or is a link to nothing; a path that may not be looked at counts as there."""
     try:
         os.stat(path)
     except OSError as error:
@@ -89,7 +89,7 @@ def not_found(path: PathLike) -> DataNotFoundError:
 
 @contextmanager
 def known_options(function: Callable[..., Any], path: PathLike, *arguments: Any, **options: Any) -> Iterator[None]:
-    """Turn the error about an option that a format's reader or writer does not know into one of ours."""
+    """Turn Python's error about an unknown option of a reader or writer into an ArgumentTypeError."""
     try:
         yield
     except TypeError as error:
@@ -101,7 +101,7 @@ def known_options(function: Callable[..., Any], path: PathLike, *arguments: Any,
 
 
 def link_status(link: PathLike, modified: float, target: ObjectStatus | None) -> ObjectStatus:
-    """Return the status of a link, from that of what it leads to; ``None`` if that is nothing."""
+    """Return the status of a link, made from the status of its target; ``None`` for a link to nothing."""
     return ObjectStatus(
         ObjectKind.SYMLINK,
         None if target is None else target.size,

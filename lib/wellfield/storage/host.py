@@ -21,7 +21,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {}
 
 
 def register_host_copy(module_root: str, converter: Callable[[Any], Any]) -> None:
-    """Let *converter* make NumPy arrays of the arrays of a library; the last one registered counts.
+    """Register *converter* for the arrays of a library; a later one replaces an earlier one.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def register_host_copy(module_root: str, converter: Callable[[Any], Any]) -> Non
 
 
 def is_array(data: Any) -> bool:
-    """Tell whether *data* is an array of NumPy or of another library; a single number and a table are none."""
+    """Tell whether *data* is an array of NumPy or of another library, not a single number or a table."""
     if isinstance(data, np.ndarray):
         return True
     if isinstance(data, np.generic | type) or not (hasattr(data, "shape") and hasattr(data, "dtype")):
@@ -44,7 +44,7 @@ def is_array(data: Any) -> bool:
 
 
 def host_array(data: Any) -> Any:
-    """Return an array of any library as a NumPy array, without a copy where it can; what is no array as it is.
+    """Return an array of any library as a NumPy array, if possible without a copy; anything else unchanged.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from wellfield.storage.base import VirtualBackend
 from wellfield.storage.path_index import PathIndex
 from wellfield.storage.paths import PathLike, valid_path
 
-# What makes a spelling other than the plain one: an empty part, a ".", a "/" at the end.
+# What a plain spelling does not have: an empty part, a ".", a "/" at the end.
 _SPELLING = re.compile(r"//|(?:^|/)\.(?:/|$)|/$|^$")
 
 
@@ -38,7 +38,7 @@ class IndexedBackend(VirtualBackend):
 
     @abstractmethod
     def _title(self) -> str:
-        """Return what this is a view of, for messages: ``"plate /data/P1"``."""
+        """Return the name of what this shows, for messages: ``"plate /data/P1"``."""
 
     def exists(self, path: PathLike) -> bool:
         """Tell whether *path* is a plane or a virtual folder."""
@@ -74,9 +74,9 @@ class IndexedBackend(VirtualBackend):
         Raises
         ------
         WellNameError
-            The well is no well.
+            The name of the well is wrong.
         MetadataError
-            There is no well, a number is no whole number from 1, the projection or a name is unknown.
+            There is no well, a number is not a whole number from 1, the projection or a name is unknown.
         """
         if kwargs:
             raise ArgumentTypeError(f"file names have no option {', '.join(sorted(kwargs))}")
@@ -95,7 +95,7 @@ class IndexedBackend(VirtualBackend):
         return PathIndex(self._paths())
 
     def _relative(self, path: PathLike) -> str:
-        """Return the one spelling of *path*; a ``..`` stays, and so names nothing."""
+        """Return *path* in its plain spelling. A ``..`` stays, so that the path names nothing."""
         return plain_path(valid_path(path))
 
     def _folder(self, directory: PathLike) -> str:
@@ -107,7 +107,7 @@ class IndexedBackend(VirtualBackend):
         return folder
 
     def _missing(self, path: str) -> StorageError:
-        """Return the error for a path that is no plane."""
+        """Return the error for a path that is not a plane."""
         if path in self._index:
             return IsFolderError(f"{self._title()}: {path} is a virtual folder; expected a plane", path=path)
         return DataNotFoundError(f"{self._title()} has no plane {path}", path=path)
@@ -134,5 +134,5 @@ def _number(metadata: Mapping[str, Any], name: str) -> int:
     except (TypeError, ValueError):
         number = 0
     if number < 1 or isinstance(value, bool):
-        raise MetadataError(f"{name} {value!r} is no whole number from 1 on")
+        raise MetadataError(f"{name} {value!r} is not a whole number of 1 or more")
     return number

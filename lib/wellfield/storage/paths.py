@@ -19,7 +19,7 @@ def path_text(path: PathLike) -> str:
     Raises
     ------
     ArgumentTypeError
-        It is no text and no ``Path``.
+        It is neither text nor a ``Path``.
     """
     if isinstance(path, str):
         return path
@@ -39,12 +39,12 @@ def valid_path(path: PathLike) -> str:
     """
     text = path_text(path)
     if "\0" in text:
-        raise InvalidPathError(f"{text!r} is no path: it holds a null character", path=text)
+        raise InvalidPathError(f"{text!r} is not a path: it holds a null character", path=text)
     if not text.isascii():
         try:
             os.fsencode(text)
         except UnicodeEncodeError:
-            raise InvalidPathError(f"{text!r} is no path: it holds half of a character", path=text) from None
+            raise InvalidPathError(f"{text!r} is not a path: it holds half of a character", path=text) from None
     return text
 
 
@@ -58,7 +58,7 @@ def named_path(path: PathLike) -> str:
     """
     text = valid_path(path)
     if not text:
-        raise InvalidPathError("the path is empty; expected that of an object or a folder", path=text)
+        raise InvalidPathError("the path is empty; expected the path of an object or a folder", path=text)
     return text
 
 
@@ -84,7 +84,7 @@ def path_list(paths: Sequence[PathLike]) -> list[PathLike]:
     Raises
     ------
     ArgumentTypeError
-        They are one path, have no order, or one of them is no path.
+        They are one path, have no order, or one of them is not a path.
     """
     listed = batch_list(paths, "paths")
     for path in listed:
@@ -93,7 +93,7 @@ def path_list(paths: Sequence[PathLike]) -> list[PathLike]:
 
 
 def batch_list(values: Collection[Any], what: str) -> list[Any]:
-    """Return the values of a batch; a text or a set is none."""
+    """Return the values of a batch. Text and sets are refused."""
     try:
         if not isinstance(values, str | bytes | os.PathLike | set | frozenset):
             return list(values)

@@ -1,4 +1,4 @@
-"""The virtual workspace: a plate's nested raw files, or planes of its arrays, under flat, canonical names.
+"""The virtual workspace: the nested raw files of a plate, or planes of its arrays, under flat, canonical names.
 
 Nothing is copied or linked.
 """
@@ -93,16 +93,14 @@ class VirtualWorkspaceBackend(IndexedBackend):
         PathEscapeError
             A symbolic link, of the file or of a folder above it, leads out of the plate folder.
         """
-        address = self._array_plane(path)
-        real = self._root / (self._mapping[self._relative(path)] if address is None else address.array)
-        self._refuse_escape(real)
-        return real
+        return self._real(self._mapped(path)[0])
 
     def load(self, file_path: PathLike, **kwargs: Any) -> Any:
         """Read the real file in the format of its suffix, or a plane ``[Y, X]`` of an array, which has no options."""
-        if self._array_plane(file_path) is not None:
+        mapped, plane = self._mapped(file_path)
+        if plane is not None:
             return self.load_batch([file_path], **kwargs)[0]
-        real = self.resolve(file_path)
+        real = self._real(mapped)
         try:
             return read_file(real, **kwargs)
         except DataNotFoundError as error:
@@ -113,19 +111,20 @@ class VirtualWorkspaceBackend(IndexedBackend):
         file_paths = path_list(file_paths)
         arrays: defaultdict[str, list[tuple[int, ArrayPlane]]] = defaultdict(list)
         for number, path in enumerate(file_paths):
-            if (address := self._array_plane(path)) is not None:
-                arrays[address.array].append((number, address))
+            array, plane = self._mapped(path)
+            if plane is not None:
+                arrays[array].append((number, plane))
         if not arrays:
             return super().load_batch(file_paths, **kwargs)
         if kwargs:
-            raise ArgumentTypeError(f"planes of arrays are read without options such as {', '.join(sorted(kwargs))}")
+            raise ArgumentTypeError(f"planes of arrays have no options; got {', '.join(sorted(kwargs))}")
         from wellfield.storage.zarr.foreign_arrays import load_array_planes
 
         in_arrays = {number for planes in arrays.values() for number, _ in planes}
         files = [number for number in range(len(file_paths)) if number not in in_arrays]
         loaded = dict(zip(files, super().load_batch([file_paths[number] for number in files]), strict=True))
-        for planes in arrays.values():
-            folder = self.resolve(file_paths[planes[0][0]])
+        for array, planes in arrays.items():
+            folder = self._real(array)
             try:
                 found = load_array_planes(
                     folder,
@@ -147,11 +146,12 @@ class VirtualWorkspaceBackend(IndexedBackend):
         """
         if self.is_dir(path):
             return ObjectStatus(ObjectKind.FOLDER, 0)
-        real, address = self.resolve(path), self._array_plane(path)
-        if address is not None:
+        mapped, plane = self._mapped(path)
+        real = self._real(mapped)
+        if plane is not None:
             from wellfield.storage.zarr.foreign_arrays import stat_array_plane
 
-            size, seconds = stat_array_plane(real, address.at, self._refuse_escapes, background=address.background)
+            size, seconds = stat_array_plane(real, plane.at, self._refuse_escapes, background=plane.background)
             return ObjectStatus(ObjectKind.FILE, size, seconds)
         try:
             with file_errors(real, "be looked at"):
@@ -179,12 +179,20 @@ class VirtualWorkspaceBackend(IndexedBackend):
                 return Path(name).relative_to(root).as_posix()
         return name
 
-    def _array_plane(self, path: PathLike) -> ArrayPlane | None:
-        """Return the array and index that a virtual path is mapped to, ``None`` where it is mapped to a file."""
+    def _mapped(self, path: PathLike) -> tuple[str, ArrayPlane | None]:
+        """Return the real path behind a virtual one, relative to the plate; for a plane of an array, both of them."""
         name = self._relative(path)
-        if name not in self._mapping:
+        real = self._mapping.get(name)
+        if real is None:
             raise self._missing(name)
-        return parse_array_plane(self._mapping[name])
+        plane = parse_array_plane(real)
+        return (real, None) if plane is None else (plane.array, plane)
+
+    def _real(self, mapped: str) -> Path:
+        """Return where a real path is; it stays inside the plate."""
+        real = self._root / mapped
+        self._refuse_escape(real)
+        return real
 
     def _refuse_escape(self, real: Path) -> None:
         if not Path(os.path.realpath(real)).is_relative_to(self._real_root):

@@ -37,7 +37,7 @@ def read_metadata(folder: str | os.PathLike[str]) -> dict[str, Any]:
         data = {"subdirectories": {".": {"main": True, **data}}}
     subdirectories = data["subdirectories"]
     if not isinstance(subdirectories, dict) or not all(isinstance(entry, dict) for entry in subdirectories.values()):
-        raise MetadataError(f"{path}: 'subdirectories' is no object of objects")
+        raise MetadataError(f"{path}: 'subdirectories' must be an object of objects")
     return data
 
 
@@ -71,7 +71,7 @@ def available_backends(entry: Mapping[str, Any], *, source: str) -> dict[str, bo
     Raises
     ------
     MetadataError
-        ``available_backends`` is no object of backend to true or false.
+        ``available_backends`` is not an object of backend to true or false.
     """
     if "available_backends" not in entry:
         told_by = {Backend.VIRTUAL_WORKSPACE: "workspace_mapping", Backend.DISK: "image_files"}
@@ -90,7 +90,7 @@ def primary_backend(entry: Mapping[str, Any], *, source: str) -> Backend:
     Raises
     ------
     MetadataError
-        None of them is available, or ``available_backends`` is no object of backend to true or false.
+        None of them is available, or ``available_backends`` is not an object of backend to true or false.
     """
     available = available_backends(entry, source=source)
     for backend in BACKEND_PREFERENCE:
@@ -107,10 +107,10 @@ def mapped_plate(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, str]]:
     Raises
     ------
     MetadataError
-        The main subdirectory has no mapping, or one to what is no file.
+        The main subdirectory has no mapping, or maps a path to something other than a file.
     PathEscapeError
-        A file of the mapping lies elsewhere, or is no image although ``plate_path`` leads out of *folder*: a mapping
-        may not open other files of the machine.
+        A file of the mapping lies elsewhere, or ``plate_path`` leads out of *folder* and a file is not an image: a
+        mapping may not open other files of the machine.
     """
     file, here = Path(folder) / METADATA_NAME, os.path.abspath(folder)
     entry = main_subdirectory(read_metadata(folder), source=os.fspath(file))
@@ -124,7 +124,7 @@ def mapped_plate(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, str]]:
     if root != here:
         for name, path in paths.items():
             if parse_array_plane(path) is None and not path.lower().endswith(IMAGE_SUFFIXES):
-                raise PathEscapeError(f"{file}: {name} is mapped to {path} of {root}, which is no image")
+                raise PathEscapeError(f"{file}: {name} is mapped to {path} of {root}, which is not an image")
     return Path(root), paths
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from wellfield.microscopes.scan import ScannedFile
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.keys import PlaneKey
+from wellfield.workflow.source_digest import source_digest, source_digests
 from wellfield.workflow.user_code import source_files
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -22,7 +23,8 @@ _SCRIPTS = _PACKAGE.parent.parent / "scripts"
 # Where each stage's code starts: its scripts, and the packages of which modules are imported by name at run time.
 STAGES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingest": (("ingest_plate",), ("microscopes",)),
-    "process": (("compile_plan", "process_well"), ("processing", "formats", "microscopes")),
+    "plan": (("compile_plan",), ("processing",)),
+    "process": (("process_well",), ("processing", "formats", "microscopes")),
     "materialize": (("materialize_well",), ("storage", "formats")),
     "check": (("check_plate",), ()),
     "aggregate": (("aggregate_plate", "report_plate"), ("formats", "report")),
@@ -77,27 +79,32 @@ def _imported_files(file: Path) -> frozenset[Path]:
 
 
 @cache
+def _stage_sources() -> dict[Path, str]:
+    return source_digests({file for stage in STAGES for file in stage_files(stage)})
+
+
+@cache
 def code_digest(stage: str) -> str:
-    """Return a digest over all source files that the results of a stage depend on."""
-    digest = hashlib.sha256()
-    for file in stage_files(stage):
-        digest.update(f"{file.relative_to(_PACKAGE.parent.parent).as_posix()}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    """Return a digest of what the code does that the results of a stage depend on.
+
+    Comments, docstrings and formatting do not change it, see :mod:`wellfield.workflow.source_digest`.
+    """
+    sources = _stage_sources()
+    root = _PACKAGE.parent.parent
+    return digest_of([[file.relative_to(root).as_posix(), sources[file]] for file in stage_files(stage)])
 
 
 def function_digest(functions: Iterable[str]) -> str:
-    """Return a digest over the source files of functions given as ``package.module:function`` or ``file.py:function``.
+    """Return a digest of what functions do, given as ``package.module:function`` or ``file.py:function``.
 
-    Modules of the user's own that these import count too, see :mod:`wellfield.workflow.user_code`.
+    It covers the whole files that they are in, and modules of the user's own that these import
+    (:mod:`wellfield.workflow.user_code`). Comments, docstrings and formatting do not change it.
     """
-    digest = hashlib.sha256()
+    found = []
     for function in sorted({name for name in functions if ":" in name}):
-        digest.update(f"{function}\0".encode())
-        for name, file in sorted(source_files(function.rpartition(":")[0]).items()):
-            content = file.read_bytes()
-            digest.update(f"{name}\0{file.name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:16]
+        files = sorted(source_files(function.rpartition(":")[0]).items())
+        found.append([function, *([name, file.name, source_digest(file.read_bytes())] for name, file in files)])
+    return digest_of(found)
 
 
 def present_state(files: Iterable[ScannedFile]) -> dict[str, State]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from wellfield.config.plate_sheet import PlateEntry
+from wellfield.config.load import load_config
+from wellfield.config.plate_sheet import PlateEntry, read_plate_sheet
 from wellfield.errors import ConfigError, EmptyPlateError, WellfieldError
 from wellfield.formats.json_files import write_json
 from wellfield.formatting import counted
@@ -21,7 +23,87 @@ from wellfield.plate.index import read_info, read_paths
 from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import compare_wells, read_plate_map
 from wellfield.results.paths import PlateFile
+from wellfield.results.records import from_results, write_plate_record
 from wellfield.workflow.vanished import vanished_note, vanished_wells
+
+
+def map_plate(
+    folder: str,
+    plate: str,
+    config: Mapping[str, Any],
+    *,
+    microscope: str,
+    layout: str,
+    index: str | os.PathLike[str],
+    outputs: Iterable[str | os.PathLike[str]],
+    mapped_again: int,
+    wells_at_once: int,
+    say: Callable[[str], None],
+) -> Plate:
+    """Ingest a raw plate, write its record, and say what a person should know of it and of the space that it takes.
+
+    Parameters
+    ----------
+    config:
+        The whole configuration. The wells of the plate come from its sheet and are no parameter of the job, so that
+        asking for other wells does not map the plate again.
+    layout:
+        Digest of the layout, for the record.
+    index:
+        The index to write; its folder is that of the plate's results.
+    outputs:
+        All files of the job, for the record.
+    wells_at_once:
+        How many wells the run works on at a time; 0 where that is not known.
+    say:
+        Gets one line at a time for the user.
+
+    Raises
+    ------
+    ConfigError
+        The sheet asks for wells that the plate does not have.
+    DiskSpaceError
+        The plate has a plan, and less is free than one well takes at least.
+    """
+    # Each start of Snakemake imports this module, and does without plans and pipelines.
+    from wellfield.workflow.space import last_plan, plan_space, space_lines
+
+    checked = load_config(config)
+    entry = read_plate_sheet(checked.plates, layouts=checked.layouts, check_files=False)[plate]
+    results = Path(index).parent
+    info = ingest_plate(
+        folder,
+        plate=plate,
+        microscope=microscope,
+        results=results,
+        wells=entry.wells,
+        layouts=checked.plate_layouts(),
+        acquisition_minutes=checked.acquisition_minutes,
+        mapped_again=mapped_again,
+    )
+    of = {
+        "folder": os.path.realpath(folder),
+        "from_results": from_results(folder, results),
+        "microscope": microscope,
+        "layout": layout,
+    }
+    write_plate_record(results, "ingest_plate", outputs, of=of)
+    vanished = vanished_wells(results, info, entry.wells)
+    notes = acquisition_notes(results / PlateFile.INGEST_REPORT)
+    for note in [*notes, *plate_map_notes(entry.plate_map, info, entry.wells, vanished=vanished)]:
+        say(f"warning: {info.name}: {note}")
+    if vanished:
+        say(f"warning: {info.name}: {vanished_note(vanished)}")
+    # Snakemake decides after this job whether the plan is compiled again; compile_plan says it of a new plan.
+    if plan := last_plan(results):
+        wells = select_wells(info, entry.wells, vanished=vanished)
+        need = plan_space(plan, index, wells, results, scratch=bool(checked.scratch), keep_staged=checked.keep_staged)
+        lines = space_lines(
+            [need], checked.results, wells_at_once=wells_at_once, at_most=True, to_do="to do by the last plan"
+        )
+        for line in lines:
+            say(line)
+    return info
 
 
 def ingest_plate(
@@ -50,7 +132,7 @@ def ingest_plate(
         Path(results), plate=plate, why=why, acquisition_minutes=acquisition_minutes, mapped_again=mapped_again
     )
     vanished = vanished_wells(results, info, wells)
-    chosen_wells(info, wells, vanished=vanished)
+    select_wells(info, wells, vanished=vanished)
     if vanished:
         path = Path(results, PlateFile.INGEST_REPORT)
         report = read_report(path)
@@ -78,7 +160,7 @@ def plate_map_notes(
         return []
     treatments = read_plate_map(plate_map)
     try:
-        processed = [*chosen_wells(info, wanted, vanished=vanished), *vanished]
+        processed = [*select_wells(info, wanted, vanished=vanished), *vanished]
         return compare_wells(treatments, [*info.wells, *vanished], processed=processed)
     except ConfigError as error:
         raise ConfigError(f"plate {info.name}, plate map {os.fspath(plate_map)}: {error}") from None
@@ -130,7 +212,7 @@ def _is_present(path: str, present: Container[str]) -> bool:
     return any(f"{address.array}/{name}" in present for name in ARRAY_METADATA)
 
 
-def chosen_wells(info: Plate, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
+def select_wells(info: Plate, wanted: Sequence[str] | None, *, vanished: Container[str] = ()) -> list[str]:
     """Return the wells of a plate that are to be processed, row by row; all where *wanted* is ``None``.
 
     Raises

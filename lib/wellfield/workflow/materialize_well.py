@@ -14,13 +14,12 @@ from wellfield.plate.index import read_info, read_paths
 from wellfield.results.paths import WELL_RULES
 from wellfield.results.records import write_record
 from wellfield.results.removal import remove_scratch
-from wellfield.results.staged_well import StagedWell, remove_stage
+from wellfield.results.staged_well import StagedWell, remove_stage, staged_files
 from wellfield.results.status import WellStatus
-from wellfield.results.well_writer import materialize_well as write_well
+from wellfield.results.well_writer import write_results
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
-from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 
 def materialize_well(
@@ -31,18 +30,23 @@ def materialize_well(
     *,
     manifest: str | os.PathLike[str],
     thumbnail: str | os.PathLike[str],
+    keep_staged: bool = False,
 ) -> StagedWell:
     """Write what one well staged, and its manifest; return the staged well. Its folder in scratch is removed then.
+
+    With *keep_staged* the record of the well lists the staged files too: they go when the well does.
 
     Raises
     ------
     BrokenStageError
-        The staged well is damaged. It is removed, so that the next run stages it again.
+        The staged well is damaged, or of another plan. It is removed, so that the next run stages it again.
     DataNotFoundError
         The well was staged in a folder that this machine does not have.
     """
     try:
-        return _materialize_well(staging, plan_path, index, results, manifest=manifest, thumbnail=thumbnail)
+        return _materialize_well(
+            staging, plan_path, index, results, manifest=manifest, thumbnail=thumbnail, keep_staged=keep_staged
+        )
     except BrokenStageError as error:
         remove_stage(Path(staging))
         raise BrokenStageError(f"{error}. It is removed now; the same command stages the well again") from error
@@ -56,8 +60,9 @@ def _materialize_well(
     *,
     manifest: str | os.PathLike[str],
     thumbnail: str | os.PathLike[str],
+    keep_staged: bool,
 ) -> StagedWell:
-    filemanager = FileManager({Backend.DISK: DiskStorageBackend(), Backend.ZARR: ZarrStorageBackend()})
+    filemanager = FileManager({Backend.DISK: DiskStorageBackend()})
     staged = StagedWell.read(staging, filemanager)
     if staged.scratch is not None and staged.status == WellStatus.DONE and not Path(staged.scratch).is_dir():
         raise DataNotFoundError(
@@ -65,7 +70,9 @@ def _materialize_well(
             "materialize_well must run as one group of jobs where `scratch` is configured. Run the same command again"
         )
     plan = Plan.read(plan_path)
-    files = write_well(
+    if staged.processing != plan.processing_digest():
+        raise BrokenStageError(f"{staging} was staged for another plan than {plan_path}")
+    files = write_results(
         staged,
         Path(staging),
         plan,
@@ -77,6 +84,10 @@ def _materialize_well(
     )
     fields = {(key.field, key.timepoint) for key, _ in read_paths(index, [staged.well])[staged.well]}
     of = {"plan": plan.digest(), "fields": sorted(fields)}
+    if keep_staged:
+        # By their names alone: whoever deletes them to save space loses no result.
+        base = Path(staging).relative_to(results).as_posix()
+        files += [{"path": f"{base}/{name}"} for name in staged_files(staging)]
     write_record(results, WELL_RULES[-1], files, of=of, well=staged.well)
     if staged.scratch is not None:
         remove_scratch(staged.scratch)

@@ -12,9 +12,9 @@ from wellfield.report.unfinished import PlateState, StoppedJob
 from wellfield.results.manifest import read_manifest
 from wellfield.results.paths import RULE_FILES, WELL_RULES, PlateFile, WellFile, job_log
 from wellfield.results.status import WellStatus
-from wellfield.workflow.ingest_plate import chosen_wells
+from wellfield.workflow.ingest_plate import select_wells
 from wellfield.workflow.jobs import stop_reason
-from wellfield.workflow.run_jobs import CHECK, Job, RunJobs
+from wellfield.workflow.snakemake_api import CHECK, Job, RunJobs
 from wellfield.workflow.snakemake_log import read_job_errors
 from wellfield.workflow.vanished import in_plate_order, vanished_wells
 
@@ -83,7 +83,7 @@ def plate_state(
         return None
     info = read_info(index)
     vanished = vanished_wells(folder, info, wells)
-    chosen = in_plate_order({*chosen_wells(info, wells, vanished=vanished), *vanished})
+    chosen = in_plate_order({*select_wells(info, wells, vanished=vanished), *vanished})
     state = PlateState(plate, info.path, chosen, vanished=vanished)
     stopped = _StoppedJobs(folder, plate, jobs, snakemake_log, started)
     for well in state.wells:

@@ -59,7 +59,14 @@ def process_well(
     )
     account = PlaneAccount()
     with (
-        StageWriter(staging, filemanager, plate=info.name, well=well, scratch=scratch) as writer,
+        StageWriter(
+            staging,
+            filemanager,
+            plate=info.name,
+            well=well,
+            scratch=scratch,
+            processing=plan.processing_digest(),
+        ) as writer,
         count_conversions() as conversions,
     ):
         source = _well_input(plan, info, planes, well, filemanager, working=writer.working_folder)
@@ -114,8 +121,8 @@ def _well_input(
     raw = plan.settings.vfs.read_backend == Backend.DISK
     paths = {p.key: str(Path(info.path, p.path)) if raw else virtual_path(p) for p in planes}
     files = {paths[p.key]: p.path for p in planes}
-    wanted = plan.wants_stage_positions
-    positions = field_positions(info, planes, are_needed=wanted) if wanted or plan.writes_zarr else {}
+    # Also where no step needs them: whatever is staged can be written to plate.zarr, which says where fields lie.
+    positions = field_positions(info, planes, are_needed=plan.wants_stage_positions)
     in_memory = plan.settings.vfs.intermediate_backend == Backend.MEMORY
     return WellInput(
         plate=info.name,

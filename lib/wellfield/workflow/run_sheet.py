@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import MutableMapping
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from wellfield.formats.atomic import write_bytes
-from wellfield.workflow.run_jobs import is_run
+from wellfield.workflow.snakemake_api import is_run, set_config
 
 # Of the working directory, which all jobs share; Snakemake's own records of the run lie there too.
 _FOLDER = Path(".snakemake", "wellfield")
@@ -21,37 +20,16 @@ _KEY = "plates"
 def keep_sheet(workflow: Any, config: MutableMapping[str, Any], content: bytes) -> Path | None:
     """Write the sheet's *content* beside Snakemake's records and make it the sheet of all jobs that follow.
 
-    Jobs of this process read *config*; those on other machines get it on their command line. Where the workflow is used
-    as a module, *config* may be a part of the configuration, as in ``config: config["wellfield"]``. If it is something
-    else, jobs on other machines read the sheet itself. Does nothing in the processes of single jobs. Remove the file
-    with :func:`drop_sheet` when the run ends.
+    Jobs of this process read *config*; those on other machines get it on their command line. Does nothing in the
+    processes of single jobs. The file is to be removed with :func:`drop_sheet` when the run ends.
     """
     if not is_run(workflow):
         return None
     path = _FOLDER / f"plates-{uuid4().hex}.tsv"
     write_bytes(path, content)
     config[_KEY] = path.as_posix()
-    keys = _keys_to(config, workflow.globals["config"])
-    if keys is not None:
-        name, *inner = [*keys, _KEY]
-        value: Any = path.as_posix()
-        for key in reversed(inner):
-            value = {key: value}
-        argument = f"{name}={value if not inner else json.dumps(value)}"
-        settings = workflow.config_settings
-        settings.config_args = [*(settings.config_args or ()), argument]
+    set_config(workflow, config, _KEY, path.as_posix())
     return path.absolute()
-
-
-def _keys_to(part: Any, whole: Any) -> list[str] | None:
-    """Return the keys that lead from *whole* to *part*, which is the same object; ``None`` if it is not in there."""
-    if part is whole:
-        return []
-    for key, value in whole.items() if isinstance(whole, dict) else ():
-        keys = _keys_to(part, value)
-        if keys is not None:
-            return [key, *keys]
-    return None
 
 
 def drop_sheet(path: str | os.PathLike[str] | None) -> None:

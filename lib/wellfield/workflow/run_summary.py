@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +27,15 @@ from wellfield.results.status import failure_logs
 from wellfield.workflow.ingest_plate import acquisition_notes
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.plate_progress import Stamps, files_written, plate_stamps, plate_state
-from wellfield.workflow.run_jobs import is_run, needed_jobs, run_jobs
 from wellfield.workflow.run_sheet import drop_sheet
+from wellfield.workflow.snakemake_api import (
+    is_run,
+    keeps_temporary,
+    needed_jobs,
+    run_jobs,
+    runs_here,
+    stop_timers,
+)
 from wellfield.workflow.space import plan_space, space_lines
 
 # More names than this are cut on the terminal; the page has all.
@@ -48,7 +54,7 @@ _BEFORE_WELLS = ("ingest_plate", "compile_plan")
 
 
 def begin_run(
-    workflow: Any, *, results: str, plates: Iterable[str], wells_at_once: int, scratch: bool
+    workflow: Any, *, results: str, plates: Iterable[str], wells_at_once: int, scratch: bool, keep_staged: bool
 ) -> dict[str, Stamps]:
     """Print what space the wells take that the run is about to do; return the state of each plate's files.
 
@@ -66,6 +72,8 @@ def begin_run(
         How many wells the run works on at a time.
     scratch:
         Whether wells are staged on the nodes' own disks.
+    keep_staged:
+        Whether staged wells stay when their results are written.
 
     Raises
     ------
@@ -85,7 +93,8 @@ def begin_run(
     for plate, chosen in sorted(wells.items()):
         folder = Path(results, plate)
         plan = Plan.read(folder / PlateFile.PLAN)
-        needs.append(plan_space(plan, folder / PlateFile.INDEX, sorted(chosen), folder, scratch=scratch, redo=True))
+        index, wanted = folder / PlateFile.INDEX, sorted(chosen)
+        needs.append(plan_space(plan, index, wanted, folder, scratch=scratch, keep_staged=keep_staged, redo=True))
     for line in space_lines(needs, results, wells_at_once=wells_at_once):
         print(visible(line), file=sys.stderr, flush=True)
     return stamps
@@ -101,6 +110,7 @@ def end_run(
     before: Mapping[str, Stamps],
     sheet: Path | None,
     succeeded: bool,
+    keep_staged: bool = False,
 ) -> None:
     """Print how far each plate is that the run worked on; write a page for each plate that it did not finish.
 
@@ -123,6 +133,8 @@ def end_run(
         What :func:`begin_run` returned.
     sheet:
         The run's copy of the plate sheet; it is removed.
+    keep_staged:
+        Whether staged wells stay when their results are written.
     """
     drop_sheet(sheet)
     with suppress(OSError, ValueError):  # nobody reads stderr any more
@@ -136,12 +148,13 @@ def end_run(
                     started=started,
                     before=before,
                     succeeded=succeeded,
+                    keep_staged=keep_staged,
                 )
                 print(visible("\n".join(ended.lines + ended.advice())), file=sys.stderr, flush=True)
                 if mistakes := ended.mistakes():
                     # After Snakemake's own last messages, so that the user reads it last.
                     atexit.register(_say_last, mistakes)
-                _stop_timers()
+                stop_timers()
         except Exception as error:
             print(f"no summary of the run: {error!r}", file=sys.stderr, flush=True)
 
@@ -159,6 +172,7 @@ class _Ending:
         started: float,
         before: Mapping[str, Stamps],
         succeeded: bool,
+        keep_staged: bool,
     ) -> None:
         self.lines: list[str] = []
         self._states: list[tuple[Path, PlateState]] = []
@@ -174,7 +188,7 @@ class _Ending:
                 continue
             try:
                 # A job on another machine printed it where nobody looks.
-                if PlateFile.INGEST_REPORT in written and not workflow.local_exec:
+                if PlateFile.INGEST_REPORT in written and not runs_here(workflow):
                     notes = acquisition_notes(folder / PlateFile.INGEST_REPORT)
                     self.lines += [f"warning: {plate}: {note}" for note in notes]
                 state = plate_state(folder, plate, wells, jobs, snakemake_log=text, started=started, written=written)
@@ -184,7 +198,7 @@ class _Ending:
                     continue
                 self.lines.append(summary_line(state, time.time() - started) + _see(folder, state, succeeded=succeeded))
                 self._states.append((folder, state))
-                if succeeded and not workflow.storage_settings.notemp:
+                if succeeded and not keep_staged and not keeps_temporary(workflow):
                     remove_done_stages(folder / STAGING, folder / WellFile.MANIFEST.folder)
             except Exception as error:  # the other plates still get their line
                 self.lines.append(f"{plate}: no summary: {error}")
@@ -213,18 +227,6 @@ class _Ending:
 def _say_last(lines: Sequence[str]) -> None:
     with suppress(OSError, ValueError):
         print(visible("\n".join(lines)), file=sys.stderr, flush=True)
-
-
-def _stop_timers() -> None:
-    """Cancel the timers by which Snakemake looks for jobs to start.
-
-    No job is left, and without this the process would wait for its timers.
-    """
-    for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
-            module = getattr(thread.function, "__module__", None) or ""
-            if module.startswith("snakemake.scheduling"):
-                thread.cancel()
 
 
 def _not_mapped(folder: Path, plate: str) -> str:

@@ -28,9 +28,11 @@ from wellfield.plate.keys import WHOLE_WELL, Projection
 from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import read_manifest
-from wellfield.results.paths import STORE_NAME, PlateFile, WellFile
+from wellfield.results.paths import STAGING, STORE_NAME, PlateFile, WellFile
+from wellfield.results.staged_well import staged_bytes
 from wellfield.results.status import WellStatus
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
+from wellfield.storage.zarr.addressing import LABEL_DTYPE
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
 from wellfield.storage.zarr.pyramid import level_shapes
 
@@ -44,7 +46,7 @@ _FILE_OVERHEAD = 4096
 
 # Bytes that a stored pixel of a mask or label takes at least and at most; in plate.zarr both are labels.
 _TIFF_PIXELS = {ImageKind.MASK: (1, 1), ImageKind.LABELS: (2, 4)}
-_LABEL_PIXELS = (4, 4)
+_LABEL_PIXELS = (LABEL_DTYPE.itemsize, LABEL_DTYPE.itemsize)
 
 _Stacks = Mapping[tuple[int, int, int], int]  # field, timepoint, channel → planes
 
@@ -72,6 +74,8 @@ class PlateSpace:
         Bytes that the well takes at least that takes the least, with its staging.
     least, most:
         Bytes by which the results grow: results that are replaced are taken off.
+    keeps_staged:
+        Staged wells stay, and *least* and *most* include them.
     """
 
     plate: str
@@ -80,6 +84,7 @@ class PlateSpace:
     smallest: int
     least: int
     most: int
+    keeps_staged: bool = False
 
 
 def well_space(plan: Plan, info: Plate, planes: Iterable[PlaneRecord]) -> WellSpace:
@@ -111,16 +116,23 @@ def plate_space(
     results: str | os.PathLike[str],
     *,
     scratch: bool = False,
+    keep_staged: bool = False,
 ) -> PlateSpace:
     """Return what *wells* take that are to be done; *planes* by well, *results* is the folder of the plate.
 
-    With *scratch* they are staged on the nodes' own disks, of which nothing is known.
+    With *scratch* they are staged on the nodes' own disks, of which nothing is known. With *keep_staged* they stay
+    staged in the results.
     """
     needs = [well_space(plan, info, planes.get(well, ())) for well in wells]
     replaced = [_stored_now(_manifest(results, well)) for well in wells]
     staging = [0 if scratch else need.staging for need in needs]
     least = [max(need.least - old, 0) for need, old in zip(needs, replaced, strict=True)]
     most = [max(need.most - old, 0) for need, old in zip(needs, replaced, strict=True)]
+    if keep_staged:
+        there = [staged_bytes(Path(results, STAGING, well)) for well in wells]
+        kept = [max(stage - old, 0) for stage, old in zip(staging, there, strict=True)]
+        least, most = ([a + b for a, b in zip(kept, grown, strict=True)] for grown in (least, most))
+        return PlateSpace(info.name, len(wells), 0, min(least, default=0), sum(least), sum(most), keeps_staged=True)
     smallest = min(map(sum, zip(staging, least, strict=True)), default=0)
     return PlateSpace(info.name, len(wells), max(staging, default=0), smallest, sum(least), sum(most))
 
@@ -132,6 +144,7 @@ def plan_space(
     results: str | os.PathLike[str],
     *,
     scratch: bool = False,
+    keep_staged: bool = False,
     redo: bool = False,
 ) -> PlateSpace:
     """Return what those of *wells* take that are not done by *plan* yet, or all of them, as :func:`plate_space`."""
@@ -140,7 +153,7 @@ def plan_space(
     for record in records:
         planes.setdefault(record.key.well, []).append(record)
     chosen = wells if redo else wells_to_do(plan, wells, results)
-    return plate_space(plan, info, planes, chosen, results, scratch=scratch)
+    return plate_space(plan, info, planes, chosen, results, scratch=scratch, keep_staged=keep_staged)
 
 
 def last_plan(results: str | os.PathLike[str]) -> Plan | None:
@@ -209,7 +222,8 @@ def space_lines(
     for plate in found:
         least += plate.least
         most += plate.most
-        line = f"{plate.plate}: {counted(plate.wells, 'well')} {to_do}; results take "
+        what = "results and staged wells" if plate.keeps_staged else "results"
+        line = f"{plate.plate}: {counted(plate.wells, 'well')} {to_do}; {what} take "
         line += _extent(size_text(plate.least), size_text(plate.most))
         if plate.staging:
             at_once = min(wells_at_once or 1, plate.wells)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,12 +20,13 @@ from wellfield.errors import ConfigError, DataNotFoundError, MetadataError
 from wellfield.formatting import counted
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.microscopes.scan import ScannedFile
-from wellfield.pipeline.plan_file import PLAN, plan_digest
+from wellfield.pipeline.plan_file import PLAN, plan_digest, processing_digest
 from wellfield.plate.addresses import ARRAY_METADATA, parse_array_plane
 from wellfield.plate.index import read_index, read_info
 from wellfield.results.manifest import read_manifest
-from wellfield.results.paths import PLATE_RULES, PlateFile, WellFile, main_file
+from wellfield.results.paths import PLATE_RULES, STAGING, PlateFile, WellFile, main_file
 from wellfield.results.records import Record, from_results, plate_records, read_record
+from wellfield.results.staged_well import staged_processing
 
 _NAMED = 5
 _MANY = ("images/", "rois/")
@@ -97,7 +99,9 @@ def stale_outputs(
         changed = [] if moved_along else _moved(folder, old, asked, {file.path: file for file in files()})
         if asked.folder != info.path:
             stale[PlateFile.INDEX] = f"it is of {info.path}"
-            stale |= {WellFile.MANIFEST.of(well): "planes of another time" for well in changed if well in wells}
+            for well in (well for well in changed if well in wells):
+                outputs = WellFile.MANIFEST.of(well), f"{STAGING}/{well}"
+                stale |= dict.fromkeys(outputs, "planes of another time")
     stale |= _stale_wells(folder, wells, None if PlateFile.PLAN in stale else folder / PlateFile.PLAN)
     if asked.illumination is None:
         stale.pop(PlateFile.ILLUMINATION, None)
@@ -162,11 +166,15 @@ def _names(folder: Path) -> frozenset[str]:
 
 
 def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict[str, str]:
-    """Return the manifests of wells that lack files, or that another plan than *plan* made (``None``: any plan)."""
-    try:
-        digest = None if plan is None else plan_digest(PLAN.read(plan))
-    except DataNotFoundError:
-        digest = None
+    """Return the manifests of wells that lack files, or that another plan than *plan* made (``None``: any plan).
+
+    So are staged wells that were kept, if the plan computes something else.
+    """
+    digest = processing = None
+    with suppress(DataNotFoundError):
+        if plan is not None:
+            values = PLAN.read(plan)
+            digest, processing = plan_digest(values), processing_digest(values)
     stale = {}
     for well in wells:
         output = WellFile.MANIFEST.of(well)
@@ -179,6 +187,9 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict
                 _refuse_newer(results / output)
         if problem or (digest is not None and made not in (None, digest)):
             stale[output] = problem or "it is of another plan"
+        stage = f"{STAGING}/{well}"
+        if processing is not None and staged_processing(results / stage) not in ("", processing):
+            stale[stage] = "it is of another plan"
     return stale
 
 
@@ -237,7 +248,8 @@ def _moved(results: Path, old: str, asked: Asked, files: Mapping[str, ScannedFil
 
 def stale_lines(plate: str, stale: Mapping[str, str]) -> list[str]:
     """Return a line for each file of a plate that is made again, and one line for all wells."""
-    lines = [f"{plate}: {output} is to be made again: {why}" for output, why in stale.items() if not _well(output)]
+    of_plate = {output: why for output, why in stale.items() if not _well(output) and not output.startswith(STAGING)}
+    lines = [f"{plate}: {output} is to be made again: {why}" for output, why in of_plate.items()]
     wells = [_well(output) for output in stale if _well(output)]
     if wells:
         first = WellFile.MANIFEST.of(wells[0])

@@ -87,7 +87,7 @@ def test_a_layout_may_name_a_preset_as_its_pattern():
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("a", {"pattern": "(?P<well>"}, "layouts.a.pattern: it is no regular expression: missing )"),
+        ("a", {"pattern": "(?P<well>"}, "layouts.a.pattern: it is not a regular expression: missing )"),
         (
             "a",
             {"pattern": "(?P<wel>x)(?P<well>y)"},
@@ -98,7 +98,7 @@ def test_a_layout_may_name_a_preset_as_its_pattern():
         (
             "a",
             {"pattern": "(?P<row>x)"},
-            "no group says the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)",
+            "no group is the well; it needs (?P<well>…), or (?P<row>…) and (?P<column>…)",
         ),
         ("a", {"pattern": "x"}, "no group says the well"),
         ("a", {"pattern": "(?P<row>x)(?P<well>y)"}, "the group 'well' and 'row' or 'column' beside it"),
@@ -136,7 +136,9 @@ def test_a_plate_sheet_may_name_layouts_and_presets(tmp_path):
     path = sheet(tmp_path, HEADER, ("P", str(tmp_path), "mine"), ("Q", str(tmp_path), "folder_per_well"))
     plates = read_plate_sheet(path, layouts=["mine"])
     assert [entry.microscope for entry in plates.values()] == ["mine", "folder_per_well"]
-    with pytest.raises(ConfigError, match=r"unknown microscope 'mine'; known: auto, .*imagexpress.*, folder_per_well"):
+    with pytest.raises(
+        ConfigError, match=r"unknown microscope 'mine'[.] Known: auto, .*imagexpress.*, folder_per_well"
+    ):
         read_plate_sheet(path)
 
 
@@ -198,7 +200,7 @@ def test_a_plate_sheet_gives_plates_with_canonical_wells(tmp_path):
         (("P", ""), "its folder is missing"),
         (("P", "{tmp}/nowhere"), "does not exist"),
         (("P", "{tmp}/plates.tsv"), "is a file, not a folder"),
-        (("P", "{tmp}", "leica"), "unknown microscope 'leica'; known: auto, imagexpress"),
+        (("P", "{tmp}", "leica"), "unknown microscope 'leica'. Known: auto, imagexpress"),
         (("P", "{tmp}", "auto", "nowhere.csv"), "plate map nowhere.csv cannot be read"),
         (("P", "{tmp}", "auto", "", "B02,Q99"), "column 99 of 'Q99'"),
         (("P", "~nobody_of_this_name/plate"), "no home directory of the user 'nobody_of_this_name'"),

@@ -22,7 +22,6 @@ SAMPLES: dict[str, Any] = {
     ".ome.tiff": NOISE,
     ".png": NOISE,
     ".npy": NOISE,
-    ".npz": {"b": NOISE, "a": NOISE[0]},
     ".csv": TABLE,
     ".parquet": TABLE,
     ".json": {"a": [1, 2.5, "µ", None]},

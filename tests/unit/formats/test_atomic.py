@@ -14,10 +14,10 @@ from wellfield.errors import DiskSpaceError, StorageError
 from wellfield.formats import atomic, writer
 from wellfield.formats.atomic import (
     atomic_path,
-    heal_directory,
     part_path,
     remove_parts,
     replace_directory,
+    restore_directory,
     write_bytes,
 )
 
@@ -165,16 +165,18 @@ def crash_between_the_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return final
 
 
-def test_heal_puts_back_what_a_crash_left_under_its_old_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_a_crash_left_under_its_old_name_is_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     final = crash_between_the_renames(tmp_path, monkeypatch)
-    heal_directory(final)
+    restore_directory(final)
     assert names(final) == ["old"]
 
 
-def test_heal_leaves_a_folder_alone_that_is_there(tmp_path: Path) -> None:
+def test_restore_leaves_a_folder_alone_that_is_there(tmp_path: Path) -> None:
     final = folder(tmp_path / "A01", "new")
     folder(tmp_path / ".A01.000000000000.part", "old")
-    heal_directory(final)
+    restore_directory(final)
     assert names(final) == ["new"]
 
 

@@ -36,9 +36,9 @@ def test_a_sound_file_is_read_as_it_is(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         ("", "it is empty"),
-        ("no JSON", "it is no valid JSON"),
-        ('{"schema_version": 1, "name"', "it is no valid JSON"),
-        ("[" * 100_000, "it is no valid JSON"),
+        ("no JSON", "it is not valid JSON"),
+        ('{"schema_version": 1, "name"', "it is not valid JSON"),
+        ("[" * 100_000, "it is not valid JSON"),
         ('{"schema_version": 1, "of": {"x": NaN}}', "NaN is no JSON number"),
         ('{"schema_version": 1, "of": {"x": -Infinity}}', "-Infinity is no JSON number"),
         ('{"name": "a", "name": "b"}', 'an object has the key "name" twice'),

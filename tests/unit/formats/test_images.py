@@ -16,7 +16,7 @@ from PIL import Image
 from wellfield.errors import UnknownFormatError, UnreadableImageError
 from wellfield.formats.npy import read_npy, write_npy
 from wellfield.formats.png import read_png, write_png
-from wellfield.formats.tiff import read_pixel_size, read_tiff, write_tiff
+from wellfield.formats.tiff import read_calibration, read_tiff, write_tiff
 
 IMAGEJ = ("u1", "u2", "f4")
 OTHER = ("?", "i1", "i2", "u4", "i4", "u8", "i8", "f2", "f8", "c8", "c16")
@@ -62,7 +62,7 @@ def test_extreme_values_are_not_rescaled(tmp_path: Path) -> None:
 def test_the_pixel_size_comes_back(tmp_path_factory: pytest.TempPathFactory, dtype: str, size: float) -> None:
     path = tmp_path_factory.mktemp("tiff") / "a.tif"
     write_tiff(path, values((4, 5), dtype), pixel_size_um=size)
-    assert read_pixel_size(path) == pytest.approx(size, rel=1e-6)
+    assert read_calibration(path).pixel_size_um == pytest.approx(size, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", IMAGEJ)
@@ -88,7 +88,7 @@ def test_other_dtypes_have_the_calibration_in_the_tags(tmp_path: Path, dtype: st
 @pytest.mark.parametrize("dtype", ["u2", "i4"])
 def test_no_calibration_is_invented(tmp_path: Path, dtype: str) -> None:
     write_tiff(tmp_path / "a.tif", values((4, 5), dtype))
-    assert read_pixel_size(tmp_path / "a.tif") is None
+    assert read_calibration(tmp_path / "a.tif").pixel_size_um is None
 
 
 LAYOUTS: list[dict[str, Any]] = [
@@ -109,7 +109,7 @@ def test_a_tiff_cut_anywhere_is_an_error_naming_it(tmp_path: Path, options: dict
     content, path = buffer.getvalue(), tmp_path / "cut.tif"
     for size in [*range(0, len(content), 41), len(content) - 1]:
         path.write_bytes(content[:size])
-        with pytest.raises(UnreadableImageError, match=rf"cut\.tif is no readable TIFF \({size} bytes\)"):
+        with pytest.raises(UnreadableImageError, match=rf"cut\.tif is not a readable TIFF \({size} bytes\)"):
             read_tiff(path)
 
 
@@ -230,7 +230,7 @@ def test_a_header_that_promises_more_than_the_file_has_takes_no_memory(tmp_path:
     write_npy(tmp_path / "a.npy", np.zeros(1_000))
     content = (tmp_path / "a.npy").read_bytes().replace(b"(1000,), }         ", b"(10000000000000,), }")
     (tmp_path / "a.npy").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match=r"a\.npy is no readable"):
+    with pytest.raises(UnreadableImageError, match=r"a\.npy is not a readable"):
         read_npy(tmp_path / "a.npy", mmap=mmap)
 
 

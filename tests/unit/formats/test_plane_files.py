@@ -176,7 +176,7 @@ def test_a_png_whose_end_is_zeros_or_missing_is_no_image(tmp_path: Path, dtype: 
         if broken.startswith(content):  # what follows the end does not count
             np.testing.assert_array_equal(read_png(path), image, strict=True)
             continue
-        with pytest.raises(UnreadableImageError, match=r"a\.png is no readable PNG .*(damaged or )?truncated"):
+        with pytest.raises(UnreadableImageError, match=r"a\.png is not a readable PNG .*(damaged or )?truncated"):
             read_png(path)
 
 

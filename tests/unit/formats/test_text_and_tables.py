@@ -273,7 +273,7 @@ def test_a_folder_of_parquet_files_is_no_table(tmp_path: Path) -> None:
 def test_corrupt_json_is_an_error_naming_the_file_and_stays(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "corrupt.json"
     path.write_bytes(content)
-    with pytest.raises(MetadataError, match=r"corrupt\.json is no valid JSON"):
+    with pytest.raises(MetadataError, match=r"corrupt\.json is not valid JSON"):
         read_json(path)
     assert path.read_bytes() == content
 

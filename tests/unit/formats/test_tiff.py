@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from wellfield.errors import ImageKindError, StorageError, UnknownFormatError, UnreadableImageError
 from wellfield.formats import tiff
 from wellfield.formats.plane_files import read_plane_header
-from wellfield.formats.tiff import Calibration, read_calibration, read_pixel_size, read_tiff, write_tiff
+from wellfield.formats.tiff import Calibration, read_calibration, read_tiff, read_tiff_header, write_tiff
 
 IMAGEJ = ("u1", "u2", "f4")
 OME_TYPES = ("?", "i1", "i2", "i4", "u4", "f8", "c8", "c16", *IMAGEJ)
@@ -70,7 +70,7 @@ def test_pixels_dtype_axes_and_calibration_come_back(
     calibration = read_calibration(path)
     assert calibration.pixel_size_um == (None if size is None else pytest.approx(size, rel=1e-6))
     assert (calibration.z_spacing_um, calibration.axes) == (spacing, kept)
-    assert read_pixel_size(path) == calibration.pixel_size_um
+    assert read_calibration(path).pixel_size_um == calibration.pixel_size_um
 
 
 @pytest.mark.parametrize("dtype", IMAGEJ)
@@ -159,10 +159,10 @@ def test_a_spacing_alone_invents_no_pixel_size(tmp_path: Path) -> None:
     [
         ({"compression": "jpeg", "axes": "CZYX"}, "unknown compression 'jpeg'; expected one of"),
         ({"compression": 8, "axes": "CZYX"}, "unknown compression 8"),
-        ({"pixel_size_um": 0, "axes": "CZYX"}, "0 is no size in µm"),
-        ({"pixel_size_um": float("nan"), "axes": "CZYX"}, "nan is no size in µm"),
-        ({"z_spacing_um": -1, "axes": "CZYX"}, "-1 is no size in µm"),
-        ({"pixel_size_um": 1e-9, "axes": "CZYX"}, "1e-09 is no size in µm"),
+        ({"pixel_size_um": 0, "axes": "CZYX"}, "0 is not a size in µm"),
+        ({"pixel_size_um": float("nan"), "axes": "CZYX"}, "nan is not a size in µm"),
+        ({"z_spacing_um": -1, "axes": "CZYX"}, "-1 is not a size in µm"),
+        ({"pixel_size_um": 1e-9, "axes": "CZYX"}, "1e-09 is not a size in µm"),
         ({"axes": "YX"}, "axes 'YX' do not fit"),
         ({"axes": "ZZYX"}, "axes 'ZZYX' do not fit"),
         ({"axes": "CZXY"}, "axes 'CZXY' do not fit"),
@@ -221,7 +221,7 @@ def test_units_of_ome_are_understood_or_unknown(tmp_path: Path, unit: str, size:
 
 def test_resolutions_in_inches_are_no_calibration(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", values((4, 5)), resolution=(72, 72), resolutionunit="INCH")
-    assert read_pixel_size(tmp_path / "a.tif") is None
+    assert read_calibration(tmp_path / "a.tif").pixel_size_um is None
 
 
 def test_colour_comes_back_as_it_is(tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ def test_a_strip_that_is_missing_or_short_is_no_black(tmp_path: Path, compressio
     tifffile.imwrite(buffer, values((64, 64)), compression=compression, rowsperstrip=16, metadata=None)
     for count in (0, 1, 9):
         (tmp_path / "a.tif").write_bytes(patched(buffer.getvalue(), "StripByteCounts", count, item=1))
-        with pytest.raises(UnreadableImageError, match=r"a\.tif is no readable TIFF"):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif is not a readable TIFF"):
             read_tiff(tmp_path / "a.tif")
 
 
@@ -591,8 +591,8 @@ def test_a_wrong_byte_never_takes_much_memory(
 
 def test_calibration_of_what_is_no_tiff_is_an_error_naming_it(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"no TIFF")
-    for read in (read_calibration, read_pixel_size):
-        with pytest.raises(UnreadableImageError, match=r"a\.tif is no readable TIFF"):
+    for read in (read_calibration, read_tiff_header):
+        with pytest.raises(UnreadableImageError, match=r"a\.tif is not a readable TIFF"):
             read(tmp_path / "a.tif")
 
 

@@ -237,7 +237,8 @@ def test_a_damaged_list_is_an_error_that_names_it_and_removes_nothing(
         (tmp_path / name).write_text("{}")
     (tmp_path / ".cells.materialized.json").write_text(content)
     with pytest.raises(
-        MaterializationError, match=r"\.cells\.materialized\.json does not list the files of cells; delete it"
+        MaterializationError,
+        match=r"\.cells\.materialized\.json is damaged: it does not list files of cells; delete",
     ):
         materialize(CSV, {"a": [1]}, tmp_path / "cells", files)
     assert visible(tmp_path) == ["cells.json", "other.json"]

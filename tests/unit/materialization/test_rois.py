@@ -180,8 +180,8 @@ def test_no_object_is_no_region(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        (np.ones((2, 2)), "not of float64; label a mask first"),
-        (np.ones((2, 2), bool), "not of bool; label a mask first"),
+        (np.ones((2, 2)), "regions of float64; expected labels"),
+        (np.ones((2, 2), bool), "regions of bool; .*: label a mask first"),
         ([[1, 2]], "not of list"),
         (np.array([[1, -3]]), "label -3 is below 0"),
     ],
@@ -200,7 +200,7 @@ def test_another_rank_is_refused(shape: tuple[int, ...]) -> None:
 
 def test_planes_and_their_numbers_must_match() -> None:
     for labels, z in ((np.ones((2, 1, 1), int), [1]), (np.ones((1, 1), int), [1, 2])):
-        with pytest.raises(ArrayShapeError, match=r"numbers of planes"):
+        with pytest.raises(ArrayShapeError, match=r"z has . numbers"):
             labels_to_rois(labels, z=z)
 
 

@@ -70,7 +70,7 @@ def test_no_option_is_refused() -> None:
 @pytest.mark.parametrize("option", [print, CsvOptions, ".csv", None, {"filename_suffix": ".csv"}], ids=str)
 def test_what_is_no_option_is_refused_with_those_there_are(option: Any) -> None:
     with pytest.raises(
-        MaterializationError, match=r"is no writer option; expected one of CsvOptions\(\), .*TextOptions"
+        MaterializationError, match=r"is not a writer option; expected one of CsvOptions\(\), .*TextOptions"
     ):
         MaterializationSpec(option)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.generators.imagexpress_writer import ImageFile, ImageXpressPlate, Wave, write_imagexpress
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.parsed_plate import ParsedPlate
-from wellfield.testing.imagexpress_writer import ImageFile, ImageXpressPlate, Wave, write_imagexpress
 
 WriteFile = Callable[..., Path]
 WritePlate = Callable[[ImageXpressPlate], tuple[Path, list[ImageFile]]]

@@ -38,7 +38,7 @@ def test_a_time_that_is_ahead_by_little_is_young_and_one_far_ahead_a_wrong_clock
     assert "1 of 3 files with a time in the future (TimePoint_1/b.tif: by 3 days): a clock is wrong" in ahead
 
 
-def test_only_a_plate_that_was_noted_and_has_come_to_rest_is_mapped_again():
+def test_only_a_plate_that_was_noted_and_is_complete_is_ingested_again():
     noted = {"acquisition": find_acquisition(files(MINUTE), minutes=10, now_ns=NOW)._asdict()}
     old, later = files(MINUTE), NOW + 10 * MINUTE * 10**9
     assert times_mapped_again({}, old, now_ns=NOW) == 0

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.generators.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 from wellfield.errors import MetadataError
 from wellfield.microscopes.htd import Htd, read_htd
-from wellfield.testing.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 
 FULL = """"HTSInfoFile", Version 1.0
 "Description", "two, lines\x82\x81\x8d of µ"

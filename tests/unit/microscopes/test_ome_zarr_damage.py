@@ -105,7 +105,7 @@ def test_truncated_and_garbled_files_are_an_error_that_names_the_file(stores: Pa
         if is_row:
             get_microscope_handler(stores)[0].read_plate()
         else:
-            with pytest.raises(MetadataError, match=rf"{file.relative_to(stores).as_posix()} is no valid JSON"):
+            with pytest.raises(MetadataError, match=rf"{file.relative_to(stores).as_posix()} is not valid JSON"):
                 get_microscope_handler(stores)[0].read_plate()
     finally:
         file.write_bytes(content)

@@ -140,7 +140,7 @@ def write_fields(store: Path, *wells: Sequence[str], acquisitions: dict[str, int
         (["01", "2", "03", "4"], None),
         (["FOV_0", "FOV_1", "FOV_2", "FOV_3"], "the number in the name is the field's"),
         (["0_corr", "1_corr", "2_corr", "3_corr"], "the number in the name is the field's"),
-        (["north", "east", "south", "west"], "fields have their positions in the wells' lists, those of A/1"),
+        (["north", "east", "south", "west"], "fields are numbered by their positions in the wells' lists, of A/1"),
     ],
 )
 def test_an_image_that_a_well_lacks_moves_no_other(

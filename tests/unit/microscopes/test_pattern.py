@@ -19,7 +19,7 @@ from wellfield.errors import ConfigError, DuplicatePlaneError, EmptyPlateError, 
 from wellfield.formats.png import write_png
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
-from wellfield.microscopes.mismatch import how_far
+from wellfield.microscopes.mismatch import explain_mismatch
 from wellfield.microscopes.parsed_plate import ParsedPlate, find_holes
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -187,7 +187,8 @@ def test_other_axes_in_a_channel_are_found_by_word_or_by_what_channels_differ_in
     pattern = r"(?P<well>A1)_(?P<channel>.*)\.tif"
     with pytest.raises(ConfigError, match="give the pattern groups for field, z and timepoint"):
         read_names(*names, pattern=pattern)
-    assert len(read_names(*names, pattern=pattern, channels={token: f"c{token}" for token in tokens}).channels) > 0
+    contents = read_names(*names, pattern=pattern, channels={token: f"c{token}" for token in tokens})
+    assert len(contents.plate.channels) > 0
 
 
 @pytest.mark.parametrize("tokens", [("Cy3", "Cy5"), ("DAPI_t1",), ("Alexa 488", "Alexa 568"), ("FITC_z1", "DAPI_z1")])
@@ -216,7 +217,7 @@ def test_wells_may_be_numbered_through_the_plate(numbers: WellNumbers, wells: di
 @pytest.mark.parametrize("number", ["0000", "0097", "B02", "-1", "9" * 5000])
 def test_a_number_outside_of_the_plate_is_an_error(number: str) -> None:
     with pytest.raises(
-        WellNameError, match=r"is no well of a plate of 8 rows and 12 columns; expected .* from 1 to 96"
+        WellNameError, match=r"is not a well of a plate of 8 rows and 12 columns; expected .* from 1 to 96"
     ):
         read_names(f"W{number}.tif", pattern=r"W(?P<well>.+)\.tif", well_numbers=WellNumbers(8, 12))
 
@@ -308,11 +309,11 @@ def test_any_plate_and_any_part_of_it_give_the_right_keys_in_any_order(
 @pytest.mark.parametrize(
     ("names", "pattern", "error", "message"),
     [
-        (("A1_sX.tif",), SIMPLE, ConfigError, r"A1_sX\.tif: the group 'field' .* takes 'X', which is no number"),
-        (("A1_s²_c1.tif",), SIMPLE, ConfigError, "takes '²', which is no number"),
+        (("A1_sX.tif",), SIMPLE, ConfigError, r"A1_sX\.tif: the group 'field' .* takes 'X', which is not a number"),
+        (("A1_s²_c1.tif",), SIMPLE, ConfigError, "takes '²', which is not a number"),
         (("A1_s1_z99999999999.tif",), SIMPLE, ConfigError, "takes '99999999999'"),
         (("A1.tif", "Z99.tif"), SIMPLE, WellNameError, r"^Z99\.tif: column 99 .* takes this for the well"),
-        (("QQ1.tif",), SIMPLE, WellNameError, r"^QQ1\.tif: 'QQ1' is no well name"),
+        (("QQ1.tif",), SIMPLE, WellNameError, r"^QQ1\.tif: 'QQ1' is not a well name"),
         (
             ("0-1.tif",),
             r"(?P<row>\w+)-(?P<column>\w+)\.tif",
@@ -371,7 +372,7 @@ def test_a_folder_without_images_says_so() -> None:
         (
             "A1_f1.tif",
             r"(?P<well>\w\d)_f(?P<field>\d+)",
-            r"up to 'A1_f1'; the name goes on with '.tif', for which it has",
+            r"up to 'A1_f1'; the name goes on with '.tif', which the pattern",
         ),
         ("x/A1/f.tif", r"(?P<well>[A-H]\d)/g\.tif", r"up to 'A1/', where the name goes on with 'f.tif'"),
         ("A1b.tif", r"(?P<well>[A-Z][0-9][0-9])\.tif", r"(in group 'well')"),
@@ -539,6 +540,6 @@ def test_each_beginning_of_a_pattern_is_compiled_once_and_long_patterns_are_not_
     )
     pattern = "(?P<well>A[0-9]+)/" + "(?:x[(]y)?" * 20
     deep = ["a/b/c/d/e/f/A01/z.tif", "a/b/c/d/e/f/A02/z.tif"]
-    assert "it fits up to 'A02/'" in how_far(pattern, deep)
+    assert "it fits up to 'A02/'" in explain_mismatch(pattern, deep)
     assert len(compiled) <= len(pattern) + 2
-    assert how_far(pattern * 5, deep) == ""
+    assert explain_mismatch(pattern * 5, deep) == ""

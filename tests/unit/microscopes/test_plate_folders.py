@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.generators.harmony_plate import HarmonyPlate
+from tests.generators.harmony_writer import write_harmony
 from wellfield.errors import DuplicatePlaneError, MetadataError, MicroscopeDetectionError
 from wellfield.formats.tiff import write_tiff
 from wellfield.microscopes import get_microscope_handler
 from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.microscopes.pattern import PatternHandler
 from wellfield.plate.filename_layout import Layout
-from wellfield.testing.harmony_plate import HarmonyPlate
-from wellfield.testing.harmony_writer import write_harmony
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_pattern_for_names_refuses_folders_that_share_a_well(write: Callable[.
 
 def test_a_pattern_for_names_notes_folders_of_different_wells(write: Callable[..., Path]) -> None:
     contents = by_pattern(write("P1/A01_1_DAPI.tif", "P2/A02_1_DAPI.tif"))
-    assert contents.notes == ["images in P1 and P2 are taken for one plate, as no well is in two of them"]
+    assert contents.notes == ["images in P1 and P2 count as one plate, as no well is in two of them"]
 
 
 def test_folders_named_like_their_channel_are_one_plate(write: Callable[..., Path]) -> None:

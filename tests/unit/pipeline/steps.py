@@ -14,10 +14,10 @@ OUT = StepMaterializationConfig(sub_dir="out")
 TWO = {1: IMAGE, 2: IMAGE[::-1].copy()}
 
 
-def compiled(*steps, channels=None, depth=3, config=None, **facts):
+def compiled(*steps, channels=None, depth=3, config=None, global_config=None, **facts):
     plate = Plate(channels=channels or {1: "DAPI", 2: "FITC"}, **facts)
     sources = {number: SourceLayers(tuple(range(1, depth + 1))) for number in plate.channels}
-    return compile_pipeline(steps, plate=plate, sources=sources, config=config)
+    return compile_pipeline(steps, plate=plate, sources=sources, config=config, global_config=global_config)
 
 
 def mistakes(*steps, **facts):

@@ -138,7 +138,7 @@ def test_the_plate_fills_in_channel_names_and_pixel_size_that_a_step_leaves_out(
     assert (call.params, call.plate_params) == ({}, ("pixel_size_um", "channel_names"))
     own = compile_steps(FunctionStep(measure, channel_names=["x", "y"], pixel_size_um=1.0))
     assert own.steps[0].calls[0].params == {"channel_names": ["x", "y"], "pixel_size_um": 1.0}
-    assert own.steps[0].calls[0].filled == ()
+    assert own.steps[0].calls[0].plate_params == ()
 
 
 def test_an_imported_function_is_compiled_like_a_registered_one():

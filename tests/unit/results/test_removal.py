@@ -248,7 +248,7 @@ ELSEWHERE = {
     "results/stage_writer.py": "its own unfinished folder, and its own folder in scratch",
     "workflow/fit_illumination.py": "its own unfinished folder",
     "workflow/run_sheet.py": "its own copy of the plate sheet, below .snakemake",
-    "testing/synthetic.py": "a draft of its own; writes raw plates for tests, no results",
+    "example/example_plate.py": "a draft of its own; writes the example plate, no results",
 }
 REMOVES = re.compile(
     r"rmtree|\.unlink\(|\.rmdir\(|os\.remove|removedirs|\.rename\(|os\.replace|\w*draft\.replace\(|shutil\.move"

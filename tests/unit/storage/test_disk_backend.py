@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wellfield.errors import DataNotFoundError, StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
-from wellfield.formats.tiff import read_pixel_size
+from wellfield.formats.tiff import read_calibration
 from wellfield.storage import DiskStorageBackend
 
 disk = DiskStorageBackend()
@@ -34,7 +34,7 @@ def test_other_values_come_back(tmp_path: Path, name: str, value: Any) -> None:
 
 def test_options_go_to_the_writer_of_the_format(tmp_path: Path) -> None:
     disk.save(np.zeros((4, 5), "u2"), tmp_path / "a.tif", pixel_size_um=0.65)
-    assert read_pixel_size(tmp_path / "a.tif") == pytest.approx(0.65)
+    assert read_calibration(tmp_path / "a.tif").pixel_size_um == pytest.approx(0.65)
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pickle", "a.zip", "a"])

@@ -196,7 +196,7 @@ def test_a_link_to_nothing_is_moved_but_cannot_be_copied(tmp_path: Path) -> None
 @both
 def test_nothing_goes_below_a_file(source: Path, operation: Any) -> None:
     for target in (source / "a.txt" / "b.txt", source / "a.txt" / "b" / "c.txt"):
-        with pytest.raises(StorageError, match=r"a\.txt is no folder"):
+        with pytest.raises(StorageError, match=r"a\.txt is not a folder"):
             operation(source / "sub" / "link.txt", target)
 
 

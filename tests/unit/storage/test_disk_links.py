@@ -169,7 +169,7 @@ def test_source_and_mirror_lie_apart(source: Path) -> None:
     for mirror in (source, source / "mirror", source / "loop" / "mirror", source.parent):
         with pytest.raises(StorageError, match="one lies in the other"):
             disk.mirror_directory(source, mirror)
-    with pytest.raises(DataNotFoundError, match="none is no folder"):
+    with pytest.raises(DataNotFoundError, match="none is not a folder"):
         disk.mirror_directory(source / "none", source.parent / "mirror")
 
 

@@ -154,7 +154,7 @@ def test_through_a_plate_elsewhere_nothing_but_images_is_read(
     raw: Path, tmp_path: Path, plate_path: str, real: str
 ) -> None:
     content = {"workspace_mapping": {NAME: REAL, "images/b.txt": real}, "plate_path": plate_path.format(raw=raw)}
-    with pytest.raises(PathEscapeError, match="is no image"):
+    with pytest.raises(PathEscapeError, match="is not an image"):
         VirtualWorkspaceBackend(write(tmp_path / "results", content))
 
 

@@ -146,7 +146,7 @@ def test_an_array_that_is_gone_and_a_folder_that_is_none(plate: Path) -> None:
     view = workspace(plate, "none#[0,0]", "b#[0,0]")
     with pytest.raises(DataNotFoundError, match="none"):
         view.load("0.tif")
-    with pytest.raises(DataNotFoundError, match="b is no Zarr array"):
+    with pytest.raises(DataNotFoundError, match="b is not a Zarr array"):
         view.load("1.tif")
     with pytest.raises(DataNotFoundError):
         view.stat("0.tif")

@@ -10,7 +10,7 @@ import pytest
 
 from wellfield.errors import WellNameError
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrConfig
-from wellfield.storage.zarr.plate_metadata import create_plate, finalize_plate
+from wellfield.storage.zarr.plate_metadata import finalize_plate
 from wellfield.storage.zarr.zarr_backend import ZarrStorageBackend
 
 backend = ZarrStorageBackend()
@@ -95,17 +95,6 @@ def test_a_plate_without_wells_is_an_empty_group(tmp_path: Path) -> None:
     assert (described["node_type"], list(described["attributes"])) == ("group", ["wellfield"])
     assert finalize_plate(store, ["A01"], name="P") == []
     assert backend.list_files(store) == []
-
-
-def test_a_skeleton_lists_all_wells_before_they_are_there_and_touches_none(store: Path) -> None:
-    before = content(store)
-    create_plate(store, ["H12", "A02"], name="P", images=9)
-    assert plate(store)["field_count"] == 9
-    assert [well["path"] for well in plate(store)["wells"]] == ["A/02", "H/12"]
-    after = content(store)
-    assert {name: after[name] for name in before} == before
-    assert finalize_plate(store, ["H12", "A02"], name="P") == ["A02"]
-    assert [well["path"] for well in plate(store)["wells"]] == ["A/02"]
 
 
 def test_wells_that_are_none_are_refused_before_anything_is_removed(store: Path) -> None:

@@ -214,7 +214,7 @@ def test_sampled_sizes_of_any_microscope_reach_the_results_and_the_report(tmp_pa
     info = contents.complete(name="P", path=str(tmp_path), microscope="imagexpress")
     found = calibrations(info, contents.planes, {})
     assert {key.well: own.pixel_size_um for (key, _), own in found.items()} == {"A01": 0.5, "A02": 0.25, "A03": 0.5}
-    notes = ingest_report(contents, info, why="")["notes"]
+    notes = ingest_report(contents, why="")["notes"]
     assert notes == ["images have different pixel sizes: 0.5 µm (A01, A03), 0.25 µm (A02); every result states its own"]
 
 
@@ -250,8 +250,7 @@ def test_labels_have_the_pixels_of_their_image_whatever_scale_they_state(tmp_pat
     assert scale(results / "plate.zarr/A/01/1/labels/nuclei") == [1, 1, 0.65, 0.65]
     notes = json.loads((results / "ingest_report.json").read_text())["notes"]
     assert notes == [
-        "1 label images, such as A/1/0/labels/nuclei, state another pixel size than their image, of which the size is "
-        "taken"
+        "1 label images, such as A/1/0/labels/nuclei, state another pixel size than their image; the image's is used"
     ]
 
 

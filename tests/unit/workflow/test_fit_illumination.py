@@ -5,13 +5,14 @@ import os
 import numpy as np
 import pytest
 
+from tests.generators.phenix_example import write_phenix_example
 from wellfield.errors import DataNotFoundError, PipelineError, SchemaVersionError
+from wellfield.example import ExamplePlate
 from wellfield.formats.json_files import read_json, write_json
 from wellfield.pipeline.well_input import WellStepError
 from wellfield.plate.index import read_index
 from wellfield.processing.flatfield_correction import illumination_of_profile
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
-from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow import fit_illumination as module
 from wellfield.workflow.fit_illumination import fit_plate, read_illumination
 from wellfield.workflow.ingest_plate import ingest_plate
@@ -102,11 +103,11 @@ def test_what_does_not_fit_is_said(index, tmp_path):
         read_illumination(tmp_path / "fit", 1)
 
 
-PHENIX = ExamplePlate(microscope="opera_phenix", wells=("B02",), fields=2, channels=2, z=1, size=64)
+PHENIX = ExamplePlate(wells=("B02",), fields=2, channels=2, z=1, size=64)
 
 
 def test_the_microscopes_own_profiles_are_taken_where_asked_for(tmp_path):
-    found = PHENIX.write(tmp_path / "raw")
+    found = write_phenix_example(tmp_path / "raw", PHENIX)
     info = ingest_plate(str(found.plate), plate="P", microscope="auto", results=tmp_path / "results")
     data = fit_plate(tmp_path / "results" / "index.parquet", tmp_path / "fit", source="planes", method="microscope")
     assert {entry["method"] for entry in data["channels"].values()} == {"microscope"}

@@ -7,9 +7,9 @@ import pytest
 import zarr
 
 from tests.unit.workflow.test_process_well import STEPS
+from wellfield.example import ExamplePlate
 from wellfield.formats.json_files import write_json
 from wellfield.plate.index import read_index
-from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.modification_guard import PlaneWatch, planes_read

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from wellfield.errors import BrokenStageError, StorageError
+from wellfield.example import ExamplePlate
 from wellfield.formats.json_files import read_json, write_json
 from wellfield.results.manifest import read_manifest
 from wellfield.results.staged_well import STAGE_SCHEMA_VERSION
-from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.jobs import job

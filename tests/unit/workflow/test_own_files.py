@@ -198,7 +198,7 @@ def test_an_index_of_another_shape_is_one_line_that_names_it(
     table = index_table(path)
     assert read(path)
     pq.write_table(damage(table), path)
-    with pytest.raises(WellfieldError, match=r"index\.parquet .*Delete it, and the next run maps the plate again$"):
+    with pytest.raises(WellfieldError, match=r"index\.parquet .*Delete it, and the next run ingests the plate again$"):
         read(path)
 
 
@@ -210,8 +210,8 @@ def test_the_metadata_of_an_index_are_read_as_they_were_written(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is no readable Parquet file"),
-        (b"text", "is no readable Parquet file"),
+        (b"", "is not a readable Parquet file"),
+        (b"text", "is not a readable Parquet file"),
         ({name: values for name, values in COUNTS.items() if name != "Count"}, "has no column Count; it has"),
         ({**COUNTS, "Count": ["three"]}, "column Count holds string; expected numbers"),
         ({**COUNTS, "Metadata_Well": [2]}, "column Metadata_Well holds int64; expected text"),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from wellfield.cli import main
+from wellfield.example import ExamplePlate
 from wellfield.formats.json_files import write_json
 from wellfield.storage import MemoryStorageBackend, VirtualWorkspaceBackend
-from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.process_well import process_well

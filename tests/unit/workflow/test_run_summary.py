@@ -106,6 +106,7 @@ class Run:
             touch=touch,
             local_exec=local,
             dryrun=False,
+            executor_plugin="local",
             dag=dag,
             scheduler=scheduler,
             storage_settings=SimpleNamespace(notemp=notemp),
@@ -274,7 +275,8 @@ def test_what_is_no_run_says_and_changes_nothing(run, settings, capsys):
     run.done(*WELLS)
     finish(run)
     run.end(succeeded=True, **settings)
-    begin_run(run.workflow(**settings), results=os.fspath(run.results), plates=["P1"], wells_at_once=2, scratch=False)
+    asked = {"plates": ["P1"], "wells_at_once": 2, "scratch": False, "keep_staged": False}
+    begin_run(run.workflow(**settings), results=os.fspath(run.results), **asked)
     run.finished = []
     remove_stale_pages(run.workflow(**settings), run.results)
     assert capsys.readouterr().err == ""
@@ -502,7 +504,7 @@ def test_a_workflow_of_another_kind_is_no_error(tmp_path, capsys):
     run = {"results": "results", "plates": {}, "started": 0.0, "before": {}, "sheet": None}
     end_run(SimpleNamespace(), [], **run, succeeded=False)
     end_run(SimpleNamespace(is_main_process=True), [], **run, succeeded=False)
-    assert capsys.readouterr().err.count("no summary of the run: AttributeError") == 2
+    assert capsys.readouterr().err.count("no summary of the run: SnakemakeVersionError") == 2
 
 
 def test_the_process_does_not_wait_for_the_next_look_at_the_jobs(run):

@@ -13,9 +13,10 @@ from wellfield.pipeline.plan import PlaneAxis
 from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.keys import FieldKey, Projection
 from wellfield.results.stage_writer import StageWriter
-from wellfield.results.staged_well import StagedWell, remove_broken_stages
+from wellfield.results.staged_well import StagedWell, broken_stages
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
 from wellfield.workflow.materialize_well import materialize_well
+from wellfield.workflow.rule_values import remove_broken
 from wellfield.workflow.scratch import own_scratch, remove_dead_scratch, scratch_folder
 
 KEY = FieldKey("B03", 1, 1)
@@ -62,7 +63,9 @@ def test_a_new_run_stages_a_well_again_whose_files_lie_on_some_node(tmp_path, fi
             writer.finish(PlaneAccount())
     (staging / "B04").mkdir()
     (staging / "B04" / "staged.json").write_text("{}")
-    assert remove_broken_stages(staging) == ["B03", "B04"]
+    assert [stage.name for stage in broken_stages(staging)] == ["B03", "B04"]
+    assert sorted(path.name for path in staging.iterdir()) == ["B02", "B03", "B04"]
+    remove_broken(broken_stages(staging))
     assert sorted(path.name for path in staging.iterdir()) == ["B02"]
 
 

@@ -20,7 +20,7 @@ NEEDED_LATER = (
 
 def test_the_snakefile_imports_nothing_that_only_its_jobs_or_the_end_of_a_run_need() -> None:
     common = (ROOT / "rules" / "common.smk").read_text(encoding="utf-8")
-    hooks = (ROOT / "rules" / "hooks.smk").read_text(encoding="utf-8").partition("if workflow.is_main_process:")[2]
+    hooks = (ROOT / "rules" / "hooks.smk").read_text(encoding="utf-8").partition("if IS_MAIN:")[2]
     statements = _IMPORTS.findall(common) + _IMPORTS.findall(hooks)
     assert "from wellfield.config.load import load_config, taken_for_configuration" in statements
     assert "from wellfield.workflow.run_jobs import remove_stale_pages" in statements

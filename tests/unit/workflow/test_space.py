@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from wellfield.errors import DiskSpaceError
+from wellfield.example import ExamplePlate
 from wellfield.formats.json_files import write_json
 from wellfield.plate.index import read_index
-from wellfield.testing.synthetic import ExamplePlate
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.materialize_well import materialize_well

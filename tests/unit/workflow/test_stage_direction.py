@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from tests.generators.harmony_plate import HarmonyPlate
+from tests.generators.harmony_writer import write_harmony
+from tests.generators.imagexpress_plate import ImageXpressPlate
+from tests.generators.imagexpress_writer import write_imagexpress
 from wellfield.config.load import load_config
 from wellfield.formats.json_files import write_json
-from wellfield.testing.harmony_plate import HarmonyPlate
-from wellfield.testing.harmony_writer import write_harmony
-from wellfield.testing.imagexpress_plate import ImageXpressPlate
-from wellfield.testing.imagexpress_writer import write_imagexpress
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.process_well import process_well

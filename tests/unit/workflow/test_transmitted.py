@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.generators.harmony_plate import HarmonyChannel, HarmonyPlate
+from tests.generators.harmony_writer import write_harmony
 from wellfield.microscopes.parsed_plate import ParsedPlate
 from wellfield.plate.index import plate_json, plate_of_json, read_info
 from wellfield.plate.plate import Plate
-from wellfield.testing.harmony_plate import HarmonyChannel, HarmonyPlate
-from wellfield.testing.harmony_writer import write_harmony
 from wellfield.workflow.compile_plan import compile_plan, transmitted_notes
 from wellfield.workflow.ingest_plate import ingest_plate
 

@@ -11,7 +11,7 @@ from wellfield.plate.plate import Plate
 from wellfield.results.records import write_record
 from wellfield.workflow.aggregate_plate import prune
 from wellfield.workflow.check_plate import check_plate
-from wellfield.workflow.ingest_plate import chosen_wells
+from wellfield.workflow.ingest_plate import select_wells
 from wellfield.workflow.vanished import vanished_note, vanished_wells
 
 PLAN = Plan((), {}, {1: "DAPI"}, resolve_settings([]))
@@ -50,14 +50,14 @@ def info(*wells):
 def test_a_well_with_results_and_no_plane_vanished_unless_the_sheet_takes_it_out(results, present, wanted, vanished):
     found = vanished_wells(results, info(*present), wanted)
     assert found == vanished
-    chosen = chosen_wells(info(*present), wanted, vanished=found)
+    chosen = select_wells(info(*present), wanted, vanished=found)
     assert chosen == [well for well in present if wanted is None or well in wanted]
 
 
 def test_a_well_without_results_and_without_images_is_a_mistake_in_the_sheet(results):
     wanted = ["B02", "C04"]
     with pytest.raises(ConfigError, match="C04"):
-        chosen_wells(info("B02"), wanted, vanished=vanished_wells(results, info("B02"), wanted))
+        select_wells(info("B02"), wanted, vanished=vanished_wells(results, info("B02"), wanted))
 
 
 @pytest.mark.parametrize(("wanted", "left"), [(None, ["AA01", "B02", "B03"]), (["B02"], ["B02"])])

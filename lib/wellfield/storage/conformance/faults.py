@@ -155,7 +155,7 @@ class FaultBehaviours:
 
     @_operations(READS)
     def test_a_wrong_reading_is_the_error_that_says_so(self, subject: Subject, operation: str) -> None:
-        """Nothing is found that is not there, and a wrong type is no missing file."""
+        """Nothing is found that is not there, and a wrong type is not a missing file."""
         self._check(subject, READS, operation)
 
     @needs(Capability.OBJECTS)

@@ -181,7 +181,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS)
     def test_stat_of_a_symbolic_link_tells_what_it_leads_to(self, subject: Subject) -> None:
-        """Path, kind and size; of nothing where nothing is any more. What is no link leads nowhere."""
+        """Path, kind and size; of nothing where nothing is any more. What is not a link leads nowhere."""
         files = subject.fill(some(subject, (1,)))
         files.create_symlink(subject.path(1), subject.path(2))
         files.create_symlink(subject.folder, subject.beside("link"))

@@ -116,7 +116,7 @@ class ReadingBehaviours:
             files.list_files(subject.folder)
 
     def test_nothing_is_below_an_object(self, subject: Subject) -> None:
-        """An object is no folder, and asking does no harm."""
+        """An object is not a folder, and asking does no harm."""
         files = subject.fill(some(subject, (1,)))
         below = f"{subject.path(1)}/{Path(subject.path(1)).name}"
         assert not (files.exists(below) or files.is_file(below) or files.is_dir(below))
@@ -128,7 +128,7 @@ class ReadingBehaviours:
                 getattr(files, operation)(subject.path(1))
 
     def test_a_folder_is_not_loaded(self, subject: Subject) -> None:
-        """It is no object."""
+        """It is not an object."""
         files = subject.fill(some(subject, (1,)))
         with pytest.raises(StorageError):
             files.load(subject.folder)
@@ -190,7 +190,7 @@ class ReadingBehaviours:
                 assert_same(loaded, array)
 
     def test_extensions_choose_in_any_case_of_letters(self, subject: Subject) -> None:
-        """None given is no choice."""
+        """None given is not a choice."""
         files = subject.fill(some(subject, (1, 2)))
         everything = files.list_files(subject.folder)
         for suffix in (subject.suffix, subject.suffix.upper()):

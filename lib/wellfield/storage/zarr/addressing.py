@@ -11,22 +11,28 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from wellfield.errors import (
     ArgumentTypeError,
     DataNotFoundError,
+    InvalidPathError,
     MissingPlaneError,
     PathEscapeError,
     StorageError,
     WellNameError,
 )
-from wellfield.formats.atomic import heal_children
+from wellfield.formats.atomic import restore_children
 from wellfield.plate.keys import PlaneKey, Projection, match_plane_name
 from wellfield.plate.wells import canonical_well, row_name, split_well
+from wellfield.storage.paths import valid_path
 
 STORE_SUFFIX = ".zarr"
 LABELS = "labels"
 ATTRIBUTE = "wellfield"
 ATTRIBUTE_VERSION = 2
+#: The dtype in which labels are stored, whatever integers they are in memory.
+LABEL_DTYPE = np.dtype(np.uint32)
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ROW = re.compile(r"[A-Z]{1,2}")
@@ -34,7 +40,7 @@ _COLUMN = re.compile(r"[0-9]{2}")
 
 
 class PlaneNotStoredError(MissingPlaneError, DataNotFoundError):
-    """A plane is not in a store, whether the plate never had it or the store is of other planes."""
+    """A plane is not in a store: it was never acquired, or the store holds other planes."""
 
 
 class StorePath(NamedTuple):
@@ -47,12 +53,32 @@ class StorePath(NamedTuple):
 class PlaneAddress(NamedTuple):
     """One plane of a store: an image plane, or with *label* the plane of a label image.
 
-    A plane whose name is no plane name has that *name* instead of a key; which plane it is, its well's record says.
+    A plane with any other name has that *name* instead of a key; the record of its well says which plane it is.
     """
 
     key: PlaneKey | None
     label: str | None = None
     name: str | None = None
+
+
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path without ``.`` and ``..``.
+
+    Raises
+    ------
+    InvalidPathError
+        It holds a character that no path of a store may have.
+    PathEscapeError
+        It leads out of its store.
+    """
+    name = valid_path(path)
+    if "\\" in name or (not name.isascii() and name.encode(errors="replace").decode() != name):
+        what = "a backslash" if "\\" in name else "a character that is not UTF-8"
+        raise InvalidPathError(f"{name!r} cannot be a path of the Zarr backend: it holds {what}", path=name)
+    if ".." in name:
+        split_store(name)
+        name = os.path.normpath(name)
+    return Path(name)
 
 
 def split_store(path: str | os.PathLike[str]) -> StorePath:
@@ -78,10 +104,10 @@ def in_named_store(path: str | os.PathLike[str]) -> bool:
 
 
 def parse_logical(logical: str) -> PlaneAddress | None:
-    """Return what a logical path stands for: a plane, or a name without a key; ``None`` for anything else."""
+    """Return the plane that a logical path names, by key or only by name; ``None`` for any other path."""
     parts = PurePosixPath(logical).parts
     label = None
-    if len(parts) == 3 and parts[0] == LABELS and _LABEL_NAME.fullmatch(parts[1]):
+    if len(parts) == 3 and parts[0] == LABELS and is_label_name(parts[1]):
         label = parts[1]
     elif len(parts) != 1 or parts[0] == LABELS:
         return None
@@ -92,7 +118,7 @@ def parse_logical(logical: str) -> PlaneAddress | None:
 
 
 def describe(key: PlaneKey, label: str | None = None) -> str:
-    """Return the words for a plane in messages."""
+    """Return a plane in words, for messages: ``well A01, field 1, channel 2, z 1, timepoint 1``."""
     kind = "" if label is None else f"label {label!r} of "
     depth = f"z {key.z}" if key.projection == Projection.NONE else f"projection {key.projection}"
     return f"{kind}well {key.well}, field {key.field}, channel {key.channel}, {depth}, timepoint {key.timepoint}"
@@ -116,6 +142,11 @@ def parse_chunk_name(chunk_name: str) -> str:
     return canonical_well(chunk_name.removeprefix("well_"))
 
 
+def is_label_name(name: str) -> bool:
+    """Tell whether a label may have this name; it becomes the name of a folder."""
+    return _LABEL_NAME.fullmatch(name) is not None
+
+
 def is_row_name(name: str) -> bool:
     """Tell whether a folder of a store may be a row: ``A`` to ``ZZ``."""
     return _ROW.fullmatch(name) is not None
@@ -133,12 +164,12 @@ def stored_wells(store: Path) -> list[str]:
     """Return the wells that have a folder in a store, in plate order."""
     found = []
     for row in row_folders(store):
-        heal_children(row)
+        restore_children(row)
         for column in sorted(folder.name for folder in row.iterdir() if _COLUMN.fullmatch(folder.name)):
             try:
                 found.append(canonical_well(row.name + column))
             except WellNameError:
-                continue  # somebody else's folder
+                continue  # a folder of another program
     return found
 
 
@@ -146,8 +177,8 @@ def stored_wells(store: Path) -> list[str]:
 class PlaneGrid:
     """The values on the axes t, c and z of a field; a projection has the one z value 0.
 
-    z values and timepoints are evenly spaced, so that a plane that is missing in every channel leaves a gap instead of
-    moving the planes behind it.
+    z values and timepoints are evenly spaced. So a plane that is missing in every channel leaves a gap, and the planes
+    after it keep their position.
     """
 
     timepoints: tuple[int, ...]

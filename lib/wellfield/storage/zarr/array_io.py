@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wellfield.errors import StorageError, UnknownFormatError, UnreadableImageError, WellfieldError
-from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
+from wellfield.formats.atomic import carry_over, part_path, replace_directory, restore_directory
 from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import ZarrConfig
-from wellfield.storage.consistent_read import consistent
+from wellfield.storage.consistent_read import read_one_version
 from wellfield.storage.zarr.addressing import ATTRIBUTE
 from wellfield.storage.zarr.metadata_json import ArraySpec
 from wellfield.storage.zarr.pixels import UnreadablePlaneError, create_array, open_array, read_planes
@@ -32,12 +32,12 @@ def is_array_file(path: str) -> bool:
 
 
 def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
-    """Write an array as the folder *path*, complete or not at all.
+    """Write an array as the folder *path*, completely or not at all.
 
     Raises
     ------
     UnknownFormatError
-        Zarr holds no values of such a dtype.
+        Zarr cannot hold this dtype.
     """
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
         raise UnknownFormatError(f"{path}: Zarr arrays hold numbers of up to 64 bits, not {array.dtype}")
@@ -51,7 +51,7 @@ def save_array(path: Path, array: npt.NDArray[Any], config: ZarrConfig) -> None:
         writer = create_array(staged / "array", spec, config, 3)
         if array.size:
             writer.begin([((), array.astype(dtype, copy=False))]).finish()
-        heal_directory(path)
+        restore_directory(path)
         carry_over(path, staged / "array", is_array_file)  # another program's files
         replace_directory(staged / "array", path)
     except ValueError as error:  # by which TensorStore reports what the file system said
@@ -70,7 +70,7 @@ def load_array(path: Path, zarr_format: int) -> npt.NDArray[Any]:
     UnreadableImageError
         It is damaged.
     """
-    return consistent(path, lambda: _load(path, array_format(path) or zarr_format))
+    return read_one_version(path, lambda: _load(path, array_format(path) or zarr_format))
 
 
 def _load(path: Path, zarr_format: int) -> npt.NDArray[Any]:
@@ -79,11 +79,11 @@ def _load(path: Path, zarr_format: int) -> npt.NDArray[Any]:
         return read_planes(array, [()])[0] if array.size else np.empty(array.shape, array.dtype.numpy_dtype)
     except (UnreadablePlaneError, ValueError) as error:
         reason = error.reason if isinstance(error, UnreadablePlaneError) else error
-        raise UnreadableImageError(f"{path} is no readable Zarr array: {reason}", path=path) from error
+        raise UnreadableImageError(f"{path} is not a readable Zarr array: {reason}", path=path) from error
 
 
 def _is_complete(path: Path) -> bool:
-    """Tell whether every chunk must be there: other programs leave out those that hold nothing but the fill value."""
+    """Tell whether every chunk must be there: other programs leave out chunks that hold only the fill value."""
     try:
         return ATTRIBUTE in json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
     except (OSError, ValueError, AttributeError):

@@ -1,6 +1,6 @@
-"""Which planes of an array are stored, and what they take: from the names of its chunk files, without opening it.
+"""Which planes of an array are stored, and their size, found from the names of its chunk files.
 
-Where chunks share an object, the object's index is read. Sources: https://zarr-specs.readthedocs.io/en/latest/v3/core/
+The array is not opened. If chunks share a file (a shard), the index of that file is read. Sources: https://zarr-specs.readthedocs.io/en/latest/v3/core/
 and https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html
 """
 
@@ -22,8 +22,8 @@ from wellfield.formats.json_files import read_json
 from wellfield.storage.files import not_found
 from wellfield.storage.zarr.shards import ShardIndex, read_index
 
-# Beyond these an array's metadata is taken as damaged: planes of an array, and chunks of a shard or of a plane; pixels
-# of a plane.
+# Beyond these limits, the metadata of an array counts as damaged: planes of an array, chunks of a shard or a plane;
+# pixels of a plane.
 LARGEST = 1_000_000
 LARGEST_PLANE = 10**10
 
@@ -34,7 +34,7 @@ _V3_DTYPES = frozenset(
 
 
 class StoredPlane(NamedTuple):
-    """What is stored of a plane: bytes (of shared chunks its part), time of the newest chunk, whether chunks lack."""
+    """What is stored of a plane: bytes (its part of shared chunks), newest time, whether some chunks are missing."""
 
     size: int
     mtime_ns: int
@@ -114,7 +114,7 @@ def parse_layout(metadata: Checked, zarr_format: int) -> ArrayLayout:
     Raises
     ------
     MetadataError
-        It is damaged, or the array is none of images: fewer than two axes, or other values than numbers.
+        It is damaged, or the array does not hold images: it has fewer than two axes, or values that are not numbers.
     """
     shape = metadata["shape"].each(lambda size: size.whole(1))
     if len(shape) < 2 or math.prod(shape[:-2]) > LARGEST:
@@ -201,7 +201,7 @@ def read_layout(folder: Path, zarr_format: int) -> ArrayLayout:
 def stored_now(
     layout: ArrayLayout, folder: Path, planes: Sequence[tuple[int, ...]]
 ) -> dict[tuple[int, ...], StoredPlane]:
-    """Return what is stored of planes of an array now, those of which nothing is left out.
+    """Return what is stored now of planes of an array; planes without any chunk are left out.
 
     Raises
     ------

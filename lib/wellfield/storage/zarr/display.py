@@ -14,7 +14,7 @@ _SAMPLES = 2**18
 
 
 class Window(NamedTuple):
-    """Shown range of intensities, and the range it may be set in."""
+    """The displayed range of intensities, and the limits within which a viewer may change it."""
 
     start: float
     end: float
@@ -23,9 +23,9 @@ class Window(NamedTuple):
 
 
 class WindowEstimator:
-    """Collects pixels of every channel on a regular lattice, about 2**18 a channel, as planes go by.
+    """Samples about 2**18 pixels per channel on a regular lattice while planes are written.
 
-    The result depends on the pixels only, not on the order in which planes are added.
+    The result does not depend on the order in which planes are added.
     """
 
     def __init__(self, planes_per_channel: int, shape: tuple[int, int]) -> None:
@@ -47,7 +47,7 @@ class WindowEstimator:
     def windows(
         self, channels: tuple[int, ...], dtype: np.dtype[Any], given: Mapping[int, tuple[float, float]]
     ) -> dict[int, Window]:
-        """Return the window of every channel; a *given* one is taken as it is."""
+        """Return the window of every channel; a *given* one is used unchanged."""
         return {channel: self._window(channel, dtype, given.get(channel)) for channel in channels}
 
     def _window(self, channel: int, dtype: np.dtype[Any], given: tuple[float, float] | None) -> Window:

@@ -16,7 +16,7 @@ from wellfield.errors import (
     StorageError,
     WellNameError,
 )
-from wellfield.formats.atomic import heal_children, is_part, part_path, rename_new
+from wellfield.formats.atomic import is_part, part_path, rename_new, restore_children
 from wellfield.plate.wells import canonical_well
 from wellfield.storage.array_files import array_format
 from wellfield.storage.files import file_errors, refuse_working_folder
@@ -65,7 +65,7 @@ def children(folder: Path) -> tuple[list[str], list[str]]:
     arrays: list[str] = []
     folders: list[str] = []
     with file_errors(folder, "be listed"):
-        heal_children(folder)
+        restore_children(folder)
         entries = list(os.scandir(folder))
     for entry in entries:
         path = Path(entry.path)
@@ -95,7 +95,7 @@ def check_parents(path: Path) -> None:
         raise StorageError(message, path=path, code=errno.EPERM)
     for parent in path.parents:
         if array_format(parent) is not None or os.path.isfile(parent):
-            raise NotAFolderError(f"{path} lies below {parent}, which is no folder", path=parent)
+            raise NotAFolderError(f"{path} lies below {parent}, which is not a folder", path=parent)
     if in_named_store(path) and split_store(path).logical:
         check_store(split_store(path).store)
 
@@ -113,7 +113,7 @@ def refuse_strangers(array: Path) -> None:
     for name in names:
         if name not in _NAMES_IN_ARRAYS and _CHUNK.fullmatch(name) is None and not is_part(name):
             raise FolderNotEmptyError(
-                f"{array} is an array that holds {name}, which is no part of it; move that away first", path=array
+                f"{array} is an array that holds {name}, which is not part of it; move {name} away first", path=array
             )
 
 

@@ -1,8 +1,8 @@
-"""Single planes of other programs' Zarr arrays, which are only read.
+"""Reads single planes of Zarr arrays that other programs wrote.
 
-In such an array a chunk that is not there stands for its fill value, and a plane without any chunk for a plane that was
-never written. Such a plane is an error here, never black, unless its address says that it is background; a plane that
-lacks only a part of its chunks has the fill value there, as its writer meant it.
+Other programs leave out chunks that hold only the fill value. A plane that lacks some of its chunks has the fill value
+there. A plane without any chunk was probably never written: it is an error here, never black, unless its address says
+that it is background.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def load_array_planes(
     planes:
         Indices along all axes before y and x.
     check:
-        Is given the paths of the files before they are opened, and raises where one must not be.
+        Called with the paths of files before they are opened; raises if one must not be opened.
     background:
-        Those of the planes that have the fill value where they have no chunk.
+        The planes that have the fill value if they have no chunk.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def load_array_planes(
     for plane in planes:
         if len(plane) != len(shape) - 2 or any(at >= size for at, size in zip(plane, shape, strict=False)):
             raise UnreadableImageError(
-                f"{_name(folder, plane)} is no plane of an array of shape {list(shape)}", path=folder
+                f"{_name(folder, plane)} is not a plane of an array of shape {list(shape)}", path=folder
             )
     check(folder / file for plane in planes for file in layout.files_of(plane))
     try:
@@ -111,21 +111,21 @@ def _layout(folder: Path, check: Check) -> tuple[int, ArrayLayout]:
     zarr_format = array_format(folder)
     if zarr_format is None:
         raise (
-            DataNotFoundError(f"{folder} is no Zarr array any more", path=folder)
+            DataNotFoundError(f"{folder} is not a Zarr array any more", path=folder)
             if folder.is_dir()
             else not_found(folder)
         )
     try:
         return zarr_format, read_layout(folder, zarr_format)
     except MetadataError as error:
-        raise UnreadableImageError(f"{folder} is no readable Zarr array: {error}", path=folder) from error
+        raise UnreadableImageError(f"{folder} is not a readable Zarr array: {error}", path=folder) from error
 
 
 def _open(folder: Path, zarr_format: int, *, sparse: bool) -> Any:
     try:
         return open_array(folder, zarr_format, sparse=sparse)
     except ValueError as error:  # by which TensorStore says anything
-        raise UnreadableImageError(f"{folder} is no readable Zarr array: {error}", path=folder) from error
+        raise UnreadableImageError(f"{folder} is not a readable Zarr array: {error}", path=folder) from error
 
 
 def _name(folder: Path, plane: tuple[int, ...]) -> str:

@@ -18,7 +18,7 @@ from wellfield.storage.zarr.display import Window
 
 IMAGE_AXES = ("t", "c", "z", "y", "x")
 LABEL_AXES = ("t", "z", "y", "x")
-# Fields beside channels are outside the text of NGFF (one axis beside time and space); many readers take it anyway.
+# NGFF allows one axis besides time and space, and these have two: field and channel. Many readers open them anyway.
 WELL_AXES = ("field", "c", "z", "y", "x")
 ACQUISITION = 0
 
@@ -28,26 +28,27 @@ _COLORS = ("0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00", "FFFFFF")
 
 @dataclass(frozen=True, slots=True)
 class FieldMetadata:
-    """What a store says about the fields of a well beyond their pixels.
+    """What a store records about the fields of a well besides their pixels.
 
     Parameters
     ----------
     pixel_size_um, z_spacing_um:
-        Distances between pixels and between neighbouring z indices in micrometres; ``None`` if unknown: the axis then
-        has scale 1 and no unit.
+        Distances between pixels and between neighbouring z indices in µm. ``None`` if unknown: the axis then has the
+        scale 1 and no unit.
     channel_names, channel_colors:
-        Names and ``RRGGBB`` colours by channel number; a channel without gets ``w1`` and a colour of a fixed cycle.
+        Names and ``RRGGBB`` colours by channel number. By default, channel 1 is named ``w1`` and the colours are a
+        fixed cycle.
     windows:
-        Display ranges ``(low, high)`` by channel number; a channel without gets percentiles of the field's own pixels.
+        Display ranges ``(low, high)`` by channel number; by default percentiles of the pixels of the field.
     calibrations:
-        Sizes and place of single fields; a field without has the distances above, and no place.
+        Pixel sizes and stage position by field number. Any other field has the distances above and no position.
     stage_y_up:
-        The stage's y rises towards the top of the images: along their axis y it falls.
+        Whether y of the stage rises towards the top of the images, against their axis y.
 
     Raises
     ------
     MetadataError
-        A distance is not a positive number, a display range is no range, or a colour is no ``RRGGBB``.
+        A distance is not positive, a display range is empty, or a colour is not ``RRGGBB``.
     """
 
     pixel_size_um: float | None = None
@@ -81,21 +82,21 @@ class FieldMetadata:
         return FieldCalibration(self.pixel_size_um, self.z_spacing_um)
 
     def calibration(self, fields: Iterable[int]) -> FieldCalibration:
-        """Return sizes and place of a field, or of several in one array, which have no place together.
+        """Return pixel sizes and position of a field, or the sizes of several fields in one array.
 
         Raises
         ------
         MetadataError
-            The fields have different pixel sizes, and one array has one.
+            The fields have different pixel sizes.
         """
         found = {f"field {number}": self.calibrations.get(number, self._usual) for number in fields}
         together = common(found.values())
         if together is None:
-            raise MetadataError(f"fields of one array have different pixel sizes: {describe_sizes(found)}")
+            raise MetadataError(f"fields of one array must have one pixel size, but have {describe_sizes(found)}")
         return together if len(found) == 1 else together._replace(stage_um=None)
 
     def positions_um(self, fields: Iterable[int]) -> dict[int, tuple[float, float]]:
-        """Return x and y of the stage of those of the fields of which they are known."""
+        """Return x and y of the stage by field, for the fields with a known position."""
         known = {number: self.calibrations[number].stage_um for number in fields if number in self.calibrations}
         return {number: place for number, place in known.items() if place is not None}
 
@@ -173,7 +174,7 @@ def well_attributes(version: str, images: Sequence[int]) -> dict[str, Any]:
 
 
 def ngff_attributes(version: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *content* where readers of a version look for it: below ``ome`` since 0.5, at the top before."""
+    """Return *content* where readers of this version look for it: below ``ome`` since 0.5, at the top before."""
     if version != "0.4":
         return {"ome": {"version": version, **content}}
     for multiscale in content.get("multiscales", ()):
@@ -196,7 +197,7 @@ def _channel(channel: int, metadata: FieldMetadata, window: Window) -> dict[str,
 
 
 def _multiscale(name: str, axes: Sequence[str], scales: _Scales, levels: int, *, method: str) -> dict[str, Any]:
-    """Return a multiscale; *method* says how its levels were made, if it has more than one."""
+    """Return a multiscale image; *method* says how its smaller levels were made."""
     content: dict[str, Any] = {
         "name": name,
         "axes": [_axis(axis, known=scales.is_known(axis)) for axis in axes],

@@ -1,6 +1,6 @@
-"""Pixels in and out of Zarr arrays, by TensorStore: the fastest of the engines that ``make bench`` compares.
+"""Reads and writes pixels of Zarr arrays with TensorStore, the fastest engine that ``make bench`` compares.
 
-This is the only module that a change of the engine would touch.
+Another engine would change this module only.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PixelWriter:
     zarr_format:
         2 or 3.
     whole:
-        Planes that are written together share an object, and reach it in one step.
+        Whether planes that are written together go into one file in one step.
     """
 
     def __init__(self, folder: Path, zarr_format: int, *, whole: bool = False) -> None:
@@ -74,8 +74,8 @@ class PixelWriter:
     def begin(self, planes: Iterable[tuple[tuple[int, ...], npt.NDArray[Any]]]) -> Writing:
         """Start to write planes at their indices and return at once.
 
-        Nothing is copied: the planes must not change until the writing is finished. A chunk is stored even if it is all
-        zero, so that a black plane is there and a missing one is not.
+        Nothing is copied, so the planes must not change until the writing is finished. All-zero chunks are stored too:
+        a black plane differs from a missing one.
         """
         import tensorstore
 
@@ -126,13 +126,13 @@ class Writing:
         Raises
         ------
         OSError
-            The file system refused; the message is that of the system.
+            The file system refused; the message is the system's.
         """
         for _ in self.done():
             pass
 
     def done(self) -> Generator[tuple[int, ...], None, None]:
-        """Give the index of each plane when it is written; at the first failure, wait for the others and raise it."""
+        """Yield the index of each plane once it is written. On a failure, wait for the others, then raise it."""
         remaining = iter(self._started)
         try:
             for index, future in remaining:
@@ -245,7 +245,7 @@ def threads() -> int:
 def _context(threads: int) -> tensorstore.Context:
     import tensorstore
 
-    # No sync: a well gets its name when it is complete, and a power cut is no more than a killed job.
+    # No sync: a well gets its final name when it is complete, so a power cut does no more harm than a killed job.
     return tensorstore.Context(
         {
             "cache_pool": {"total_bytes_limit": 0},

@@ -1,4 +1,4 @@
-"""The metadata that all wells of a plate share: one process writes it, before or after the wells, never beside them."""
+"""The metadata that all wells of a plate share. One process writes it after the wells, never while they are written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError
-from wellfield.formats.atomic import foreign_in, heal_directory, is_part, remove_own, write_bytes
+from wellfield.formats.atomic import foreign_in, is_part, remove_own, restore_directory, write_bytes
 from wellfield.plate.wells import canonical_well, split_well
 from wellfield.storage.backend import ZarrChunkStrategy
 from wellfield.storage.files import file_errors
@@ -26,29 +26,6 @@ from wellfield.storage.zarr.metadata_json import GROUP_FILES, group_files
 from wellfield.storage.zarr.ngff_metadata import plate_attributes
 from wellfield.storage.zarr.pixels import ZARR_FORMATS
 from wellfield.storage.zarr.well_index import WellRecord, check_store, own_files, read_record
-
-
-def create_plate(
-    store: str | os.PathLike[str], wells: Iterable[str], *, name: str, images: int, ngff_version: str = "0.5"
-) -> None:
-    """Write the skeleton of an OME-Zarr plate that lists *wells* before any of them is there, which NGFF allows.
-
-    It may be left out: wells can be written without it, and :func:`finalize_plate` writes the plate's metadata again.
-    Wells that are there are not touched.
-
-    Parameters
-    ----------
-    images:
-        The most images that a well will have: fields, or timepoints with the layouts WELL and FILE.
-
-    Raises
-    ------
-    ForeignStoreError
-        The store is another program's.
-    """
-    check_store(Path(store))
-    wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
-    _write_plate(Path(store), [well_path(well) for well in wanted], name, images, ngff_version)
 
 
 def finalize_plate(
@@ -88,7 +65,7 @@ def finalize_plate(
         root.mkdir(parents=True, exist_ok=True)
     wanted = sorted({canonical_well(well) for well in wells}, key=split_well)
     for well in wanted:
-        heal_directory(well_folder(root, well))
+        restore_directory(well_folder(root, well))
     looked_at = [well for well in stored_wells(root) if remove_others or well in wanted]
     records = {well: _own_record(root, well, needed=well in wanted) for well in looked_at}
     listed = [well for well in wanted if records.get(well) is not None]

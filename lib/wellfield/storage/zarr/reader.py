@@ -1,4 +1,4 @@
-"""Reads planes of one well of a Zarr store; nothing of another well is touched."""
+"""Reads planes of one well of a Zarr store; files of other wells are not touched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wellfield.errors import ForeignStoreError, MetadataError, SchemaVersionError, StorageError, UnreadableImageError
 from wellfield.plate.keys import plane_name
-from wellfield.storage.consistent_read import consistent
+from wellfield.storage.consistent_read import read_one_version
 from wellfield.storage.zarr.addressing import (
     LABELS,
     PlaneAddress,
@@ -35,7 +35,7 @@ def load_planes(store: Path, well: str, addresses: Sequence[PlaneAddress]) -> li
     UnreadableImageError
         A plane is damaged.
     """
-    return consistent(well_folder(store, well), lambda: _load(store, well, addresses))
+    return read_one_version(well_folder(store, well), lambda: _load(store, well, addresses))
 
 
 def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
@@ -50,7 +50,7 @@ def has_plane(store: Path, well: str, address: PlaneAddress) -> bool:
 
 def find_record(store: Path, well: str) -> WellRecord | None:
     """Return the record of a well; ``None`` if the store has no such well."""
-    return consistent(well_folder(store, well), lambda: read_record(store, well))
+    return read_one_version(well_folder(store, well), lambda: read_record(store, well))
 
 
 def records(store: Path, *, damaged: bool = True) -> list[WellRecord]:
@@ -59,7 +59,7 @@ def records(store: Path, *, damaged: bool = True) -> list[WellRecord]:
     Parameters
     ----------
     damaged:
-        A well whose metadata is damaged, or of another version, is an error; else it is left out.
+        Whether a well with damaged metadata, or of another version, is an error; otherwise it is left out.
     """
     found = []
     left_out = (ForeignStoreError,) if damaged else (StorageError, MetadataError, SchemaVersionError)
@@ -70,7 +70,7 @@ def records(store: Path, *, damaged: bool = True) -> list[WellRecord]:
 
 
 def well_of(store: Path, address: PlaneAddress, *, damaged: bool = True) -> str | None:
-    """Return the well of a plane: its key tells; a name without a key is looked up in every well's record.
+    """Return the well of a plane, from its key. A name without a key is looked up in the record of every well.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _unreadable(folder: Path, address: PlaneAddress, reason: Exception) -> Unrea
 
 
 def _path(store: Path, address: PlaneAddress) -> Path:
-    """Return the path that a plane has for the backend."""
+    """Return the path of a plane for the backend."""
     folder = store if address.label is None else store / LABELS / address.label
     return folder / (str(address.name) if address.key is None else plane_name(address.key))
 

@@ -1,6 +1,6 @@
-"""What a well's group says of its planes: the layout, the values on the axes, and the planes that are not there.
+"""The record of a well: its layout, the values on its axes, and which planes are missing.
 
-It is the one piece of metadata that reading a plane needs, so that nothing of another well is ever touched.
+It lies in the attributes of the well's group. Reading a plane needs no other metadata, so no other well is touched.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SeriesRecord:
     fields:
         Numbers of the fields that have a plane.
     missing:
-        Names of the planes of these fields that are not there.
+        Names of the missing planes of these fields.
     """
 
     grid: PlaneGrid
@@ -83,9 +83,9 @@ class WellRecord:
     Parameters
     ----------
     names:
-        Given names of the planes in the order of z, where they are no plane names; else empty.
+        Names of the planes in the order of z, if they were given with names that are no plane names; else empty.
     positions_um:
-        x and y of the stage of the fields of which they are known, as the microscope says them.
+        x and y of the stage by field, as the microscope recorded them; only known ones.
     stage_y_up:
         The stage's y rises towards the top of the images.
     """
@@ -214,7 +214,7 @@ def read_record(store: Path, well: str) -> WellRecord | None:
     if found is not None:
         return parse_record(folder, found[0], found[1].get(ATTRIBUTE))
     if folder.is_dir():
-        raise ForeignStoreError(f"{folder} is no Zarr group; it was not written by Wellfield and is not replaced")
+        raise ForeignStoreError(f"{folder} is not a Zarr group. Wellfield did not write it and does not replace it")
     return None
 
 
@@ -255,7 +255,7 @@ def own_files(store: Path, well: str, labels: Iterable[str] = ()) -> Callable[[s
 
 
 def _attributes(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """Return the version of Zarr and the attributes of a node; ``None`` if the folder is none."""
+    """Return the version of Zarr and the attributes of a node; ``None`` if the folder is not a node."""
     for name, zarr_format in ((_V3_FILE, 3), (_V2_FILE, 2)):
         try:
             content = json.loads((folder / name).read_bytes())

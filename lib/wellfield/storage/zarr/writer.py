@@ -1,4 +1,4 @@
-"""Writes one well of an OME-Zarr plate, complete or not at all."""
+"""Writes one well of an OME-Zarr plate, completely or not at all."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from wellfield.errors import (
     WellfieldError,
     os_failure,
 )
-from wellfield.formats.atomic import carry_over, heal_directory, part_path, replace_directory
+from wellfield.formats.atomic import carry_over, part_path, replace_directory, restore_directory
 from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor, ZarrConfig
 from wellfield.storage.zarr import ngff_metadata as ngff
-from wellfield.storage.zarr.addressing import ATTRIBUTE, LABELS, describe, well_folder
-from wellfield.storage.zarr.batch import PlaneSeries, WellBatch
+from wellfield.storage.zarr.addressing import ATTRIBUTE, LABEL_DTYPE, LABELS, checked_path, describe, well_folder
+from wellfield.storage.zarr.batch import PlaneSeries, WellBatch, WellPlanes, check_well
 from wellfield.storage.zarr.display import WindowEstimator
 from wellfield.storage.zarr.metadata_json import ArraySpec, group_files, write_node
 from wellfield.storage.zarr.pixels import (
@@ -50,44 +50,58 @@ from wellfield.storage.zarr.well_index import WellRecord, check_store, own_files
 
 Plane = npt.NDArray[Any]
 
-_LARGEST_ID = 2**32 - 1
+_LARGEST_ID = np.iinfo(LABEL_DTYPE).max
 _IN_FLIGHT = 1  # stacks of one field and timepoint, or a level of it, that are compressed while the next is made ready
 
 
-def write_well(
-    batch: WellBatch,
+def write_zarr_well(
+    planes: WellPlanes,
     *,
     config: ZarrConfig,
     metadata: ngff.FieldMetadata,
     replace: Callable[[Path, Path], None] | None = None,
 ) -> None:
-    """Write a well beside its place and put it there in one step; nothing else in the store changes.
+    """Write a well under a temporary name and rename it in one step; nothing else in the store changes.
 
-    What other programs put into the well's folder, such as labels, stays, unless *replace* puts the new folder in the
-    place of the old one in another way.
+    Files of other programs in the folder of the well, such as labels, stay, unless *replace* does otherwise.
 
-    Memory beside the planes: what is compressed but not yet stored, a few planes, or one timepoint of a field with the
-    layout FIELD; a whole well only with WELL on Zarr v2.
+    Besides the planes, memory holds what is compressed but not yet stored: a few planes, or one timepoint of a field
+    with the layout FIELD. Only WELL on Zarr v2 needs memory for a whole well.
+
+    Parameters
+    ----------
+    planes:
+        Planes ``[Y, X]`` by key, which may be memory-mapped; nothing is copied but what is compressed. Images have one
+        integer or float dtype, which is kept; labels are integers, which are stored as :data:`LABEL_DTYPE`.
+    config:
+        Codec, layout and version.
+    metadata:
+        Pixel size, channel names and the like.
+    replace:
+        Called with the complete folder and the final path of the well, which may exist; puts the first at the second.
 
     Raises
     ------
+    BatchError, ArrayShapeError, MemoryTypeError
+        The planes do not fit together, as :func:`~wellfield.storage.zarr.batch.check_well` says.
     StorageError
-        The file system refuses, store or well are another program's, or a label has an id outside ``uint32``.
+        The file system refuses, store or well are another program's, or an id is too large for :data:`LABEL_DTYPE`.
     DiskSpaceError
         The file system is full.
     UnsupportedOperationError
         The layout holds no labels.
     """
+    batch = check_well(planes._replace(store=checked_path(planes.store)))
     _check_layout(batch, config)
     folder = well_folder(batch.store, batch.well)
     staged = part_path(folder)
     try:
         check_store(batch.store)
         _check_place(batch.store, folder)
-        heal_directory(folder)
+        restore_directory(folder)
         own = own_files(batch.store, batch.well, batch.labels) if replace is None else None
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _WellWriter(staged, batch, config, metadata).write()
+        _LayoutWriter(staged, batch, config, metadata).write()
         if own is not None:
             carry_over(folder, staged, own)
             replace_directory(staged, folder)
@@ -127,7 +141,7 @@ def _check_layout(batch: WellBatch, config: ZarrConfig) -> None:
 
 
 def _check_place(store: Path, folder: Path) -> None:
-    """Refuse a row or well that is something else than a folder of the store."""
+    """Refuse a row or well that is not a folder of the store."""
     if array_format(folder.parent) is not None:
         raise NotAFolderError(f"{folder.parent} is a single array; a well cannot be where it is", path=folder.parent)
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
@@ -138,7 +152,9 @@ def _check_place(store: Path, folder: Path) -> None:
         raise PathEscapeError(f"{folder.parent} is a link that leads out of {store}")
 
 
-class _WellWriter:
+class _LayoutWriter:
+    """Writes the groups and arrays of one well into an empty folder, in the configured layout."""
+
     def __init__(self, folder: Path, batch: WellBatch, config: ZarrConfig, metadata: ngff.FieldMetadata) -> None:
         self._folder = folder
         self._batch = batch
@@ -266,8 +282,7 @@ class _WellWriter:
     def _write_label(self, folder: Path, field: int, name: str) -> None:
         series = self._batch.labels[name]
         timepoints, _, depth = series.grid.shape
-        dtype = np.dtype(np.uint32)
-        levels = self._levels(folder, series, ngff.LABEL_AXES, (timepoints, depth), dtype)
+        levels = self._levels(folder, series, ngff.LABEL_AXES, (timepoints, depth), LABEL_DTYPE)
         for t, planes in _by_timepoint(series, field).items():
             ids: dict[tuple[int, ...], Plane] = {
                 (t, z): self._ids(name, field, plane) for (_, z), plane in planes.items()
@@ -314,7 +329,7 @@ class _WellWriter:
                 f"label {name!r} of well {self._batch.well}, field {field} has id {low if low < 0 else high}; "
                 f"ids are 0 to {_LARGEST_ID}"
             )
-        return plane.astype(np.uint32, copy=False)
+        return plane.astype(LABEL_DTYPE, copy=False)
 
 
 def _native(plane: Plane, dtype: np.dtype[Any]) -> Plane:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,27 +24,28 @@ from wellfield.errors import (
     UnknownFormatError,
     UnsupportedOperationError,
 )
-from wellfield.formats.atomic import heal_directory
+from wellfield.formats.atomic import restore_directory
 from wellfield.storage.array_files import array_format
 from wellfield.storage.backend import Backend, ZarrConfig
 from wellfield.storage.base import ObjectKind, ObjectStatus, StorageBackend, has_extension
 from wellfield.storage.files import file_errors, is_a_folder, link_status, not_found
 from wellfield.storage.host import host_array
-from wellfield.storage.paths import PathLike, named_path, new_path, path_list, valid_path
+from wellfield.storage.paths import PathLike, named_path, new_path, path_list
 from wellfield.storage.zarr import array_io, folders, reader
 from wellfield.storage.zarr.addressing import (
     LABELS,
     PlaneAddress,
     PlaneNotStoredError,
+    checked_path,
     in_named_store,
     parse_chunk_name,
     parse_logical,
     split_store,
     well_folder,
 )
-from wellfield.storage.zarr.batch import sort_batch
+from wellfield.storage.zarr.batch import parse_paths
 from wellfield.storage.zarr.ngff_metadata import FieldMetadata
-from wellfield.storage.zarr.writer import write_well
+from wellfield.storage.zarr.writer import write_zarr_well
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,7 +78,7 @@ class ZarrStorageBackend(StorageBackend):
         UnsupportedOperationError
             The path is a plane of a plate: wells are written as a whole.
         UnknownFormatError
-            The data is no array of numbers.
+            The data is not an array of numbers.
         IsFolderError
             A folder is there.
         NotAFolderError
@@ -85,14 +86,14 @@ class ZarrStorageBackend(StorageBackend):
         """
         _refuse_options(kwargs)
         config = _config(zarr_config)
-        path = _checked(new_path(identifier))
+        path = checked_path(new_path(identifier))
         single = _single_format(path) is not None
         if _is_plate_plane(path) or (not single and self.is_file(path)):
             raise UnsupportedOperationError(
                 f"{path}: a plate takes whole wells; save all planes of the well with save_batch"
             )
         if in_named_store(path) and split_store(path).logical.partition("/")[0] == LABELS:
-            message = f"{path}: {LABELS} of a store are those of its wells; an array goes elsewhere"
+            message = f"{path}: {LABELS} of a store holds the labels of its wells; save the array somewhere else"
             raise InvalidPathError(message, path=path)
         array = host_array(data)
         if not isinstance(array, np.ndarray):
@@ -102,7 +103,7 @@ class ZarrStorageBackend(StorageBackend):
         elif os.path.isdir(path):
             raise IsFolderError(f"{path} is a folder; an array cannot take its place", path=path)
         elif os.path.lexists(path):
-            raise DestinationExistsError(f"{path} is no Zarr array; an array cannot take its place", path=path)
+            raise DestinationExistsError(f"{path} is not a Zarr array; an array cannot take its place", path=path)
         folders.check_parents(path)
         with file_errors(path, "be written"):
             array_io.save_array(path, array, config)
@@ -115,10 +116,12 @@ class ZarrStorageBackend(StorageBackend):
         chunk_name: str | None = None,
         zarr_config: ZarrConfig | None = None,
         metadata: FieldMetadata | None = None,
-        replace: Callable[[Path, Path], None] | None = None,
         **kwargs: Any,
     ) -> None:
         """Write one well: all its planes and labels, in any order; what the store had of the well is replaced.
+
+        What other programs put into the folder of the well stays. Who has keys instead of paths calls
+        :func:`~wellfield.storage.zarr.writer.write_zarr_well`.
 
         Without *chunk_name*, and outside a ``.zarr`` store, the arrays are independent: each is saved by itself.
 
@@ -126,7 +129,7 @@ class ZarrStorageBackend(StorageBackend):
         ----------
         data_list:
             Planes ``[Y, X]``, which may be memory-mapped; nothing is copied but what is compressed. Images of one
-            integer or float dtype, which is kept; labels of integers, which become ``uint32``.
+            integer or float dtype, which is kept; labels of integers, stored as :data:`~.addressing.LABEL_DTYPE`.
         identifiers:
             Their paths, all in one store. If none of them is a plane name, the planes are a stack along z in the given
             order, and the names are kept.
@@ -136,14 +139,11 @@ class ZarrStorageBackend(StorageBackend):
             Codec, layout and version.
         metadata:
             Pixel size, channel names and the like.
-        replace:
-            Puts the complete folder of the well (first) in the place of the present one (second), which may not exist;
-            by default, what other programs put into the present one stays.
 
         Raises
         ------
         StorageError
-            The planes are not those of one well, or differ in dtype; names of planes and other names are mixed.
+            The planes are of several wells or differ in dtype, or plane names and other names are mixed.
         ArrayShapeError
             The planes differ in size or are not 2-D.
         UnsupportedOperationError
@@ -156,13 +156,13 @@ class ZarrStorageBackend(StorageBackend):
             super().save_batch(objects, given, zarr_config=config)
             return
         well = None if chunk_name is None else parse_chunk_name(chunk_name)
-        paths = [_checked(new_path(path)) for path in given]
+        paths = [checked_path(new_path(path)) for path in given]
         for path in paths:
             if not _is_plate_plane(path) and _single_format(path) is not None:
                 message = f"{path} is a single array, which a plane of a well cannot replace"
                 raise DestinationExistsError(message, path=path)
-        batch = sort_batch(objects, paths, well)
-        write_well(batch, config=config, metadata=metadata or FieldMetadata(), replace=replace)
+        planes = parse_paths(objects, paths, well)
+        write_zarr_well(planes, config=config, metadata=metadata or FieldMetadata())
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class ZarrStorageBackend(StorageBackend):
         paths = path_list(file_paths)
         loaded: dict[int, npt.NDArray[Any]] = {}
         wells: dict[tuple[Path, str], list[tuple[int, PlaneAddress]]] = {}
-        for number, path in enumerate(map(_checked, paths)):
+        for number, path in enumerate(map(checked_path, paths)):
             zarr_format = None if _is_plate_plane(path) else _single_format(path)
             if zarr_format is not None:
                 loaded[number] = array_io.load_array(path, zarr_format)
@@ -210,9 +210,9 @@ class ZarrStorageBackend(StorageBackend):
         return self.is_file(path) or self.is_dir(path)
 
     def is_file(self, path: PathLike) -> bool:
-        """Tell whether *path* is a stored plane or a single array; what is damaged beyond recognition is none."""
+        """Tell whether *path* is a stored plane or a single array that can be recognised."""
         try:
-            target = _checked(path)
+            target = checked_path(path)
             if not _is_plate_plane(target) and _single_format(target) is not None:
                 return not folders.in_well(target)
             store, well, address = _locate(target, None, damaged=False)
@@ -223,7 +223,7 @@ class ZarrStorageBackend(StorageBackend):
     def is_dir(self, path: PathLike) -> bool:
         """Tell whether *path* is a folder, a store, its ``labels``, or one label that a well has."""
         try:
-            target = _checked(path)
+            target = checked_path(path)
             return folders.is_folder(target) or self._label_of(target, damaged=False) is not None
         except (StorageError, PathEscapeError):
             return False
@@ -246,7 +246,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def stat(self, path: PathLike) -> ObjectStatus:
         """Return kind, size and time; planes of a plate share objects, so that theirs has no size of its own."""
-        target = _checked(path)
+        target = checked_path(path)
         if os.path.islink(target):
             there = self._status(target) if self.exists(target) else None
             return link_status(target, target.lstat().st_mtime, there)
@@ -266,7 +266,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def ensure_directory(self, directory: PathLike) -> None:
         """Make a folder, which becomes a store with the first well; folders inside a store come with the planes."""
-        path = _checked(named_path(directory))
+        path = checked_path(named_path(directory))
         if in_named_store(path):
             path = split_store(path).store
         if _single_format(path) is not None:
@@ -292,7 +292,7 @@ class ZarrStorageBackend(StorageBackend):
     def delete_all(self, path: PathLike) -> None:
         """Remove a folder or a store and everything in it."""
         if self.is_file(named_path(path)):
-            raise NotAFolderError(f"{os.fspath(path)} is no folder", path=path)
+            raise NotAFolderError(f"{os.fspath(path)} is not a folder", path=path)
         target = self._own_folder(path, "remove a part of its wells")
         if target.is_symlink():
             raise NotAFolderError(f"{target} is a link to a folder; delete removes the link", path=target)
@@ -314,7 +314,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def _own_folder(self, path: PathLike, cannot: str) -> Path:
         """Return the real folder of a single array, a folder or a store."""
-        target = _checked(path)
+        target = checked_path(path)
         if folders.is_folder(target) or (self.is_file(path) and _single_format(target) is not None):
             return target
         if self.exists(path) or _is_plate_plane(target):
@@ -323,7 +323,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def _new(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> Path:
         """Return where something goes, if nothing is there."""
-        target = _checked(new_path(destination))
+        target = checked_path(new_path(destination))
         if _is_plate_plane(target) and not _is_plate_plane(source):
             raise UnsupportedOperationError(f"{target}: a plate takes whole wells; save them with save_batch")
         folders.check_parents(target)
@@ -333,7 +333,7 @@ class ZarrStorageBackend(StorageBackend):
         return target
 
     def _files(self, directory: PathLike, *, recursive: bool) -> list[str]:
-        folder = _checked(directory)
+        folder = checked_path(directory)
         files, names = self._entries(folder)
         found = [os.path.join(folder, name) for name in files]
         for inside in (os.path.join(folder, name) for name in names if recursive):
@@ -344,7 +344,7 @@ class ZarrStorageBackend(StorageBackend):
 
     def _entries(self, directory: PathLike) -> tuple[list[str], list[str]]:
         """Return the names of what is in a folder: planes and arrays, and folders."""
-        folder = _checked(directory)
+        folder = checked_path(directory)
         with file_errors(folder, "be listed"):
             return self._names(folder)
 
@@ -358,8 +358,8 @@ class ZarrStorageBackend(StorageBackend):
             return [name for record in records for name in record.plane_names(label)], []
         if not folders.is_folder(folder):
             if self.is_file(folder):
-                raise NotAFolderError(f"{folder} is no folder or Zarr store", path=folder)
-            raise DataNotFoundError(f"{folder} is no folder or Zarr store", path=folder)
+                raise NotAFolderError(f"{folder} is not a folder or Zarr store", path=folder)
+            raise DataNotFoundError(f"{folder} is not a folder or Zarr store", path=folder)
         records = reader.records(folder)
         planes = [name for record in records for name in record.plane_names()]
         arrays, inside = folders.children(folder)
@@ -393,31 +393,11 @@ def _refuse_options(options: dict[str, Any]) -> None:
         raise ArgumentTypeError(f"the Zarr backend knows no option {', '.join(sorted(options))}")
 
 
-def _checked(path: PathLike) -> Path:
-    """Return a path without ``.`` and ``..``.
-
-    Raises
-    ------
-    InvalidPathError
-        It holds a character that no path of a store may have.
-    PathEscapeError
-        It leads out of its store.
-    """
-    name = valid_path(path)
-    if "\\" in name or (not name.isascii() and name.encode(errors="replace").decode() != name):
-        what = "a backslash" if "\\" in name else "what is no UTF-8"
-        raise InvalidPathError(f"{name!r} is no path of the Zarr backend: it holds {what}", path=name)
-    if ".." in name:
-        split_store(name)
-        name = os.path.normpath(name)
-    return Path(name)
-
-
 def _single_format(path: Path) -> int | None:
-    """Return the Zarr version of the single array at *path*; ``None`` if there is none."""
+    """Return the Zarr version of the single array at *path*; ``None`` if there is no array."""
     found = array_format(path)
     if found is None and path.name:
-        heal_directory(path)
+        restore_directory(path)
         found = array_format(path)
     return found
 
@@ -430,7 +410,7 @@ def _label_store(path: Path) -> Path | None:
 
 
 def _is_plate_plane(path: PathLike) -> bool:
-    """Tell whether *path* is that of a plane in a ``.zarr`` store, there or not."""
+    """Tell whether *path* names a plane in a ``.zarr`` store, which need not exist."""
     if not in_named_store(path):
         return False
     address = parse_logical(split_store(path).logical)

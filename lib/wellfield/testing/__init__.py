@@ -1,1 +1,0 @@
-"""Synthetic plates with known truth, for tests, benchmarks and the example."""

@@ -1,0 +1,277 @@
+"""The values that rules ask for: digests, wells, memory, time. Rules pass them to Snakemake and decide nothing.
+
+The index of a plate is there once the plate is ingested; what depends on it takes its path. The process of a single job
+compares no digests and does without the scan of the plate that they take: it gets :data:`NOT_MAIN` instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wellfield.config.models import Config
+from wellfield.config.plate_sheet import PlateEntry
+from wellfield.microscopes.handler import MICROSCOPES
+from wellfield.microscopes.handler_registry import discover_microscopes
+from wellfield.microscopes.scan import Scan, scan_plate
+from wellfield.pipeline.plane_selection import choose_sources
+from wellfield.plate.index import read_info, read_paths, read_place_digests
+from wellfield.plate.keys import PlaneKey
+from wellfield.plate.plate import Plate
+from wellfield.plate.platemap import plate_map_digest
+from wellfield.results.paths import STAGING, PlateFile, WellFile
+from wellfield.results.staged_well import broken_stages, remove_stage
+from wellfield.workflow import digests, resources
+from wellfield.workflow.ingest_plate import mapping_number, plate_map_notes, refuse_empty_plate, select_wells
+from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
+from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
+
+# The digest of a whole plate in the process of a single job, where nobody compares it.
+NOT_MAIN = "of the main process"
+
+_Planes = list[tuple[PlaneKey, str]]
+
+
+class RuleValues:
+    """The answers to what rules ask, from the checked configuration and the plate sheet.
+
+    Parameters
+    ----------
+    config:
+        The checked configuration.
+    plates:
+        The entries of the plate sheet by plate.
+    is_main:
+        Whether this process chooses the jobs.
+    """
+
+    def __init__(self, config: Config, plates: Mapping[str, PlateEntry], *, is_main: bool) -> None:
+        self._config = config
+        self._plates = plates
+        self._is_main = is_main
+        self._not_empty: set[str] = set()
+        self.pipeline = config.deciding_results()
+        self.functions = digests.function_digest(resources.function_names(config))
+        self.corrects_illumination = "correct_illumination" in resources.function_names(config)
+
+    def folder(self, plate: str) -> Path:
+        """Return the folder of the plate's results."""
+        return Path(self._config.results, plate)
+
+    # --- digests -------------------------------------------------------------------------------------------------
+
+    def code(self, stage: str) -> str:
+        """Return the digest of what the code of a stage does."""
+        return digests.code_digest(stage) if self._is_main else NOT_MAIN
+
+    def layout(self, plate: str) -> str:
+        """Return the digest of the layout that the plate's file names are read by; presets are code."""
+        return digests.digest_of(str(self._config.plate_layouts().get(self._plates[plate].microscope)))
+
+    def raw(self, plate: str) -> str:
+        """Return the digest of the names in the raw folder and of its metadata files.
+
+        Raises
+        ------
+        EmptyPlateError
+            The plate has results, and nothing is left in its raw folder.
+        """
+        if not self._is_main:
+            return NOT_MAIN
+        scan = self.scan(plate)
+        if plate not in self._not_empty:
+            layouts = self._config.plate_layouts()
+            refuse_empty_plate(self.folder(plate), self._plates[plate], scan, layouts=layouts)
+            self._not_empty.add(plate)
+        discover_microscopes()
+        suffixes = {suffix for handler in MICROSCOPES.values() for suffix in handler.metadata_suffixes}
+        return scan.names_digest(tuple(suffixes))
+
+    def plan_facts(self, index: str) -> str:
+        """Return the digest of what a plan depends on besides the pipeline: channels, sources, calibration."""
+        if not self._is_main:
+            return NOT_MAIN
+        info = self.info(index)
+        keys = [key for planes in _planes(index, _time(index), None).values() for key, _ in planes]
+        sources = choose_sources(keys, self._config.settings.source)
+        facts: list[Any] = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
+        facts += [info.shape, info.dtype, info.field_count, info.stage_y_up, info.label_channels]
+        facts += [[number, layers.z, layers.projection, layers.timepoints] for number, layers in sources.items()]
+        return digests.digest_of(facts)
+
+    def microscope_profiles(self, index: str) -> str:
+        """Return the digest of the microscope's own flat fields; the same for all plates where they are not used."""
+        if self._config.illumination != "microscope":
+            return ""
+        info = self.info(index)
+        return digests.digest_of([info.flatfields, info.shape, list(info.channels)])
+
+    def planes(self, plate: str, well: str, index: str) -> str:
+        """Return the digest of the well's planes: size and time of each file, its size in µm and its position."""
+        if not self._is_main:
+            return NOT_MAIN
+        places = _place_digests(index, _time(index)).get(well, "")
+        present = _present(self._plates[plate].folder)
+        return digests.digest_of([digests.planes_digest(self._well_planes(well, index), present), places])
+
+    # --- plates and wells ----------------------------------------------------------------------------------------
+
+    def scan(self, plate: str) -> Scan:
+        """Return the files of the raw plate, listed once."""
+        return _scan(self._plates[plate].folder)
+
+    def times_mapped_again(self, plate: str) -> int:
+        """Return a number that is one higher once a plate is complete that was mapped while it was being acquired."""
+        return _times_mapped_again(self.folder(plate) / PlateFile.INGEST_REPORT, self._plates[plate].folder)
+
+    def info(self, index: str) -> Plate:
+        """Return what holds for the whole plate."""
+        return _info(index, _time(index))
+
+    def vanished(self, plate: str, index: str) -> list[str]:
+        """Return the wells with results and without raw images: their results stay, and the plate's check fails."""
+        return vanished_wells(self.folder(plate), self.info(index), self._plates[plate].wells)
+
+    def wells(self, plate: str, index: str) -> list[str]:
+        """Return the wells of a plate that are to be processed."""
+        return select_wells(self.info(index), self._plates[plate].wells, vanished=self.vanished(plate, index))
+
+    def _well_planes(self, well: str, index: str) -> _Planes:
+        """Return the planes of a well. Only the main process needs all wells, and so reads them at once."""
+        return _planes(index, _time(index), None if self._is_main else (well,)).get(well, [])
+
+    # --- resources -----------------------------------------------------------------------------------------------
+
+    def process_mb(self, plan: str, attempt: int) -> int:
+        """Return the memory of ``process_well`` in MB, as the plan estimates it."""
+        return resources.process_mb(plan, margin_mb=self._config.memory_margin_mb, attempt=attempt)
+
+    def process_minutes(self, plan: str, well: str, index: str, attempt: int) -> int:
+        """Return the time limit of ``process_well``."""
+        return resources.process_minutes(plan, self.info(index), well, self._fields(well, index), attempt=attempt)
+
+    def materialize_mb(self, well: str, index: str, attempt: int) -> int:
+        """Return the memory of ``materialize_well`` in MB."""
+        margin = self._config.memory_margin_mb
+        fields = self._fields(well, index)
+        return resources.storing_mb(
+            self.info(index), well, fields, config=self._config, margin_mb=margin, attempt=attempt
+        )
+
+    def materialize_minutes(self, well: str, index: str, attempt: int) -> int:
+        """Return the time limit of ``materialize_well``."""
+        return resources.storing_minutes(self.info(index), well, attempt=attempt)
+
+    def plate_mb(self, attempt: int) -> int:
+        """Return the memory in MB of a job on the whole plate."""
+        return resources.plate_mb(margin_mb=self._config.memory_margin_mb, attempt=attempt)
+
+    def tables_mb(self, index: str, attempt: int) -> int:
+        """Return the memory in MB of a job that joins the tables of all wells, which grows with the plate."""
+        planes = sum(self.info(index).planes_per_well.values())
+        return resources.plate_mb(margin_mb=self._config.memory_margin_mb, planes=planes, attempt=attempt)
+
+    def _fields(self, well: str, index: str) -> int:
+        return len({(key.field, key.timepoint) for key, _ in self._well_planes(well, index)})
+
+    # --- before the first job ------------------------------------------------------------------------------------
+
+    def check_plate(self, plate: str) -> None:
+        """Check the plate sheet against a plate that is ingested; the job that ingests a plate checks a new one.
+
+        Raises
+        ------
+        ConfigError
+            The sheet asks for wells that the plate does not have, or wells have lost their manifests or raw images.
+        """
+        index = self.folder(plate) / PlateFile.INDEX
+        if not index.exists():
+            return
+        entry, info = self._plates[plate], read_info(index)
+        refuse_lost_manifests(index.parent, info, entry.wells)
+        gone = vanished_wells(index.parent, info, entry.wells)
+        select_wells(info, entry.wells, vanished=gone)
+        plate_map_notes(entry.plate_map, info, entry.wells, vanished=gone)
+
+    def stale(self, plate: str, say: Callable[[str], None]) -> list[str]:
+        """Return the outputs of a plate to be made again whatever Snakemake's records say, as the rules name them.
+
+        *say* gets a line for each reason.
+
+        Raises
+        ------
+        ConfigError, MetadataError, SchemaVersionError
+            As :func:`~wellfield.workflow.stale_results.stale_outputs`.
+        """
+        entry, config = self._plates[plate], self._config
+        asked = Asked(
+            plate=plate,
+            folder=entry.folder,
+            microscope=entry.microscope,
+            layout=self.layout(plate),
+            pipeline=digests.digest_of(self.pipeline),
+            functions=self.functions,
+            wells=entry.wells,
+            illumination=(config.settings.source, config.illumination) if self.corrects_illumination else None,
+            plate_map=plate_map_digest(entry.plate_map),
+        )
+        found = stale_outputs(self.folder(plate), asked, lambda: self.scan(plate).files)
+        for line in stale_lines(plate, found):
+            say(line)
+        return [(self.folder(plate) / output).as_posix() for output in found]
+
+    def broken_stages(self, plate: str) -> list[Path]:
+        """Return the staged wells of a plate that no job can go on with, see :func:`remove_broken`."""
+        return broken_stages(self.folder(plate) / STAGING)
+
+    def unfinished(self, stages: Iterable[Path]) -> list[str]:
+        """Return those of *stages* whose wells have no manifest, as the rules name them: these wells run anyway."""
+        manifests = ((stage, stage.parents[1] / WellFile.MANIFEST.of(stage.name)) for stage in stages)
+        return [stage.as_posix() for stage, manifest in manifests if not manifest.exists()]
+
+
+def remove_broken(stages: Iterable[Path]) -> None:
+    """Remove staged wells that no job can go on with, before Snakemake takes them for whole ones.
+
+    To be called by a run that is about to start its jobs, and not in a dry run.
+    """
+    for stage in stages:
+        remove_stage(stage)
+
+
+def _time(path: str) -> int:
+    return os.stat(path).st_mtime_ns
+
+
+@cache
+def _scan(folder: str) -> Scan:
+    return scan_plate(folder)
+
+
+@cache
+def _present(folder: str) -> Mapping[str, digests.State]:
+    return digests.present_state(_scan(folder).files)
+
+
+@cache
+def _times_mapped_again(report: Path, folder: str) -> int:
+    """Return the number once for the whole run: it must not change while jobs are being chosen."""
+    return mapping_number(report, _scan(folder).files)
+
+
+@cache
+def _info(index: str, mtime_ns: int) -> Plate:
+    return read_info(index)
+
+
+@cache
+def _planes(index: str, mtime_ns: int, wells: tuple[str, ...] | None) -> Mapping[str, _Planes]:
+    return read_paths(index, wells)
+
+
+@cache
+def _place_digests(index: str, mtime_ns: int) -> Mapping[str, str]:
+    return read_place_digests(index)
