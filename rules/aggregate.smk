@@ -32,6 +32,8 @@ rule aggregate_plate:
 rule report_plate:
     input:
         index=ancient(results(PlateFile.INDEX)),
+        # Snakemake looks at a job again after a checkpoint where the job has its output as an input.
+        plan=ancient(results(PlateFile.PLAN)),
         ingest=results(PlateFile.INGEST_REPORT),
         counts=results(PlateFile.COUNTS),
         objects=results(PlateFile.OBJECTS),
@@ -64,6 +66,7 @@ rule report_plate:
 
 rule check_plate:
     input:
+        plan=ancient(results(PlateFile.PLAN)),
         counts=results(PlateFile.COUNTS_CSV),
         summary=results(PlateFile.SUMMARY),
         manifests=well_files(results(WellFile.MANIFEST)),

@@ -122,13 +122,10 @@ try:
             STALE.update(VALUES.stale(plate, say))
             BROKEN += VALUES.broken_stages(plate)
         STALE.update(VALUES.unfinished(BROKEN))
-    # As a module of another workflow, the setting is that of the other workflow's rules too.
-    own = Path(str(workflow.current_basedir)).parent / "Snakefile"
-    if snakemake_api.is_main_workflow(workflow, own):
-        snakemake_api.ignore_script_times(workflow)
 except WellfieldError as error:
     stop(error)
 
+SNAKEFILE = Path(str(workflow.current_basedir)).parent / "Snakefile"
 RESULTS = CONFIG.results
 PIPELINE = VALUES.pipeline
 PIPELINE_ENVIRONMENT = f"../envs/{environments.pipeline_environment(CONFIG)}.yaml"
@@ -250,6 +247,9 @@ def redo_stale(wildcards):
     if snakemake_api.will_run(workflow):
         remove_broken(BROKEN)
         BROKEN.clear()
+    # As a module of another workflow, these are settings of the other workflow's rules too.
+    if snakemake_api.is_main_workflow(workflow, SNAKEFILE):
+        snakemake_api.ignore_script_times(workflow)
     snakemake_api.force_outputs(workflow, STALE)
     if IS_MODULE:
         snakemake_api.add_hooks(workflow, RESULTS, onstart, onsuccess, onerror)
@@ -286,10 +286,10 @@ def raw_digest(wildcards):
 
 
 @asked
-def mapped_again(wildcards):
-    """Of the jobs on other machines only that which maps the plate looks at it."""
+def ingest_generation(wildcards):
+    """Jobs on other machines do not look at the raw plate, except the job that ingests it."""
     looks = snakemake_api.does_rule(workflow, INGEST_RULE)
-    return VALUES.times_mapped_again(wildcards.plate) if looks else None
+    return VALUES.ingest_generation(wildcards.plate) if looks else None
 
 
 @asked

@@ -21,7 +21,7 @@ rule fit_illumination:
         source=CONFIG.settings.source,
         method=CONFIG.illumination,
         profiles=microscope_profiles,
-        mapped_again=mapped_again,
+        ingest_generation=ingest_generation,
     message:
         "{wildcards.plate}: fitting the illumination"
     script:

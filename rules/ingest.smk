@@ -19,7 +19,7 @@ checkpoint ingest_plate:
         microscope=lambda wildcards: PLATES[wildcards.plate].microscope,
         layout=layout_digest,
         raw=raw_digest,
-        mapped_again=mapped_again,
+        ingest_generation=ingest_generation,
         code=code_of("ingest"),
     message:
         "{wildcards.plate}: ingesting the plate"

@@ -15,7 +15,7 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         layout=snakemake.params.layout,
         index=snakemake.output.index,
         outputs=snakemake.output,
-        mapped_again=snakemake.params.mapped_again,
+        ingest_generation=snakemake.params.ingest_generation,
         wells_at_once=snakemake.resources.wells_at_once,
         say=partial(say, logger),
     )

@@ -409,7 +409,7 @@ NOT_RUN = {
     12: "ends with '... other frameworks'; ours are called instead",
     17: "a function in the place of a MaterializationSpec, which the document replaced by specs; it is refused",
     23: "the other project's own lazy import; ours is tried in test_registry",
-    27: "a drawing of Zarr v2 folders; SPEC: Zarr v3 and NGFF 0.5, tried in test_zarr_layout",
+    27: "a drawing of Zarr v2 folders; SPEC: Zarr v3 and NGFF 0.5, tried in test_zarr_strategies",
 }
 
 IMAGE = np.random.default_rng(3).poisson(50, (2, 60, 70)).astype(np.uint16)

@@ -72,7 +72,7 @@ def test_results_of_a_gone_well_by_another_pipeline_are_marked_and_counted_in_no
         path.unlink()
     copy.config["steps"][1]["params"]["sigma"] = 1.0
     run = copy.run(succeeds=False)
-    assert "raw files gone; results of B03 stay as they were; another pipeline made those of B03" in run.text
+    assert "raw files gone; results of B03 stay as they were; another pipeline made the results of B03" in run.text
     counts = pd.read_csv(copy.results("P1", "cell_counts.csv"))
     statuses = counts.groupby("Metadata_Well")["Status"].unique()
     assert [list(statuses[well]) for well in ("B02", "B03", "C04")] == [["ok"], ["other_pipeline"], ["ok"]]

@@ -75,17 +75,17 @@ def find_acquisition(files: Iterable[ScannedFile], *, minutes: float, now_ns: in
     return found
 
 
-def times_mapped_again(report: Mapping[str, Any], files: Iterable[ScannedFile], *, now_ns: int) -> int:
-    """Return how often a plate is to have been mapped again because it was still being acquired when it was mapped.
+def next_ingest_generation(report: Mapping[str, Any], files: Iterable[ScannedFile], *, now_ns: int) -> int:
+    """Return how many times a plate should have been ingested again because it was still being acquired.
 
-    The number rises by one when the *report* of its mapping says so, and none of its files is young any more by the
-    minutes that held then; otherwise it is the one in the report, whatever is configured now.
+    The last ingest *report* has the present number. If it notes young files, and none of *files* is young any more (by
+    the minutes of the report, whatever is configured now), the number rises by one.
     """
-    again = int(report.get("mapped_again", 0))
+    generation = int(report.get("ingest_generation", 0))
     noted = report.get("acquisition")
     if not noted:
-        return again
-    return again + (find_acquisition(files, minutes=noted["minutes"], now_ns=now_ns) is None)
+        return generation
+    return generation + (find_acquisition(files, minutes=noted["minutes"], now_ns=now_ns) is None)
 
 
 def _time(file: ScannedFile) -> int:

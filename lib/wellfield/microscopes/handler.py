@@ -139,7 +139,7 @@ class MicroscopeHandler(ABC):
         plate: str,
         why: str = "configured",
         acquisition_minutes: float = 0,
-        mapped_again: int = 0,
+        ingest_generation: int = 0,
     ) -> Plate:
         """Ingest the plate: write ``openhcs_metadata.json``, ``index.parquet`` and ``ingest_report.json``.
 
@@ -149,8 +149,8 @@ class MicroscopeHandler(ABC):
         ----------
         acquisition_minutes:
             The report notes files that are younger: the plate may still be being acquired. 0 for no such note.
-        mapped_again:
-            How often the plate was mapped again because of such a note; kept in the report.
+        ingest_generation:
+            How often the plate was ingested again because of such a note; kept in the report.
 
         Raises
         ------
@@ -166,8 +166,8 @@ class MicroscopeHandler(ABC):
         acquisition = find_acquisition(self.scan.files, minutes=acquisition_minutes, now_ns=time.time_ns())
         if acquisition is not None:
             report |= {"acquisition": acquisition._asdict(), "notes": [*report["notes"], *acquisition.notes()]}
-        if mapped_again:
-            report["mapped_again"] = mapped_again
+        if ingest_generation:
+            report["ingest_generation"] = ingest_generation
         write_json(folder / "ingest_report.json", report)
         write_index(folder / "index.parquet", contents.planes, found)
         return found

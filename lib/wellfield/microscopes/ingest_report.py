@@ -49,7 +49,7 @@ REPORT = OwnJson(
         "ignored": {str: {"count": int, "files": [str]}},
         "notes": [str],
         "acquisition?": {"minutes": float, "files": int},
-        "mapped_again?": int,
+        "ingest_generation?": int,
         "vanished?": [str],
     },
     AGAIN,

@@ -14,7 +14,7 @@ from wellfield.pipeline.array_placement import describe_conversions
 from wellfield.pipeline.compile_step import StepCompiler
 from wellfield.pipeline.estimate import with_estimates
 from wellfield.pipeline.plan import CompiledStep, Plan
-from wellfield.pipeline.plane_selection import SourceLayers
+from wellfield.pipeline.plane_selection import SourceLayers, planned_facts
 from wellfield.pipeline.step import START, FunctionStep
 from wellfield.plate.keys import Projection
 from wellfield.plate.plate import Plate
@@ -51,6 +51,7 @@ def compile_pipeline(
     levels: list[tuple[str, PipelineConfig | Mapping[str, Any]]] = [("pipeline", config)] if config is not None else []
     levels += [("global", global_config)] if global_config is not None else []
     settings = resolve_settings(levels)
+    plate = planned_facts(plate)
     compiler = StepCompiler(dict(plate.channels), dict(sources), settings, plate.stage_y_up, plate.label_channels)
     for number, step in enumerate(steps, start=1):
         compiler.add(number, step)

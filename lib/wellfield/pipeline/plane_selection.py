@@ -1,4 +1,4 @@
-"""Which planes a pipeline starts from: of each channel the z planes, or one projection."""
+"""What a pipeline takes from a plate: the facts that its plan depends on, and the planes that it starts from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wellfield.plate.keys import PlaneKey, Projection
+from wellfield.plate.plate import Plate
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,20 @@ class SourceLayers:
     z: tuple[int, ...]
     projection: Projection = Projection.NONE
     timepoints: tuple[int, ...] = ()
+
+
+def planned_facts(plate: Plate) -> Plate:
+    """Return the plate with only the facts that a plan depends on; it is compiled again when one of these changes."""
+    return Plate(
+        channels=plate.channels,
+        shape=plate.shape,
+        dtype=plate.dtype,
+        pixel_size_um=plate.pixel_size_um,
+        z_spacing_um=plate.z_spacing_um,
+        field_count=plate.field_count,
+        stage_y_up=plate.stage_y_up,
+        label_channels=plate.label_channels,
+    )
 
 
 def choose_sources(keys: Iterable[PlaneKey], source: str) -> dict[int, SourceLayers]:

@@ -13,7 +13,7 @@ from wellfield.config.plate_sheet import PlateEntry, read_plate_sheet
 from wellfield.errors import ConfigError, EmptyPlateError, WellfieldError
 from wellfield.formats.json_files import write_json
 from wellfield.formatting import counted
-from wellfield.microscopes.acquisition import Acquisition, times_mapped_again
+from wellfield.microscopes.acquisition import Acquisition, next_ingest_generation
 from wellfield.microscopes.handler_registry import get_microscope_handler
 from wellfield.microscopes.ingest_report import read_report
 from wellfield.microscopes.scan import Scan, ScannedFile
@@ -36,7 +36,7 @@ def map_plate(
     layout: str,
     index: str | os.PathLike[str],
     outputs: Iterable[str | os.PathLike[str]],
-    mapped_again: int,
+    ingest_generation: int,
     wells_at_once: int,
     say: Callable[[str], None],
 ) -> Plate:
@@ -79,7 +79,7 @@ def map_plate(
         wells=entry.wells,
         layouts=checked.plate_layouts(),
         acquisition_minutes=checked.acquisition_minutes,
-        mapped_again=mapped_again,
+        ingest_generation=ingest_generation,
     )
     of = {
         "folder": os.path.realpath(folder),
@@ -115,12 +115,13 @@ def ingest_plate(
     wells: Sequence[str] | None = None,
     layouts: Mapping[str, Layout] | None = None,
     acquisition_minutes: float = 0,
-    mapped_again: int = 0,
+    ingest_generation: int = 0,
 ) -> Plate:
     """Write metadata, index and ingest report of the raw plate *folder* to *results*.
 
     *microscope* is the name of a microscope, of a preset or of one of *layouts*, or ``"auto"``. The report notes files
-    that are younger than *acquisition_minutes*, unless 0, and keeps how often the plate was *mapped_again* for that.
+    that are younger than *acquisition_minutes*, unless 0, and keeps the *ingest_generation*: how often the plate was
+    ingested again because of such a note.
 
     Raises
     ------
@@ -129,7 +130,11 @@ def ingest_plate(
     """
     handler, why = get_microscope_handler(folder, microscope, layouts=layouts)
     info = handler.initialize_workspace(
-        Path(results), plate=plate, why=why, acquisition_minutes=acquisition_minutes, mapped_again=mapped_again
+        Path(results),
+        plate=plate,
+        why=why,
+        acquisition_minutes=acquisition_minutes,
+        ingest_generation=ingest_generation,
     )
     vanished = vanished_wells(results, info, wells)
     select_wells(info, wells, vanished=vanished)
@@ -172,10 +177,10 @@ def acquisition_notes(report: str | os.PathLike[str]) -> list[str]:
     return Acquisition(**found).notes() if found else []
 
 
-def mapping_number(report: str | os.PathLike[str], files: Iterable[ScannedFile]) -> int:
-    """Return :func:`times_mapped_again` by the report of the last mapping, if there is one, and the present files."""
+def next_generation(report: str | os.PathLike[str], files: Iterable[ScannedFile]) -> int:
+    """Return the next ingest generation by the last report, if there is one, and the present files."""
     path = Path(report)
-    return times_mapped_again(read_report(path), files, now_ns=time.time_ns()) if path.exists() else 0
+    return next_ingest_generation(read_report(path), files, now_ns=time.time_ns()) if path.exists() else 0
 
 
 def refuse_empty_plate(

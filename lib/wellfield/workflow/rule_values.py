@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from wellfield.config.plate_sheet import PlateEntry
 from wellfield.microscopes.handler import MICROSCOPES
 from wellfield.microscopes.handler_registry import discover_microscopes
 from wellfield.microscopes.scan import Scan, scan_plate
-from wellfield.pipeline.plane_selection import choose_sources
+from wellfield.pipeline.plane_selection import choose_sources, planned_facts
 from wellfield.plate.index import read_info, read_paths, read_place_digests
 from wellfield.plate.keys import PlaneKey
 from wellfield.plate.plate import Plate
@@ -25,7 +26,7 @@ from wellfield.plate.platemap import plate_map_digest
 from wellfield.results.paths import STAGING, PlateFile, WellFile
 from wellfield.results.staged_well import broken_stages, remove_stage
 from wellfield.workflow import digests, resources
-from wellfield.workflow.ingest_plate import mapping_number, plate_map_notes, refuse_empty_plate, select_wells
+from wellfield.workflow.ingest_plate import next_generation, plate_map_notes, refuse_empty_plate, select_wells
 from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
 from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
 
@@ -97,8 +98,7 @@ class RuleValues:
         info = self.info(index)
         keys = [key for planes in _planes(index, _time(index), None).values() for key, _ in planes]
         sources = choose_sources(keys, self._config.settings.source)
-        facts: list[Any] = [dict(info.channels), info.pixel_size_um, info.z_spacing_um]
-        facts += [info.shape, info.dtype, info.field_count, info.stage_y_up, info.label_channels]
+        facts: list[Any] = [asdict(planned_facts(info))]
         facts += [[number, layers.z, layers.projection, layers.timepoints] for number, layers in sources.items()]
         return digests.digest_of(facts)
 
@@ -123,9 +123,9 @@ class RuleValues:
         """Return the files of the raw plate, listed once."""
         return _scan(self._plates[plate].folder)
 
-    def times_mapped_again(self, plate: str) -> int:
-        """Return a number that is one higher once a plate is complete that was mapped while it was being acquired."""
-        return _times_mapped_again(self.folder(plate) / PlateFile.INGEST_REPORT, self._plates[plate].folder)
+    def ingest_generation(self, plate: str) -> int:
+        """Return a number that rises once a plate is complete that was ingested while it was being acquired."""
+        return _ingest_generation(self.folder(plate) / PlateFile.INGEST_REPORT, self._plates[plate].folder)
 
     def info(self, index: str) -> Plate:
         """Return what holds for the whole plate."""
@@ -257,9 +257,9 @@ def _present(folder: str) -> Mapping[str, digests.State]:
 
 
 @cache
-def _times_mapped_again(report: Path, folder: str) -> int:
+def _ingest_generation(report: Path, folder: str) -> int:
     """Return the number once for the whole run: it must not change while jobs are being chosen."""
-    return mapping_number(report, _scan(folder).files)
+    return next_generation(report, _scan(folder).files)
 
 
 @cache

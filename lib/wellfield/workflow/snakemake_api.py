@@ -160,7 +160,8 @@ def ignore_script_times(workflow: Any) -> None:
     """Run no job again because its script is newer than its outputs.
 
     Snakemake's trigger ``code`` does that for a comment, and for a fresh checkout. The parameter ``code`` of each rule
-    has a digest of what the code does instead. Without this setting the trigger stays as it is.
+    has a digest of what the code does instead. To be called by an input function: Snakemake has no such settings yet
+    while it reads the Snakefile. Without them the trigger stays as it is.
     """
     settings = getattr(workflow, "dag_settings", None)
     triggers = getattr(settings, "rerun_triggers", None)

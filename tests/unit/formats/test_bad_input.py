@@ -81,7 +81,7 @@ def test_garbage_is_an_error_naming_the_file_and_its_size(tmp_path: Path, suffix
     path = tmp_path / f"garbage{suffix}"
     path.write_bytes(content)
     with pytest.raises(
-        WellfieldError, match=rf"garbage\{suffix} is no (readable .* \({len(content)} bytes\)|valid )"
+        WellfieldError, match=rf"garbage\{suffix} is not (a readable .* \({len(content)} bytes\)|valid )"
     ) as caught:
         reader(path)(path)
     assert isinstance(caught.value, UnreadableImageError) == (suffix in PIXELS)

@@ -65,9 +65,9 @@ def _unlike_pages(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
-        ("a.tif", _palette_by_pillow, "colours from a palette"),
-        ("a.tif", _palette_by_tifffile, "colours from a palette"),
-        ("a.png", _palette_by_pillow, "colours from a palette"),
+        ("a.tif", _palette_by_pillow, "a palette whose numbers"),
+        ("a.tif", _palette_by_tifffile, "a palette whose numbers"),
+        ("a.png", _palette_by_pillow, "a palette whose numbers"),
         ("a.tif", _unlike_pages, r"holds 2 images that make no stack \(\[7, 9\] uint8, \[3, 9\] uint8\)"),
     ],
 )

@@ -182,7 +182,7 @@ def test_no_object_is_no_region(shape: tuple[int, ...]) -> None:
     [
         (np.ones((2, 2)), "regions of float64; expected labels"),
         (np.ones((2, 2), bool), "regions of bool; .*: label a mask first"),
-        ([[1, 2]], "not of list"),
+        ([[1, 2]], "regions of list"),
         (np.array([[1, -3]]), "label -3 is below 0"),
     ],
     ids=lambda value: "",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wellfield.microscopes.acquisition import find_acquisition, times_mapped_again
+from wellfield.microscopes.acquisition import find_acquisition, next_ingest_generation
 from wellfield.microscopes.scan import ScannedFile
 
 NOW = 1_700_000_000 * 10**9
@@ -41,10 +41,10 @@ def test_a_time_that_is_ahead_by_little_is_young_and_one_far_ahead_a_wrong_clock
 def test_only_a_plate_that_was_noted_and_is_complete_is_ingested_again():
     noted = {"acquisition": find_acquisition(files(MINUTE), minutes=10, now_ns=NOW)._asdict()}
     old, later = files(MINUTE), NOW + 10 * MINUTE * 10**9
-    assert times_mapped_again({}, old, now_ns=NOW) == 0
-    assert times_mapped_again(noted, old, now_ns=NOW) == 0  # still young
-    assert times_mapped_again(noted, old, now_ns=later) == 1
+    assert next_ingest_generation({}, old, now_ns=NOW) == 0
+    assert next_ingest_generation(noted, old, now_ns=NOW) == 0  # still young
+    assert next_ingest_generation(noted, old, now_ns=later) == 1
     # Mapped again, its report has no note, and the number stays whatever comes.
-    assert times_mapped_again({"mapped_again": 1}, old, now_ns=later) == 1
-    assert times_mapped_again({"mapped_again": 1}, files(0), now_ns=later) == 1
-    assert times_mapped_again(noted | {"mapped_again": 1}, old, now_ns=later) == 2
+    assert next_ingest_generation({"ingest_generation": 1}, old, now_ns=later) == 1
+    assert next_ingest_generation({"ingest_generation": 1}, files(0), now_ns=later) == 1
+    assert next_ingest_generation(noted | {"ingest_generation": 1}, old, now_ns=later) == 2

@@ -459,8 +459,8 @@ def _unlike(path: Path) -> None:
     [
         ("A2.tif", _colour, r"A2\.tif has colours \(shape \[3, 4, 3\]\).*as a grey image of its own"),
         ("A2.png", _colour, r"A2\.png has colours \("),
-        ("A2.tif", _palette, r"A2\.tif has colours from a palette.*export it as grey"),
-        ("A2.png", _palette, r"A2\.png has colours from a palette"),
+        ("A2.tif", _palette, r"A2\.tif has a palette.*export it as grey"),
+        ("A2.png", _palette, r"A2\.png has a palette"),
         ("A2.tif", _stack, r"A2\.tif has several planes \(shape \[5, 3, 4\]\)"),
         ("A2.tif", _unlike, r"A2\.tif holds 2 images that make no stack"),
     ],

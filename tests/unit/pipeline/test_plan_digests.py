@@ -10,13 +10,14 @@ from wellfield.pipeline.compile import compile_pipeline
 from wellfield.pipeline.plan_file import plan_digest, processing_digest
 from wellfield.pipeline.plane_selection import SourceLayers
 from wellfield.pipeline.step import FunctionStep
+from wellfield.plate.plate import Plate
 
 COMPILED = compile_pipeline(
     [
         FunctionStep("max_projection", name="projected", materialize=["zarr"]),
         FunctionStep("gaussian_filter", name="smoothed", sigma=1.0),
     ],
-    channels={1: "DAPI"},
+    plate=Plate(channels={1: "DAPI"}),
     sources={1: SourceLayers((1, 2))},
 )
 PLAN = json.loads(json.dumps(COMPILED.to_json()))

@@ -265,7 +265,7 @@ def test_a_label_of_another_size_than_its_image_is_refused(store: Path) -> None:
     [
         ([name(), "other.tif"], StorageError, "mixes plane names with others: 'other.tif'"),
         (["b.tif", "a.tif"], StorageError, "b.tif does not say its well; give chunk_name"),
-        (["sub/b.tif"], StorageError, "is not a place for a plane"),
+        (["sub/b.tif"], StorageError, "cannot hold a plane"),
         ([name(), name(well="B01")], StorageError, "planes of A01, B01"),
         ([name(), name()], DuplicatePlaneError, "twice"),
         ([f"labels/nuclei/{name()}"], StorageError, "labels only"),

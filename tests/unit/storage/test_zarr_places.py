@@ -54,7 +54,7 @@ def test_an_array_takes_the_place_of_nothing_but_an_array(tmp_path: Path, kind: 
         place.symlink_to(
             {"file": notes, "folder": folder, "nothing": tmp_path / "nothing"}[kind.rsplit(maxsplit=1)[-1]]
         )
-    with pytest.raises(StorageError, match=r"place is (no Zarr array|a folder)"):
+    with pytest.raises(StorageError, match=r"place is (not a Zarr array|a folder)"):
         backend.save(PLANE, place)
     assert notes.read_text() == "precious"
     assert place.read_text() == "precious" if kind == "file" else place.is_symlink()

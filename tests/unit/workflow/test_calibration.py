@@ -200,7 +200,7 @@ def test_a_writer_refuses_one_array_for_fields_of_different_sizes(tmp_path: Path
     metadata = FieldMetadata(calibrations={1: FieldCalibration(0.5), 2: FieldCalibration(0.25)})
     paths = [tmp_path / "p.zarr" / f"A01_s00{field}_w1_z001_t001.tif" for field in (1, 2)]
     config = ZarrConfig(chunk_strategy=ZarrChunkStrategy.WELL)
-    with pytest.raises(MetadataError, match=r"different pixel sizes: 0.5 µm \(field 1\), 0.25 µm \(field 2\)"):
+    with pytest.raises(MetadataError, match=r"one pixel size, but have 0.5 µm \(field 1\), 0.25 µm \(field 2\)"):
         ZarrStorageBackend().save_batch([np.ones((4, 4), "u2")] * 2, paths, zarr_config=config, metadata=metadata)
 
 

@@ -69,6 +69,9 @@ def test_how_wells_are_written_is_no_part_of_how_they_are_processed_though_the_s
     assert all(file.is_file() for file in NOT_DECIDING)
     names = {stage: {file.name for file in stage_files(stage)} for stage in STAGES}
     assert names["process"].isdisjoint({"pyramid.py", "manifest.py", "space.py"})
+    # Another estimate makes another plan, and no well follows it.
+    assert "estimate.py" in names["plan"]
+    assert all({"estimate.py", "resources.py"}.isdisjoint(names[stage]) for stage in STAGES if stage != "plan")
     assert names["ingest"].isdisjoint({"pyramid.py", "manifest.py", "space.py", "plan.py"})
     assert {"pyramid.py", "manifest.py"} <= names["materialize"]
 
@@ -92,6 +95,8 @@ def test_the_digest_of_user_functions_follows_their_source(tmp_path, monkeypatch
     module = tmp_path / "my_functions_for_a_test.py"
     module.write_text("def f(image): return image\n")
     before = function_digest(["my_functions_for_a_test:f", "max_projection"])
+    module.write_text('# Mine.\ndef f(image):\n    """Return it."""\n    return image\n')
+    assert function_digest(["my_functions_for_a_test:f", "max_projection"]) == before
     module.write_text("def f(image): return image + 1\n")
     assert function_digest(["my_functions_for_a_test:f", "max_projection"]) != before
 

@@ -155,6 +155,21 @@ def test_what_is_staged_on_the_nodes_own_disks_is_not_counted(ingested, tmp_path
     assert "warning" not in line
 
 
+def test_wells_that_stay_staged_count_with_the_results_unless_they_are_replaced(ingested, tmp_path):
+    index = ingested / "index.parquet"
+    plan = compile_plan(index, {"steps": STEPS})
+    goes, stays = (plan_space(plan, index, ["B02"], tmp_path, keep_staged=keep) for keep in (False, True))
+    assert (stays.staging, stays.least, stays.most) == (0, goes.least + goes.staging, goes.most + goes.staging)
+    assert stays.smallest == stays.least
+    [line] = space_lines([stays], "results", free=stays.most)
+    assert "1 well to do; results and staged wells take " in line
+    staged = tmp_path / ".staging" / "B02" / "images" / "projected" / "s001_t001_w1.npy"
+    staged.parent.mkdir(parents=True)
+    staged.write_bytes(bytes(1000))
+    again = plan_space(plan, index, ["B02"], tmp_path, keep_staged=True)
+    assert again.most == stays.most - 1000
+
+
 def test_a_plate_without_wells_to_do_has_no_line():
     assert space_lines([plate(wells=0)], "nowhere") == []
 

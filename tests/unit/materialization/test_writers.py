@@ -113,7 +113,7 @@ def test_what_zarr_cannot_hold_is_refused_before_anything_is_written(
 
 
 def test_zarr_and_disk_would_have_one_path_for_a_folder_and_a_file(tmp_path: Path, files: FileManager) -> None:
-    with pytest.raises(MaterializationError, match="a folder and a file in one place"):
+    with pytest.raises(MaterializationError, match="a folder and a file at the same path"):
         materialize(MaterializationSpec(TiffStackOptions()), LABELS, tmp_path / "t", files, ("disk", "zarr"))
     assert not list(tmp_path.iterdir())
 
