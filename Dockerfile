@@ -23,7 +23,7 @@ WORKDIR /opt/wellfield
 # The requirements for the image's own Python, the package in an environment of its own above it: a job that Snakemake
 # starts in the image with the image's Python must find the code of the workflow that started it, not that of the image.
 RUN python -m pip install --no-cache-dir "pip==26.3" \
-    && python -m pip install --no-cache-dir --only-deps ".${EXTRAS:+[$EXTRAS]}" \
+    && python -m pip install --no-cache-dir --constraint requirements/lock.txt --only-deps ".${EXTRAS:+[$EXTRAS]}" \
     && python -m venv --system-site-packages --without-pip venv \
     && python -m pip --python venv/bin/python install --no-cache-dir --no-deps --editable . \
     && ln -s /opt/wellfield/venv/bin/wellfield /usr/local/bin/wellfield

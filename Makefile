@@ -8,7 +8,11 @@ SLURM_PACKAGES := munge slurmctld slurmd slurm-client
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup core example demo test test-all readers lint format schemas docs bench bench-quick stress slurm-test clean
+# The exact versions that are installed here and in CI, and the extras that they are for.
+LOCK := requirements/lock.txt
+LOCKED := slurm test lint docs libraries gpu
+
+.PHONY: help setup core lock test-oldest example demo test test-all readers lint format schemas docs bench bench-quick stress slurm-test clean
 
 help:
 	@echo "make demo    build the example plate, run the workflow on it, say where the results are"
@@ -17,6 +21,8 @@ help:
 	@echo "make setup   make .venv with the array libraries"
 	@echo "make docs    renew the generated pages and build the site (site/index.html)"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
+	@echo "make lock    renew requirements/lock.txt after a change of pyproject.toml (UPGRADE=1: every version)"
+	@echo "make test-oldest  the unit tests with the oldest versions that pyproject.toml allows"
 	@echo "make bench   run the benchmarks and print their table (bench-quick: a few minutes)"
 	@echo "make stress  the tests that kill and race, with large counts"
 	@echo "make slurm-test  24 wells, kills and time-outs on a SLURM of its own; needs $(SLURM_PACKAGES)"
@@ -26,17 +32,33 @@ setup: $(VENV)/.libraries
 
 core: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 		|| { echo "Wellfield needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[test,lint]'
 	@touch $@
 
 $(VENV)/.libraries: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --editable '.[test,lint,libraries]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[test,lint,libraries]'
 	@touch $@
+
+# uv resolves for Linux, macOS and all versions of Python at once. Versions in the file stay if they fit.
+UV := .venv-uv/bin/uv
+
+$(UV):
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet uv==0.13.9
+
+lock: $(UV)
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.11.5 --no-annotate \
+		--no-emit-package wellfield $(LOCKED:%=--extra %) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file $(LOCK)
+
+test-oldest: $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-oldest
+	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct --editable '.[test]'
+	.venv-oldest/bin/python -m pytest tests/unit tests/conformance $(PYTEST_ARGS)
 
 example: core
 	$(BIN)/python -m wellfield.example $(EXAMPLE)
@@ -84,7 +106,7 @@ docs: $(VENV)/.docs
 	@echo "The site: site/index.html"
 
 $(VENV)/.docs: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --editable '.[test,lint,docs]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[test,lint,docs]'
 	@touch $@
 
 bench: setup

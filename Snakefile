@@ -19,6 +19,5 @@ report: "report/workflow.rst"
 
 
 rule all:
-    default_target: True
     input:
         plate_targets(),

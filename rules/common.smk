@@ -10,11 +10,28 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir, "lib")))
+# The package beside these rules, even where another one is installed. Not below workflow.basedir, which is the folder
+# of the Snakefile that imports this workflow as a module.
+LIB = Path(str(workflow.current_basedir)).parent / "lib"
+sys.path.insert(0, str(LIB))
 # Functions of the user's own: func: my_module:my_function
 sys.path.append(str(Path.cwd()))
 
 from snakemake.exceptions import WorkflowError
+
+if not (LIB / "wellfield").is_dir():
+    raise WorkflowError(
+        f"no folder {LIB}/wellfield: the rules of Wellfield need the whole repository. Clone it, and name its Snakefile "
+        "by its path, as in snakefile: /path/to/wellfield/Snakefile."
+    )
+
+import wellfield
+
+if not Path(wellfield.__file__).resolve().is_relative_to(LIB.resolve()):
+    raise WorkflowError(
+        f"these rules need the package wellfield in {LIB}, but {wellfield.__file__} was imported before. Import the "
+        "module before anything that imports wellfield."
+    )
 
 from wellfield.config.load import load_config, taken_for_configuration
 from wellfield.config.plate_sheet import read_plate_sheet
@@ -66,6 +83,8 @@ def say(line):
     print(visible(line), file=sys.stderr, flush=True)
 
 
+snakemake_api.lead_scripts_to(LIB)
+
 # Modules, and the jobs of a plate and its planes, live as long as the process. The collector of cyclic garbage would look
 # at all of them again and again, which took a fifth of the time.
 gc.freeze()
@@ -73,7 +92,14 @@ gc.set_threshold(50_000)
 
 try:
     IS_MAIN = snakemake_api.is_main_process(workflow)
+    IS_MODULE = snakemake_api.is_module(workflow)
+    INGEST_RULE = snakemake_api.given_name(workflow, "ingest_plate")
     CONFIG = load_config(config)
+    if snakemake_api.has_prefix(workflow, CONFIG.results):
+        raise WorkflowError(
+            "the module of Wellfield has a prefix:, which its results do not follow. Remove it and set the folder by "
+            "results: in the configuration."
+        )
     PLATES = read_plate_sheet(
         CONFIG.plates,
         layouts=CONFIG.layouts,
@@ -192,7 +218,10 @@ def plate_targets():
 @functools.cache
 def index_path(plate):
     """The index of a plate; waits for the checkpoint. Once it is there, Snakemake is not asked again for every job."""
-    return str(checkpoints.ingest_plate.get(plate=plate).output.index)
+    ingest = snakemake_api.find_checkpoint(
+        workflow, checkpoints, "ingest_plate", results(PlateFile.INDEX)
+    )
+    return str(ingest.get(plate=plate).output.index)
 
 
 @asked
@@ -222,6 +251,8 @@ def redo_stale(wildcards):
     if snakemake_api.is_main_workflow(workflow, SNAKEFILE):
         snakemake_api.ignore_script_times(workflow)
     snakemake_api.force_outputs(workflow, STALE)
+    if IS_MODULE:
+        snakemake_api.add_hooks(workflow, RESULTS, onstart, onsuccess, onerror)
     return []
 
 
@@ -257,7 +288,7 @@ def raw_digest(wildcards):
 @asked
 def ingest_generation(wildcards):
     """Jobs on other machines do not look at the raw plate, except the job that ingests it."""
-    looks = snakemake_api.does_rule(workflow, "ingest_plate")
+    looks = snakemake_api.does_rule(workflow, INGEST_RULE)
     return VALUES.ingest_generation(wildcards.plate) if looks else None
 
 

@@ -1,5 +1,5 @@
 # What a run says before its first job, and when it ends. Snakemake calls hooks in the processes of single jobs too, where
-# these functions do nothing.
+# these functions do nothing. It calls none of a module: there redo_stale adds them to those of the user's Snakefile.
 
 
 onstart:

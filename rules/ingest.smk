@@ -1,4 +1,6 @@
 checkpoint ingest_plate:
+    input:
+        stale=redo_stale,
     output:
         **outputs_of("ingest_plate"),
     log:

@@ -9,4 +9,4 @@ from wellfield.errors import WellfieldError
 
 __all__ = ["WellfieldError", "__version__"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""The environments of the workflow pin what the project pins, and hold what the jobs that run in them import."""
+"""Environments pin the locked versions, inside the project's ranges, and hold what the jobs that run in them import."""
 
 import ast
 import re
@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.markers import Marker, default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from wellfield.config.load import load_config
 from wellfield.workflow.digests import STAGES
@@ -19,6 +22,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((REPOSITORY / "envs").glob("*.yaml"))}
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+
+LOCK = {
+    canonicalize_name(requirement.name): requirement
+    for line in (REPOSITORY / "requirements" / "lock.txt").read_text().splitlines()
+    if not line.startswith("#")
+    for requirement in [Requirement(line)]
+}
+LINUX = {"platform_system": "Linux", "sys_platform": "linux", "platform_machine": "x86_64"}
+MACOS = {"platform_system": "Darwin", "sys_platform": "darwin", "platform_machine": "arm64"}
 
 # The environments for array libraries: base and these extras.
 LIBRARIES = {
@@ -46,6 +58,31 @@ def required(extra):
         yield from (found for name in nested[1].split(",") for found in required(name)) if nested else [requirement]
 
 
+def holds(marker, platform):
+    return marker is None or Marker(str(marker)).evaluate({**default_environment(), **platform})
+
+
+def on(platform, requirements):
+    """The requirements of a platform, by name with extras."""
+    found = [Requirement(text) for text in requirements if holds(Requirement(text).marker, platform)]
+    return {_name(requirement): requirement for requirement in found}
+
+
+def _name(requirement):
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return canonicalize_name(requirement.name) + extras
+
+
+def version(pin):
+    """The version of a requirement that is pinned."""
+    [specifier] = pin.specifier
+    assert specifier.operator == "=="
+    return specifier.version
+
+
+RANGES = on(LINUX, [*PROJECT["dependencies"], *(found for extra in EXTRAS for found in required(extra))])
+
+
 def test_there_are_these_environments_and_no_other():
     assert set(ENVIRONMENTS) == {"base", "report", *LIBRARIES}
 
@@ -65,17 +102,43 @@ def test_all_environments_have_the_same_python_and_pip():
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_an_environment_pins_what_the_project_pins(name):
-    pins = {*PROJECT["dependencies"], *(found for extra in EXTRAS for found in required(extra))}
-    assert set(requirements(name)) <= pins
-    assert len(distributions(name)) == len(requirements(name))
-    assert all("==" in requirement for requirement in requirements(name))
+def test_an_environment_pins_the_locked_versions(name):
+    pins = on(LINUX, requirements(name))
+    assert len(pins) == len(requirements(name))
+    for package, pin in pins.items():
+        assert package in RANGES
+        assert version(pin) == version(LOCK[canonicalize_name(pin.name)]), package
+
+
+@pytest.mark.parametrize("package", RANGES)
+def test_a_locked_version_is_inside_the_range_of_the_project(package):
+    requirement = RANGES[package]
+    assert version(LOCK[canonicalize_name(requirement.name)]) in requirement.specifier
+
+
+def test_the_library_has_a_lower_bound_for_every_requirement_and_no_upper_one():
+    ranges = on(LINUX, PROJECT["dependencies"])
+    assert len(ranges) == len(PROJECT["dependencies"])
+    for requirement in ranges.values():
+        assert [specifier.operator for specifier in requirement.specifier] == [">="], requirement
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_an_environment_of_array_libraries_is_base_and_the_extras_of_its_libraries(name):
     libraries = [found for extra in LIBRARIES[name] for found in required(extra)]
-    assert sorted(requirements(name)) == sorted([*requirements("base"), *libraries])
+    assert sorted(on(LINUX, requirements(name))) == sorted([*on(LINUX, requirements("base")), *on(LINUX, libraries)])
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_asks_for_nothing_that_macos_does_not_have(extra):
+    names = set(on(MACOS, required(extra)))
+    assert not [name for name in names if name.startswith(("cupy", "tensorflow-cpu")) or "cuda" in name]
+
+
+def test_each_platform_has_one_tensorflow():
+    assert set(on(MACOS, required("tensorflow"))) == {"tensorflow"}
+    assert set(on(LINUX, required("tensorflow"))) == {"tensorflow-cpu"}
+    assert set(on({**LINUX, "platform_machine": "aarch64"}, required("tensorflow"))) == {"tensorflow"}
 
 
 # --- what jobs import --------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def keep_sheet(workflow: Any, config: MutableMapping[str, Any], content: bytes) 
     path = _FOLDER / f"plates-{uuid4().hex}.tsv"
     write_bytes(path, content)
     config[_KEY] = path.as_posix()
-    set_config(workflow, _KEY, path.as_posix())
+    set_config(workflow, config, _KEY, path.as_posix())
     return path.absolute()
 
 

@@ -10,10 +10,13 @@ Every process of Snakemake imports this module, so it imports little.
 
 from __future__ import annotations
 
+import json
+import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +26,10 @@ CHECK = "check_plate"
 
 # Where Snakemake keeps the locks of a run, in its working directory.
 _LOCKS = Path(".snakemake", "locks")
+
+_SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+
+Hook = Callable[..., Any]
 
 
 class Job(NamedTuple):
@@ -120,10 +127,33 @@ def keeps_temporary(workflow: Any) -> bool:
     return bool(_attribute(workflow, "storage_settings.notemp"))
 
 
-def set_config(workflow: Any, key: str, value: str) -> None:
-    """Add ``--config key=value`` to the command of each job that runs in a process of its own."""
+def set_config(workflow: Any, config: Any, key: str, value: str) -> None:
+    """Add ``--config key=value`` to the command of each job that runs in a process of its own.
+
+    *config* is the configuration of the workflow. That of a module may be a part of the user's configuration, as in
+    ``config: config["wellfield"]``, and the command then names that part. Otherwise nothing is added.
+    """
+    keys = _keys_to(config, _attribute(workflow, "globals")["config"])
+    if keys is None:
+        return
+    name, *inner = [*keys, key]
+    nested: Any = value
+    for part in reversed(inner):
+        nested = {part: nested}
+    argument = f"{name}={json.dumps(nested) if inner else value}"
     settings = _attribute(workflow, "config_settings")
-    settings.config_args = [*(_attribute(workflow, "config_settings.config_args") or ()), f"{key}={value}"]
+    settings.config_args = [*(_attribute(workflow, "config_settings.config_args") or ()), argument]
+
+
+def _keys_to(part: Any, whole: Any) -> list[str] | None:
+    """Return the keys that lead from *whole* to *part*, which is the same object; ``None`` if it is not in there."""
+    if part is whole:
+        return []
+    for key, value in whole.items() if isinstance(whole, dict) else ():
+        keys = _keys_to(part, value)
+        if keys is not None:
+            return [key, *keys]
+    return None
 
 
 def ignore_script_times(workflow: Any) -> None:
@@ -180,8 +210,93 @@ def force_outputs(workflow: Any, outputs: Iterable[str]) -> None:
 
 
 def _named(jobs: Iterable[Any]) -> frozenset[Job]:
-    named = ((_attribute(job, "rule.name"), _attribute(job, "wildcards_dict")) for job in jobs)
-    return frozenset(Job(rule, found["plate"], found.get("well", "")) for rule, found in named if "plate" in found)
+    found = set()
+    for job in jobs:
+        rule = _own_name(str(_attribute(job, "rule.basedir")), _attribute(job, "rule.script"))
+        if rule:
+            wildcards = _attribute(job, "wildcards_dict")
+            found.add(Job(rule, wildcards["plate"], wildcards.get("well", "")))
+    return frozenset(found)
+
+
+@cache
+def _own_name(folder: str, script: str | None) -> str:
+    """Return the name that a rule has in this workflow: that of its script. It is empty for rules of others.
+
+    A Snakefile that imports this workflow as a module may rename the rules, and has rules of its own.
+    """
+    path = Path(folder, script).resolve() if script else Path()
+    return path.stem if path.parent == _SCRIPTS else ""
+
+
+# --- as a module of another Snakefile ----------------------------------------------------------------------------
+
+
+def is_module(workflow: Any) -> bool:
+    """Tell whether the Snakefile that is being read is a module of another one."""
+    return not _attribute(workflow, "modifier.is_main_snakefile")()
+
+
+def given_name(workflow: Any, rule: str) -> str:
+    """Return the name that the user's Snakefile gives to a rule of the module that is being read."""
+    return str(_attribute(workflow, "modifier.modify_rulename")(rule))
+
+
+def has_prefix(workflow: Any, path: str) -> bool:
+    """Tell whether the ``prefix:`` of the module that is being read changes a path."""
+    return str(_attribute(workflow, "modifier.modify_path")(path)) != path
+
+
+def add_hooks(workflow: Any, results: str, onstart: Hook, onsuccess: Hook, onerror: Hook) -> None:
+    """Have Snakemake call the hooks of a module, each before the hook of the same name in the user's Snakefile.
+
+    Snakemake itself ignores them. To be called by an input function: then Snakemake has read the user's Snakefile, and
+    has not begun the run. A second call for the same folder of results does nothing: for ``use rule … with:`` Snakemake
+    reads the module once more.
+    """
+    done = workflow.__dict__.setdefault("_wellfield_hooks", set())
+    if results in done:
+        return
+    done.add(results)
+    workflow._onstart = _both(onstart, _attribute(workflow, "_onstart"))
+    workflow._onsuccess = _both(onsuccess, _attribute(workflow, "_onsuccess"))
+    workflow._onerror = _both(onerror, _attribute(workflow, "_onerror"))
+
+
+def _both(first: Hook, second: Hook) -> Hook:
+    def call(log: Any) -> None:
+        first(log=log)
+        second(log)
+
+    return call
+
+
+def find_checkpoint(workflow: Any, checkpoints: Any, name: str, output: str) -> Any:
+    """Return a checkpoint of the workflow by its *name*, or by one of its outputs.
+
+    For ``use rule … with:`` Snakemake reads the module once more, and leaves out the checkpoints that are not named
+    there (https://github.com/snakemake/snakemake/issues/4096).
+    """
+    found = getattr(checkpoints, name, None)
+    if found is None:
+        from snakemake.checkpoints import Checkpoint
+        from snakemake.io import strip_wildcard_constraints
+
+        rules = _attribute(workflow, "rules")
+        rule = next(rule for rule in rules if output in map(strip_wildcard_constraints, rule.output))
+        found = Checkpoint(rule, checkpoints)
+    return found
+
+
+def lead_scripts_to(folder: Path) -> None:
+    """Have Python find the packages in *folder* first, in the scripts of all jobs that this process starts.
+
+    Snakemake itself gives scripts its search path after that of their Python, where another Wellfield may be installed.
+    In a conda environment there is none, and Snakemake removes ``PYTHONPATH``.
+    """
+    before = os.environ.get("PYTHONPATH", "")
+    if str(folder) not in before.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
 
 
 # --- the end of a run --------------------------------------------------------------------------------------------

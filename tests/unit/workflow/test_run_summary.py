@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -23,13 +24,15 @@ from wellfield.workflow.plate_progress import plate_stamps
 from wellfield.workflow.run_jobs import remove_stale_pages
 from wellfield.workflow.run_summary import begin_run, duration, end_run
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 STARTED = 1_000_000.0
 WELLS = ("B02", "B03", "B04", "C02", "C03", "C04")
 
 
 def snakemake_job(rule, well="", plate="P1"):
     values = {"plate": plate, **({"well": well} if well else {})}
-    return SimpleNamespace(rule=SimpleNamespace(name=rule), wildcards_dict=values, is_group=lambda: False)
+    named = SimpleNamespace(basedir=REPOSITORY / "rules", script=f"../scripts/{rule}.py")
+    return SimpleNamespace(rule=named, wildcards_dict=values, is_group=lambda: False)
 
 
 def group(*jobs):

@@ -18,6 +18,7 @@ from pathlib import Path
 from wellfield.workflow import snakemake_api as api
 
 SEEN = {}
+api._SCRIPTS = Path(workflow.basedir)  # a rule has the name of its script there
 FORCED = config.get("forced", [])
 
 
@@ -53,19 +54,21 @@ note("parse")
 
 rule check_plate:
     input: "P1/B02.txt", "P1/B03.txt"
-    output: touch("{plate}/check.json")
+    output: "{plate}/check.json"
+    script: "check_plate.py"
 
 
 rule process_well:
     input: forced
     output: "{plate}/{well}.txt"
-    script: "process.py"
+    script: "process_well.py"
 
 
 onstart:
     note("start")
     SEEN["needed"] = sorted(api.needed_jobs(workflow))
-    api.set_config(workflow, "plates", "copy.tsv")
+    api.set_config(workflow, config, "plates", "copy.tsv")
+    api.set_config(workflow, {}, "plates", "elsewhere.tsv")
     SEEN["config of jobs"] = list(workflow.config_settings.config_args)
 
 
@@ -87,7 +90,7 @@ onerror:
 """
 SCRIPT = """
 from pathlib import Path
-if snakemake.wildcards.well in snakemake.config.get("broken", []):
+if snakemake.wildcards.get("well") in snakemake.config.get("broken", []):
     raise SystemExit(1)
 Path(snakemake.output[0]).write_text("done")
 """
@@ -97,7 +100,8 @@ WELLS = [["process_well", "P1", "B02"], ["process_well", "P1", "B03"]]
 @pytest.fixture
 def snakemake(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    (tmp_path / "process.py").write_text(SCRIPT)
+    (tmp_path / "process_well.py").write_text(SCRIPT)
+    (tmp_path / "check_plate.py").write_text(SCRIPT)
     (tmp_path / "config.yaml").write_text("a: 1\n")
 
     def run(*arguments, **config):
@@ -135,7 +139,7 @@ def test_jobs_that_failed_and_that_were_not_begun(snakemake):
 
 def test_only_forced_outputs_run_again_and_a_newer_script_alone_runs_nothing(snakemake, tmp_path):
     snakemake()
-    script = tmp_path / "process.py"
+    script = tmp_path / "process_well.py"
     later = script.stat().st_mtime + 100
     os.utime(script, (later, later))
     run = snakemake("--dry-run")
@@ -166,3 +170,13 @@ def test_no_other_timer_than_snakemakes_is_stopped():
     snakemake_api.stop_timers()
     assert not other.finished.is_set()
     other.cancel()
+
+
+def test_the_configuration_of_a_module_is_set_in_the_part_that_it_is():
+    part = {}
+    settings = SimpleNamespace(config_args=None)
+    workflow = SimpleNamespace(
+        globals={"config": {"a": {"x": 1}, "screen": {"wellfield": part}}}, config_settings=settings
+    )
+    snakemake_api.set_config(workflow, part, "plates", "copy.tsv")
+    assert settings.config_args == ['screen={"wellfield": {"plates": "copy.tsv"}}']

@@ -235,7 +235,10 @@ def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def threads() -> int:
     """Return how many threads may compress at once: ``WELLFIELD_THREADS``, or the cores this process may use."""
     given = os.environ.get(THREADS_VARIABLE, "")
-    return int(given) if given.isdecimal() and int(given) else len(os.sched_getaffinity(0))
+    if given.isdecimal() and int(given):
+        return int(given)
+    # macOS does not restrict a process to some cores.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
