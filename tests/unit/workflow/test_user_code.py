@@ -95,7 +95,7 @@ def test_what_lies_outside_the_working_directory_and_the_package_is_not_followed
         {"uc_helper.py": None, "uc_helper/__init__.py": "ADDED = 1\n"},
         {"uc_helper.py": None},
         {"uc_deep.py": "X = 1\n"},
-        {"uc_mine.py": "import uc_helper\n\n"},
+        {"uc_mine.py": "import uc_helper\nX = 1\n"},
     ],
     ids=["edited", "a package now", "gone", "deep", "the module itself"],
 )
