@@ -175,7 +175,10 @@ def test_editing_a_module_that_the_file_imports_reruns_the_wells_without_snakema
     assert project.results("P1", "tables", "C04", "note_s001_t001.txt").read_text() == "changed"
 
 
-def test_editing_the_file_reruns_the_wells(own):
+def test_editing_the_file_reruns_the_wells_and_a_comment_in_it_nothing(own):
     project, file = own
-    file.write_text(file.read_text() + "\n")
-    assert len(project.run("--dry-run").jobs) > len(WELLS)
+    text = file.read_text()
+    file.write_text(f"# A comment.\n{text}\n")
+    assert project.run("--dry-run").jobs == []
+    file.write_text(f"{text}\nADDED = 1\n")
+    assert project.run("--dry-run").jobs == promised("own function", WELLS)

@@ -331,7 +331,7 @@ def test_images_with_other_names_are_fields_by_their_position(tmp_path: Path, re
     write_plate(tmp_path / "p", {"A/1": {"north": Image("yx"), "east": Image("yx")}})
     contents = read(tmp_path / "p")
     assert {plane.path: plane.key.field for plane in contents.planes} == {"A/1/north/0#[]": 1, "A/1/east/0#[]": 2}
-    assert "fields have their positions in the wells' lists" in contents.notes[0]
+    assert "fields are numbered by their positions in the wells' lists" in contents.notes[0]
 
 
 def test_images_of_several_acquisitions_are_fields_and_the_report_says_of_which(tmp_path: Path, read: Read) -> None:

@@ -187,7 +187,7 @@ def test_a_well_that_has_only_a_derived_image_lacks_the_field(tmp_path: Path, re
     write_fields(tmp_path / "p", ["0", "0_illum_corr"], ["0_illum_corr"])
     contents = read(tmp_path / "p")
     assert fields(contents) == {"A01": {1}}
-    assert contents.notes[0].startswith("well A/2 has no image of its own, only images that a program made of such")
+    assert contents.notes[0].startswith("well A/2 has only images that a program made of others")
 
 
 def test_images_of_other_acquisitions_and_numbers_with_numbers_are_fields(tmp_path: Path, read: Read) -> None:
@@ -206,7 +206,7 @@ def test_a_number_that_counts_through_the_plate_is_not_the_fields(tmp_path: Path
     write_fields(tmp_path / "p", ["img_1", "img_2"], ["img_3", "img_4"])
     contents = read(tmp_path / "p")
     assert fields(contents) == {"A01": {1, 2}, "A02": {1, 2}}
-    assert "fields have their positions in the wells' lists" in contents.notes[0]
+    assert "fields are numbered by their positions in the wells' lists" in contents.notes[0]
 
 
 def test_the_end_of_a_long_number_is_not_the_fields(tmp_path: Path, read: Read) -> None:

@@ -232,7 +232,7 @@ def test_the_metadata_stands_for_raw_files_beside_it(tmp_path: Path, write_file:
     write_metadata(raw, entry_of({"A01_s001_w1_z001_t001.TIF": "TimePoint_1/P_A01_s1_w1.TIF"}))
     name, why = detect_microscope(raw)
     assert name == "openhcs"
-    assert why.startswith("metadata openhcs_metadata.json, which stands for the files of imagexpress there (")
+    assert why.startswith("metadata openhcs_metadata.json, which also lists the files of imagexpress there (")
     assert get_microscope_handler(raw, "imagexpress")[0].read_plate().planes
 
 

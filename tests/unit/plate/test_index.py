@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from wellfield.errors import DataNotFoundError, MissingPlaneError, SchemaVersionError, StorageError
 from wellfield.plate import index
+from wellfield.plate.flatfield import FlatfieldProfile, Polynomial
 from wellfield.plate.index import PlaneRecord, read_index, read_info, read_paths, write_index
 from wellfield.plate.keys import PlaneKey, Projection
 from wellfield.plate.plate import Plate
@@ -56,6 +57,31 @@ def test_index_round_trips(path: Path) -> None:
     info, planes = read_index(path)
     assert info == INFO == read_info(path)
     assert as_text(planes) == as_text(PLANES)
+
+
+def test_every_fact_of_a_plate_round_trips(tmp_path: Path) -> None:
+    shading = Polynomial(((1.0,), (0.1, -0.2)), (8, 6), (3.5, 2.5), (0.125, 0.125))
+    plate = dataclasses.replace(
+        INFO,
+        z_spacing_um=2.0,
+        grid_dimensions=(2, 3),
+        field_count=3,
+        flatfields={10: FlatfieldProfile(300.0, Polynomial(((1.0,),)), shading)},
+        stage_y_up=True,
+        label_channels=(10,),
+        channel_dtypes={10: "uint8"},
+        sizes_per_plane=True,
+        pixel_size_of_files=True,
+        wavelengths_nm={1: (405.0, None)},
+        vendor_fields={1: 2, 2: 1},
+        time_interval_s=60.0,
+    )
+    facts = [field.name for field in dataclasses.fields(Plate)]
+    assert [name for name in facts if getattr(plate, name) == getattr(Plate(), name)] == []  # none has its default
+    write_index(tmp_path / "index.parquet", PLANES, plate)
+    found = read_info(tmp_path / "index.parquet")
+    assert found == plate
+    assert list(found.wells) == list(found.planes_per_well) == ["B02", "C03", "AA01"]  # row by row, not by text
 
 
 def test_types_are_the_projects_own_after_reading(path: Path) -> None:

@@ -71,7 +71,7 @@ def make_staged(path: Path) -> None:
         "status": "done",
         "error": None,
     }
-    values |= {"planes": {"used": 1}, "images": [], "outputs": [], "scratch": None, "sizes": {}}
+    values |= {"planes": {"used": 1}, "images": [], "outputs": [], "scratch": None, "sizes": {}, "processing": ""}
     write_json(path, values)
 
 

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from wellfield.formats.length_units import micrometres
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("nm", 1e-3),
+        ("Micrometer", 1.0),
+        ("\u00b5m", 1.0),
+        ("\u03bcm", 1.0),
+        (" um ", 1.0),
+        ("\u212b", 1e-4),
+        ("mm", 1e3),
+        ("m", 1e6),
+        ("pixel", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_units_are_read_in_any_spelling(unit: str | None, expected: float | None) -> None:
+    assert micrometres(unit) == expected
