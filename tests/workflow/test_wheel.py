@@ -65,7 +65,7 @@ def test_every_module_of_the_wheel_is_imported(command):
 
 
 def test_the_commands_work_on_a_plate_that_the_wheel_makes(command, tmp_path):
-    command("-m", "wellfield.testing.synthetic", "example", cwd=tmp_path)
+    command("-m", "wellfield.example", "example", cwd=tmp_path)
     assert "192" in command("-m", "wellfield.cli", "inspect", "example/Plate_1", cwd=tmp_path)
     assert "threshold_otsu(" in command("-m", "wellfield.cli", "functions", cwd=tmp_path)
     assert "inspect" in command("-m", "wellfield.cli", "--help", cwd=tmp_path)
