@@ -39,6 +39,9 @@ NOT_DECIDING = (
     _PACKAGE / "results" / "removal.py",
 )
 
+# Source files: modules, and templates of pages.
+_KINDS = ("*.py", "*.html")
+
 State = tuple[int | str, ...]
 
 _IMPORT = re.compile(r"^\s*from (wellfield[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
@@ -58,7 +61,7 @@ def stage_files(stage: str) -> tuple[Path, ...]:
     """
     scripts, packages = STAGES[stage]
     pending = [_SCRIPTS / f"{script}.py" for script in scripts]
-    pending += [file for package in packages for file in (_PACKAGE / package).rglob("*.py")]
+    pending += [file for package in packages for kind in _KINDS for file in (_PACKAGE / package).rglob(kind)]
     found = set(pending)
     while pending:
         imported = _imported_files(pending.pop()).difference(found, NOT_DECIDING)

@@ -80,6 +80,10 @@ def test_running_a_pipeline_depends_on_the_handlers_which_read_stage_positions()
     assert {"imagexpress.py", "metaseries.py"} <= {file.name for file in stage_files("process")}
 
 
+def test_the_report_depends_on_the_templates_of_its_pages():
+    assert {"page.html", "summary.html"} <= {file.name for file in stage_files("aggregate")}
+
+
 PLANE = (PlaneKey("A01", 1, 1, 1, 1), "a.tif")
 
 
