@@ -150,9 +150,11 @@ def test_where_the_cpu_will_do_a_gpu_that_is_not_there_changes_nothing(plate, tm
     assert "torch sees no CUDA device: its steps run on the CPU" in caplog.text
     reference = plate.run("torch") / "B02"
     files = sorted(path.relative_to(reference) for path in reference.rglob("*") if path.is_file())
-    assert [(tmp_path / "B02" / file).read_bytes() for file in files] == [
-        (reference / file).read_bytes() for file in files
-    ]
+    for file in files:
+        found, expected = (tmp_path / "B02" / file).read_bytes(), (reference / file).read_bytes()
+        if file.name == "staged.json":  # it names the plan, which is another one
+            found, expected = (json.loads(content) | {"processing": ""} for content in (found, expected))
+        assert found == expected
 
 
 def test_opencl_and_tensorflow_work_in_one_pipeline_of_the_real_workflow(project, small_plate, capsys):

@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
+from wellfield.pipeline.plan_file import PLAN_SCHEMA_VERSION
 from wellfield.workflow.validate import check_results, compare_results
 
 pytestmark = pytest.mark.workflow
@@ -95,7 +96,10 @@ DAMAGES = {
     "value changed": (value_changed, "objects.parquet"),
     "objects emptied": (emptied("objects.parquet"), "objects.parquet"),
     "plan emptied": (emptied("plan.json"), "plan.json"),
-    "plan of another shape": (written("plan.json", '{"schema_version": 3}'), "plan.json is no plan"),
+    "plan of another shape": (
+        written("plan.json", f'{{"schema_version": {PLAN_SCHEMA_VERSION}}}'),
+        "plan.json is no plan",
+    ),
     "plan changed": (other_plan, "wells/B02.json is of another plan than plan.json"),
     "index emptied": (emptied("index.parquet"), "index.parquet is not a plate index"),
     "report a list": (written("ingest_report.json", "[]"), "ingest_report.json is no ingest report"),

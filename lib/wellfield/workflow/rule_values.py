@@ -221,7 +221,10 @@ class RuleValues:
         found = stale_outputs(self.folder(plate), asked, lambda: self.scan(plate).files)
         for line in stale_lines(plate, found):
             say(line)
-        return [(self.folder(plate) / output).as_posix() for output in found]
+        # The plan of another project in the same results may come out as Snakemake knows it, so that no well runs. The
+        # check then says that the wells are of another pipeline.
+        forced = [*found, *([PlateFile.CHECK] if PlateFile.PLAN in found else [])]
+        return [(self.folder(plate) / output).as_posix() for output in forced]
 
     def broken_stages(self, plate: str) -> list[Path]:
         """Return the staged wells of a plate that no job can go on with, see :func:`remove_broken`."""
