@@ -100,7 +100,7 @@ class StepConfig(_Model):
         None, description="What a function that is not registered returns; intensity by default."
     )
     params: dict[str, Value] = Field({}, description="Arguments of the function.")
-    memory_type: MemoryType | None = Field(
+    memory_type: Literal[tuple(map(str, MemoryType))] | None = Field(  # type: ignore[valid-type]
         None, description="Array library; by default as `memory_type` of all steps says."
     )
     materialize: StrictBool | list[Literal["zarr", "tiff", "roi"]] = Field(

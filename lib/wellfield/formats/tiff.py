@@ -495,7 +495,7 @@ def _ome_calibration(text: str) -> tuple[float | None, float | None, tuple[str, 
 
 def _length(value: Any, unit: Any, *, inverse: bool = False) -> float | None:
     """Return a length in µm, or ``None`` where value or unit say nothing."""
-    factor = None if unit == "inch" else micrometres(unit)  # inch is ImageJ's word for dots on a screen
+    factor = micrometres(unit)
     try:
         number = float(value)
     except (TypeError, ValueError):

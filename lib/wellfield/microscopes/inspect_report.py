@@ -12,7 +12,7 @@ _WIDEST = 24  # columns of a plate that are drawn; of larger ones the wells that
 
 
 def report_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return the lines that describe an ingest report (:func:`wellfield.microscopes.parsed_plate.ingest_report`)."""
+    """Return the lines that describe an ingest report (:func:`wellfield.microscopes.ingest_report.ingest_report`)."""
     found, image = report["found"], report["image"]
     size = "unknown" if image["shape"] is None else f"{image['shape'][0]} x {image['shape'][1]} {image['dtype']}"
     empty = report["empty_images"]

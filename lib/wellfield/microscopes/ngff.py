@@ -18,6 +18,8 @@ from wellfield.plate.index import NAN
 FIELD_AXIS = "field"
 # The version of NGFF that a version of Zarr holds.
 VERSIONS = {2: "0.4", 3: "0.5"}
+# NGFF means a length by it.
+_INCH_UM = 25_400.0
 _TYPES = {"time": "t", "channel": "c"}
 _NAMES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 
@@ -146,7 +148,7 @@ def read_image(attributes: Checked, zarr_format: int, *, is_root: bool = False) 
     um: dict[str, float | None] = {}
     for name, unit in zip(axes, units, strict=True):
         if name in ("z", "y", "x"):
-            um[name] = micrometres(unit) if unit else None
+            um[name] = _INCH_UM if unit == "inch" else micrometres(unit)
     if um["y"] is None or um["x"] is None or ("z" in um and um["z"] is None):
         given = ", ".join(f"{name} {unit!r}" for name, unit in zip(axes, units, strict=True) if name in um)
         notes.append(f"distances are unknown along axes without a known unit of length ({given})")

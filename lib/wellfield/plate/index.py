@@ -64,7 +64,13 @@ class PlaneRecord(NamedTuple):
 
 def plate_json(plate: Plate) -> str:
     """Return the facts of a plate as JSON text, with the schema version."""
-    return json.dumps({"schema_version": SCHEMA_VERSION, **_JSON.encode(plate)}, ensure_ascii=False)
+    facts = {"schema_version": SCHEMA_VERSION, **_JSON.encode(plate)}
+    try:
+        return json.dumps(facts, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise MetadataError(
+            f"plate {plate.name}: a fact is NaN or infinite; expected None where it is unknown"
+        ) from error
 
 
 def plate_of_json(text: str | bytes, *, source: str) -> Plate:

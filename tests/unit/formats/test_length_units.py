@@ -16,10 +16,13 @@ from wellfield.formats.length_units import micrometres
         ("\u212b", 1e-4),
         ("mm", 1e3),
         ("m", 1e6),
+        ("Mm", None),
+        ("PM", None),
+        ("Inch", None),
         ("pixel", None),
         ("", None),
         (None, None),
     ],
 )
-def test_units_are_read_in_any_spelling(unit: str | None, expected: float | None) -> None:
+def test_names_are_read_in_any_case_and_symbols_as_they_are(unit: str | None, expected: float | None) -> None:
     assert micrometres(unit) == expected
