@@ -1,4 +1,4 @@
-"""The memory-type system: which array library holds an array, independent of where it is stored.
+"""Memory types: which array library holds an array, and how arrays are converted between libraries.
 
 Importing this package imports no array library but NumPy.
 """

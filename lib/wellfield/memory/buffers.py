@@ -1,4 +1,4 @@
-"""Host buffers that every library can share."""
+"""Buffers in host memory that every array library can share."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wellfield.memory.rules import ALIGNMENT
 
 Array = npt.NDArray[Any]
 
-# NumPy's number of each built-in dtype → its name: a dictionary is ten times faster than ``dtype.name``.
+# The name of each built-in dtype, by NumPy's type number. Looking it up here is ten times faster than ``dtype.name``.
 _NAMES: dict[int, str] = {np.dtype(code).num: np.dtype(code).name for code in "?bBhHiIlLqQefdFD"}
 
 
 def dtype_name(dtype: Any) -> str:
-    """Return the name of a NumPy dtype, without its byte order; that of an extension dtype such as ``bfloat16`` too."""
+    """Return the name of a NumPy dtype without its byte order. Extension dtypes such as ``bfloat16`` work too."""
     return _NAMES.get(getattr(dtype, "num", -1)) or str(getattr(dtype, "name", dtype))
 
 
@@ -32,13 +32,13 @@ def aligned_empty(shape: Sequence[int], dtype: Any) -> Array:
 
 
 def aligned_copy(array: Array) -> Array:
-    """Return a copy with equal values, as :func:`aligned_empty` makes it."""
+    """Return a copy with equal values in a buffer from :func:`aligned_empty`."""
     buffer = aligned_empty(array.shape, array.dtype)
     np.copyto(buffer, array)
     return buffer
 
 
 def address(array: Array) -> int:
-    """Return the address of the first item."""
+    """Return the memory address of the first item."""
     data: tuple[int, bool] = array.__array_interface__["data"]
     return data[0]

@@ -1,8 +1,8 @@
-"""Freeing what array libraries hold on their devices, as far as they let it be freed.
+"""Free the memory that array libraries hold on their devices, as far as each library allows it.
 
-Only libraries that this process has imported are touched, and a failure is logged, never raised. PyTorch and CuPy give
-their cached blocks back; JAX drops compiled functions; TensorFlow and pyclesperanto have no such call: what they hold
-goes with the last reference to it.
+Only libraries that this process has imported are touched. A failure is logged, never raised. PyTorch and CuPy release
+their cached blocks; JAX drops compiled functions. TensorFlow and pyclesperanto have no such call: they free an array
+when the last reference to it is gone.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ _logger = logging.getLogger(__name__)
 
 
 def cleanup_gpu_memory_by_framework(memory_type: MemoryType | str, device_id: int | None = None) -> None:
-    """Free what one library holds on a device, on all of them without *device_id*; NumPy holds nothing."""
+    """Free what one library holds on a device (without *device_id*: on all devices). NumPy holds nothing."""
     gc.collect()
     _free(ADAPTERS[MemoryType(memory_type)], device_id)
 
 
 def cleanup_all_gpu_frameworks(device_id: int | None = None) -> None:
-    """Free what every library that is imported holds."""
+    """Free what all imported libraries hold."""
     gc.collect()
     for adapter in ADAPTERS.values():
         _free(adapter, device_id)
 
 
 def cleanup_pytorch_gpu(device_id: int | None = None) -> None:
-    """Empty the CUDA cache of PyTorch."""
+    """Empty PyTorch's CUDA cache."""
     cleanup_gpu_memory_by_framework(MemoryType.TORCH, device_id)
 
 
 def cleanup_cupy_gpu(device_id: int | None = None) -> None:
-    """Free the memory pools of CuPy."""
+    """Free CuPy's memory pools."""
     cleanup_gpu_memory_by_framework(MemoryType.CUPY, device_id)
 
 
 def cleanup_tensorflow_gpu(device_id: int | None = None) -> None:
-    """Drop unreachable tensors of TensorFlow, whose allocator keeps its memory until the process ends."""
+    """Drop TensorFlow's unreachable tensors. Its allocator keeps the memory until the process ends."""
     cleanup_gpu_memory_by_framework(MemoryType.TENSORFLOW, device_id)
 
 
 def cleanup_jax_gpu(device_id: int | None = None) -> None:
-    """Drop the compiled functions of JAX."""
+    """Drop JAX's compiled functions."""
     cleanup_gpu_memory_by_framework(MemoryType.JAX, device_id)
 
 
 def cleanup_pyclesperanto_gpu(device_id: int | None = None) -> None:
-    """Drop unreachable arrays of pyclesperanto, whose OpenCL buffers go with them."""
+    """Drop pyclesperanto's unreachable arrays, and their OpenCL buffers with them."""
     cleanup_gpu_memory_by_framework(MemoryType.PYCLESPERANTO, device_id)
 
 
@@ -61,7 +61,7 @@ def free_caches(adapter: Adapter, device: Device | None = None) -> None:
         return
     try:
         adapter.free_caches(device)
-    except Exception as error:  # whatever a library says here, freeing is help and no reason to fail
+    except Exception as error:  # freeing is optional: no error of a library may stop the caller
         _logger.warning("%s: caches could not be freed: %s", adapter.memory_type, error)
 
 

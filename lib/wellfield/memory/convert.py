@@ -1,4 +1,4 @@
-"""How an array gets into another memory type, and what can be asked about it."""
+"""Convert arrays from one memory type to another, and explain a conversion without doing it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _UNUSABLE = (MissingLibraryError, DeviceNotFoundError, MemoryTypeError)
 def convert_memory(
     data: Any, source_type: MemoryType | str, target_type: MemoryType | str, gpu_id: int | None = None
 ) -> Any:
-    """Return *data* as an array of *target_type*; the same object if it is one already, on the device asked for.
+    """Return *data* as an array of *target_type*; the same object if it already is one on the requested device.
 
-    Values never change; a dtype changes only by the rules of :mod:`wellfield.memory.rules` (pyclesperanto keeps
-    ``bool`` as ``uint8``), and a dtype that the target does not hold is an error. Where the libraries allow, the result
-    shares the memory of *data*, as :func:`explain_conversion` tells: what is written into a NumPy array later is then
-    seen in the result. Sources that must not change (JAX, TensorFlow, read-only arrays) are never written through a
-    result: it is read-only, or a copy. Arrays in another byte order, with backward axes, gaps or a start that the
-    target cannot share are copied into one that it can.
+    Values never change. A dtype changes only by the rules of :mod:`wellfield.memory.rules` (pyclesperanto keeps
+    ``bool`` as ``uint8``); a dtype that the target cannot hold is an error.
+
+    If the libraries allow it, the result shares the memory of *data* (:func:`explain_conversion` says so): a later
+    write to a NumPy array is then visible in the result. A result never modifies a source that must not change (JAX,
+    TensorFlow, read-only arrays): it is read-only or a copy. Arrays that the target cannot share (another byte order,
+    backward axes, gaps, a start at the wrong address) are copied into a buffer that it can share.
 
     Parameters
     ----------
@@ -37,16 +38,17 @@ def convert_memory(
     source_type, target_type:
         Names or members of :class:`MemoryType`.
     gpu_id:
-        Device of the target library, from 0; ignored for NumPy. Without it the array stays where it is if the target
-        library has arrays there, and otherwise goes to that library's default device.
+        Device of the target library, from 0; ignored for NumPy. Without it, the device of the thread is used
+        (:func:`use_gpu`, :func:`use_cpu`); else the array stays on its device if the target library has arrays there,
+        and goes to that library's default device if not.
 
     Raises
     ------
     MemoryConversionError
-        *data* is not of *source_type*; the target library is missing, sees no such device or does not hold the dtype
-        or shape; every route failed.
+        *data* is not of *source_type*; the target library is missing, does not see the device, or cannot hold the
+        dtype or shape; every route failed.
     DeviceMemoryError
-        The device has no memory left, also after the library's caches were freed.
+        The device has no memory left, even after the libraries' caches were freed.
 
     Examples
     --------
@@ -67,8 +69,8 @@ def explain_conversion(
     Raises
     ------
     MemoryConversionError
-        *data* is not of *source_type*; the target library is missing or sees no such device. What is refused for its
-        dtype or shape is told in the result instead.
+        *data* is not of *source_type*; the target library is missing or does not see the device. If the dtype or shape
+        is refused, no error is raised: the result's ``refusal`` says why.
 
     Examples
     --------
@@ -86,7 +88,7 @@ def to_device(data: Any, adapter: Adapter, device: Device) -> Any:
 
 
 def to_numpy(data: Any) -> Any:
-    """Return an array of any library as a NumPy array, sharing host memory where it can."""
+    """Return an array of any library as a NumPy array that shares its memory if possible."""
     return convert_memory(data, detect_memory_type(data), MemoryType.NUMPY)
 
 
@@ -96,14 +98,14 @@ def device_of(data: Any) -> Device:
 
 
 def prepare(memory_types: Iterable[MemoryType | str], gpu_id: int | None = None) -> None:
-    """Import the libraries of *memory_types* and see that each has a device, before work starts.
+    """Import the libraries of *memory_types* and check that each has a device, before work starts.
 
-    Opens OpenCL before TensorFlow is imported: the other order crashes the process.
+    OpenCL is opened before TensorFlow is imported: the other order crashes the process.
 
     Raises
     ------
     MemoryConversionError
-        A library is missing or sees no such device.
+        A library is missing or does not see the device.
     """
     wanted = {MemoryType(name) for name in memory_types}
     for memory_type in sorted(wanted, key=lambda name: name != MemoryType.PYCLESPERANTO):
@@ -116,13 +118,13 @@ def prepare(memory_types: Iterable[MemoryType | str], gpu_id: int | None = None)
 
 
 def holds(adapter: Adapter, dtype: str, device: Device) -> bool:
-    """Tell whether a library has arrays of a dtype on a device."""
+    """Tell whether a library can hold a dtype on a device."""
     x64 = dtype in WIDE and adapter.memory_type == MemoryType.JAX and _keeps_64_bits(adapter)
     return dtype in rules_of(adapter.memory_type, device, x64=x64).dtypes
 
 
 def _adapter(memory_type: MemoryType | str) -> Adapter:
-    # A name is equal to its member; what is neither gets an error that says what is allowed.
+    # A plain string finds its member: the two are equal. Any other value raises an error with the allowed names.
     return ADAPTERS.get(memory_type) or ADAPTERS[MemoryType(memory_type)]  # type: ignore[arg-type]
 
 

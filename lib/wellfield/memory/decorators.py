@@ -1,7 +1,7 @@
-"""Decorators by which a function says which array library it works on.
+"""Decorators that declare which array library a function works on.
 
 A decorated function takes and returns stacks ``[Z, Y, X]``; one plane is ``[1, Y, X]``. Array arguments are converted
-to the declared type before the call; the main result's type and rank are checked after it.
+to the declared type before the call. The type and rank of the main result are checked after it.
 
 >>> import numpy as np
 >>> @numpy
@@ -41,7 +41,7 @@ _PROTOTYPE_MODULE = "pyclesperanto_prototype"
 
 
 class Options(TypedDict, total=False):
-    """What every decorator takes; see :func:`memory_types`."""
+    """Options of every decorator; see :func:`memory_types`."""
 
     oom_recovery: bool
     dtype_policy: DtypePolicy | str
@@ -62,45 +62,46 @@ def memory_types(
     cpu_fallback: bool = False,
     library: Library | None = None,
 ) -> Callable[[F], F]:
-    """Declare the array library that a function takes and the one that it returns.
+    """Declare which array library a function takes and which it returns.
 
-    Every argument that is an array of a known library is converted to *input_type*, other arguments pass untouched. A
-    function that returns a tuple gives its image first; the rest passes untouched. What is in host memory stays there,
-    unless the thread works on a GPU (:func:`wellfield.memory.use_gpu`). On a CUDA device the function runs in a stream
-    of its thread, new arrays of PyTorch, CuPy, JAX and TensorFlow are made there, and it is done when the call returns.
+    Every array argument of a known library is converted to *input_type*; other arguments are passed on unchanged. If
+    the function returns a tuple, the image is its first item; the other items are passed on unchanged. Arrays in host
+    memory stay there, unless the thread works on a GPU (:func:`wellfield.memory.use_gpu`). On a CUDA device the
+    function runs in its thread's own stream, and new arrays of PyTorch, CuPy, JAX and TensorFlow are made on that
+    device. Its work on the device is complete when the call returns.
 
     Parameters
     ----------
     input_type, output_type:
         Names or members of :class:`MemoryType`.
     oom_recovery:
-        Climb the ladder of :mod:`wellfield.memory.oom` when the device has no memory left; by default wherever another
-        library than NumPy takes part.
+        If the device has no memory left, try the steps of :mod:`wellfield.memory.oom`. By default this is on, unless
+        the function takes and returns NumPy arrays.
     dtype_policy:
-        ``"native"``: the dtype that the function returned. ``"preserve"``: that of the image, rounded and clipped,
-        never rescaled.
+        ``"native"`` keeps the dtype that the function returned. ``"preserve"`` returns the dtype of the image: values
+        are rounded and clipped, never rescaled.
     compute_dtype:
-        Dtype that the image (no other argument) is promoted to before the call, for libraries that lack operations on
-        integers; it must hold every value of the image's dtype.
+        The image (no other argument) is promoted to this dtype before the call, for libraries that lack operations on
+        integers. The dtype must hold every value of the image's dtype.
     slice_wise:
-        The function treats each plane by itself (unless it is called with ``volumetric=True``), so that a stack may be
-        cut into pieces when memory is short.
+        The function treats each plane separately (unless it is called with ``volumetric=True``), so a stack may be
+        cut into pieces if memory is short.
     cpu_fallback:
-        The function may run on the CPU when the GPU has too little memory; results can then differ in the last bits.
+        The function may run on the CPU if the GPU has too little memory; results can then differ in the last bits.
     library:
-        For pyclesperanto: whose arrays the function gets, ``"maintained"`` or ``"prototype"``; by default those of the
-        prototype if the function itself imports it.
+        Only for pyclesperanto: ``"maintained"`` or ``"prototype"``, the package whose arrays the function gets. By
+        default the prototype's if the function imports the prototype, else the maintained package's.
 
     Raises
     ------
     ArrayShapeError
         The first argument or the main result is not ``[Z, Y, X]``.
     MemoryTypeError
-        The first argument is no array, the main result is not of *output_type*, or a dtype would lose values.
+        The first argument is not an array, the main result is not of *output_type*, or a dtype would lose values.
     MemoryConversionError
         An argument cannot be converted.
     DeviceMemoryError
-        The device has too little memory, whatever was tried.
+        The device has too little memory, even after these steps.
     """
     source, target = MemoryType(input_type), MemoryType(output_type)
     check_compute_dtype(compute_dtype)
@@ -137,9 +138,9 @@ def memory_types(
 
 
 class TypeDecorator:
-    """Declares a function of one array library: ``@torch``, ``@torch(compute_dtype="float32")``.
+    """Decorator for one array library: ``@torch``, ``@torch(compute_dtype="float32")``.
 
-    Takes the arguments of :func:`memory_types`, with *input_type* and *output_type* being the library by default.
+    Takes the arguments of :func:`memory_types`; *input_type* and *output_type* default to the library.
     """
 
     def __init__(self, memory_type: MemoryType) -> None:
@@ -186,7 +187,7 @@ pyclesperanto = TypeDecorator(MemoryType.PYCLESPERANTO)
 
 @dataclass(frozen=True, slots=True)
 class _Contract:
-    """A function and what it declares."""
+    """A function and its declaration."""
 
     function: Callable[..., Any]
     name: str
@@ -199,7 +200,7 @@ class _Contract:
     prototype: bool
 
     def call(self, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Convert, run, check."""
+        """Convert the arguments, run the function, check the result."""
         check_stack(image, what=f"input of {self.name}")
         adapter = ADAPTERS[self.source]
         own = self._converted(image)
@@ -218,10 +219,10 @@ class _Contract:
         return result
 
     def guarded(self, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Do the same, and climb the ladder when memory is short."""
+        """Do the same as :meth:`call`; if memory is short, try the steps of :mod:`wellfield.memory.oom`."""
         try:
             return self.call(image, args, kwargs)
-        except Exception as error:  # every other error goes on
+        except Exception as error:  # every other error is raised again
             if not self._is_short(error):
                 raise
             adapter = ADAPTERS[self.source]
@@ -240,7 +241,7 @@ class _Contract:
             )
 
     def _run(self, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any], image: Any) -> Any:
-        """Call the function on an image of its library, and check what comes back; *image* is what was given."""
+        """Call the function on *own*, the converted image, and check the result; *image* is the caller's."""
         if self.compute_dtype is not None:
             own = promote(own, self.compute_dtype, ADAPTERS[self.source], function=self.name)
         result = self.function(own, *args, **kwargs)
@@ -261,7 +262,7 @@ class _Contract:
         return convert_memory(value, detect_memory_type(value), self.source)
 
     def _is_short(self, error: BaseException) -> bool:
-        """Tell whether an error says that memory is short, in the words of either library."""
+        """Tell whether an error of the input's or the output's library means that memory is short."""
         return any(ADAPTERS[name].is_out_of_memory(error) for name in {self.source, self.target})
 
 
@@ -270,7 +271,7 @@ def _first_parameter(function: Callable[..., Any]) -> str:
 
 
 def _imports(function: Callable[..., Any], module: str) -> bool:
-    """Tell whether a function imports a module in its body, or uses one of its module's names for it."""
+    """Tell whether a function imports *module* in its body, or uses a global name that refers to *module*."""
     code = getattr(function, "__code__", None)
     if code is None:
         return False

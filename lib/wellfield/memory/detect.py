@@ -1,4 +1,4 @@
-"""Which memory type an array has, found without importing a library."""
+"""Find the memory type of an array without importing a library."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from wellfield.errors import MemoryTypeError
 from wellfield.memory.adapters import ADAPTERS
 from wellfield.memory.types import MemoryType
 
-# What was found of a Python type; it never changes.
+# Cache: the memory type of a Python type never changes.
 _types: dict[type, MemoryType] = {}
 
 
 def known_type(data: Any) -> MemoryType | None:
-    """Return the memory type of an array, ``None`` for what is no array of a known library."""
+    """Return the memory type of an array; ``None`` if *data* is not an array of a known library."""
     kind = type(data)
     found = _types.get(kind)
     if found is None:
@@ -31,7 +31,7 @@ def detect_memory_type(data: Any) -> MemoryType:
     Raises
     ------
     MemoryTypeError
-        *data* is no array of a supported library.
+        *data* is not an array of a supported library.
 
     Examples
     --------
@@ -49,5 +49,5 @@ def detect_memory_type(data: Any) -> MemoryType:
 
 
 def is_array_argument(value: Any) -> bool:
-    """Tell whether an argument is an array with axes of a known library, as opposed to a number or an option."""
+    """Tell whether an argument is an array of a known library with at least one axis (not a number or an option)."""
     return bool(getattr(value, "shape", None)) and not isinstance(value, np.generic) and known_type(value) is not None

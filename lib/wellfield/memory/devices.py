@@ -1,4 +1,4 @@
-"""On which device a thread's arrays are made: the placement of a thread, and its streams."""
+"""The device on which a thread makes its arrays, and the thread's CUDA streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wellfield.memory.types import CPU, Device, DeviceKind, MemoryType, Name
 
 
 class _Thread(threading.local):
-    """What a thread has chosen; a new thread has chosen nothing."""
+    """The choices of one thread; a new thread has none."""
 
     def __init__(self) -> None:
         self.gpu_id: int | None = None
@@ -27,20 +27,23 @@ _thread = _Thread()
 
 @contextmanager
 def use_gpu(gpu_id: int) -> Iterator[None]:
-    """Convert to arrays on this GPU, in this thread, wherever no other one is named."""
+    """Convert arrays to this GPU, in this thread, unless a conversion names another GPU."""
     with _placed(gpu_id, on_cpu=False):
         yield
 
 
 @contextmanager
 def use_cpu() -> Iterator[None]:
-    """Convert to arrays in host memory, in this thread, for libraries that have them and where no GPU is named."""
+    """Convert arrays to host memory, in this thread, unless a conversion names a GPU.
+
+    Libraries without arrays in host memory use their default device.
+    """
     with _placed(None, on_cpu=True):
         yield
 
 
 class DeviceChoice(Name):
-    """Where a configuration wants its steps to run."""
+    """Where the configuration wants steps to run."""
 
     CPU = "cpu"
     GPU = "gpu"
@@ -48,7 +51,7 @@ class DeviceChoice(Name):
 
     @property
     def wants_gpu(self) -> bool:
-        """Tell whether a GPU is taken where there is one."""
+        """Tell whether a GPU is used if there is one."""
         return self != DeviceChoice.CPU
 
 
@@ -56,13 +59,13 @@ class DeviceChoice(Name):
 def on_device(memory_type: MemoryType, choice: DeviceChoice) -> Iterator[None]:
     """Make arrays of a library on the CPU or on the first GPU, in this thread.
 
-    For pyclesperanto it is the first OpenCL device of that sort. ``GPU_OR_CPU`` takes the CPU where a library sees no
+    For pyclesperanto this is the first OpenCL device of that kind. ``GPU_OR_CPU`` uses the CPU if the library sees no
     GPU.
 
     Raises
     ------
     MemoryConversionError
-        The library has no such device.
+        The library does not have the device.
     """
     adapter = ADAPTERS[memory_type]
     try:
@@ -75,7 +78,7 @@ def on_device(memory_type: MemoryType, choice: DeviceChoice) -> Iterator[None]:
 
 
 def why_no_gpu(memory_type: MemoryType) -> str:
-    """Return why a library takes no GPU here; nothing if it sees one."""
+    """Return why a library cannot use a GPU here; an empty string if it sees one."""
     try:
         ADAPTERS[memory_type].number_of(gpu=True)
     except DeviceNotFoundError as error:
@@ -94,10 +97,10 @@ def _placed(gpu_id: int | None, *, on_cpu: bool) -> Iterator[None]:
 
 
 def target_device(adapter: Adapter, gpu_id: int | None, source: Device) -> Device:
-    """Return the device on which an array of a library is to be made.
+    """Return the device on which an array of a library will be made.
 
-    A GPU that is named counts first, then the thread's placement (:func:`use_gpu`, :func:`use_cpu`); otherwise the
-    array stays on its device if the library has arrays there, and goes to the library's default device if not.
+    *gpu_id* comes first, then the thread's choice (:func:`use_gpu`, :func:`use_cpu`). Without either, the array stays
+    on its device if the library has arrays there, and goes to the library's default device if not.
 
     Raises
     ------
@@ -118,12 +121,12 @@ def target_device(adapter: Adapter, gpu_id: int | None, source: Device) -> Devic
 
 
 def gpu(adapter: Adapter, gpu_id: int) -> Device:
-    """Return a GPU of a library.
+    """Return the GPU of a library with this number.
 
     Raises
     ------
     DeviceNotFoundError
-        The library does not see it.
+        The library does not see the GPU.
     """
     count = adapter.gpu_count()
     if not 0 <= gpu_id < count:
@@ -135,9 +138,9 @@ def gpu(adapter: Adapter, gpu_id: int) -> Device:
 
 @contextmanager
 def working_on(adapter: Adapter, device: Device) -> Iterator[Any]:
-    """Run the body on a device, in the stream that this thread has there.
+    """Run the body on a device, in this thread's own stream.
 
-    A thread keeps its stream, so that threads do not wait for each other.
+    Each thread has one stream per library and device, so threads do not wait for each other.
     """
     stream = None
     if device.kind == DeviceKind.CUDA:

@@ -1,4 +1,4 @@
-"""Dtypes around a function: what its image is promoted to before, and what its result has after."""
+"""Dtypes around a function: the dtype it computes in, and the dtype of its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _logger = logging.getLogger(__name__)
 
 
 class DtypePolicy(Name):
-    """``NATIVE``: what the function returned. ``PRESERVE``: the input's dtype, rounded and clipped, never rescaled."""
+    """Dtype of a result.
+
+    ``NATIVE`` keeps what the function returned. ``PRESERVE`` rounds and clips to the input's dtype, never rescales.
+    """
 
     NATIVE = "native"
     PRESERVE = "preserve"
@@ -30,7 +33,7 @@ def check_compute_dtype(dtype: str | None) -> None:
     Raises
     ------
     MemoryTypeError
-        It is unknown.
+        The dtype is unknown.
     """
     if dtype is not None and dtype not in NUMBERS | {"bfloat16"}:
         raise MemoryTypeError(
@@ -39,12 +42,12 @@ def check_compute_dtype(dtype: str | None) -> None:
 
 
 def promote(image: Any, dtype: str, adapter: Adapter, *, function: str) -> Any:
-    """Return an image in the dtype that a function computes in, every value unchanged.
+    """Return an image in the dtype that a function computes in; no value changes.
 
     Raises
     ------
     MemoryTypeError
-        The dtype does not hold every value of the image's, or the library does not hold the dtype.
+        *dtype* cannot hold every value of the image's dtype, or the library cannot hold *dtype*.
     """
     found = adapter.dtype(image)
     if found == dtype:
@@ -59,15 +62,15 @@ def promote(image: Any, dtype: str, adapter: Adapter, *, function: str) -> Any:
 
 
 def preserve_dtype(result: Any, dtype: str, adapter: Adapter, *, function: str) -> Any:
-    """Return a result as the dtype of the input: rounded to the nearest (halves to even), clipped, never rescaled.
+    """Return a result in the dtype of the input: rounded to nearest (halves to even), clipped, never rescaled.
 
-    The number of clipped pixels is logged. Infinities stay infinite in floats, and are clipped in integers.
+    The number of clipped pixels is logged. Infinities stay infinite in floats and are clipped in integers.
 
     Raises
     ------
     MemoryTypeError
-        The result is complex, or has NaN pixels that no integer stands for; the input was a mask; the library does not
-        hold the dtype.
+        A complex result has a real input; a result with NaN pixels has an integer input; the input was a mask and the
+        result is not; the library cannot hold *dtype*.
     """
     found = adapter.dtype(result)
     if found == dtype:
@@ -95,7 +98,7 @@ def preserve_dtype(result: Any, dtype: str, adapter: Adapter, *, function: str) 
 def _fit(result: Any, dtype: str, adapter: Adapter) -> tuple[Any, int]:
     try:
         return adapter.fit(result, dtype)
-    except MemoryTypeError:  # what the library cannot do with these dtypes, the host can
+    except MemoryTypeError:  # the library cannot do this with these dtypes: do it in host memory
         fitted, clipped = fit_numbers(np, adapter.to_host(result), dtype)
         return to_device(fitted, adapter, adapter.device(result)), clipped
 
@@ -106,7 +109,7 @@ def _require(adapter: Adapter, dtype: str, image: Any, *, function: str) -> None
 
 
 def _promotes_exactly(dtype: str, compute_dtype: str) -> bool:
-    """Tell whether every value of *dtype* is one of *compute_dtype*."""
+    """Tell whether *compute_dtype* can hold every value of *dtype*."""
     if "bfloat16" in (dtype, compute_dtype):
         return (dtype, compute_dtype) in (("bfloat16", "float32"), ("bfloat16", "float64")) or dtype in (
             "uint8",

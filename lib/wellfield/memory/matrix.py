@@ -1,6 +1,6 @@
-"""The conversions as tables: every pair of memory types, dtype and layout. ``wellfield conversions`` prints them.
+"""Tables of all conversions: every pair of memory types, dtype and layout. ``wellfield conversions`` prints them.
 
-They are made from the rules alone, so that they say the same on every machine; the tests try every cell for real.
+The tables are made from the rules alone, so they are the same on every machine. The tests try every cell for real.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DTYPES = (
 
 PLAIN = "C order"
 
-# What each layout changes about the facts of a plain array [Z, Y, X].
+# How the facts of each layout differ from those of a plain array [Z, Y, X].
 LAYOUTS: Mapping[str, Mapping[str, object]] = {
     PLAIN: {},
     "start off 64 bytes": {"aligned": False},
@@ -61,7 +61,7 @@ HAS_LAYOUTS: Mapping[MemoryType, tuple[str, ...]] = {
 
 
 def facts_of(source: MemoryType, dtype: str, layout: str, device: Device) -> ArrayFacts:
-    """Return the facts of an array of a library."""
+    """Return the facts of a library's array with a dtype, a layout and a device."""
     immutable = LIBRARIES[source].immutable
     return ArrayFacts(dtype, 3, False, device, writable=not immutable)._replace(**LAYOUTS[layout])  # type: ignore[arg-type]
 
@@ -69,20 +69,21 @@ def facts_of(source: MemoryType, dtype: str, layout: str, device: Device) -> Arr
 def cell(
     source: MemoryType, target: MemoryType, dtype: str = "uint16", layout: str = PLAIN, *, on_gpu: bool = False
 ) -> Conversion:
-    """Return the conversion of an array in host memory (where the library has arrays there), or on the first GPU."""
+    """Return the conversion of an array in host memory (if the library has arrays there) or on the first GPU."""
     here, there = _place(source, on_gpu=on_gpu), _place(target, on_gpu=on_gpu)
     return choose_route(source, target, facts_of(source, dtype, layout, here), there)
 
 
 def conversion_of(source: MemoryType, target: MemoryType, *, on_gpu: bool = False, kept: bool = False) -> Conversion:
-    """Return how images of Wellfield's own get from one library to another.
+    """Return how Wellfield converts its own images from one library to another.
 
     Parameters
     ----------
     on_gpu:
-        Libraries that have arrays on a GPU have them there.
+        Arrays are on a GPU, for libraries that have arrays there.
     kept:
-        The image is a step's result and may be read again: a NumPy array is read-only then, and starts anywhere.
+        The image is a step's result and may be read again: a NumPy array is then read-only and may start at any
+        address.
     """
     here, there = _place(source, on_gpu=on_gpu), _place(target, on_gpu=on_gpu)
     facts = facts_of(source, "uint16", PLAIN, here)
@@ -92,7 +93,7 @@ def conversion_of(source: MemoryType, target: MemoryType, *, on_gpu: bool = Fals
 
 
 def markdown() -> str:
-    """Return all tables."""
+    """Return all tables as Markdown."""
     types = tuple(MemoryType)
     with_gpu = [name for name in types if DeviceKind.CUDA in ADAPTERS[name].kinds]
     parts = [

@@ -1,9 +1,9 @@
-"""What is done when a device has no memory left: four rungs, each of which is logged.
+"""What happens when a device has no memory left: up to four steps, one after the other. Each retry is logged.
 
-1. Free what the library holds without needing it, and try again.
-2. Smaller pieces along z, for functions that treat each plane by itself.
-3. The CPU, if the function allows it and its library has arrays there.
-4. :class:`~wellfield.errors.DeviceMemoryError`.
+1. Free the library's caches and try again.
+2. Try smaller pieces along z, if the function treats each plane separately.
+3. Try on the CPU, if the function allows it and its library has arrays there.
+4. Raise :class:`~wellfield.errors.DeviceMemoryError`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wellfield.memory.types import CPU, Device, DeviceKind
 
 _logger = logging.getLogger(__name__)
 
-# Runs the function on an image; converts the image first.
+# Converts an image and runs the function on it.
 Attempt = Callable[[Any], Any]
 
 
@@ -41,12 +41,12 @@ def recover(
     slice_wise: bool,
     cpu_fallback: bool,
 ) -> Any:
-    """Climb the ladder after *error*, which said that there is no memory left; return the result.
+    """Try the steps one after the other after *error*, which said that no memory is left; return the result.
 
     Raises
     ------
     DeviceMemoryError
-        There was too little memory on every rung.
+        There was too little memory in every step.
     """
     shape = tuple(image.shape)
     rungs: list[tuple[str, Callable[[], Any]]] = [("its caches freed", lambda: attempt(image))]
@@ -61,11 +61,11 @@ def recover(
         rungs.append(("the CPU", lambda: _on_cpu(attempt, image)))
     for what, run in rungs:
         _logger.warning("%s: no memory left on %s for shape %s; trying again with %s", name, device, shape, what)
-        error.__traceback__ = None  # whose frames hold what the failed call had made
+        error.__traceback__ = None  # its frames hold the arrays of the failed call
         _free(adapter, device)
         try:
             return run()
-        except Exception as again:  # only what says that memory is short leads to the next rung
+        except Exception as again:  # only an error that means "memory is short" leads to the next step
             if not is_short(again):
                 raise
             error = again
@@ -82,9 +82,9 @@ def _in_pieces(
     is_short: Callable[[BaseException], bool],
     device: Device,
 ) -> Any:
-    """Run on halves, on halves of those that fail, down to single planes; join the results.
+    """Run on both halves, halve a piece that fails again, down to single planes; join the results.
 
-    Side results of pieces cannot be joined: there the rung fails.
+    Side results of pieces cannot be joined: this step then fails.
     """
     results = []
     if not ADAPTERS[detect_memory_type(image)].sliceable:
@@ -94,7 +94,7 @@ def _in_pieces(
         piece = pending.pop()
         try:
             result = attempt(piece)
-        except Exception as error:  # raised again unless smaller pieces may help
+        except Exception as error:  # raised again, unless smaller pieces may help
             if len(piece) == 1 or not is_short(error):
                 raise
             error.__traceback__ = None

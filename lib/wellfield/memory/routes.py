@@ -1,4 +1,4 @@
-"""Which route an array takes from one library to another: decided from facts and rules, without touching the array."""
+"""Choose the route from one library to another, from facts and rules, without touching the array."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Conversion:
     source_type, target_type:
         Memory types.
     source_dtype, target_dtype:
-        NumPy's names of the dtypes; they differ only where the rules say so, with equal values.
+        NumPy's names of the dtypes. They differ only if the rules say so; the values are equal.
     source_device, target_device:
         Where the bytes are, before and after.
     methods:
-        The routes in the order in which they are tried; none if the conversion is refused.
+        The routes in the order in which they are tried; empty if the conversion is refused.
     copies:
         How often the values are copied; 0 if the memory is shared.
     reasons:
-        Why they are copied where the libraries could share, and why a dtype changes.
+        Why the values are copied although the libraries could share memory, and why the dtype changes.
     refusal:
         Which check refuses the conversion, and why; ``None`` if it is possible.
     """
@@ -116,7 +116,7 @@ def _refusal(
 
 
 def _reasons_to_copy(target: MemoryType, facts: ArrayFacts, rules: LibraryRules) -> tuple[str, ...]:
-    """Return what keeps *target* from sharing the memory; NumPy shares everything."""
+    """Return the reasons why *target* cannot share the memory; NumPy can share everything."""
     if target == MemoryType.NUMPY:
         return ()
     checks = {

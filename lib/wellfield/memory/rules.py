@@ -1,8 +1,8 @@
-"""What each array library takes: dtypes, layouts and alignment, as data.
+"""The dtypes, layouts and alignment that each array library accepts, as data.
 
 Every row was found by trying (NumPy 2.4, torch 2.13, TensorFlow 2.21, JAX 0.10, pyclesperanto 0.25,
-pyclesperanto-prototype 0.24) and is tried again by the tests. What a library would narrow, reinterpret or crash on is
-not in its row.
+pyclesperanto-prototype 0.24), and the tests try it again. A library's row leaves out every dtype that the library
+would narrow, reinterpret or crash on.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from wellfield.memory.types import Device, DeviceKind, MemoryType
 
-# Buffers that TensorFlow and JAX share must start at a multiple of this. TensorFlow aborts the process otherwise, JAX
-# copies. Our own buffers start there.
+# A buffer that TensorFlow or JAX shares must start at a multiple of this many bytes: otherwise TensorFlow aborts the
+# process and JAX copies. Wellfield's own buffers do.
 ALIGNMENT = 64
 
 _INTEGERS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
@@ -25,24 +25,24 @@ WIDE = frozenset({"uint64", "int64", "float64", "complex128"})
 
 @dataclass(frozen=True, slots=True)
 class LibraryRules:
-    """What a library takes.
+    """What a library accepts.
 
     Parameters
     ----------
     dtypes:
         Dtypes that stay as they are.
     becomes:
-        Dtypes that turn into another one in which every value is exactly representable.
+        Dtypes that become another dtype, which represents every value exactly.
     alignment:
         A shared buffer has to start at a multiple of this many bytes.
     strided:
         A shared buffer may have gaps and any order of axes.
     immutable:
-        Arrays cannot be written, so that one may share the buffer of something that must not change.
+        Arrays cannot be written, so an array may share a buffer that must not change.
     ranks:
-        Least and largest number of axes; no largest one if ``None``.
+        Least and largest number of axes; ``None`` means no upper limit.
     empty:
-        Arrays without an element are possible.
+        Arrays without elements are possible.
     """
 
     dtypes: frozenset[str]
@@ -61,7 +61,7 @@ LIBRARIES: Mapping[MemoryType, LibraryRules] = {
     MemoryType.TENSORFLOW: LibraryRules(NUMBERS | {"bfloat16"}, alignment=ALIGNMENT, strided=False, immutable=True),
     # Without jax_enable_x64 the 64-bit dtypes are narrowed silently.
     MemoryType.JAX: LibraryRules((NUMBERS | {"bfloat16"}) - WIDE, alignment=ALIGNMENT, strided=False, immutable=True),
-    # OpenCL has no bool; 64-bit dtypes would be narrowed, complex ones lose their imaginary part.
+    # OpenCL has no bool. 64-bit dtypes would be narrowed; complex dtypes would lose their imaginary part.
     MemoryType.PYCLESPERANTO: LibraryRules(
         frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32"}),
         becomes={"bool": "uint8"},
@@ -72,7 +72,7 @@ LIBRARIES: Mapping[MemoryType, LibraryRules] = {
 
 JAX_X64 = LibraryRules(NUMBERS | {"bfloat16"}, alignment=ALIGNMENT, strided=False, immutable=True)
 
-# The prototype turns everything into float32, which holds integers of up to 24 bits.
+# The prototype converts everything to float32, which holds integers of up to 24 bits exactly.
 PROTOTYPE = LibraryRules(
     frozenset({"float32"}),
     becomes=dict.fromkeys(("bool", "uint8", "int8", "uint16", "int16", "float16"), "float32"),
@@ -82,7 +82,7 @@ PROTOTYPE = LibraryRules(
 
 
 def rules_of(memory_type: MemoryType, device: Device, *, x64: bool = False) -> LibraryRules:
-    """Return what a library takes on a device; *x64* tells whether JAX keeps 64-bit dtypes."""
+    """Return what a library accepts on a device; *x64* says whether JAX keeps 64-bit dtypes."""
     if device.kind == DeviceKind.PROTOTYPE:
         return PROTOTYPE
     if memory_type == MemoryType.JAX and x64:

@@ -1,4 +1,4 @@
-"""From planes to stacks and back."""
+"""Stack planes, and split stacks into planes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from wellfield.memory.types import DeviceKind, MemoryType
 def stack_slices(slices: Sequence[Any], memory_type: MemoryType | str, gpu_id: int | None = None) -> Any:
     """Stack planes ``[Y, X]`` of any memory types into one array ``[Z, Y, X]`` of *memory_type*.
 
-    Planes in host memory are copied once, into one allocation that starts at a multiple of 64 bytes, which every
-    library with arrays in host memory then shares. Planes of *memory_type* that are on one device are stacked there.
-    The stack is new: it shares no memory with the planes.
+    Planes in host memory are copied once, into one buffer that starts at a multiple of 64 bytes: every library with
+    arrays in host memory can share it. If all planes are of *memory_type* and on one CUDA device, they are stacked
+    there. The stack never shares memory with the planes.
 
     Parameters
     ----------
     slices:
-        Planes of one shape and one dtype. Bytes in another order are swapped.
+        Planes of one shape and one dtype. Another byte order is converted to this machine's.
     gpu_id:
         Device of the target library; ignored for NumPy.
 
     Raises
     ------
     ArrayShapeError
-        No plane, a plane that is not two-dimensional, or planes of different shape or dtype.
+        There is no plane, planes are not two-dimensional, or planes differ in shape or dtype.
     MemoryTypeError
-        A plane is no array.
+        A plane is not an array.
     MemoryConversionError
-        The target library does not hold the dtype, or sees no such device.
+        The target library cannot hold the dtype, or does not see the device.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def stack_slices(slices: Sequence[Any], memory_type: MemoryType | str, gpu_id: i
 def _stack_of_other_dtype(
     slices: Sequence[Any], types: Sequence[MemoryType], target: Adapter, dtype: str, gpu_id: int | None
 ) -> Any:
-    """Stack planes whose dtype NumPy does not have, in the target library if it has it."""
+    """Stack planes of a dtype that NumPy lacks (bfloat16) in the target library, if that library has the dtype."""
     if dtype not in LIBRARIES[target.memory_type].dtypes:
         reason = f"{target.memory_type} does not hold {dtype} unchanged"
         raise MemoryConversionError(str(types[0]), str(target.memory_type), "dtype", reason)
@@ -83,16 +83,16 @@ def _stack_of_other_dtype(
 def unstack_slices(array: Any, memory_type: MemoryType | str, gpu_id: int | None = None) -> list[Any]:
     """Split a stack ``[Z, Y, X]`` into its planes ``[Y, X]`` of *memory_type*.
 
-    Planes share the stack's memory where both libraries allow it.
+    The planes share the stack's memory if both libraries allow it.
 
     Raises
     ------
     ArrayShapeError
         *array* is not three-dimensional.
     MemoryTypeError
-        *array* is no array.
+        *array* is not an array.
     MemoryConversionError
-        The target library does not hold the dtype, or sees no such device.
+        The target library cannot hold the dtype, or does not see the device.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a function may be given and may return: stacks ``[Z, Y, X]``."""
+"""Check that a function gets and returns stacks ``[Z, Y, X]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from wellfield.errors import ArrayShapeError, MemoryTypeError
 
 
 def check_stack(array: Any, *, what: str) -> None:
-    """Raise :class:`ArrayShapeError` unless *array* is a stack ``[Z, Y, X]``, :class:`MemoryTypeError` if no array."""
+    """Check that *array* is a stack ``[Z, Y, X]``.
+
+    Raises
+    ------
+    MemoryTypeError
+        *array* has no shape.
+    ArrayShapeError
+        *array* does not have three axes.
+    """
     shape = getattr(array, "shape", None)
     if shape is None:
         raise MemoryTypeError(f"{what} is a {type(array).__name__}; expected an array [Z, Y, X]")

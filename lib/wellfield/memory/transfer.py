@@ -1,4 +1,4 @@
-"""Carrying a conversion out: the routes one after the other, counted."""
+"""Carry out a conversion: try its routes one after the other, and count the conversions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _NOTHING_TO_DO = (Method.SAME_OBJECT,)
 
 @contextmanager
 def count_conversions() -> Iterator[Counter[tuple[MemoryType, MemoryType, Method]]]:
-    """Count the conversions of this process in the body: by source, target and method; filled when it ends."""
+    """Count the conversions that this process makes in the body, by source, target and method.
+
+    The counter is filled when the body ends.
+    """
     counted: Counter[tuple[MemoryType, MemoryType, Method]] = Counter()
     with _counts_lock:
         before = _counts.copy()
@@ -40,14 +43,14 @@ def count_conversions() -> Iterator[Counter[tuple[MemoryType, MemoryType, Method
 
 
 def carry_out(data: Any, source: Adapter, target: Adapter, conversion: Conversion) -> Any:
-    """Return *data* converted as *conversion* says; where a route fails, by the next one.
+    """Return *data* converted as *conversion* says; if a route fails, try the next one.
 
     Raises
     ------
     MemoryConversionError
-        The conversion is refused, every route failed, or a library changed the array on the way.
+        The conversion is refused, every route failed, or a library changed the array during the conversion.
     DeviceMemoryError
-        There is no memory left, also after caches were freed.
+        No memory is left, even after caches were freed.
     """
     if conversion.methods == _NOTHING_TO_DO:
         return data
@@ -59,7 +62,7 @@ def carry_out(data: Any, source: Adapter, target: Adapter, conversion: Conversio
             result = _with_room(method, data, source, target, conversion)
         except DeviceMemoryError:
             raise
-        except Exception as error:  # each library fails in its own way, and the next route may go
+        except Exception as error:  # each library raises its own errors, and the next route may work
             _logger.info("%s → %s via %s failed: %s", source.memory_type, target.memory_type, method, error)
             failures.append((method, error))
             continue
@@ -74,10 +77,10 @@ def carry_out(data: Any, source: Adapter, target: Adapter, conversion: Conversio
 
 
 def _with_room(method: Method, data: Any, source: Adapter, target: Adapter, conversion: Conversion) -> Any:
-    """Take one route; once more after freeing caches if there was no memory left."""
+    """Take one route; if no memory is left, free caches and take it once more."""
     try:
         return _take(method, data, source, target, conversion)
-    except Exception as error:  # which goes on unless it says that memory is short
+    except Exception as error:  # raised again, unless it means that memory is short
         adapters = {source, target}
         if not any(adapter.is_out_of_memory(error) for adapter in adapters):
             raise
@@ -109,12 +112,12 @@ def _take(method: Method, data: Any, source: Adapter, target: Adapter, conversio
         return _exchange(method, data, source, target, conversion)
     with source.scope(device, None), target.scope(device, None):
         if MemoryType.TENSORFLOW in (source.memory_type, target.memory_type):
-            source.wait(data)  # TensorFlow takes part in no exchange of streams
+            source.wait(data)  # TensorFlow does not exchange streams with other libraries
         return _exchange(method, data, source, target, conversion)
 
 
 def _exchange(method: Method, data: Any, source: Adapter, target: Adapter, conversion: Conversion) -> Any:
-    """Share the memory by a protocol, with a copy on the side of the library whose arrays can be written."""
+    """Share the memory by a protocol; if a copy is needed, copy after sharing, or before for an immutable target."""
     copied_after = conversion.copies > 0 and not LIBRARIES[target.memory_type].immutable
     if conversion.copies and not copied_after:
         data = source.copy(data)
@@ -126,7 +129,7 @@ def _exchange(method: Method, data: Any, source: Adapter, target: Adapter, conve
 
 
 def _changed(result: Any, target: Adapter, conversion: Conversion) -> str:
-    """Return what a library has changed on the way, nothing if the result is what it should be."""
+    """Return what a library has changed during the conversion; an empty string if the result is as expected."""
     found = known_type(result)
     if found is not target.memory_type or target.dtype(result) != conversion.target_dtype:
         what = f"a {type(result).__name__}, {getattr(result, 'dtype', 'no array')}"

@@ -1,4 +1,4 @@
-"""The memory types, the devices that arrays live on, and the ways from one to another."""
+"""The memory types, the devices that hold arrays, and the methods of conversion."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple, NoReturn
 
 
 class Name(StrEnum):
-    """A name of a fixed set, which an error tells where another one was given."""
+    """One of a fixed set of names; any other name raises an error that lists the set."""
 
-    # That of Enum is a Python function, and names are looked up in every conversion.
+    # Enum's own __hash__ is a slow Python function, and every conversion looks names up.
     __hash__ = str.__hash__
 
     @classmethod
@@ -18,7 +18,7 @@ class Name(StrEnum):
 
 
 class MemoryType(Name):
-    """Array libraries that a function can ask for."""
+    """Array libraries that a function can work on."""
 
     NUMPY = "numpy"
     CUPY = "cupy"
@@ -29,10 +29,10 @@ class MemoryType(Name):
 
 
 class DeviceKind(Name):
-    """What sort of device holds the bytes of an array.
+    """The kind of device that holds the bytes of an array.
 
-    ``PROTOTYPE`` stands for the OpenCL arrays of pyclesperanto-prototype, which the maintained pyclesperanto cannot
-    use: the two are one memory type in two places.
+    ``PROTOTYPE`` stands for the OpenCL arrays of pyclesperanto-prototype. The maintained pyclesperanto cannot use
+    them, so the two packages are one memory type with two kinds of device.
     """
 
     CPU = "cpu"
@@ -42,7 +42,7 @@ class DeviceKind(Name):
 
 
 class Device(NamedTuple):
-    """A device as one library numbers it; host memory has no number."""
+    """A device with the number that its library gives it; host memory has no number."""
 
     kind: DeviceKind
     number: int | None = None
@@ -55,7 +55,7 @@ CPU = Device(DeviceKind.CPU)
 
 
 class Method(Name):
-    """A way in which an array gets from one library to another."""
+    """A method of conversion from one library to another."""
 
     SAME_OBJECT = "same object"
     SAME_BUFFER = "same buffer"
@@ -66,7 +66,7 @@ class Method(Name):
 
 
 class ArrayFacts(NamedTuple):
-    """What decides how an array can be converted. Equal facts have equal routes.
+    """The facts of an array that decide how it can be converted. Arrays with equal facts have equal routes.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class ArrayFacts(NamedTuple):
     rank:
         Number of axes.
     empty:
-        There is no element.
+        The array has no elements.
     device:
         Where the bytes are.
     native:
@@ -87,7 +87,7 @@ class ArrayFacts(NamedTuple):
     aligned:
         The first item is at a multiple of 64 bytes.
     writable:
-        The library lets the array be written; what is not writable must not change through a converted alias.
+        The library allows writes to the array. If not, a converted array that shares its memory must not change it.
     """
 
     dtype: str
