@@ -1,6 +1,6 @@
-"""From nuclei to cells: growing them over a stain or by a distance, and what of a cell is cytoplasm.
+"""Grow nuclei into cells, over a stain or by a distance, and find the cytoplasm of cells.
 
-A cell has the id of its nucleus, and so has its cytoplasm.
+A cell and its cytoplasm have the id of their nucleus.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def find_cells(
 
     cells: _Array = np.zeros(image.shape, np.int32)
     for plane, seeds, foreground, out in zip(image, nuclei, stained, cells, strict=True):
-        if seeds.any():  # without, there is no distance
+        if seeds.any():  # without nuclei the distance is undefined
             near = ndimage.distance_transform_edt(seeds == 0) <= max_distance
             mask = (foreground & near) | (seeds > 0)
             out[...] = watershed(-plane.astype(np.float64), seeds, connectivity=2, mask=mask)  # type: ignore[no-untyped-call]
@@ -168,9 +168,9 @@ def _ids(labels: _Array, shape: tuple[int, ...], function: str) -> _Array:
     Raises
     ------
     ArrayShapeError
-        They are not of *shape*, nor one plane of it.
+        Their shape is neither *shape* nor one plane of it.
     PipelineError
-        They are no integers, or beyond int32, or negative.
+        They are not integers, are negative, or exceed int32.
     """
     if labels.dtype.kind not in "iu":
         raise PipelineError(

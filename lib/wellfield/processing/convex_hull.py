@@ -1,7 +1,7 @@
 """Convex hulls of all objects of a plane at once.
 
-scikit-image and SciPy make one hull per call; with thousands of objects, that took twenty times as long as all other
-shape features. Coordinates in here are whole numbers of half pixels, so that nothing is rounded.
+scikit-image and SciPy make one hull per call. With thousands of objects that took twenty times as long as all other
+shape features together. Coordinates in this module are whole numbers of half pixels, so nothing is rounded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class _Rows(NamedTuple):
-    """Rows of objects, object after object and downwards: the first and the last pixel of each."""
+    """The rows of all objects, each with its first and last pixel, ordered by object, then from top to bottom."""
 
     owner: _Array
     y: _Array
@@ -25,7 +25,7 @@ class _Rows(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """Vertices of one side of the hulls, object after object and downwards, in half pixels."""
+    """Vertices of one side of the hulls, in half pixels, ordered by object, then from top to bottom."""
 
     owner: _Array
     y: _Array
@@ -55,12 +55,12 @@ def _rows(pixels: ObjectPixels) -> _Rows:
 
 
 def _sides(rows: _Rows) -> tuple[_Side, _Side]:
-    """Return the left sides of the hulls, and the right ones with x mirrored."""
+    """Return the left sides of the hulls, and the right sides with x mirrored."""
     return _left_side(rows.owner, rows.y, rows.left), _left_side(rows.owner, rows.y, -rows.right)
 
 
 def _left_side(owner: _Array, y: _Array, x: _Array) -> _Side:
-    """Return the left side of the hulls of the midpoints of all sides of the pixels."""
+    """Return the left side of each hull; a hull encloses the midpoints of the sides of all pixels of its object."""
     owner = np.tile(owner, 3)
     y = np.concatenate([2 * y, 2 * y - 1, 2 * y + 1])
     x = np.concatenate([2 * x - 1, 2 * x, 2 * x])
@@ -75,9 +75,10 @@ def _left_side(owner: _Array, y: _Array, x: _Array) -> _Side:
 
 
 def _dented(side: _Side) -> _Array:
-    """Tell which points do not lie to the left of the line between the ones above and below: no vertices of the hull.
+    """Tell which points are not vertices of the hull: they do not lie left of the line from the point above to the
+    point below.
 
-    All of them can go at once: both ends of the line are points of the object, whether or not they go as well.
+    All of them can be removed at once: both ends of the line belong to the object, even if they are removed too.
     """
     owner, y, x = side
     dented = np.zeros(owner.size, bool)
@@ -100,7 +101,7 @@ def _filled(rows: _Rows) -> _Rows:
 def _first_pixels(side: _Side, owner: _Array, y: _Array) -> _Array:
     """Return the first pixel of each row whose centre is not to the left of a side."""
     span = 2 * int(y.max(initial=0)) + 4
-    # Rows lie between the first and the last point of their object, which are half a pixel further out.
+    # Each row lies between the first and the last point of its object: those are half a pixel further out.
     below = np.searchsorted(side.owner * span + side.y + 1, owner * span + 2 * y + 1, side="right")
     x, dx = side.x[below - 1], side.x[below] - side.x[below - 1]
     dy, down = side.y[below] - side.y[below - 1], 2 * y - side.y[below - 1]

@@ -1,7 +1,8 @@
 """Implementations for CuPy, on a CUDA device, with the functions of ``cupyx.scipy.ndimage``.
 
-Parameters and meaning are those of the NumPy functions in :mod:`wellfield.processing.filters` and
-:mod:`wellfield.processing.segmentation`. CuPy has the API of NumPy and SciPy: tests also run the same code with these.
+Parameters and meaning are the same as in the NumPy functions of :mod:`wellfield.processing.filters` and
+:mod:`wellfield.processing.segmentation`. CuPy has the API of NumPy and SciPy, so tests also run this code with NumPy
+and SciPy.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def label(mask: Any, *, connectivity: int | None = None, min_area: int = 0, volu
 
 
 def _keep(library: Any, labels: Any, *, min_area: int) -> Any:
-    """Return *labels* without those of fewer pixels, numbered 1, 2, … in the old order."""
+    """Return *labels* without objects of fewer than *min_area* pixels, renumbered 1, 2, … in the old order."""
     keep = library.bincount(labels.ravel(), minlength=1) >= max(min_area, 1)
     keep[0] = False
     return (library.cumsum(keep) * keep)[labels]

@@ -1,4 +1,4 @@
-"""Declaring side results: values that a function returns besides its image, or takes from earlier steps."""
+"""Declare side results: values that a function returns besides its image, or takes from earlier steps."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def check_output_name(name: Any) -> None:
     Raises
     ------
     PipelineError
-        It is empty, or has other characters than letters, digits, ``_``, ``-`` and spaces.
+        The name is empty, or has characters other than letters, digits, ``_``, ``-`` and spaces.
     """
     if not isinstance(name, str) or not _OUTPUT_NAME.fullmatch(name):
         raise PipelineError(

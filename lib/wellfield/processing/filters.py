@@ -1,6 +1,6 @@
 """Smoothing, background removal, rescaling and projection of intensity stacks ``[Z, Y, X]``.
 
-No function but :func:`normalize_percentile` rescales intensities: a value means the same before and after.
+Only :func:`normalize_percentile` rescales intensities. All other functions keep the meaning of a value.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def gaussian_filter(image: _Array, *, sigma: float | Sequence[float] = 1.0, volu
     ConfigError
         *sigma* is negative, not finite, or has the wrong number of values.
     """
-    # SciPy returns the dtype it was given, which cuts integers down: the float output has to be asked for.
+    # SciPy returns the dtype of its input, so integers would be truncated: request float output.
     source = image.astype(np.float32) if image.dtype.kind == "b" or image.dtype == np.float16 else image
     sigmas = sigma_per_axis(sigma, volumetric=volumetric)
     result = np.empty(image.shape, np.float32)
@@ -124,8 +124,8 @@ def tophat(image: _Array, *, radius: int = 25) -> _Array:
     from skimage.morphology import dilation, erosion, mirror_footprint
 
     footprint = [(step, 1) for step in disk_steps(radius)]
-    # The steps are undone last to first, and nothing is read from outside the plane. Otherwise the opening rises above
-    # the image near the edge, and unsigned differences wrap round.
+    # The steps are undone in reverse order, and no pixel outside the plane is read. Otherwise the opening exceeds the
+    # image near the edge, and unsigned differences wrap around.
     undo = mirror_footprint(footprint)[::-1]  # type: ignore[no-untyped-call]
     result = np.empty_like(image, order="C")
     if not image.size:
@@ -177,7 +177,7 @@ def normalize_percentile(image: _Array, *, low: float = 1.0, high: float = 99.0,
     if not image.size:
         return result
     for part, out in [(image, result)] if volumetric else zip(image, result, strict=True):
-        # Differences of halves do not overflow.
+        # Halve the values first: their differences cannot overflow.
         halves = np.multiply(part, 0.5, dtype=np.float64)
         bottom, top = np.percentile(halves, [low, high])
         heights = halves - bottom

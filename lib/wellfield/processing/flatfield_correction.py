@@ -1,4 +1,4 @@
-"""Illumination from the flat-field profiles that a microscope measured itself."""
+"""Illumination from the flat-field profiles that the microscope itself measured."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 def illumination_of_profile(profile: FlatfieldProfile, shape: tuple[int, int]) -> Illumination:
     """Return the illumination of a channel whose images have *shape*, from the microscope's own profile.
 
-    The model is that of Harmony's profiles: without signal an image shows ``level * background``, and even signal shows
-    as ``foreground``, both polynomials over the pixels with mean 1.
+    The model is the one of Harmony's profiles: without signal an image shows ``level * background``; an even signal
+    looks like ``foreground``. Both are polynomials over the pixels, with mean 1.
 
     Raises
     ------
     PipelineError
-        The profile is of images of another size, or is not positive everywhere.
+        The profile belongs to images of another size, or its flat field is not positive everywhere.
     """
     flatfield, background = evaluate(profile.foreground, shape), evaluate(profile.background, shape)
     if not flatfield.min() > 0:
@@ -36,7 +36,7 @@ def evaluate(polynomial: Polynomial, shape: tuple[int, int]) -> _Array:
     Raises
     ------
     PipelineError
-        The polynomial is of images of another size.
+        The polynomial belongs to images of another size.
     """
     if polynomial.shape not in (None, shape):
         raise PipelineError(

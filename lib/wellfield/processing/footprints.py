@@ -1,4 +1,4 @@
-"""Over which neighbourhoods filters look, and what they see outside of the image: the same in every implementation."""
+"""The neighbourhoods of filters, and the values that they see outside the image: the same in every implementation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def disk(radius: int) -> _Array:
 
 
 def disk_steps(radius: int) -> list[_Array]:
-    """Return 3 × 3 footprints, uint8, that one after the other have the effect of a 16-sided disk.
+    """Return 3 × 3 footprints, uint8; applied one after the other they act as a 16-sided disk.
 
     Notes
     -----
@@ -31,8 +31,9 @@ def disk_steps(radius: int) -> list[_Array]:
 
 
 def outside(image: Any) -> tuple[float, float]:
-    """Return what a minimum and a maximum ignore: a number that no pixel is above, and one that none is below.
+    """Return two fill values: one that a minimum ignores (no pixel is above it), one that a maximum ignores.
 
-    For integers the image's own, since SciPy takes them as float64, which the extremes of 64 bits are not.
+    For integers these are the image's own maximum and minimum: SciPy converts fill values to float64, which cannot
+    represent the limits of 64-bit integers.
     """
     return (math.inf, -math.inf) if image.dtype.kind == "f" else (int(image.max()), int(image.min()))

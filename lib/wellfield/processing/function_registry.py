@@ -1,10 +1,11 @@
-"""Functions by name: what the ``func:`` of a step may say.
+"""Functions by name: the values that the ``func:`` of a step may have.
 
-A registered function is pure: a stack ``[Z, Y, X]`` and numbers in, a stack (and side results) out. It says what kind
-of image it returns, so that the compiler can tell a label image from an intensity image before anything runs.
+A registered function is pure: it takes a stack ``[Z, Y, X]`` and numbers, and returns a stack (and side results). It
+declares what kind of image it returns, so the compiler can tell a label image from an intensity image before anything
+runs.
 
-A name stands for one function with one meaning. The one that is registered is the reference; other array libraries may
-have implementations of it, which agree with it as far as their docstrings say.
+A name stands for one function with one meaning. The registered function is the reference. Other array libraries may
+implement it too; the docstring of an implementation says how closely it agrees with the reference.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ class ImageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FunctionInfo:
-    """A registered function and what it declares.
+    """A registered function and its declaration.
 
     Parameters
     ----------
     name:
         The name used in pipelines.
     function:
-        The decorated callable; of functions with several implementations the reference.
+        The decorated callable; the reference if there are several implementations.
     returns:
-        Kind of the image it returns; ``None`` if that is the kind of its input.
+        Kind of the image it returns; ``None``: the same kind as its input.
     accepts:
         Kinds of image it takes as its first argument.
     projection:
@@ -49,7 +50,7 @@ class FunctionInfo:
     needs_fields:
         Its stack has one plane per field of a well: its step must say ``stack: field``.
     merges_fields:
-        It makes one image of the whole well of them.
+        It merges the fields into one image of the whole well.
     """
 
     name: str
@@ -61,7 +62,7 @@ class FunctionInfo:
     merges_fields: bool = False
 
 
-# Which module registers a name: only that one is imported for it.
+# The module that registers each name; only that module is imported.
 _MODULES: Mapping[str, str] = {
     "gaussian_filter": "wellfield.processing.filters",
     "median_filter": "wellfield.processing.filters",
@@ -87,7 +88,7 @@ _MODULES: Mapping[str, str] = {
 _SMOOTHED_AND_THRESHOLDED = ("gaussian_filter", "max_projection", "threshold_otsu")
 _ALL_FILTERS = (*_SMOOTHED_AND_THRESHOLDED, "median_filter", "tophat", "label")
 
-# Which module holds a library's implementations, and of what.
+# For each library, the module with its implementations and the names that it implements.
 _IMPLEMENTATIONS: Mapping[MemoryType, tuple[str, tuple[str, ...]]] = {
     MemoryType.CUPY: ("wellfield.processing.cupy_functions", _ALL_FILTERS),
     MemoryType.TORCH: ("wellfield.processing.torch_functions", _SMOOTHED_AND_THRESHOLDED),
@@ -108,7 +109,7 @@ def register(
     needs_fields: bool = False,
     merges_fields: bool = False,
 ) -> Callable[[F], F]:
-    """Enter a decorated function under its own name; the parameters are those of :class:`FunctionInfo`."""
+    """Register a decorated function under its own name; for the parameters see :class:`FunctionInfo`."""
 
     def decorate(function: F) -> F:
         name = function.__name__
@@ -123,9 +124,10 @@ def register(
 
 
 def implements(name: str) -> Callable[[F], F]:
-    """Enter a decorated function as the implementation of *name* for its array library.
+    """Register a decorated function as the implementation of *name* for its array library.
 
-    It takes the arguments of the reference, checks them in the same way and returns the same within what it states.
+    It takes the same arguments as the reference and checks them in the same way. Its docstring says how closely its
+    result agrees.
     """
 
     def decorate(function: F) -> F:
@@ -149,7 +151,7 @@ def get_function(name: str) -> FunctionInfo:
     Raises
     ------
     UnknownFunctionError
-        No such name; the message suggests the nearest one.
+        The name is unknown; the message suggests the nearest one.
     """
     if name not in _REGISTERED and name in _MODULES:
         importlib.import_module(_MODULES[name])
@@ -163,14 +165,14 @@ def get_function(name: str) -> FunctionInfo:
 
 
 def implementations(name: str) -> tuple[MemoryType, ...]:
-    """Return the array libraries that have an implementation of *name*, that of the reference first.
+    """Return the array libraries that have an implementation of *name*; the library of the reference comes first.
 
-    Imports the module of the reference, no other and no array library.
+    Only the module of the reference is imported.
 
     Raises
     ------
     UnknownFunctionError
-        No such name.
+        The name is unknown.
     """
     reference = _memory_type(get_function(name))
     others = [memory_type for memory_type, (_, names) in _IMPLEMENTATIONS.items() if name in names]
@@ -179,12 +181,12 @@ def implementations(name: str) -> tuple[MemoryType, ...]:
 
 
 def get_implementation(name: str, memory_type: MemoryType | str) -> Callable[..., Any]:
-    """Return the function that does *name* with arrays of *memory_type*; imports its module on first use.
+    """Return the implementation of *name* for arrays of *memory_type*; imports its module on first use.
 
     Raises
     ------
     UnknownFunctionError
-        No such name, or no implementation for this library; the message names those that have one.
+        The name is unknown, or has no implementation for this library; the message names the libraries that have one.
     """
     info, memory_type = get_function(name), MemoryType(memory_type)
     if memory_type == _memory_type(info):
@@ -201,7 +203,7 @@ def get_implementation(name: str, memory_type: MemoryType | str) -> Callable[...
 
 
 def is_registered(info: FunctionInfo) -> bool:
-    """Tell whether it is the function registered under its name."""
+    """Tell whether *info* is the function registered under its name."""
     return _REGISTERED.get(info.name) is info
 
 

@@ -1,6 +1,6 @@
-"""The Gaussian of SciPy for array libraries that have none: the same kernel, the same mirrored edges.
+"""SciPy's Gaussian filter for array libraries without one: the same kernel, the same mirrored edges.
 
-Convolutions are not used: on GPUs they may round their input to 10 bits (TF32).
+The libraries' convolutions are not used: on GPUs they may round their input to 10 bits (TF32).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wellfield.errors import ConfigError
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
-# Standard deviations at which the kernel is cut; the default of scipy.ndimage.gaussian_filter.
+# The kernel is cut at this many standard deviations, the default of scipy.ndimage.gaussian_filter.
 _TRUNCATE = 4.0
 
 
@@ -42,7 +42,7 @@ def kernel_radius(sigma: float) -> int:
 
 
 def half_kernel(sigma: float) -> list[float]:
-    """Return the weight of the centre and of each pixel to one side; both sides together sum to 1."""
+    """Return the weights of the centre and of the pixels on one side; the whole kernel sums to 1."""
     distances = np.arange(kernel_radius(sigma) + 1)
     weights = np.exp(-0.5 / (sigma * sigma) * distances**2)
     weights /= 2 * weights.sum() - weights[0]
@@ -53,7 +53,7 @@ def half_kernel(sigma: float) -> list[float]:
 def mirrored_indices(size: int, radius: int) -> _Array:
     """Return the indices that pad an axis of *size* pixels by *radius* on both sides: ``b a | a b c | c b``.
 
-    The mode ``reflect`` of SciPy; *radius* may exceed *size*.
+    This is SciPy's mode ``reflect``; *radius* may exceed *size*.
     """
     indices = np.arange(-radius, size + radius) % (2 * size)
     return np.minimum(indices, 2 * size - 1 - indices)
@@ -65,7 +65,7 @@ def smooth(stack: Any, sigmas: Sequence[float], take: Callable[[Any, _Array, int
     Parameters
     ----------
     stack:
-        ``[Z, Y, X]``; it must know slices, ``+`` and ``*``.
+        ``[Z, Y, X]``; it must support slices, ``+`` and ``*``.
     sigmas:
         One for each of the last axes; 0 leaves an axis alone.
     take:
@@ -73,7 +73,7 @@ def smooth(stack: Any, sigmas: Sequence[float], take: Callable[[Any, _Array, int
 
     Returns
     -------
-    ``[Z, Y, X]``, float32. Sums are made in float32, which SciPy makes in float64: the two differ by up to 1e-6 of the
+    ``[Z, Y, X]``, float32. Sums are computed in float32, in SciPy in float64: the two differ by up to 1e-6 of the
     largest value.
     """
     if 0 in tuple(stack.shape):

@@ -1,4 +1,4 @@
-"""Uneven illumination: fitted over many planes of a plate, taken out of each.
+"""Uneven illumination: fit it over many planes of a plate and correct each plane for it.
 
 The model is multiplicative: a camera sees ``background + flatfield × scene``, with one flat field and one background
 for all planes of a channel.
@@ -18,16 +18,16 @@ from wellfield.processing.function_registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
-# Cells per side of the grid that planes are averaged to: the flat field is smoother by far.
+# Planes are averaged to a grid of this many cells per side: the flat field is much smoother than that.
 GRID = 64
 
-# Fewer planes say more about their own objects than about the lamp.
+# Fewer planes tell more about their own objects than about the illumination.
 MIN_PLANES = 10
 
-# Total degree of the polynomial that the logarithm of the flat field is: bowls and slopes, no ripples.
+# The logarithm of the flat field is a polynomial of this total degree: bowls and slopes, no ripples.
 DEGREE = 2
 
-# How strongly the background is drawn to the darkest pixels where the planes leave it open.
+# How strongly the background is pulled towards the darkest pixels if the planes do not determine it.
 _PRIOR = 1e-3
 _TOLERANCE = 1e-7
 
@@ -39,13 +39,13 @@ class Illumination:
     Parameters
     ----------
     flatfield:
-        float32, ``[Y, X]``, mean 1: how bright each pixel is against the average one.
+        float32, ``[Y, X]``, mean 1: the brightness of each pixel relative to the average pixel.
     background:
-        What a pixel shows without light, in the units of the image; a number, or float32 ``[Y, X]``.
+        The value of a pixel without light, in the units of the image; a number, or float32 ``[Y, X]``.
     planes:
-        Number of planes that it was fitted on.
+        Number of planes in the fit.
     clipped:
-        Number of their pixels that were saturated, and left out.
+        Number of saturated pixels in these planes; they were left out.
     uncertainty:
         Half the root mean square difference of two flat fields fitted on every second plane: 0.02 is 2 %.
     """
@@ -63,9 +63,9 @@ def fit_illumination(planes: Iterable[_Array], *, saturation_value: float | None
     Parameters
     ----------
     planes:
-        Images ``[Y, X]`` of one size and dtype, read one by one; a hundred and more are wanted.
+        Images ``[Y, X]`` of one size and dtype, read one by one; a hundred or more give a good fit.
     saturation_value:
-        Pixels of this value and above are saturated; by default those at the largest value of an integer dtype.
+        Pixels with this value or more are saturated; by default the largest value of an integer dtype.
 
     Returns
     -------
@@ -81,12 +81,12 @@ def fit_illumination(planes: Iterable[_Array], *, saturation_value: float | None
 
     Notes
     -----
-    If scenes are alike at every place, both the mean and the standard deviation over planes follow the flat field, but
-    only the mean stands on the background: it is the number, between 0 and the darkest pixels, that makes their shapes
-    agree (where they are flat anyway, the darkest pixels). The flat field is then the mean without it, with an
-    exponential of a quadratic fitted to it. Structures that are at the same place in every plane (the wall of a well)
-    count as illumination. Retrospective correction by statistics over planes: Smith, K. et al. (2015), Nat. Methods 12,
-    404–406; Singh, S. et al. (2014), J. Microsc. 256, 231–236.
+    If scenes are alike everywhere in the image, the mean and the standard deviation over planes both follow the flat
+    field, but only the mean contains the background. So the background is the number, between 0 and the darkest pixels,
+    for which the shapes of mean minus background and of standard deviation agree (the darkest pixels, if both are flat
+    anyway). The flat field is then an exponential of a quadratic, fitted to the mean minus the background. Structures
+    at the same place in every plane (the wall of a well) count as illumination. Retrospective correction by statistics
+    over planes: Smith, K. et al. (2015), Nat. Methods 12, 404–406; Singh, S. et al. (2014), J. Microsc. 256, 231–236.
     """
     averages, darkest, clipped = [], [], 0
     shape: tuple[int, ...] = ()
@@ -165,7 +165,10 @@ def _clipped(plane: _Array, saturation_value: float | None) -> _Array:
 
 
 def _grid_means(plane: _Array, left_out: _Array) -> _Array:
-    """Return the means of a plane over the cells of a grid; a cell with nothing left gets the brightest value left."""
+    """Return the means of a plane over the cells of a grid, without the pixels in *left_out*.
+
+    A cell without any other pixel gets the brightest of the remaining values.
+    """
     values, counts = plane.astype(np.float64), (~left_out).astype(np.float64)
     values[left_out] = 0
     brightest = float(values.max())
@@ -178,7 +181,7 @@ def _grid_means(plane: _Array, left_out: _Array) -> _Array:
 
 
 def _fit(grids: _Array, floor: float) -> tuple[float, _Array]:
-    """Return background and flat field (mean 1) of grids ``[planes, rows, columns]``; pixels are above *floor*."""
+    """Return background and flat field (mean 1) of grids ``[planes, rows, columns]``; no pixel is below *floor*."""
     from scipy.optimize import minimize_scalar
 
     terms = _terms(grids.shape[1:])
@@ -188,7 +191,7 @@ def _fit(grids: _Array, floor: float) -> tuple[float, _Array]:
     else:
         of_spread = _centred(_smooth_log(spread, terms))
 
-        # As a part of the floor: the tolerance of the search is an absolute number.
+        # The background is searched as a fraction of the floor, because the tolerance of the search is absolute.
         def mismatch(part: float) -> float:
             difference = _centred(_smooth_log(mean - part * floor, terms)) - of_spread
             return float(np.mean(difference**2)) + _PRIOR * (part - 1) ** 2
@@ -205,7 +208,7 @@ def _centred(values: _Array) -> _Array:
 
 
 def _terms(shape: tuple[int, ...]) -> _Array:
-    """Return Legendre polynomials up to the total degree on a grid, ``[rows × columns, terms]``."""
+    """Return the Legendre polynomials up to total degree DEGREE on a grid, ``[rows × columns, terms]``."""
     rows, columns = (np.linspace(-1, 1, size) for size in shape)
     one = np.eye(DEGREE + 1)
     products = [
@@ -218,7 +221,7 @@ def _terms(shape: tuple[int, ...]) -> _Array:
 
 
 def _smooth_log(values: _Array, terms: _Array, *, rounds: int = 10) -> _Array:
-    """Return the polynomial that fits the logarithm of *values* best, outliers weighed down (Huber, P. J. 1964)."""
+    """Return the best polynomial fit to the logarithm of *values*; outliers get less weight (Huber, P. J. 1964)."""
     positive = values[values > 0]
     logs = np.log(np.maximum(values, positive.min() if positive.size else 1.0)).ravel()
     weights = np.ones_like(logs)
@@ -234,7 +237,7 @@ def _smooth_log(values: _Array, terms: _Array, *, rounds: int = 10) -> _Array:
 
 
 def _enlarged(coarse: _Array, shape: tuple[int, int]) -> _Array:
-    """Return a grid as an image of full size, mean 1."""
+    """Return a grid resized to an image of full size, with mean 1."""
     from skimage.transform import resize
 
     image: _Array = resize(coarse, shape, order=3, mode="edge").astype(np.float32)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""How bright objects are: the features of category Intensity, and the centre of mass."""
+"""Brightness of objects: the features of category Intensity, and the centre of mass."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def intensity_features(pixels: ObjectPixels, plane: _Array) -> dict[str, _Array]
     pixels:
         The objects.
     plane:
-        ``[Y, X]``, any real dtype; computed with in float64.
+        ``[Y, X]``, any real dtype; computed in float64.
 
     Returns
     -------
-    For each feature one float64 per object, in the units of *plane* if nothing else is said. *v* are the values of the
+    For each feature one float64 per object, in the units of *plane* unless stated otherwise. *v* are the values of the
     object's own pixels.
 
     ``Intensity_IntegratedIntensity``
@@ -33,27 +33,27 @@ def intensity_features(pixels: ObjectPixels, plane: _Array) -> dict[str, _Array]
     ``Intensity_MinIntensity``, ``Intensity_MaxIntensity``
         Smallest and largest v.
     ``Intensity_IntegratedIntensityEdge`` and so on
-        These five of the edge alone: the object's pixels that share a side with what is outside of it, be it another
-        object or the end of the plane.
+        The same five features of the edge only: the object's pixels that share a side with the outside, which may be
+        background, another object or the end of the plane.
     ``Intensity_LowerQuartileIntensity``, ``Intensity_MedianIntensity``, ``Intensity_UpperQuartileIntensity``
         Quantiles 1/4, 1/2 and 3/4, linear between pixel values (``numpy.percentile``).
     ``Intensity_MADIntensity``
         Median absolute deviation: median of \\|v − median\\|, without a factor.
     ``Location_CenterMassIntensity_X``, ``Location_CenterMassIntensity_Y``
-        Σ v x / Σ v in pixels (``centroid_weighted`` of regionprops), the centre of the first pixel being 0; NaN where
-        Σ v is 0.
+        Σ v x / Σ v in pixels (``centroid_weighted`` of regionprops); the centre of the first pixel is 0. NaN if Σ v
+        is 0.
     ``Intensity_MassDisplacement``
         Distance in pixels between this centre and ``Location_Center``.
 
-    A NaN pixel makes all of its own object's NaN, but those of the edge only if it lies there.
+    A NaN pixel makes all features of its own object NaN; the edge features only if the pixel lies on the edge.
 
     Notes
     -----
-    Names: CellProfiler, MeasureObjectIntensity. Its quantiles lie by up to one pixel's rank higher.
+    Names: CellProfiler, MeasureObjectIntensity. CellProfiler's quantiles are up to one pixel's rank higher.
     """
     flat, edge = plane.reshape(-1), pixels.edge
     values = flat[pixels.positions].astype(np.float64)
-    # Infinite pixels and sums of 0 have no deviation and no centre: NaN, without a word.
+    # Infinite pixels and sums of 0 have no deviation and no centre: they give NaN, without a warning.
     with np.errstate(invalid="ignore", divide="ignore"):
         features = _brightness(pixels, values)
         of_edge = _brightness(edge, flat[edge.positions].astype(np.float64))
@@ -62,7 +62,7 @@ def intensity_features(pixels: ObjectPixels, plane: _Array) -> dict[str, _Array]
 
 
 def _brightness(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
-    """Return what sums and extremes of each object's values tell."""
+    """Return the features that come from sums and extremes of each object's values."""
     integrated = pixels.total(values)
     mean = integrated / pixels.areas
     deviations = values - mean[pixels.index]
@@ -77,10 +77,10 @@ def _brightness(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
 
 
 def _ranks(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
-    """Return what the order of each object's values tells."""
+    """Return the features that come from the order of each object's values."""
     ordered = pixels.ordered(values)
     highest = ordered[pixels.starts + pixels.areas - 1]
-    spoiled = np.where(np.isnan(highest), np.nan, 0.0)  # NaN pixels come last, and are no brightness
+    spoiled = np.where(np.isnan(highest), np.nan, 0.0)  # NaN pixels are sorted last, and make the features NaN
     median = _quantile(pixels, ordered, 0.5) + spoiled
     deviations = pixels.ordered(np.abs(values - median[pixels.index]))
     return {
@@ -92,13 +92,13 @@ def _ranks(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
 
 
 def _mass(pixels: ObjectPixels, values: _Array) -> dict[str, _Array]:
-    """Return the centre that the values are balanced on, and how far it is from the one of the shape."""
+    """Return the centre of mass of the values, and its distance from the centre of the shape."""
     integrated = pixels.total(values)
     mass = np.where(integrated == 0, np.nan, integrated)
     found, offsets = {}, []
     for axis, places in (("X", pixels.x), ("Y", pixels.y)):
         total = pixels.total(places)
-        # Sums over short distances from a pixel of each object lose no digits to its place in the plane.
+        # Coordinates are summed relative to a pixel of the object, so no digits are lost far from the plane's corner.
         start = total // pixels.areas
         offset = pixels.total(values * (places - start[pixels.index])) / mass
         found[f"Location_CenterMassIntensity_{axis}"] = start + offset
@@ -113,5 +113,5 @@ def _quantile(pixels: ObjectPixels, ordered: _Array, fraction: float) -> _Array:
     low = ordered[pixels.starts + below]
     high = ordered[pixels.starts + np.minimum(below + 1, pixels.areas - 1)]
     weight = rank - below
-    # A neighbour without weight has no say, be it infinite.
+    # A neighbour of weight 0 does not count, even if it is infinite.
     return np.where(weight > 0, low + weight * (high - low), low)

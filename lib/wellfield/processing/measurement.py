@@ -1,6 +1,6 @@
-"""From labels to numbers: how many objects, where, how large and how bright.
+"""Count labelled objects and measure their position, area and brightness.
 
-Tables are dictionaries of column name to values, one entry per row; their columns follow
+A table is a dictionary from column name to values, one per row. Column names follow
 ``<Object>_<Category>_<Feature>[_<Channel>]``.
 """
 
@@ -20,7 +20,8 @@ from wellfield.processing.function_registry import ImageKind, register
 _Array = np.ndarray[Any, np.dtype[Any]]
 Table = dict[str, Any]
 
-# The id of an object in its labels. Behind ``Metadata_`` profiling tools take it for no feature and keep it.
+# The id of an object in its labels. Profiling tools keep a column that starts with ``Metadata_``, and do not take it
+# for a feature.
 OBJECT_ID = "Metadata_ObjectNumber"
 
 
@@ -82,7 +83,7 @@ def count_cells(
     areas = np.bincount(index, minlength=ids.size)
 
     def total(values: _Array) -> _Array:
-        # bincount adds up in float64 whatever the pixels are, but gives integers where there is nothing to add.
+        # bincount sums in float64 for every dtype, but returns integers if there is nothing to sum.
         return np.bincount(index, weights=values, minlength=ids.size).astype(np.float64, copy=False)
 
     objects: Table = {
@@ -100,12 +101,12 @@ def count_cells(
 
 
 def checked_channel_names(names: Sequence[str] | None, *, count: int, function: str) -> Sequence[str]:
-    """Return one name per channel, by default their numbers from 1.
+    """Return one name per channel, by default the channels' numbers from 1.
 
     Raises
     ------
     ConfigError
-        They are not *count* different names.
+        There are not *count* different names.
     """
     if names is None:
         return [str(number) for number in range(1, count + 1)]
@@ -115,14 +116,14 @@ def checked_channel_names(names: Sequence[str] | None, *, count: int, function: 
 
 
 def require_labels(labels: _Array, image: _Array, *, function: str, name: str = "labels") -> None:
-    """Refuse what is no plane of labels of the size of *image*.
+    """Refuse *labels* unless they are one plane of ids of the size of *image*.
 
     Raises
     ------
     ArrayShapeError
-        The shape is another.
+        The shape is not ``[1, Y, X]`` of *image*.
     PipelineError
-        They are not integers, or negative.
+        The labels are not integers, or are negative.
     """
     if labels.dtype.kind not in "iu":
         raise PipelineError(

@@ -1,4 +1,4 @@
-"""Measurement of objects: place, shape, brightness and texture of nuclei, and of their cells and cytoplasm."""
+"""Measure objects: position, shape, brightness and texture of nuclei, and of their cells and cytoplasm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 
 _FUNCTION = "measure_objects"
 
-# Objects are measured in parts of about so many pixels: half the memory in a plane of 2048² full of cells.
+# Objects are measured in parts of about this many pixels: that halves the memory for a plane of 2048² full of cells.
 _PART_PIXELS = 2**20
 
 
@@ -127,7 +127,7 @@ def measure_objects(
 def _features(
     pixels: ObjectPixels, image: _Array, channels: Sequence[str], texture_distance: int | None
 ) -> dict[str, _Array]:
-    """Return all features of one kind of object, channel after channel."""
+    """Return all features of one kind of object, in all channels."""
     parts = [_features_of_part(part, image, channels, texture_distance) for part in pixels.parts(_PART_PIXELS)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -146,7 +146,7 @@ def _features_of_part(
 
 
 def _rows(ids: _Array, known: _Array, name: str) -> _Array:
-    """Return the row of each of *ids* in the rising *known* ones."""
+    """Return the row of each of *ids* among the rising ids *known*."""
     strange = np.setdiff1d(ids, known, assume_unique=True)
     if strange.size:
         raise PipelineError(

@@ -1,8 +1,8 @@
-"""Otsu's threshold from a histogram, decided on the host in the same way for every array library.
+"""Otsu's threshold from a histogram, computed on the host in the same way for every array library.
 
-A library finds the darkest and the brightest pixel and counts pixels in bins; everything else is here. The bins are so
-defined that all libraries count the same numbers, and thresholds are values of the image's own dtype, so that
-``image > threshold`` gives the same mask everywhere.
+An array library finds the darkest and the brightest pixel and counts pixels in bins; everything else is in this module.
+The bins are defined so that all libraries get the same counts. Thresholds are values of the image's own dtype, so
+``image > threshold`` gives the same mask in every library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _INTEGER_BINS = 65536
 class IntegerBins:
     """One bin per value, or per 2**\\ *shift* values: bin ``(pixel - low) >> shift``.
 
-    *shift* is 0 unless the values spread over more than 65536.
+    *shift* is 0 unless the values span more than 65536.
     """
 
     low: int
@@ -33,20 +33,20 @@ class IntegerBins:
     count = _INTEGER_BINS
 
     def threshold(self, position: float, minimum: float | None) -> int:
-        """Return the largest integer that is not above the centre of a bin (fractions lie between bins)."""
+        """Return the largest integer not above the centre of bin *position* (a fraction lies between bins)."""
         width = 1 << self.shift
         height = position * width + (width - 1) / 2
-        # The height alone is rounded: 2**62 + 1 is no float64.
+        # Only the height is rounded to a whole number, and low is added after that: float64 cannot hold 2**62 + 1.
         found = min(self.low + math.floor(height), int(np.iinfo(self.dtype).max))
         return found if minimum is None else max(found, int(largest_at_most(minimum, self.dtype)))
 
 
 @dataclass(frozen=True, slots=True)
 class FloatBins:
-    """Bins of equal width, 4096 unless they became too narrow: bin ``floor((pixel / 2 - low / 2) * scale)``.
+    """4096 bins of equal width (fewer if they would become too narrow): ``floor((pixel / 2 - low / 2) * scale)``.
 
-    Halves do not overflow where differences would. *scale* is a number of *dtype*: each operation rounds once, and in
-    every library alike.
+    Pixels are halved so that differences cannot overflow. *scale* is a value of *dtype*: each operation rounds once,
+    and every library rounds alike.
     """
 
     low: float
@@ -55,7 +55,7 @@ class FloatBins:
     count = _FLOAT_BINS
 
     def threshold(self, position: float, minimum: float | None) -> float:
-        """Return the largest number of the dtype that is not above the centre of a bin."""
+        """Return the largest number of the dtype that is not above the centre of bin *position*."""
         value = 2 * (self.low / 2 + (position + 0.5) / self.scale)
         return float(largest_at_most(value if minimum is None else max(value, minimum), self.dtype))
 
@@ -78,7 +78,7 @@ def bin_numbers(pixels: Any, bins: Bins) -> Any:
     """Return the bin of each pixel, int32, for libraries with NumPy's API."""
     if isinstance(bins, FloatBins):
         return (((pixels * 0.5 - bins.low * 0.5) * bins.scale).astype(np.int32)).clip(0, bins.count - 1)
-    # Differences of unsigned integers are right even where those of signed ones wrap round.
+    # Signed differences may wrap around; the same differences in unsigned integers are right.
     unsigned = np.dtype(f"u{bins.dtype.itemsize}")
     low = unsigned.type(bins.low % 2 ** (8 * unsigned.itemsize))
     return ((pixels.astype(unsigned) - low) >> unsigned.type(bins.shift)).astype(np.int32)
@@ -94,7 +94,7 @@ def find_thresholds(
     min_contrast: float,
     volumetric: bool,
 ) -> _Array:
-    """Return one threshold per plane, in the dtype of the image: foreground are the pixels above.
+    """Return one threshold per plane, in the dtype of the image; pixels above it are foreground.
 
     Parameters
     ----------
@@ -103,11 +103,11 @@ def find_thresholds(
     count_pixels:
         ``count_pixels(z, bins)`` returns how many pixels of plane *z* each bin holds.
     correction, minimum, min_contrast, volumetric:
-        Those of :func:`wellfield.processing.segmentation.threshold_otsu`.
+        As in :func:`wellfield.processing.segmentation.threshold_otsu`.
 
     Returns
     -------
-    ``[Z]``. Where there are not two classes to tell apart, the largest value of the dtype, above which there is none.
+    ``[Z]``. A plane without two classes gets the largest value of the dtype: no pixel is above it.
     """
     planes = range(len(low))
     parts = [planes] if volumetric else [range(z, z + 1) for z in planes]
@@ -128,12 +128,12 @@ def find_thresholds(
 def largest_at_most(value: float, dtype: np.dtype[Any]) -> Any:
     """Return the largest number of *dtype* that is not above *value*, for comparisons without rounding.
 
-    ``x > largest_at_most(value, x.dtype)`` is ``x > value`` for every *x* of the dtype. Where a *value* lies below all
-    integers of the dtype, the smallest is returned.
+    ``x > largest_at_most(value, x.dtype)`` equals ``x > value`` for every *x* of the dtype. If *value* lies below all
+    integers of the dtype, the smallest integer is returned.
     """
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        # From the float limits, which can lie outside, to the exact ones.
+        # Clip to the limits as floats first (these can lie outside the dtype), then to the exact limits.
         whole = math.floor(min(max(float(limits.min), value), float(limits.max)))
         return dtype.type(min(max(whole, int(limits.min)), int(limits.max)))
     largest = float(np.finfo(dtype).max)
@@ -144,7 +144,7 @@ def largest_at_most(value: float, dtype: np.dtype[Any]) -> Any:
 
 
 def _threshold_position(counts: _Array, *, correction: float, min_contrast: float) -> float | None:
-    """Return the corrected threshold in bins from the centre of the first, or ``None`` if there are not two classes."""
+    """Return the corrected threshold, counted in bins from the centre of the first; ``None`` without two classes."""
     counts = counts[: np.flatnonzero(counts)[-1] + 1].astype(np.float64)
     if counts.size == 1:
         return None

@@ -1,12 +1,12 @@
 """Implementations for pyclesperanto, on an OpenCL device.
 
-Parameters and meaning are those of the NumPy functions in :mod:`wellfield.processing.filters` and
-:mod:`wellfield.processing.segmentation`. A mask is uint8 here, of 0 and 1, since OpenCL arrays have no bool.
+Parameters and meaning are the same as in the NumPy functions of :mod:`wellfield.processing.filters` and
+:mod:`wellfield.processing.segmentation`. A mask is uint8 with values 0 and 1, since OpenCL arrays have no bool.
 
-The kernels of pyclesperanto compute in float32, in which 32-bit integers do not fit: these are worked on by the host,
-as are images with NaN where kernels would pass over it.
-At an edge they repeat the outermost pixel, so images are first padded with what the NumPy function sees outside. Its
-functions may drop leading axes of length 1, which is why shapes are given back.
+The kernels of pyclesperanto compute in float32, which cannot hold all 32-bit integers: images of 32-bit integers are
+processed on the host. So are images with NaN, if a kernel would ignore it.
+At an edge the kernels repeat the outermost pixel, so images are first padded with the pixels that the NumPy function
+assumes outside. Functions of pyclesperanto may drop leading axes of length 1, so the shape is restored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LARGEST_MEDIAN_RADIUS = 17
 def gaussian_filter(image: Any, *, sigma: float | Sequence[float] = 1.0, volumetric: bool = False) -> Any:
     """Smooth with a Gaussian: float32, within 1e-6 of the image's largest value of what NumPy gives.
 
-    With SciPy's kernel: that of ``gaussian_blur`` is cut up to one pixel earlier.
+    The kernel is SciPy's: the kernel of ``gaussian_blur`` is cut up to one pixel earlier.
     """
     import pyclesperanto as cle
 
@@ -56,7 +56,7 @@ def gaussian_filter(image: Any, *, sigma: float | Sequence[float] = 1.0, volumet
 def median_filter(image: Any, *, radius: int = 1) -> Any:
     """Replace each pixel by the median of a disk around it: exactly what NumPy gives.
 
-    Disks beyond a radius of 17 are too large for the kernel, and worked on by the host.
+    A disk with a radius above 17 is too large for the kernel: the median is then computed on the host.
     """
     import pyclesperanto as cle
 
@@ -112,9 +112,9 @@ def threshold_otsu(
     min_contrast: float = 2.8,
     volumetric: bool = False,
 ) -> Any:
-    """Find the foreground: uint8, exactly the mask that NumPy gives, which is found on the host.
+    """Find the foreground: uint8, exactly the mask that NumPy gives. It is computed on the host.
 
-    ``histogram`` has other bins and no more than a few thousand.
+    The ``histogram`` of pyclesperanto has other bins, and no more than a few thousand.
     """
     return _on_host(
         "threshold_otsu",
@@ -131,7 +131,8 @@ def threshold_otsu(
 def label(mask: Any, *, connectivity: int | None = None, min_area: int = 0, volumetric: bool = False) -> Any:
     """Number the connected regions of a uint8 mask of 0 and 1: exactly what NumPy gives.
 
-    Voxels that touch by an edge but not by a corner are joined by the host: kernels know sides, or everything.
+    With *volumetric* and a connectivity of 2 (sides and edges, not corners) this runs on the host: the kernels join
+    voxels by sides only, or by sides, edges and corners.
     """
     import pyclesperanto as cle
 
@@ -153,12 +154,12 @@ def label(mask: Any, *, connectivity: int | None = None, min_area: int = 0, volu
 
 
 def _is_wide(image: Any) -> bool:
-    """Tell whether float32 does not hold all values of the dtype."""
+    """Tell whether the dtype is an integer dtype with values that float32 cannot hold."""
     return bool(image.dtype.kind in "iu" and image.dtype.itemsize > 2)
 
 
 def _has_nan(image: Any) -> bool:
-    """Tell whether a pixel is NaN, which comparisons of the kernels pass over; infinities of both signs count too."""
+    """Tell whether a pixel is NaN, which the kernels' comparisons ignore (or infinities of both signs occur)."""
     import pyclesperanto as cle
 
     return bool(image.dtype.kind == "f" and math.isnan(float(cle.sum_of_all_pixels(image))))
@@ -171,7 +172,7 @@ def _on_host(name: str, image: Any, **parameters: Any) -> Any:
 
 
 def _eroded(pixels: Any, steps: Sequence[_Array]) -> Any:
-    """Return a float32 stack eroded by one footprint (3 × 3 in each plane) after the other; outside is no pixel."""
+    """Return a float32 stack eroded by the footprints (3 × 3 in each plane) in turn; pixels outside do not count."""
     import pyclesperanto as cle
 
     depth, height, width = pixels.shape
@@ -193,7 +194,7 @@ def _mirrored(image: Any, axis: int, radius: int) -> Any:
 
     flips = {f"flip_{name}": number == axis for number, name in enumerate("zyx")}
     while radius:
-        # No more than there is to mirror; mirroring the whole twice goes on with the same pattern.
+        # At most the whole axis can be mirrored at once; mirroring again continues the same pattern.
         size = image.shape[axis]
         step = min(radius, size)
         ends = [cle.flip(_part(image, axis, start, step), **flips) for start in (0, size - step)]
@@ -217,7 +218,7 @@ def _joined(parts: Sequence[Any], axis: int) -> Any:
 
 
 def _part(image: Any, axis: int, start: int, size: int) -> Any:
-    """Return the *size* pixels of a stack from *start* on along an axis. (Slices of one pixel give a number.)"""
+    """Return *size* pixels of a stack along an axis, beginning at *start*. (A slice of one pixel would be a number.)"""
     import pyclesperanto as cle
 
     shape = list(image.shape)

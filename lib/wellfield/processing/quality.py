@@ -1,4 +1,4 @@
-"""How good the images of a field are: focus, saturation and brightness, a number each per channel."""
+"""Image quality of a field: focus, saturation and brightness of each channel."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _features(plane: _Array, saturation_value: float | None) -> dict[str, float]
         return dict.fromkeys(_FEATURES, np.nan)
     low, high = plane.min(), plane.max()
     deviations = plane.astype(np.float64)
-    mean = float(deviations.mean()) if low < high else float(low)  # sums of a flat plane may round
+    mean = float(deviations.mean()) if low < high else float(low)  # the mean of a flat plane may be rounded
     deviations -= mean
     variance = float(np.mean(deviations**2))
     return {
@@ -121,14 +121,14 @@ def _percent(pixels: _Array) -> float:
 
 
 def _power_slope(deviations: _Array) -> float:
-    """Return the slope of log power over log frequency, from a plane without its mean."""
+    """Return the slope of log power over log frequency of a plane whose mean has been subtracted."""
     from scipy import fft
 
     height, width = deviations.shape
     shorter = min(height, width)
     rings = np.arange(2, shorter // 8)
     power = np.abs(fft.rfft2(deviations)) ** 2
-    power[:, 1:] *= 2  # for the half of the spectrum that mirrors this one
+    power[:, 1:] *= 2  # counts the mirrored half of the spectrum too
     frequency = np.hypot(fft.fftfreq(height)[:, None], fft.rfftfreq(width)) * shorter
     sums = np.bincount((np.floor(frequency) + 1).astype(np.int64).ravel(), weights=power.ravel())[rings]
     known = sums > 0

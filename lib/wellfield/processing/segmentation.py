@@ -1,6 +1,6 @@
-"""From intensities to objects: threshold, opening, connected components, separation of touching nuclei.
+"""Segment objects: threshold, opening, connected components, separation of touching nuclei.
 
-The kinds of image are kept apart: a mask is ``bool``, labels are ``int32`` with 0 as background.
+Masks and labels have different dtypes: a mask is ``bool``, labels are ``int32`` with 0 as background.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wellfield.processing.function_registry import ImageKind, register
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
-# What a distance map of a region of its own costs beside its pixels, in pixels.
+# Fixed cost of one distance map, in pixels: so many more pixels would take as long.
 _BOX_PIXELS = 500
 
 
@@ -192,12 +192,12 @@ def label(mask: _Array, *, connectivity: int | None = None, min_area: int = 0, v
 
 
 def label_connectivity(connectivity: int | None, *, volumetric: bool) -> int:
-    """Return the connectivity that :func:`label` works with: along how many axes at once neighbours may lie.
+    """Return the connectivity of :func:`label`: the number of axes along which two neighbours may differ.
 
     Raises
     ------
     ConfigError
-        It is not 1 or 2, nor 3 with *volumetric*.
+        *connectivity* is not 1 or 2, nor 3 with *volumetric*.
     """
     full = 3 if volumetric else 2
     if connectivity is None:
@@ -282,7 +282,7 @@ def _fill_holes(mask: _Array, *, max_area: int) -> _Array:
         return mask
     from scipy import ndimage
 
-    # Side-connected, the complement of objects that are connected by corners too.
+    # Holes are connected by sides only, because objects are connected by corners too.
     holes, _ = ndimage.label(~mask)
     fill = np.bincount(holes.ravel()) <= max_area
     fill[:1] = False
@@ -294,7 +294,7 @@ def _fill_holes(mask: _Array, *, max_area: int) -> _Array:
 def _watershed(mask: _Array, *, min_distance: int, smoothing: float) -> _Array:
     """Return the objects of one plane, each region of *mask* split at its necks."""
     components = _components(mask, mask.ndim)
-    if not mask.any() or mask.all():  # without background there is no distance to it
+    if not mask.any() or mask.all():  # without objects nothing to split; without background no distance to it
         return components
     from scipy import ndimage
     from skimage.feature import peak_local_max
@@ -303,7 +303,8 @@ def _watershed(mask: _Array, *, min_distance: int, smoothing: float) -> _Array:
     distance = _distance(mask, components)
     if smoothing:
         distance = ndimage.gaussian_filter(distance, smoothing)
-    # Region by region, so that no neighbour hides a seed; from any height, or smoothing would lose specks.
+    # Peaks are searched region by region, so that no neighbour hides a seed. Peaks of any height count: smoothing
+    # makes those of specks very low.
     found = peak_local_max(  # type: ignore[no-untyped-call]
         distance, min_distance=min_distance, threshold_abs=-1, labels=components, exclude_border=False
     )
@@ -314,14 +315,14 @@ def _watershed(mask: _Array, *, min_distance: int, smoothing: float) -> _Array:
 
 
 def _distance(mask: _Array, components: _Array) -> _Array:
-    """Return the distance of each pixel of *mask* to the background, which there is; float64.
+    """Return the distance of each pixel of *mask* to the nearest background pixel (there is at least one); float64.
 
-    The pixel of the background that is nearest to one of a region touches that region, by a side or a corner. So the
-    region's box, one pixel wider, says as much as the whole plane, and the space between the regions costs nothing.
+    The nearest background pixel of any pixel in a region touches that region, by a side or a corner. So the region's
+    bounding box, one pixel wider, gives the same distances as the whole plane, and the space between regions is free.
     """
     from scipy import ndimage
 
-    # Many specks, or boxes that overlap, take longer one by one than the plane as a whole.
+    # Many specks, or overlapping boxes, take longer one by one than the whole plane at once.
     if components.max() * _BOX_PIXELS <= mask.size:
         found = ndimage.find_objects(components)
         boxes = [tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box) for box in found]
@@ -336,7 +337,7 @@ def _distance(mask: _Array, components: _Array) -> _Array:
 
 
 def _keep(labels: _Array, *, min_area: int, exclude_border: bool = False) -> _Array:
-    """Return *labels* without the objects that do not qualify, numbered 1, 2, … in the old order."""
+    """Return *labels* without small objects (and those at the edge), renumbered 1, 2, … in the old order."""
     areas = np.bincount(labels.ravel())
     keep = areas >= max(min_area, 1)
     keep[:1] = False

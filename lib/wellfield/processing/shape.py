@@ -1,4 +1,4 @@
-"""Where objects are and what form they have: the features of category AreaShape, and the centre."""
+"""Position and shape of objects: the features of category AreaShape, and the centre."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def shape_features(pixels: ObjectPixels) -> dict[str, _Array]:
-    """Measure place, size and form of each object.
+    """Measure position, size and shape of each object.
 
     Parameters
     ----------
@@ -23,42 +23,44 @@ def shape_features(pixels: ObjectPixels) -> dict[str, _Array]:
 
     Returns
     -------
-    For each feature one number per object: int64 where it says *whole*, else float64. Lengths are in pixels, areas in
-    pixels, x counts columns and y rows, the centre of the first pixel being 0. All but *FormFactor*, *Orientation* and
-    *Eccentricity* of a single pixel are what scikit-image's regionprops gives; its names are in brackets.
+    For each feature one number per object: int64 if marked *whole*, else float64. Lengths and areas are in pixels; x
+    counts columns and y rows, from 0 at the centre of the first pixel. Values equal those of scikit-image's regionprops
+    (its names are in brackets), except *FormFactor*, *Orientation*, and *Eccentricity* of a single pixel.
 
     ``AreaShape_Area`` (area)
         Pixels, whole.
     ``AreaShape_BoundingBoxMinimum_X``, ``…_Y``, ``AreaShape_BoundingBoxMaximum_X``, ``…_Y`` (bbox)
-        First column and row, and the ones after the last, whole.
+        First column and row, and the column and row after the last, whole.
     ``AreaShape_BoundingBoxArea`` (area_bbox), ``AreaShape_Extent`` (extent)
         Area of the bounding box, whole; area / area of the bounding box.
     ``AreaShape_ConvexArea`` (area_convex), ``AreaShape_Solidity`` (solidity)
         Pixels whose centre lies in the convex hull of the midpoints of the sides of all pixels, whole; area / convex
         area.
     ``AreaShape_FilledArea`` (area_filled)
-        Pixels with the holes, whole; what leaks out by a corner is no hole.
+        Pixels including holes, whole; background that is connected to the outside by a corner is not a hole.
     ``AreaShape_EulerNumber`` (euler_number)
         Parts minus holes, whole; pixels that touch by a corner are one part.
     ``AreaShape_Perimeter`` (perimeter), ``AreaShape_FormFactor``
-        Length of the line through the centres of the border pixels, those with a side outside: 1 for a straight step,
-        √2 for a diagonal one, (1 + √2)/2 between the two (Benkrid and Crookes). 4 π area / perimeter²; NaN where the
-        perimeter is 0.
+        Length of the line through the centres of the border pixels (those with a side outside): 1 for a straight step,
+        √2 for a diagonal one, (1 + √2)/2 between the two (Benkrid and Crookes). FormFactor is 4 π area / perimeter²;
+        NaN if the perimeter is 0.
     ``AreaShape_CroftonPerimeter`` (perimeter_crofton)
-        By Crofton's formula from the crossings of lines in four directions; less biased for small objects.
+        Perimeter by Crofton's formula, from the crossings of lines in four directions; less biased for small objects.
     ``AreaShape_EquivalentDiameter`` (equivalent_diameter_area)
         Diameter of a circle of the same area, √(4 area / π).
     ``AreaShape_MajorAxisLength``, ``AreaShape_MinorAxisLength`` (axis_major_length, axis_minor_length)
         Axes of the ellipse with the same second moments: 4 √λ, *λ* the eigenvalues of the covariance of the pixels' x
         and y.
     ``AreaShape_Eccentricity`` (eccentricity)
-        Of that ellipse, √(1 − λ₂ / λ₁): 0 for a circle, 1 for a line; NaN for a single pixel.
+        Eccentricity of that ellipse, √(1 − λ₂ / λ₁): 0 for a circle, 1 for a line; NaN for a single pixel.
     ``AreaShape_Orientation`` (orientation)
-        From the y axis to the major axis, −90 to 90 degrees, positive towards rising x; NaN where both axes are equal.
+        Angle from the y axis to the major axis, −90 to 90 degrees, positive towards rising x; NaN if both axes are
+        equal.
     ``AreaShape_MaxFeretDiameter`` (feret_diameter_max)
         Largest distance between two points on the outline of the convex hull's pixels.
     ``AreaShape_HuMoment_0`` to ``…_6`` (moments_hu)
-        Hu's moments, which no shift, turn or change of size alters (the last changes its sign in a mirror).
+        Hu's moments; shifting, rotating or scaling an object does not change them (mirroring flips the last one's
+        sign).
     ``Location_Center_X``, ``Location_Center_Y`` (centroid)
         Mean x and y of the pixels.
 
@@ -90,7 +92,7 @@ def shape_features(pixels: ObjectPixels) -> dict[str, _Array]:
 def _bounding_box(pixels: ObjectPixels) -> dict[str, _Array]:
     x, y = pixels.x[pixels.by_object], pixels.y[pixels.by_object]
     left, right = np.minimum.reduceat(x, pixels.starts), np.maximum.reduceat(x, pixels.starts) + 1
-    # Pixels come row by row.
+    # Pixels of an object are in row order: the first is at the top, the last at the bottom.
     top, bottom = y[pixels.starts], y[pixels.starts + pixels.areas - 1] + 1
     return {
         "AreaShape_BoundingBoxArea": (right - left) * (bottom - top),
@@ -101,7 +103,7 @@ def _bounding_box(pixels: ObjectPixels) -> dict[str, _Array]:
     }
 
 
-# --- outlines: a pixel's neighbours tell what it adds -------------------------------------------------------------
+# --- outlines: each pixel adds a part that depends on its neighbours ----------------------------------------------
 
 
 def _outline(pixels: ObjectPixels) -> dict[str, _Array]:
@@ -120,9 +122,9 @@ def _outline(pixels: ObjectPixels) -> dict[str, _Array]:
 
 @cache
 def _step_table() -> _Array:
-    """Return the length of outline that a border pixel adds, by the pattern of the border pixels around it."""
+    """Return the length that a border pixel adds to the outline, for each pattern of border pixels around it."""
     straight, diagonal = 1.0, np.sqrt(2)
-    # By how many of them share a side with it, and how many only a corner.
+    # Keys: how many of the neighbours share a side with the pixel, and how many only a corner.
     lengths = {(sides, corners): straight for sides in (2, 3) for corners in (0, 1, 2)}
     lengths |= {(0, 2): diagonal, (1, 3): diagonal}
     lengths |= {(1, corners): (straight + diagonal) / 2 for corners in (1, 2)}
@@ -132,10 +134,11 @@ def _step_table() -> _Array:
 
 @cache
 def _square_tables() -> tuple[_Array, _Array]:
-    """Return what a pixel adds to Euler number and Crofton perimeter, by the pattern of its neighbours.
+    """Return what a pixel adds to Euler number and Crofton perimeter, for each pattern of its neighbours.
 
-    Both are sums over all squares of 2 × 2 pixels, of weights that depend on which of the four are in the object: bit 1
-    lower right, 2 upper right, 4 lower left, 8 upper left. A square is counted by its pixel of the lowest bit.
+    Both features sum a weight over all squares of 2 × 2 pixels. The weight depends on which of the four pixels are in
+    the object: bit 1 lower right, 2 upper right, 4 lower left, 8 upper left. The object's pixel with the lowest bit
+    counts the square.
     """
     straight, diagonal = np.pi / 4, np.pi / (4 * np.sqrt(2))
     turn, both = straight + diagonal, 2 * diagonal
@@ -186,8 +189,8 @@ def _moments(pixels: ObjectPixels) -> dict[str, _Array]:
 def _central_moments(pixels: ObjectPixels) -> dict[tuple[int, int], _Array]:
     """Return Σ (y − mean y)ᵖ (x − mean x)^q for p + q of 2 and 3.
 
-    Sums of whole numbers are taken first, counted from the pixel at the mean: they are exact, so that an object has the
-    same moments wherever it lies, and one that is as wide as high has equal ones.
+    Coordinates are first summed as whole numbers, relative to the pixel at the mean. These sums are exact: an object
+    has the same moments at every position, and a square or a disk has exactly equal moments along x and y.
     """
     area = pixels.areas.astype(np.float64)
     dy, dx = (
@@ -210,7 +213,7 @@ def _central_moments(pixels: ObjectPixels) -> dict[tuple[int, int], _Array]:
 
 
 def _filled_area(pixels: ObjectPixels, shape: dict[str, _Array]) -> _Array:
-    """Return the area of each object with its holes; only objects with holes are filled one by one."""
+    """Return the area of each object including its holes; only objects with holes are filled, one by one."""
     from scipy import ndimage
     from skimage.measure import label
 

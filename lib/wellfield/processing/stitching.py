@@ -1,4 +1,4 @@
-"""From the fields of a well to one image of it."""
+"""Stitch the fields of a well into one image."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 _Area = tuple[slice, slice]
 
 _COLUMNS = ("Metadata_Site", "x_position_px", "y_position_px")
-# Two ids of which more than this part of their union is common are one object; above a half each has only one partner.
+# Two ids are one object if their intersection is more than this part of their union. At 0.5 or more, an id can have
+# only one partner.
 _SAME_OBJECT = 0.5
-# Rows of the result that are renumbered at once: NumPy takes 8 bytes more per pixel for that.
+# Rows of the result that are renumbered at once: this takes NumPy 8 bytes more per pixel.
 _BAND = 256
 
 
@@ -98,7 +99,7 @@ def stitch(
 
 
 class _Mosaic:
-    """Planes of one size and where their upper left corners are."""
+    """Planes of one size, and the positions of their upper left corners."""
 
     def __init__(self, planes: Sequence[_Array], corners: _Array) -> None:
         self.planes = planes
@@ -111,7 +112,7 @@ class _Mosaic:
         return self.planes[field][area[0].start - y : area[0].stop - y, area[1].start - x : area[1].stop - x]
 
     def areas(self) -> Iterator[tuple[_Area, _Array]]:
-        """Yield the rectangles into which the edges of the fields cut the mosaic, and which fields cover each."""
+        """Yield the rectangles into which the edges of the fields divide the mosaic, and the fields that cover each."""
         height, width = self.shape
         tops, lefts = self.corners.T
         for top, bottom in _spans(tops, height):
@@ -122,7 +123,7 @@ class _Mosaic:
                     yield (slice(top, bottom), slice(left, right)), covering
 
     def overlaps(self) -> Iterator[tuple[int, int, _Area]]:
-        """Yield the pairs of fields that overlap, and where."""
+        """Yield the pairs of fields that overlap, each with the area of the overlap."""
         for first in range(len(self.planes)):
             starts = np.maximum(self.corners[first], self.corners[first + 1 :])
             stops = np.minimum(self.corners[first], self.corners[first + 1 :]) + self.shape
@@ -146,10 +147,10 @@ def _blend(mosaic: _Mosaic, result: _Array) -> None:
         if len(parts) == 1:
             result[area] = parts[0]
             continue
-        # As differences to one of the fields, where all agree nothing is left to round.
+        # Average the differences to one of the fields: if all fields agree they are 0, and nothing is rounded.
         first = parts[0].astype(np.float64)
         total, difference = _distance_to_edge(mosaic, fields[0], area), np.zeros_like(first)
-        with np.errstate(invalid="ignore"):  # infinite pixels have no difference: NaN
+        with np.errstate(invalid="ignore"):  # the difference of two infinite pixels is NaN
             for field, part in zip(fields[1:], parts[1:], strict=True):
                 weight = _distance_to_edge(mosaic, field, area)
                 difference += weight * (part - first)
@@ -159,7 +160,7 @@ def _blend(mosaic: _Mosaic, result: _Array) -> None:
 
 
 def _distance_to_edge(mosaic: _Mosaic, field: int, area: _Area) -> _Array:
-    """Return the distance of an area's pixels to the nearest edge of a field: 1 for the outermost, float64."""
+    """Return the distance of an area's pixels to the nearest edge of a field, float64: 1 for the outermost pixels."""
     ramps = []
     for part, start, length in zip(area, mosaic.corners[field], mosaic.shape, strict=True):
         inside = np.arange(part.start - start, part.stop - start)
@@ -172,7 +173,7 @@ def _distance_to_edge(mosaic: _Mosaic, field: int, area: _Area) -> _Array:
 
 
 def _choose(mosaic: _Mosaic, result: _Array, convert: Callable[[int, _Array], _Array]) -> None:
-    """Write for each pixel what the field with the nearest centre has there, behind *convert*, into *result*."""
+    """Write into *result*, for each pixel, the pixel of the field with the nearest centre, passed through *convert*."""
     for area, fields in mosaic.areas():
         result[area] = convert(fields[0], mosaic.part(fields[0], area))
         if len(fields) == 1:
@@ -186,7 +187,7 @@ def _choose(mosaic: _Mosaic, result: _Array, convert: Callable[[int, _Array], _A
 
 
 def _distance_to_centre(mosaic: _Mosaic, field: int, area: _Area) -> _Array:
-    """Return the squared distance of an area's pixels to the centre of a field, in half pixels: whole numbers."""
+    """Return the squared distance of an area's pixels to the centre of a field, in whole numbers of half pixels."""
     squares = []
     for part, start, length in zip(area, mosaic.corners[field], mosaic.shape, strict=True):
         squares.append((2 * np.arange(part.start - start, part.stop - start, dtype=np.int64) - (length - 1)) ** 2)
@@ -199,7 +200,7 @@ def _merge_labels(mosaic: _Mosaic, result: _Array) -> None:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # Ids of a field become its count of smaller ids, behind those of the fields before it; 0 stays 0.
+    # The ids of all fields become consecutive numbers, field after field, in the order of the ids; 0 stays 0.
     ids = [np.unique(plane[plane != 0]) for plane in mosaic.planes]
     before = np.cumsum([0, *(field_ids.size for field_ids in ids)])
 
@@ -222,7 +223,7 @@ def _merge_labels(mosaic: _Mosaic, result: _Array) -> None:
     present = np.zeros(count, np.bool_)
     for band in bands:
         present[band] = True
-    present[0] = False  # background, a group of its own
+    present[0] = False  # 0 is background, not an object
     final = np.zeros(count, np.int32)
     final[present] = 1 + np.unique(group[present], return_inverse=True)[1]
     for band in bands:
@@ -230,7 +231,7 @@ def _merge_labels(mosaic: _Mosaic, result: _Array) -> None:
 
 
 def _same_objects(first: _Array, second: _Array) -> _Array:
-    """Return the pairs ``[N, 2]`` of ids that are one object in two views of the same pixels."""
+    """Return the pairs ``[N, 2]`` of ids that are one object: *first* and *second* show the same pixels."""
     both = (first != 0) & (second != 0)
     size = int(second.max(initial=0)) + 1
     common, counts = np.unique(first[both].astype(np.int64) * size + second[both], return_counts=True)
@@ -240,7 +241,7 @@ def _same_objects(first: _Array, second: _Array) -> _Array:
     return pairs
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------
+# --- checks ------------------------------------------------------------------------------------------------------
 
 
 def _checked_kind(image: _Array, image_kind: str) -> ImageKind:
@@ -259,7 +260,7 @@ def _checked_kind(image: _Array, image_kind: str) -> ImageKind:
 
 
 def _corners(positions: Mapping[str, Any]) -> dict[int, tuple[int, int]]:
-    """Return y and x of each field's upper left corner in whole pixels, the least 0."""
+    """Return y and x of each field's upper left corner in whole pixels; the smallest y and x are 0."""
     if missing := [name for name in _COLUMNS if name not in positions]:
         raise PipelineError(
             f"stitch: positions has no {missing[0]!r}; expected the table that generate_positions makes"

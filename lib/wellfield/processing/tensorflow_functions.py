@@ -1,6 +1,6 @@
 """Implementations for TensorFlow (eager): they run where their input is.
 
-Parameters and meaning are those of the NumPy functions in :mod:`wellfield.processing.filters` and
+Parameters and meaning are the same as in the NumPy functions of :mod:`wellfield.processing.filters` and
 :mod:`wellfield.processing.segmentation`.
 """
 
@@ -89,7 +89,7 @@ def _count(plane: Any, bins: otsu.Bins) -> _Array:
         scaled = (plane * 0.5 - bins.low * 0.5) * bins.scale
         numbers = tf.clip_by_value(tf.cast(scaled, tf.int32), 0, bins.count - 1)
     else:
-        # Of 32 bits and more, the lowest 16 after the shift are right even where the difference wraps round.
+        # In dtypes of 32 bits and more the difference may wrap around; its lowest 16 bits after the shift are right.
         plane = tf.cast(plane, tf.int32) if plane.dtype.size <= 2 else plane
         shift = tf.constant(bins.shift, plane.dtype)
         numbers = tf.bitwise.right_shift(plane - tf.constant(bins.low, plane.dtype), shift)

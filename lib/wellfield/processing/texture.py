@@ -1,4 +1,4 @@
-"""How objects are patterned: the features of category Texture."""
+"""Texture of objects: the features of category Texture."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def texture_features(pixels: ObjectPixels, image: _Array, *, distance: int) -> l
     image:
         ``[C, Y, X]``, any real dtype.
     distance:
-        Pixels between the two of a pair, at least 1; along both axes for the diagonal directions.
+        Distance between the two pixels of a pair, at least 1; for the diagonal directions along both axes.
 
     Returns
     -------
     For each channel and feature one float64 per object, without unit. *p(i, j)* is the part of the object's pixel pairs
     with grey levels *i* and *j*, each pair counted in both orders; only pairs with both pixels in the object count.
-    *μ* and *σ²* are mean and variance of the grey levels of these pairs.
+    *μ* and *σ²* are the mean and the variance of the grey levels of these pairs.
 
     ``Texture_AngularSecondMoment``
         Σ p²
@@ -45,8 +45,9 @@ def texture_features(pixels: ObjectPixels, image: _Array, *, distance: int) -> l
     ``Texture_Entropy``
         −Σ p log₂ p, in bits
 
-    Each is the mean over four directions (0°, 45°, 90°, 135°), without those in which the object has no pair or, for
-    the correlation, pairs of one grey level only; NaN where none is left, or a pixel of the object is not finite.
+    Each is the mean over four directions (0°, 45°, 90°, 135°). A direction does not count if the object has no pair in
+    it; for the correlation, also not if all its pairs have one grey level. NaN if no direction counts, or if a pixel of
+    the object is not finite.
 
     Notes
     -----
@@ -54,14 +55,14 @@ def texture_features(pixels: ObjectPixels, image: _Array, *, distance: int) -> l
     and f9. Names: CellProfiler, MeasureTexture.
 
     Grey levels are 0 to 15: each object's own range, from its darkest to its brightest pixel, is cut into 16 steps of
-    one width; an object of one value has one level. So texture is that of the pattern alone: brightness and contrast of
-    an object, and what else is in its plane, change nothing.
+    one width; an object of one value has one level. So texture describes the pattern alone: it does not depend on the
+    brightness and contrast of the object, nor on the rest of the plane.
     """
     channels = [(*_grey_levels(pixels, plane), _Averages(len(pixels))) for plane in image]
     numbered = pixels.numbered()
     for direction in _DIRECTIONS:
         first, second = _overlap(pixels.shape, direction, distance)
-        # Both in the background is a pair too, of an object that is none.
+        # Two background pixels have equal numbers too, but are not a pair of an object.
         paired = (numbered[first] == numbered[second]) & (numbered[first] > 0)
         index = numbered[first][paired].astype(np.int64) - 1
         for levels, _, averages in channels:
@@ -71,7 +72,7 @@ def texture_features(pixels: ObjectPixels, image: _Array, *, distance: int) -> l
 
 
 def _grey_levels(pixels: ObjectPixels, plane: _Array) -> tuple[_Array, _Array]:
-    """Return a plane of the grey levels of objects, and which objects have none, for a pixel that is not finite."""
+    """Return a plane with the grey levels of objects, and which objects have none because a pixel is not finite."""
     values = plane.reshape(-1)[pixels.positions].astype(np.float64)
     ordered = values[pixels.by_object]
     low, high = (extreme.reduceat(ordered, pixels.starts) for extreme in (np.minimum, np.maximum))
@@ -85,7 +86,7 @@ def _grey_levels(pixels: ObjectPixels, plane: _Array) -> tuple[_Array, _Array]:
 
 
 def _overlap(shape: tuple[int, int], direction: tuple[int, int], distance: int) -> tuple[Any, Any]:
-    """Return the part of a plane whose pixels have a partner in it, and the part of these partners."""
+    """Return the part of a plane whose pixels have a partner in the plane, and the part with these partners."""
     first, second = [], []
     for size, step in zip(shape, direction, strict=True):
         reach = min(distance, size)
@@ -99,7 +100,7 @@ def _overlap(shape: tuple[int, int], direction: tuple[int, int], distance: int) 
 def _of_pairs(index: _Array, i: _Array, j: _Array, count: int) -> dict[str, _Array]:
     """Return the features of each object from all pairs of one direction; NaN where they are undefined.
 
-    Sums over pairs give most of them; only two need the matrix, and of that only the cells that are not 0.
+    Most features are sums over pairs. Only two need the matrix, and only those of its cells that are not 0.
     """
 
     def total(values: _Array) -> _Array:
@@ -108,7 +109,8 @@ def _of_pairs(index: _Array, i: _Array, j: _Array, count: int) -> dict[str, _Arr
     pairs = np.bincount(index, minlength=count).astype(np.float64)
     squares = (i - j) ** 2
     levels, products = total(i + j), total(i * j)
-    # Means over both orders of the pairs, times (2 · pairs)²: whole numbers, so that a variance of 0 is 0.
+    # Variance and covariance over both orders of the pairs, times (2 · pairs)²: as whole numbers they are exact, so a
+    # variance of 0 is exactly 0.
     variance = 2 * pairs * total(i * i + j * j) - levels**2
     covariance = 4 * pairs * products - levels**2
 
@@ -116,7 +118,7 @@ def _of_pairs(index: _Array, i: _Array, j: _Array, count: int) -> dict[str, _Arr
     cells, hits = np.unique(codes, return_counts=True)
     owner = cells // GREY_LEVELS**2
     share = hits / pairs[owner]
-    # Off the diagonal a cell stands for two, (i, j) and (j, i), with half the share each.
+    # A cell off the diagonal stands for two cells, (i, j) and (j, i); each has half the share.
     halved = np.where(cells // GREY_LEVELS % GREY_LEVELS == cells % GREY_LEVELS, 1.0, 0.5)
     with np.errstate(invalid="ignore", divide="ignore"):
         none = np.where(pairs > 0, 0.0, np.nan)
@@ -130,7 +132,7 @@ def _of_pairs(index: _Array, i: _Array, j: _Array, count: int) -> dict[str, _Arr
 
 
 class _Averages:
-    """Means over the directions in which a feature is defined."""
+    """The mean of each feature over the directions in which it is defined."""
 
     def __init__(self, count: int) -> None:
         self._count = count

@@ -1,4 +1,4 @@
-"""Where all fields of a well lie, by the pairs of them whose offsets were measured and the stage for the rest.
+"""Place all fields of a well: by the measured offsets of pairs of fields, and by the stage for the rest.
 
 Offsets and positions are in pixels, in the order y, x.
 """
@@ -16,34 +16,38 @@ from wellfield.processing.tile_registration import Edge
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
-# Weights of the placement. Each is so much weaker than the one before that it only decides what that leaves open.
+# Weights of the placement. Each is so much smaller than the one before that it only decides what the larger ones leave
+# open.
 _STAGE_OFFSET_WEIGHT = 1e-3
 _STAGE_POSITION_WEIGHT = 1e-6
-# An offset that all others together contradict by more pixels than this is an error of the correlation.
+# If all other offsets together contradict an offset by more than this many pixels, the correlation was wrong.
 _MAX_CONTRADICTION = 3.0
-# Offsets on no closed path of others have nothing to contradict them; this far above what the stage weighs.
+# An offset that is not on a closed path of measured offsets cannot be contradicted: its redundancy comes from the
+# stage's weights alone, and is far below this.
 _MIN_REDUNDANCY = 1e-3
 
 
 def place_fields(stage: _Array, edges: Sequence[Edge]) -> tuple[_Array, list[Edge]]:
-    """Return where the fields lie, and the edges; those that the others contradict are no longer used.
+    """Return the positions of the fields, and the edges; edges that the others contradict are no longer used.
 
-    Least squares: used edges count with their quality; between neighbours without one the offset of the stage counts
-    with 0.001, and the stage's position of each field with 0.000001. So what content says about a group of fields
-    holds within it, fields without signal keep the stage's offset from their neighbours, and the whole, like
-    neighbourless fields, stays where the stage was. Used edges that the other used ones put more than 3 px elsewhere
-    are dropped first, one by one; on a single closed path, where all are equally suspect, that of least quality.
+    The positions are a least-squares solution. A used edge has its quality as weight. Between other neighbours the
+    stage's offset has weight 0.001, and the stage's position of each field has weight 0.000001. So the content
+    decides within a group of fields; fields without signal keep the stage's offset from their neighbours; and the
+    well as a whole, and a field without neighbours, stay where the stage was.
+
+    First, used edges that the other used edges contradict by more than 3 px are dropped, one by one. On a single closed
+    path all edges are equally suspect, and the edge of least quality is dropped.
 
     Parameters
     ----------
     stage:
-        ``[F, 2]``, positions by the stage in pixels.
+        ``[F, 2]``, the stage positions in pixels.
     edges:
-        Of all neighbours.
+        One per pair of neighbours.
 
     Returns
     -------
-    ``[F, 2]``, float64, and the edges in their order.
+    ``[F, 2]``, float64, and the edges in the same order.
     """
     edges = list(edges)
     while (worst := _contradicted(len(stage), edges)) is not None:
@@ -53,11 +57,12 @@ def place_fields(stage: _Array, edges: Sequence[Edge]) -> tuple[_Array, list[Edg
 
 
 def _contradicted(count: int, edges: Sequence[Edge]) -> tuple[int, float] | None:
-    """Return the used edge that the others most likely contradict rightly, and by how many pixels; ``None`` if none.
+    """Return the used edge that is most likely wrong, and by how many pixels; ``None`` if no edge is contradicted.
 
-    An error spreads over the closed paths that an edge is on, which share the redundancy: the residual divided by it is
-    what the edge says against what all others say, divided by its root how unlikely that is. Baarda, W. (1968), A
-    testing procedure for use in geodetic networks.
+    The error of an edge spreads over the closed paths that the edge is on, according to its redundancy (0 to 1). The
+    residual divided by the redundancy is the difference between the edge and all other edges together; divided by the
+    square root of the redundancy, it says how unlikely that difference is. Baarda, W. (1968), A testing procedure for
+    use in geodetic networks.
     """
     used = [index for index, edge in enumerate(edges) if edge.used]
     matrix, wanted = _equations(count, [edges[index] for index in used])
@@ -79,7 +84,7 @@ def _contradicted(count: int, edges: Sequence[Edge]) -> tuple[int, float] | None
 
 
 def _solve(count: int, edges: Sequence[Edge]) -> _Array:
-    """Return how far each field lies from its stage position."""
+    """Return the distance of each field from its stage position, in y and x."""
     solution: _Array = np.linalg.solve(*_equations(count, edges))
     return solution
 

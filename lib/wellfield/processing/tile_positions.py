@@ -1,4 +1,4 @@
-"""Where the fields of a well lie: by the stage, and by what they show where they overlap."""
+"""Positions of the fields of a well: from the stage, refined by the content of overlaps."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from wellfield.processing.tile_registration import MIN_OVERLAP, Edge, register_p
 _Array = np.ndarray[Any, np.dtype[Any]]
 Table = dict[str, Any]
 
-# Neighbours share at least this part of the field's height or width: corners alone show too little.
+# Neighbours share at least this part of the field's height or width: a shared corner shows too little.
 _SHARED_SIDE = 0.25
-# Fields whose offset is less than this part of the field along y and x are one field taken twice.
+# Two fields whose offset is less than this part of a field's size, along both y and x, are one field taken twice.
 _SAME_PLACE = 0.05
 
 
@@ -106,7 +106,7 @@ def generate_positions(
     _check_parameters(search_margin, min_signal, min_quality)
     _check_image(image)
     check_field_numbers(image, field_numbers, "generate_positions")
-    # By rising field number, so that their order in the stack does not matter.
+    # Sort by field number, so that the order in the stack does not matter.
     order = np.argsort(field_numbers)
     numbers, planes = np.asarray(field_numbers, np.int32)[order], [image[k] for k in order]
     stage_um = _stage_positions(stage_positions_um, numbers, order)
@@ -131,11 +131,11 @@ def generate_positions(
     return image, positions, _edge_table(numbers, edges, planes)
 
 
-# --- what is there -----------------------------------------------------------------------------------------------
+# --- neighbours --------------------------------------------------------------------------------------------------
 
 
 def _neighbours(numbers: _Array, stage: _Array, shape: Sequence[int], search_margin: int) -> list[Edge]:
-    """Return the pairs of fields that by the stage overlap, or nearly."""
+    """Return the pairs of fields that overlap, or nearly overlap, according to the stage."""
     edges = []
     for first in range(len(stage)):
         offsets = stage[first + 1 :] - stage[first]
@@ -156,9 +156,9 @@ def _neighbours(numbers: _Array, stage: _Array, shape: Sequence[int], search_mar
 def _with_hints(
     edges: list[Edge], shape: Sequence[int], axis: int, hint: str, register_edge: Callable[[Edge], Edge]
 ) -> list[Edge]:
-    """Return the edges; where fields agree only if the stage points the other way along an axis, the reason says so.
+    """Return the edges; if two fields agree only with the stage's axis reversed, the reason of their edge says so.
 
-    Looked for if no two neighbours along this axis agree as they are.
+    This is checked only if no two neighbours along this axis agree as they are.
     """
     along = [k for k, edge in enumerate(edges) if abs(edge.predicted[axis]) > shape[axis] / 2]
     if any(edges[k].used for k in along):
@@ -172,7 +172,7 @@ def _with_hints(
 
 
 def grid_dimensions(positions: _Array) -> str:
-    """Return how many rows and columns ``[F, 2]`` positions (y, x) form, as ``"2x3"``, whatever their jitter."""
+    """Return the rows and columns of ``[F, 2]`` positions (y, x) as text, such as ``"2x3"``; jitter is ignored."""
     grid = arrange_fields({field: (x, y) for field, (y, x) in enumerate(positions.tolist())})
     return f"{grid.rows}x{grid.columns}"
 
@@ -212,18 +212,18 @@ def _edge_table(numbers: _Array, edges: Sequence[Edge], planes: Sequence[_Array]
     }
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------
+# --- checks ------------------------------------------------------------------------------------------------------
 
 
 def check_field_numbers(image: _Array, field_numbers: Sequence[int], function: str) -> None:
-    """Refuse anything but one different field number for each of the planes.
+    """Check that there is one field number per plane, and that all are different.
 
     Raises
     ------
     ArrayShapeError
-        There are no planes, or more or fewer than numbers.
+        There are no planes, or there are more or fewer planes than numbers.
     PipelineError
-        A field is there twice.
+        A field number occurs twice.
     """
     validation.require_planes(image.shape, function)
     if len(field_numbers) != len(image):
@@ -260,7 +260,7 @@ def _checked_pixel_size(pixel_size_um: float | None) -> float:
 
 
 def _stage_positions(positions_um: Any, numbers: _Array, order: _Array) -> _Array:
-    """Return x and y of the fields in their order."""
+    """Return x and y of the fields in the given order."""
     positions: _Array = np.asarray(positions_um, np.float64)
     if positions.shape != (len(numbers), 2):
         raise ArrayShapeError(

@@ -1,4 +1,4 @@
-"""Where two overlapping fields lie to each other by their content.
+"""Measure the offset between two overlapping fields from their content.
 
 Offsets and positions are in pixels, in the order y, x.
 """
@@ -14,23 +14,26 @@ import numpy as np
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
-# Structure is what has sizes between these standard deviations in pixels: finer is noise, coarser is illumination.
+# Structure has sizes between these standard deviations in pixels: anything finer is noise, anything coarser is
+# illumination.
 _FINE, _COARSE = 1.0, 8.0
-# White noise of standard deviation 1 has this one behind the difference of the two Gaussians.
+# White noise of standard deviation 1 has this standard deviation after the difference of the two Gaussians.
 _NOISE_GAIN = math.sqrt((_FINE**-2 + _COARSE**-2 - 4 / (_FINE**2 + _COARSE**2)) / (4 * math.pi))
-# A median of absolute values is this part of the standard deviation of a Gaussian.
+# The median of the absolute values of Gaussian noise, as a part of its standard deviation.
 _MEDIAN_OF_GAUSSIAN = 0.6745
-# Correlations over fewer pixels across are high by chance.
+# If an overlap is narrower than this many pixels, correlations are high by chance.
 MIN_OVERLAP = 8
 _PEAKS = 5
-# Steps of at most a pixel from a peak to the highest correlation.
+# From a peak, at most this many steps of one pixel are made towards the highest correlation.
 _REFINEMENTS = 5
-# Where the stage predicts less overlap than this, both fields may only show the same blurred objects on either side of
-# their common border. That looks alike as well, but not by more than neighbouring strips of one field do: the right
-# overlap leaves at most this part of their unlikeness.
+# If the stage predicts less overlap than this, the fields may not overlap at all, but show the same blurred objects on
+# either side of their common border. Two such strips look alike too, but hardly more than neighbouring strips within
+# one field. At the right offset, the unlikeness (1 − correlation) of the fields is at most this part of the unlikeness
+# of such strips.
 _SURE_OVERLAP = 2 * MIN_OVERLAP
 _MOST_UNLIKE = 0.1
-# So many standard deviations of the correlation of unlike images are no chance, even for the best of five.
+# A correlation of so many standard deviations (of the correlation of unlike images) is not due to chance, even if it is
+# the best of five.
 _MIN_CHANCES = 4
 
 ACCEPTED = "accepted"
@@ -38,22 +41,22 @@ ACCEPTED = "accepted"
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Two neighbouring fields: where the second lies from the first, by the stage and by the content.
+    """Two neighbouring fields, and the offset of the second from the first by the stage and by the content.
 
     Parameters
     ----------
     first, second:
         Indices of the fields.
     predicted, measured:
-        Offset of the second field's corner from that of the first; *measured* is NaN where nothing was found.
+        Offset from the first field's corner to the second field's corner; *measured* is NaN if no offset was found.
     signal:
-        Structure of the overlap against its noise, that of the field with less; see :func:`measure_signal`.
+        Structure of the overlap relative to its noise, in the field with less of it; see :func:`measure_signal`.
     quality:
-        Normalized cross-correlation of the overlap at the measured offset, -1 to 1; NaN where nothing was found.
+        Normalized cross-correlation of the overlap at the measured offset, -1 to 1; NaN if no offset was found.
     used:
-        The measured offset counts.
+        Whether the measured offset counts.
     reason:
-        Why, or why not.
+        Why it counts, or why not.
     """
 
     first: int
@@ -72,28 +75,29 @@ class Edge:
 def register_pair(
     planes: Sequence[_Array], edge: Edge, *, search_margin: int, min_signal: float, min_quality: float
 ) -> Edge:
-    """Return *edge* with what the pixels of its two fields say.
+    """Return *edge* with the offset that the pixels of its two fields show.
 
-    Both planes are cut to the predicted overlap and *search_margin* pixels more. Phase correlation gives the five best
-    offsets of up to that margin from the prediction; the one with the highest normalized cross-correlation counts, and
-    is refined to a fraction of a pixel. A correlation of less than four times its standard deviation for images that
-    have nothing in common is not believed. Where the stage predicts hardly any overlap, the fields must agree far
-    better than strips that lie side by side in one field, else the stage's offset stays.
+    Both planes are cut to the predicted overlap plus *search_margin* pixels. Phase correlation gives the five best
+    offsets within that margin of the prediction. The one with the highest normalized cross-correlation counts; it is
+    refined to a fraction of a pixel. The correlation must reach four times the standard deviation that it has for
+    images with nothing in common. If the stage predicts hardly any overlap, the fields must agree much better than two
+    strips side by side in one field; otherwise the stage's offset stays.
 
     Parameters
     ----------
     planes:
         ``[Y, X]`` of one size, all fields.
     search_margin:
-        Farthest that the content may lie from the prediction, along y and along x.
+        Largest distance between measured and predicted offset, along y and along x.
     min_signal, min_quality:
-        Least of these that is believed.
+        Least signal and quality for which a measured offset is used.
 
     Notes
     -----
     Phase correlation: Kuglin, C. D. and Hines, D. C. (1975), Proc. IEEE Int. Conf. Cybernetics and Society, 163–165.
-    Several peaks, judged by cross-correlation: Preibisch, S. et al. (2009), Bioinformatics 25, 1463–1465; the images
-    are padded here, so that of a peak's wrapped-round readings only one lies in the search.
+    Several peaks, judged by cross-correlation: Preibisch, S. et al. (2009), Bioinformatics 25, 1463–1465. Here the
+    images are padded: a peak may stand for several shifts, because shifts wrap around, but only one of them is within
+    the search.
     """
     rounded = np.rint(edge.predicted).astype(int)
     pair = planes[edge.first], planes[edge.second]
@@ -106,7 +110,7 @@ def register_pair(
     if not signal >= min_signal:
         return replace(edge, reason=f"no signal in the overlap: {signal:.2f} of its noise, below {min_signal:g}")
 
-    # Offsets of the fields are those of the crops but for where these start.
+    # An offset of the fields is the offset of the crops plus the difference of the crops' starts.
     origin = starts[0] - starts[1]
     found = _best_shift(crops[0], crops[1], centre=rounded - origin, margin=search_margin)
     if found is None:
@@ -119,7 +123,7 @@ def register_pair(
 
 
 def _doubt(edge: Edge, pair: Sequence[_Array], chance: float, *, search_margin: int, min_quality: float) -> str:
-    """Return why the measured offset of an edge is not believed; nothing if it is."""
+    """Return why the measured offset of an edge is not used; an empty string if it is used."""
     shape = np.array(pair[0].shape)
     predicted, measured = (float((shape - np.abs(offset)).min()) for offset in (edge.predicted, edge.measured))
     if max(abs(np.subtract(edge.measured, edge.predicted))) > search_margin:
@@ -140,9 +144,10 @@ def _doubt(edge: Edge, pair: Sequence[_Array], chance: float, *, search_margin: 
 
 
 def _likeness_of_strips(pair: Sequence[_Array], offset: tuple[float, float]) -> float:
-    """Return how alike two strips as wide as the overlap are that lie side by side in a field, at its common border.
+    """Return the correlation of two strips side by side in one field, at the border with the other field.
 
-    Of both fields the higher correlation. *offset* is that of the second field from the first.
+    Each strip is as wide as the overlap. The result is the higher correlation of the two fields. *offset* is the offset
+    of the second field from the first.
     """
     sides = np.array(pair[0].shape) - np.abs(offset)
     axis = int(np.argmin(sides))
@@ -157,7 +162,11 @@ def _likeness_of_strips(pair: Sequence[_Array], offset: tuple[float, float]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Crop:
-    """Part of a plane: as it is but for its mean, without background, and smoothed too; and its signal."""
+    """Part of a plane.
+
+    *pixels* is the part minus its mean, *sharp* the part without background, *smooth* the part without background and
+    smoothed.
+    """
 
     pixels: _Array
     sharp: _Array
@@ -167,7 +176,7 @@ class _Crop:
 
 def _structure(plane: _Array, start: _Array, stop: _Array) -> _Crop:
     """Return the part of *plane* from *start* to *stop*."""
-    around = math.ceil(4 * _COARSE)  # as far as the filter looks
+    around = math.ceil(4 * _COARSE)  # the reach of the filter
     first = np.maximum(start - around, 0)
     last = stop + around
     pixels = plane[first[0] : last[0], first[1] : last[1]]
@@ -178,7 +187,7 @@ def _structure(plane: _Array, start: _Array, stop: _Array) -> _Crop:
 
 
 def _filtered(pixels: _Array) -> tuple[_Array, _Array]:
-    """Return *pixels* without their background, and smoothed too."""
+    """Return *pixels* without background, and the same smoothed."""
     from scipy.ndimage import gaussian_filter
 
     background = gaussian_filter(pixels, _COARSE)
@@ -186,27 +195,27 @@ def _filtered(pixels: _Array) -> tuple[_Array, _Array]:
 
 
 def measure_signal(pixels: _Array, smooth: _Array) -> float:
-    """Return how much structure there is, in units of what noise alone would leave behind the filter.
+    """Return how much structure there is, relative to what noise alone would leave after the filter.
 
     Parameters
     ----------
     pixels:
         ``[Y, X]``, their mean about 0.
     smooth:
-        The same behind a difference of Gaussians of 1 and 8 px.
+        The same after a difference of Gaussians of 1 and 8 px.
 
     Returns
     -------
-    Standard deviation of *smooth* by that which white noise as strong as that of *pixels* would have there: 1 for
-    noise, 0 for pixels all alike.
+    Standard deviation of *smooth*, divided by the standard deviation that white noise as strong as the noise of
+    *pixels* would have there: 1 for noise, 0 for equal pixels.
 
     Notes
     -----
-    Noise by a mask that is blind to planes and slopes: Immerkær, J. (1996), Comput. Vis. Image Underst. 64, 300–302;
-    its median instead of its mean, so that the outlines of objects do not count.
+    The noise is measured with a mask that does not respond to flat or sloped areas: Immerkær, J. (1996), Comput. Vis.
+    Image Underst. 64, 300–302. The median is used instead of the mean, so that outlines of objects do not count.
     """
     structure = float(smooth.std())
-    if not structure > 1e-5 * float(np.abs(pixels).max(initial=0)):  # what rounding leaves of slopes
+    if not structure > 1e-5 * float(np.abs(pixels).max(initial=0)):  # rounding errors on a slope
         return 0.0
     deviations = np.abs(np.diff(np.diff(pixels, 2, axis=0), 2, axis=1))
     noise = float(np.median(deviations)) / _MEDIAN_OF_GAUSSIAN / 6 if deviations.size else 0.0
@@ -214,7 +223,7 @@ def measure_signal(pixels: _Array, smooth: _Array) -> float:
 
 
 def _best_shift(first: _Crop, second: _Crop, *, centre: _Array, margin: int) -> tuple[_Array, float, float] | None:
-    """Return the shift of *second* against *first* at which they agree best; their correlation there, and by chance."""
+    """Return the shift of *second* at which it agrees best with *first*, the correlation, and the one by chance."""
     from skimage.feature import peak_local_max
 
     surface = _phase_correlation(first.sharp, second.sharp, lowest=centre - margin, size=2 * margin + 1)
@@ -224,7 +233,7 @@ def _best_shift(first: _Crop, second: _Crop, *, centre: _Array, margin: int) -> 
         return None
     shift = max(shifts, key=lambda shift: _correlation(*_overlap(first.smooth, second.smooth, shift)))
     for _ in range(_REFINEMENTS):
-        # Cut first, then filtered: at the right shift both have the same around them.
+        # Cut to the overlap first, then filter: at the right shift both parts have the same surroundings.
         own, others = (_filtered(part)[1] for part in _overlap(first.pixels, second.pixels, shift))
         rest = _remaining_shift(own, others)
         moved = shift + np.rint(rest).astype(int)
@@ -237,8 +246,8 @@ def _best_shift(first: _Crop, second: _Crop, *, centre: _Array, margin: int) -> 
 def _remaining_shift(own: _Array, others: _Array) -> _Array:
     """Return by how much *others* should still be moved, up to a pixel along y and along x.
 
-    The highest of the correlations that the pixels of *own* but its outermost have with those of *others*; between
-    pixels the vertex of the parabola through it and its neighbours.
+    *own* without its outermost pixels is correlated with *others* at nine shifts. The highest correlation counts; its
+    place between pixels is the vertex of the parabola through it and its neighbours.
     """
     height, width = own.shape
     inner = own[1:-1, 1:-1]
@@ -258,7 +267,7 @@ def _remaining_shift(own: _Array, others: _Array) -> _Array:
 
 
 def _phase_correlation(first: _Array, second: _Array, *, lowest: _Array, size: int) -> _Array:
-    """Return the phase correlation for the shifts from *lowest* on, *size* of them along y and along x."""
+    """Return the phase correlation for *size* shifts along y and along x, starting at *lowest*."""
     from scipy import fft, ndimage
 
     farthest = np.abs([lowest, lowest + size]).max(axis=0)
@@ -273,7 +282,7 @@ def _phase_correlation(first: _Array, second: _Array, *, lowest: _Array, size: i
 
 
 def _overlap(first: _Array, second: _Array, shift: Sequence[int]) -> tuple[_Array, _Array]:
-    """Return the pixels that both have when *second* is moved by *shift*."""
+    """Return the pixels that both images share after *second* is moved by *shift*."""
     own = tuple(
         slice(max(0, s), max(0, min(n, m + s))) for s, n, m in zip(shift, first.shape, second.shape, strict=True)
     )
@@ -287,17 +296,17 @@ def _has_overlap(first: _Crop, second: _Crop, shift: Sequence[int]) -> bool:
 
 
 def _correlation(own: _Array, others: _Array) -> float:
-    """Return the normalized cross-correlation of two images; 0 where one is all alike."""
+    """Return the normalized cross-correlation of two images; 0 if all pixels of one are equal."""
     own, others = own - own.mean(dtype=np.float64), others - others.mean(dtype=np.float64)
     power = math.sqrt(float((own**2).sum()) * float((others**2).sum()))
     return float((own * others).sum()) / power if power else 0.0
 
 
 def _chance(own: _Array, others: _Array) -> float:
-    """Return the standard deviation of the correlation of two images that have no more in common than their grain.
+    """Return the standard deviation of the correlation of unrelated images with the grain of these two.
 
-    From their power spectra: the coarser the structure, the fewer independent pixels there are. Bartlett, M. S. (1946),
-    Suppl. J. R. Stat. Soc. 8, 27–41.
+    It is computed from their power spectra: the coarser the structure, the fewer independent pixels there are.
+    Bartlett, M. S. (1946), Suppl. J. R. Stat. Soc. 8, 27–41.
     """
     from scipy import fft
 

@@ -1,6 +1,6 @@
 """Implementations for PyTorch: they run where their input is, on the CPU or on a CUDA device.
 
-Parameters and meaning are those of the NumPy functions in :mod:`wellfield.processing.filters` and
+Parameters and meaning are the same as in the NumPy functions of :mod:`wellfield.processing.filters` and
 :mod:`wellfield.processing.segmentation`.
 """
 
@@ -80,7 +80,7 @@ def threshold_otsu(
 
 
 def _comparable(image: Any, function: str) -> Any:
-    """Return the same values in a dtype that torch can compare and subtract; unsigned ones beyond uint8 it can not."""
+    """Return the same values in a dtype that torch can compare and subtract (not possible for uint16 and uint32)."""
     import torch
 
     if image.dtype == torch.uint64:
@@ -98,7 +98,7 @@ def _count(plane: Any, bins: otsu.Bins) -> _Array:
     if isinstance(bins, otsu.FloatBins):
         numbers = ((plane * 0.5 - bins.low * 0.5) * bins.scale).to(torch.int32).clamp(0, bins.count - 1)
     else:
-        # Of int64 the difference may wrap round; the lowest 16 bits after the shift are right all the same.
+        # In int64 the difference may wrap around; its lowest 16 bits after the shift are still right.
         numbers = ((plane - bins.low) >> bins.shift) & (bins.count - 1)
     counts: _Array = torch.bincount(numbers.flatten(), minlength=bins.count).cpu().numpy()
     return counts

@@ -1,6 +1,6 @@
-"""What every implementation of a function refuses, in the same words.
+"""Checks that every implementation of a function makes, with the same messages.
 
-Dtypes are given by name, since each array library has dtypes of its own.
+Dtypes are given by name, since each array library has its own dtype objects.
 """
 
 from __future__ import annotations
@@ -9,30 +9,30 @@ from collections.abc import Sequence
 
 from wellfield.errors import ArrayShapeError, ConfigError, PipelineError
 
-# The largest disk that scikit-image can take apart into 3 × 3 steps.
+# The radius of the largest disk that scikit-image can decompose into 3 × 3 steps.
 LARGEST_TOPHAT_RADIUS = 250
 
 
 def require_planes(shape: Sequence[int], function: str) -> None:
-    """Refuse a stack of no planes."""
+    """Refuse a stack without planes."""
     if not shape[0]:
         raise ArrayShapeError(f"{function}: the stack has shape {list(shape)}; expected at least one plane")
 
 
 def require_median_radius(radius: int) -> None:
-    """Refuse a disk below one pixel."""
+    """Refuse a radius below one pixel."""
     if radius < 1:
         raise ConfigError(f"median_filter: radius={radius}; expected at least 1 pixel")
 
 
 def require_tophat_radius(radius: int) -> None:
-    """Refuse a disk that cannot be taken apart into steps."""
+    """Refuse a radius whose disk cannot be decomposed into steps."""
     if not 1 <= radius <= LARGEST_TOPHAT_RADIUS:
         raise ConfigError(f"tophat: radius={radius}; expected 1 to {LARGEST_TOPHAT_RADIUS} pixels")
 
 
 def require_heights(lowest: float, dtype: object) -> None:
-    """Refuse a top-hat with a negative pixel: a height that has wrapped round."""
+    """Refuse a top-hat with a negative pixel: a height that has wrapped around."""
     if lowest < 0:
         raise PipelineError(f"tophat: heights above the background do not fit {dtype}; convert the image to float")
 
@@ -58,7 +58,7 @@ def require_finite(bad: int, total: int, function: str) -> None:
 
 
 def require_mask(is_mask: bool, dtype: object, function: str) -> None:
-    """Refuse what is no mask."""
+    """Refuse an image that is not a mask."""
     if not is_mask:
         raise PipelineError(
             f"{function} takes a mask (bool); it got {dtype}. "

@@ -1,4 +1,4 @@
-"""A picture laid out in whole pixels: matplotlib without pyplot, without state and without anything that varies."""
+"""Pictures laid out in whole pixels: matplotlib without pyplot and without global state; equal input, equal picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from wellfield.formats.atomic import atomic_path
 
-# A power of two, so that a size in inches gives back exactly the whole number of pixels.
+# A power of two, so that pixels / DPI * DPI is exactly the same whole number again.
 DPI = 128
 POINTS_PER_PIXEL = 72 / DPI
 INK, FAINT_INK = "#1f2328", "#656d76"
@@ -20,9 +20,9 @@ INK, FAINT_INK = "#1f2328", "#656d76"
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with matplotlib's own defaults and font, whatever the settings of the user or the program.
+    """Draw with matplotlib's own defaults and font; settings of the user or the program are ignored.
 
-    A character that the font lacks becomes a box; that is no reason to warn, let alone to fail.
+    A character that the font lacks becomes a box, without a warning.
     """
     import matplotlib
 
@@ -35,7 +35,7 @@ def drawing() -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Return *text* on one line and free of what no font can show (controls, halves of surrogate pairs)."""
+    """Return *text* on one line, without characters that no font can show (controls, halves of surrogate pairs)."""
     visible = "".join(character if character.isprintable() or character.isspace() else "\ufffd" for character in text)
     return " ".join(visible.split())
 
@@ -57,7 +57,7 @@ class Canvas:
     def text(
         self, x: float, y: float, text: str, *, size: float, align: str = "left", color: str = INK, bold: bool = False
     ) -> None:
-        """Write *text*, as it is, vertically centred on *y*; *size* is that of the font in pixels."""
+        """Write *text* as it is, vertically centred on *y*; *size* is the font size in pixels."""
         self.axes.text(
             x,
             y,
@@ -71,7 +71,7 @@ class Canvas:
         )
 
     def rectangle(self, x: float, y: float, width: float, height: float, **style: Any) -> None:
-        """Draw a rectangle; *style* is that of a matplotlib patch, without an edge by default."""
+        """Draw a rectangle; *style* takes the options of a matplotlib patch. By default it has no edge."""
         from matplotlib.patches import Rectangle
 
         style.setdefault("edgecolor", "none")
@@ -95,7 +95,7 @@ class Canvas:
         self.figure.figimage(rgb, xo=x, yo=self.height - y - rgb.shape[0], origin="upper", zorder=-1)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the PNG atomically; its metadata name neither date nor program."""
+        """Write the PNG atomically; its metadata contain neither date nor program."""
         with atomic_path(path) as part:
             self.figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
 
@@ -115,7 +115,7 @@ class Ruler:
         return float(measured[0])
 
     def shorten(self, text: str, size: float, width: float, *, bold: bool = False) -> str:
-        """Return *text* with its middle left out where it is wider than *width*."""
+        """Return *text*; if it is wider than *width*, replace its middle by "…"."""
         text = one_line(text)
         keep, short = len(text), text
         while keep > 2 and self.width(short, size, bold=bold) > width:

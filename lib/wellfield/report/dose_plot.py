@@ -1,4 +1,4 @@
-"""Dose–responses as one picture: a panel for each, with its fitted curve and the controls."""
+"""Dose–responses in one picture: a panel for each, with its fitted curve and the controls."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ Y_TICKS, X_TICKS, CURVE_POINTS = 5, 5, 200
 def plot_dose_responses(
     responses: Sequence[DoseResponse], path: str | os.PathLike[str], *, title: str, note: str = ""
 ) -> None:
-    """Write a PNG with a panel for each of *responses*, or with nothing but *title* and *note* if there are none.
+    """Write a PNG with a panel for each of *responses*; without responses, only *title* and *note*.
 
-    Wells are points, over a logarithmic axis of concentration (0, where tested, at its left end); mean ± standard
-    deviation of each concentration are drawn over them. Bands are mean ± standard deviation of the controls.
+    Wells are points over a logarithmic axis of concentration; a tested concentration of 0 is at its left end. The mean
+    ± standard deviation of each concentration is drawn over the points. Bands are the mean ± standard deviation of the
+    controls.
     """
     with drawing():
         ruler = Ruler()
@@ -116,7 +117,7 @@ def _draw_data(axes: Any, response: DoseResponse) -> None:
 
 
 def _places(tested: np.ndarray[Any, Any]) -> dict[float, float]:
-    """Return where each concentration lies on the axis: at its decimal logarithm, 0 to the left of the others."""
+    """Return the place of each concentration on the axis: its decimal logarithm; 0 is placed left of the others."""
     logarithms = np.log10(tested[tested > 0])
     place = dict(zip(map(float, tested[tested > 0]), map(float, logarithms), strict=True))
     if 0 in tested:
@@ -125,7 +126,7 @@ def _places(tested: np.ndarray[Any, Any]) -> dict[float, float]:
 
 
 def _ticks(tested: np.ndarray[Any, Any], place: Mapping[float, float]) -> dict[float, str]:
-    """Return the labels of the axis of concentration: powers of ten; where there are not two, its ends."""
+    """Return the labels of the concentration axis: powers of ten, or the lowest and the highest if fewer than two."""
     above = tested[tested > 0]
     first, last = math.ceil(math.log10(above[0]) - 1e-9), math.floor(math.log10(above[-1]) + 1e-9)
     powers = range(first, last + 1, max(0, last - first) // X_TICKS + 1)
@@ -135,7 +136,7 @@ def _ticks(tested: np.ndarray[Any, Any], place: Mapping[float, float]) -> dict[f
 
 
 def _legend(ruler: Ruler, responses: Sequence[DoseResponse], width: int) -> list[dict[float, str]]:
-    """Return lines of where each entry begins and what it is; none without a panel."""
+    """Return the lines of the legend, each as text by x position; no lines without panels."""
     wanted = ["well"]
     if any(len(set(response.concentrations)) < len(response.concentrations) for response in responses):
         wanted.append("mean ± SD")
@@ -155,7 +156,7 @@ def _legend(ruler: Ruler, responses: Sequence[DoseResponse], width: int) -> list
 
 
 def _draw_sign(canvas: Canvas, text: str, x: float, y: float) -> None:
-    """Draw an entry of the legend."""
+    """Draw the symbol of a legend entry."""
     middle = x + SIGN / 2
     if text == "well":
         canvas.text(middle, y, "●", size=TEXT_SIZE, align="center", color=WELL_COLOUR)

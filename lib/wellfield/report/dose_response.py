@@ -1,4 +1,4 @@
-"""Which treatments of a plate have a dose–response: a readout at several concentrations, and the curve through it."""
+"""Dose–responses of a plate: readouts of a treatment at several concentrations, with a fitted curve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_CONCENTRATIONS = 3
-# As many as one picture holds.
+# One picture has room for this many panels.
 MAX_RESPONSES = 25
 # Squares of larger values are no longer finite.
 LARGEST_VALUE = 1e150
@@ -28,11 +28,11 @@ class DoseResponse:
     Parameters
     ----------
     concentrations, values:
-        One of each per well, by rising concentration, in *unit*.
+        One concentration (in *unit*) and one value per well, by rising concentration.
     controls:
         Values of the control wells by kind, ``"positive"`` and ``"negative"``.
     fit:
-        The curve through the wells and the negative controls, these as concentration 0; or why there is none.
+        The curve through the wells and the negative controls, which count as concentration 0; or why there is no curve.
     """
 
     treatment: str
@@ -46,12 +46,12 @@ class DoseResponse:
 
 
 def dose_responses(values: pd.DataFrame, treatments: Mapping[str, WellTreatment]) -> tuple[list[DoseResponse], str]:
-    """Return what can be drawn of a plate, readout by readout, and a sentence on what is left out.
+    """Return the dose–responses of a plate that can be drawn, readout by readout, and a sentence on what is left out.
 
-    Every treatment with values at three or more concentrations above 0 counts, at the last timepoint; control wells and
-    wells without a concentration are none of its wells. Units are never converted: wells of one treatment in two units
-    are two treatments. Of the first readout as many treatments are taken as there is room for; a further readout is
-    taken if there is room for all of its treatments.
+    A treatment counts if it has values at three or more concentrations above 0, at the last timepoint. Control wells
+    and wells without a concentration are left out. Units are never converted: one treatment in two units counts as two
+    treatments. The first readout with a dose–response fills the picture with as many treatments as fit. A further
+    readout is added only if all of its treatments fit.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def dose_responses(values: pd.DataFrame, treatments: Mapping[str, WellTreatment]
 
 
 def _series(treatments: Mapping[str, WellTreatment]) -> dict[tuple[str, str], list[WellTreatment]]:
-    """Return the wells of each treatment and unit, by rising concentration."""
+    """Return the wells of each treatment and unit that counts, by rising concentration."""
     from natsort import natsorted
 
     series: dict[tuple[str, str], list[WellTreatment]] = {}

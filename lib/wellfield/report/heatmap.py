@@ -1,4 +1,4 @@
-"""One number per well as a picture of the plate."""
+"""Heatmaps: one number per well, drawn as a picture of the plate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTROL_MARKS = {"negative": ("N", "#1f2328"), "positive": ("P", "#d6246e"), "em
 
 @dataclass(frozen=True)
 class PlateGrid:
-    """The places of a plate that a heatmap shows, and where: pixels from its upper left corner."""
+    """The rows and columns that a heatmap shows, and their places in pixels from the picture's upper left corner."""
 
     rows: range
     columns: range
@@ -54,25 +54,25 @@ def plate_heatmap(
 ) -> PlateGrid:
     """Write a PNG of the plate with one coloured cell per well.
 
-    The whole standard plate is drawn if *values* fill more than half of the smallest one that holds them, else the
-    block of rows and columns from the first to the last that is used.
+    If *values* fill more than half of the smallest standard plate that holds them, the whole plate is drawn; otherwise
+    the block from the first to the last used row and column.
 
     Parameters
     ----------
     values:
-        The number of every well of the run; ``None`` or nan (hatched) where there is none.
+        The number of every well of the run; a well without a number (``None`` or nan) is hatched.
     label:
-        What the numbers are, one line under the title.
+        The meaning of the numbers; one line under the title.
     controls:
-        Kind of control by well, ``"negative"``, ``"positive"`` or ``"empty"``; other kinds, and wells that the run does
-        not have, are not marked.
+        Kind of control by well: ``"negative"``, ``"positive"`` or ``"empty"``. Other kinds, and wells that are not in
+        the run, are not marked.
     failed:
-        Wells that failed; marked with a cross in place of any value.
+        Wells that failed; they get a cross instead of a value.
 
     Returns
     -------
     PlateGrid
-        Where each well is in the picture.
+        The place of each well in the picture.
     """
     failures = {canonical_well(well) for well in failed}
     numbers = {canonical_well(well): _number(value) for well, value in values.items()}
@@ -123,10 +123,10 @@ def plate_heatmap(
 
 
 def value_texts(values: Mapping[str, float], cell: int) -> tuple[dict[str, str], float]:
-    """Return the texts that fit into cells of *cell* pixels and their font size; no text at all if one does not fit.
+    """Return texts that fit into cells of *cell* pixels, and their font size; no texts at all if one does not fit.
 
-    Whole numbers are written out if there is room, else, like all others, with three or two significant digits and k,
-    M, G for thousands.
+    Whole numbers are written out if there is room. Otherwise, and for all other numbers, texts have three or two
+    significant digits, with k, M or G for large numbers.
     """
     forms: list[Callable[[float], str]] = [lambda value: compact(value, 3), lambda value: compact(value, 2)]
     if all(value == int(value) for value in values.values()):
@@ -142,7 +142,7 @@ def value_texts(values: Mapping[str, float], cell: int) -> tuple[dict[str, str],
 def compact(value: float, digits: int) -> str:
     """Return a number with *digits* significant digits, large ones with k, M or G: ``compact(1234, 2)`` → ``1.2k``.
 
-    Below 1,000 it has at least three.
+    Numbers below 1,000 get at least three digits.
     """
     small = max(digits, 3)
     if abs(float(f"{value:.{small - 1}e}")) < 10**small:
@@ -186,7 +186,7 @@ def _colour(fraction: float) -> tuple[float, float, float]:
 
 
 def _mosaic(grid: PlateGrid, colours: Mapping[str, tuple[float, float, float]]) -> np.ndarray[Any, Any]:
-    """Every place of the plate as pixels: its colour, or that of an empty place, in a white frame of one pixel."""
+    """Return the cells of the plate as pixels: each has its colour (or the colour of empty cells) and a white frame."""
     cell = grid.cell
     mosaic = np.full((len(grid.rows) * cell, len(grid.columns) * cell, 3), 255, dtype=np.uint8)
     for row in grid.rows:
@@ -200,7 +200,7 @@ def _mosaic(grid: PlateGrid, colours: Mapping[str, tuple[float, float, float]]) 
 
 
 def _luminance(rgb: tuple[float, float, float]) -> float:
-    """Relative luminance of sRGB (WCAG 2.2)."""
+    """Return the relative luminance of an sRGB colour (WCAG 2.2)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

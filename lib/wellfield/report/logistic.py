@@ -15,17 +15,17 @@ _Array = np.ndarray[Any, np.dtype[np.float64]]
 PARAMETERS = 4
 # Level of the test for an effect, and of the confidence interval.
 LEVEL = 0.05
-# Where the fit starts: the best of these slopes and of this many half-way points.
+# The fit starts from the best combination of these slopes and this many half-way points.
 START_SLOPES, START_POINTS = (0.5, 1.0, 2.0, 4.0, 8.0), 25
-# Beyond it, numbers are no longer finite.
+# exp() of a logarithm beyond this is close to the limit of float64 or infinite.
 LARGEST_LOGARITHM = 700.0
-# Decimals of what the fit sees: those behind them change with the unit, by rounding, and where wells hardly determine
-# a curve they would decide whether there is one.
+# The fit gets numbers rounded to this many decimals. Further decimals depend on the unit, through rounding errors; if
+# the wells hardly determine a curve, they would decide whether there is one.
 DIGITS = 11
-# A step between two concentrations: where no well lies on the slope, any EC50 between them does. The curve changes by
-# less than this part of its height at all wells when its EC50 is e-fold another.
+# Refuses a curve that is a step between two concentrations: no well lies on its slope, so every EC50 between them fits.
+# Such a curve changes at all wells by less than this part of its height if its EC50 changes e-fold.
 FLAT = 1e-3
-# Of the logarithm of a concentration, whatever its unit.
+# Tolerance for the rounding of the logarithm of a concentration, as a part of it.
 ROUNDING = 1e-9
 
 
@@ -38,7 +38,7 @@ class LogisticCurve:
     start, end:
         The plateaus without compound and at high concentrations.
     ec50:
-        Concentration half-way between the plateaus (an IC50 where the curve falls).
+        Concentration half-way between the plateaus (an IC50 if the curve falls).
     slope:
         Steepness, above 0.
     interval:
@@ -52,31 +52,32 @@ class LogisticCurve:
     interval: tuple[float, float]
 
     def __call__(self, concentrations: Any) -> _Array:
-        """Return the curve at concentrations of 0 or more."""
+        """Return the values of the curve at concentrations of 0 or more."""
         share = _share(_logarithms(concentrations), math.log(self.ec50), self.slope)
         return np.asarray(self.start * (1 - share) + self.end * share)
 
 
 class Fit(NamedTuple):
-    """A curve, or ``None`` and why there is none."""
+    """A curve, or ``None`` and the reason why there is no curve."""
 
     curve: LogisticCurve | None
     reason: str = ""
 
 
 def fit_logistic(concentrations: Sequence[float], values: Sequence[float]) -> Fit:
-    """Fit a four-parameter logistic curve by least squares, wells weighted alike.
+    """Fit a four-parameter logistic curve by least squares; all wells have the same weight.
 
-    A curve is returned only if it means something: there are at least four concentrations (0 is one) and more wells
-    than parameters, the fit converges, the half-way concentration lies within those tested (0 apart) and is known
-    better than to that range, and the curve explains more than the mean of all wells does (F test, p < 0.05).
+    A curve is returned only if it is meaningful: there are at least four concentrations (0 counts) and more wells than
+    parameters; the fit converges; the EC50 lies within the tested concentrations above 0, and its confidence interval
+    is not wider than twice their range (on a logarithmic scale); and the curve explains more than the mean of all wells
+    (F test, p < 0.05).
 
     Parameters
     ----------
     concentrations:
-        0 or more; 0 is a well without compound.
+        One per well, 0 or more; 0 means without compound.
     values:
-        One per concentration; those that are not finite are left out.
+        One per well; values that are not finite are left out.
 
     References
     ----------
@@ -91,7 +92,7 @@ def fit_logistic(concentrations: Sequence[float], values: Sequence[float]) -> Fi
     scale = float(response.max()) - float(response.min())
     if not 0 < scale < math.inf:
         return Fit(None, "all wells have the same value" if scale == 0 else "the values are too large")
-    # The fit sees values between -1 and 1, and logarithms about 0 of the concentrations: no unit changes what it does.
+    # The fit gets values between -1 and 1, and logarithms centred on 0: so its result does not depend on the units.
     middle = float(np.median(response))
     scaled = np.round((response - middle) / scale, DIGITS)
     logs = _logarithms(dose)
@@ -112,7 +113,7 @@ def fit_logistic(concentrations: Sequence[float], values: Sequence[float]) -> Fi
 
 
 class _Found(NamedTuple):
-    """What the fit found, over centred logarithms of concentration.
+    """The parameters of a fit, over centred logarithms of concentration.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ class _Found(NamedTuple):
     chance:
         p of the test for an effect.
     steepness:
-        How much of its height the curve changes at most at a well when *log_ec50* changes by 1.
+        Largest change of the curve at a well if *log_ec50* changes by 1, as a part of the curve's height.
     """
 
     start: float
@@ -134,10 +135,10 @@ class _Found(NamedTuple):
 
 
 def _objection(found: _Found, reach: float, farthest: float) -> str:
-    """Return why a curve means nothing.
+    """Return why a curve is not meaningful; an empty string if it is.
 
-    *reach* is half the interval of the logarithm of its EC50; concentrations up to *farthest* from the centre were
-    tested.
+    *reach* is half the confidence interval of the logarithm of the EC50. *farthest* is the largest distance of a tested
+    concentration from the centre, as a logarithm.
     """
     if found.chance >= LEVEL:
         return f"no effect (p = {found.chance:.2g})"
@@ -147,7 +148,7 @@ def _objection(found: _Found, reach: float, farthest: float) -> str:
         return "the wells do not determine the EC50"
     return (
         "the fit does not converge" if found.steepness < FLAT else ""
-    )  # without noise there is no interval that tells
+    )  # without noise the interval is too narrow to tell
 
 
 def _least_squares(x: _Array, y: _Array) -> _Found | None:
@@ -157,16 +158,16 @@ def _least_squares(x: _Array, y: _Array) -> _Found | None:
     def model(_: _Array, start: float, end: float, log_ec50: float, log_slope: float) -> _Array:
         return start + (end - start) * _share(x, log_ec50, _slope(log_slope))
 
-    # Steps of a numerical derivative are a part of the parameter: next to 0, nothing.
+    # Analytical derivatives: the step of a numerical one is a part of the parameter, and vanishes near 0.
     def derivatives(_: _Array, start: float, end: float, log_ec50: float, log_slope: float) -> _Array:
         slope = _slope(log_slope)
         share = _share(x, log_ec50, slope)
         rise = (end - start) * slope * share * (1 - share)
-        away = np.where(np.isfinite(x), x - log_ec50, 0.0)  # without compound, all derivatives are 0 but the first
+        away = np.where(np.isfinite(x), x - log_ec50, 0.0)  # without compound, only the first derivative is not 0
         return np.stack([1 - share, share, -rise, rise * away], axis=1)
 
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore", OptimizeWarning)  # an infinite covariance says the same
+        warnings.simplefilter("ignore", OptimizeWarning)  # the covariance is infinite then, which is checked below
         try:
             parameters, covariance = curve_fit(
                 model, np.arange(len(y)), y, p0=_starting_point(x, y), jac=derivatives, maxfev=5000
@@ -188,7 +189,7 @@ def _slope(logarithm: float) -> float:
 
 
 def _starting_point(x: _Array, y: _Array) -> tuple[float, float, float, float]:
-    """Return the best parameters on a grid of EC50 and slope, for each of which the best plateaus are a regression."""
+    """Return the best parameters on a grid of EC50 and slope; the plateaus of each come from a linear regression."""
     tested = x[np.isfinite(x)]
     points, slopes = np.meshgrid(np.linspace(tested.min(), tested.max(), START_POINTS), START_SLOPES)
     shares = _share(x, points.reshape(-1, 1), slopes.reshape(-1, 1))
@@ -207,7 +208,7 @@ def _share(log_x: Any, log_ec50: Any, slope: Any) -> _Array:
 
 
 def _logarithms(concentrations: Any) -> _Array:
-    with np.errstate(divide="ignore"):  # of 0: -inf, of which every curve has its start
+    with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf: every curve has its start there
         return np.log(np.asarray(concentrations, dtype=np.float64))
 
 

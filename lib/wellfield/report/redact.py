@@ -1,4 +1,4 @@
-"""Absolute paths in messages say where a run took place; a page of results must not."""
+"""Remove absolute paths from messages: a page of results must not say where a run took place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WINDOWS = re.compile(r"(?<!\w)(?:[A-Za-z]:|\\)[\\/](?:[^\\/\s'\"<>|:]+[\\/]+)*"
 
 
 class PathCleaner:
-    """Takes the folders off absolute paths in a text; paths into the plate folder stay, relative to it."""
+    """Removes the folders of absolute paths from a text. A path in the plate folder becomes relative to it."""
 
     def __init__(self, plate_path: str) -> None:
         root = plate_path.rstrip("/\\")

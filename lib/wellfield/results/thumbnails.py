@@ -1,4 +1,4 @@
-"""Thumbnails of wells: each well's job makes one, the montage of the plate shows all."""
+"""Thumbnails of wells: each well's job makes one; the montage of the plate shows all of them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def well_thumbnail(
     Parameters
     ----------
     fields:
-        Image ``[Y, X]`` and label image of the same shape, or ``None``, of each field number (from 1).
+        For each field number (from 1) an image ``[Y, X]``, and a label image of the same shape or ``None``.
     grid:
-        Rows and columns of fields as the microscope took them. Fields fill it row by row. If it is unknown or too small,
-        they fill a near-square.
+        Rows and columns of fields as the microscope took them. Fields fill it row by row. If it is unknown or too
+        small, they fill a near-square.
     size:
         The longer side of the largest field in pixels, at most. All fields are reduced by one integer factor.
     field_count:
@@ -41,7 +41,7 @@ def well_thumbnail(
     Returns
     -------
     numpy.ndarray
-        float32 ``[2, h, w]``: mean intensity on the scale of the images, and coverage by outlines from 0 to 1. Places
+        float32 ``[2, h, w]``: mean intensity in the units of the images, and coverage by outlines from 0 to 1. Places
         without a field are nan in both.
 
     Raises
@@ -80,7 +80,7 @@ def arrange_fields(count: int, grid: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def outlines(labels: Array) -> Array:
-    """Return which pixels of an object have a neighbour above, below, left or right outside the object."""
+    """Return a mask of the object pixels whose upper, lower, left or right neighbour is outside the object."""
     edge = np.zeros(labels.shape, dtype=bool)
     down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
     edge[1:] |= down
@@ -95,7 +95,7 @@ def block_sum(image: Array, factor: int) -> Array:
     """Return the float64 sums over blocks of *factor* × *factor* pixels; blocks at the far edges may be smaller."""
     starts, columns = (np.arange(0, size, factor) for size in image.shape)
     by_row = np.empty((len(starts), image.shape[1]), dtype=np.float64)
-    # Row by row, in the order of memory: ten times as fast as reduceat.
+    # Summing rows in memory order is ten times as fast as reduceat.
     for start, row in zip(starts, by_row, strict=True):
         np.add.reduce(image[start : start + factor], axis=0, dtype=np.float64, out=row)
     sums: Array = np.add.reduceat(by_row, columns, axis=1)
@@ -103,7 +103,7 @@ def block_sum(image: Array, factor: int) -> Array:
 
 
 def _block_sizes(shape: tuple[int, ...], factor: int) -> Array:
-    """Return how many pixels each block has."""
+    """Return the number of pixels in each block."""
     height, width = (np.minimum(factor, size - np.arange(0, size, factor)) for size in shape)
     sizes: Array = np.outer(height, width)
     return sizes
