@@ -1,4 +1,4 @@
-"""Beside the stages: the illumination of a plate, fitted once on a fixed sample of its raw planes."""
+"""Fit the illumination of a plate, once, on a fixed sample of its raw planes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ FIT = OwnJson(
 )
 _RULE = "fit_illumination"
 
-# Planes per channel: more make the fit hardly better, and reading them longer.
+# Planes per channel. More planes hardly improve the fit, and take longer to read.
 SAMPLE_SIZE = 200
 SEED = 0
 
@@ -69,16 +69,17 @@ def fit_plate(
     method: str = "fitted",
     sample_size: int = SAMPLE_SIZE,
 ) -> dict[str, Any]:
-    """Fit the illumination of every channel; write flat fields and what they were fitted on to *folder*, all at once.
+    """Fit the illumination of every channel; write the flat fields and facts about the fit to *folder*, in one step.
 
-    With the *method* ``"microscope"`` the profiles that the microscope measured itself are taken instead.
+    With the *method* ``"microscope"``, the profiles that the microscope itself measured are used instead.
 
-    The sample depends on the plate index and a fixed seed alone: planes of all wells and fields have the same chance,
-    of a z stack its middle plane. Planes that cannot be read are left out and named, unless they change meanwhile.
+    The sample depends only on the plate index and a fixed seed. Planes of all wells and fields have the same chance; of
+    a z stack only the middle plane is used. Planes that cannot be read are left out and listed; a plane that changes
+    while it is read is an error.
 
     Returns
     -------
-    What ``illumination.json`` says.
+    The content of ``illumination.json``.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def fit_plate(
                     middle = layers.z[len(layers.z) // 2] if layers.projection == Projection.NONE else 0
                     sample = _sample([p for p in usable if p.key.z == middle], sample_size)
                     fitted, facts = _fitted(sample, workspace, info)
-            except PipelineError as error:  # of a channel that may not be corrected at all
+            except PipelineError as error:  # not fatal: the channel may not need correction
                 channels[str(channel)] = {"name": info.channels.get(channel), "error": str(error)}
                 continue
             write_npy(part / f"w{channel}.npy", fitted.flatfield)
@@ -129,7 +130,7 @@ def fit_plate(
 
 
 def read_fit(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what ``illumination.json`` says, checked for its shape."""
+    """Return the content of ``illumination.json``, after a check of its structure."""
     return FIT.read(path)
 
 
@@ -139,9 +140,9 @@ def read_illumination(folder: str | os.PathLike[str], channel: int) -> Illuminat
     Raises
     ------
     SchemaVersionError
-        Another version wrote it.
+        Another version of Wellfield wrote it.
     DataNotFoundError
-        It was fitted without this channel.
+        This channel was not part of the fit.
     PipelineError
         This channel could not be fitted.
     """
@@ -180,7 +181,7 @@ def _measured(info: Plate, channel: int) -> Illumination:
 def _fitted(
     sample: Sequence[PlaneRecord], workspace: VirtualWorkspaceBackend, info: Plate
 ) -> tuple[Illumination, dict[str, Any]]:
-    """Return the illumination that fits a sample, and what is to be said about the fit."""
+    """Return the illumination that fits a sample, and the facts about the fit."""
     skipped: list[dict[str, str]] = []
     try:
         fitted = fit_illumination(_read(sample, workspace, info, skipped))
@@ -210,7 +211,7 @@ def _read(
     info: Plate,
     skipped: list[dict[str, str]],
 ) -> Iterator[np.ndarray[Any, Any]]:
-    """Yield the planes that can be used; the others are noted with the reason. Raise after the last if one changed."""
+    """Yield the usable planes; add the others to *skipped* with the reason. At the end, raise if a plane changed."""
     watch = PlaneWatch(info, sample, during="the illumination was fitted")
     dtypes = info.dtypes()
     for plane in sample:

@@ -1,4 +1,4 @@
-"""Which GPU a job takes on a machine with several, where no scheduler hands them out."""
+"""Choose a GPU for a job on a machine with several GPUs and no scheduler that assigns them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DEVICES = Path("/dev")
 
 
 def visible_gpus() -> list[str]:
-    """Return the GPUs that a process may use, as ``CUDA_VISIBLE_DEVICES`` names them: all of the machine by default.
+    """Return the GPUs in ``CUDA_VISIBLE_DEVICES``; if it is not set, all GPUs of the machine.
 
-    CUDA itself goes through the names up to the first that is none, such as ``-1`` or SLURM's ``NoDevFiles``.
+    Like CUDA, this stops at the first name that is not a GPU, such as ``-1`` or SLURM's ``NoDevFiles``.
     """
     given = os.environ.get(VISIBLE)
     if given is not None:
@@ -30,18 +30,18 @@ def visible_gpus() -> list[str]:
 
 @contextmanager
 def reserve_gpus(number: int, folder: str | os.PathLike[str] | None = None) -> Iterator[list[str]]:
-    """Give the body *number* of the GPUs that it sees: those on which the fewest jobs of this user run.
+    """Reserve *number* of the visible GPUs for the body: those on which the fewest jobs of this user run.
 
-    ``CUDA_VISIBLE_DEVICES`` names them meanwhile, so it must be entered before a library opens a device. Where the job
-    sees no more than it asked for, as in one of SLURM, nothing changes.
+    Meanwhile ``CUDA_VISIBLE_DEVICES`` names only these, so this must be entered before a library opens a device. If the
+    job sees no more GPUs than it asked for, as in a job of SLURM, nothing changes.
 
     Parameters
     ----------
     number:
         How many GPUs the job asked for; with 0 nothing happens.
     folder:
-        Where jobs tell each other which GPU they use, by locks that end with the process: a folder of the user's own
-        among the temporary files by default.
+        Folder of lock files by which jobs tell each other which GPU they use; a lock ends with its process. By default
+        a folder of the user among the temporary files.
     """
     seen = visible_gpus() if number else []
     if len(seen) <= number:
@@ -68,7 +68,7 @@ def reserve_gpus(number: int, folder: str | os.PathLike[str] | None = None) -> I
 
 
 def _take(names: Sequence[str], folder: Path) -> tuple[str, int]:
-    """Return a GPU and the lock that says so: the first round of locks is for one job each, the second for two, …."""
+    """Return a GPU and its lock: first a GPU without a job is looked for, then one with one job, and so on."""
     for level in count(1):
         for name in names:
             lock = os.open(folder / f"{name.replace('/', '_')}.{level}", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
@@ -78,4 +78,4 @@ def _take(names: Sequence[str], folder: Path) -> tuple[str, int]:
                 os.close(lock)
             else:
                 return name, lock
-    raise AssertionError  # count has no end
+    raise AssertionError  # never reached: count is endless

@@ -1,6 +1,6 @@
-"""The surroundings of a job: its log, its threads, and errors that say what to do.
+"""Run the body of a job's script: set its log and thread limits, and report errors so that users know what to do.
 
-Imports nothing heavy: the thread limits must be in the environment before an array library is imported.
+This module imports nothing heavy: the thread limits must be in the environment before an array library is imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wellfield.errors import WellfieldError
 from wellfield.faults import clean_text, error_text
 from wellfield.formatting import visible
 
-# Every library that starts threads of its own reads one of these.
+# Every library that starts its own threads reads one of these.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -32,27 +32,27 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
     "POCL_MAX_PTHREAD_COUNT",
-    "NPROC",  # XLA's pool, and so JAX's
+    "NPROC",  # the thread pool of XLA, which JAX uses
     "WELLFIELD_THREADS",
 )
 
 
-# By default TensorFlow and JAX take nearly all memory of a GPU at once, and leave none to others.
+# By default TensorFlow and JAX reserve nearly all memory of a GPU at once and leave none for other processes.
 GPU_VARIABLES = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
-# Characters of one message of a log, its traceback included; more are cut.
+# Longest message of a log in characters, including its traceback; a longer message is cut.
 LONGEST_MESSAGE = 100_000
 
 # Exit code of a job that Ctrl-C ended.
 INTERRUPTED = 130
 
-# What stands in a job's log before the reason for which it stopped, which is its last entry.
+# Precedes the reason in the last entry of a stopped job's log.
 _STOPPED = "stopped: "
 _REASON_BYTES = 20_000
 
 
 def cap_threads(threads: int) -> None:
-    """Limit the threads of every library that this process imports later, and the memory that it takes of a GPU."""
+    """Limit the threads of all libraries that this process imports later, and the GPU memory that they reserve."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     for name, value in GPU_VARIABLES.items():
@@ -63,13 +63,13 @@ def cap_threads(threads: int) -> None:
 def job(
     log: str | os.PathLike[str], *, threads: int = 1, writes: Iterable[str | os.PathLike[str]] | None = None
 ) -> Iterator[logging.Logger]:
-    """Run the body of a script: threads capped, messages in *log*, an expected error as one line on stderr.
+    """Run the body of a script with limited threads, messages in *log*, and expected errors as one line on stderr.
 
     The files that the job *writes*, its log and its benchmark are listed in its record before anything is written.
 
-    An error of the :class:`~wellfield.errors.WellfieldError` tree, of the operating system or of a full memory ends the
-    process with exit code 1 and its message on stderr; its traceback goes to the log. Any other error goes to both.
-    Ctrl-C ends it with exit code 130, as in shells, and nothing on stderr.
+    A :class:`~wellfield.errors.WellfieldError`, an error of the operating system or too little memory ends the process
+    with exit code 1; its message goes to stderr, its traceback to the log. The traceback of any other error goes to
+    both. Ctrl-C ends the process with exit code 130, as in shells, and prints nothing on stderr.
     """
     cap_threads(threads)
     path = Path(log)
@@ -77,7 +77,7 @@ def job(
         _announce(path, writes)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")
-    # Appending: a function that closes all handlers leaves one that opens its file again.
+    # Append: if a function closes all handlers, this one opens its file again.
     handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_LogFormatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -104,7 +104,7 @@ def job(
 
 
 def stop_reason(log: str | os.PathLike[str]) -> str:
-    """Return why a job stopped by its log; an empty text where it did not say so, as when it was killed."""
+    """Return from a job's log why it stopped; an empty text if the log does not say so, for example after a kill."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _REASON_BYTES))
@@ -115,7 +115,7 @@ def stop_reason(log: str | os.PathLike[str]) -> str:
 
 
 def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
-    """List in a job's record what it writes. Its log ``<results>/logs/<rule>/<well or plate>.log`` says whose it is."""
+    """List the files of a job in its record; its log ``<results>/logs/<rule>/<well or plate>.log`` identifies it."""
     from wellfield.results.paths import WELL_RULES, WellFile, job_files
     from wellfield.results.records import announce
 
@@ -123,7 +123,7 @@ def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
     paths = [os.path.relpath(file, results).replace(os.sep, "/") for file in writes]
     of_well = rule in WELL_RULES
     paths += job_files(WELL_RULES if of_well else (rule,), name)
-    # The first job of a well lists what Snakemake removes before the second one.
+    # The first job of a well also lists the files of the second job: Snakemake removes them before that one runs.
     paths += [file.of(name) for file in WellFile] if of_well else []
     try:
         announce(results, rule, paths, well=name if of_well else "")
@@ -133,7 +133,7 @@ def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def _one_line(error: Exception) -> str | None:
-    """Return what to say of an expected error; ``None`` for one that only its traceback explains."""
+    """Return the message of an expected error; ``None`` if only its traceback explains the error."""
     if isinstance(error, WellfieldError):
         return clean_text(str(error), LONGEST_MESSAGE)
     if isinstance(error, MemoryError):
@@ -146,13 +146,13 @@ def _one_line(error: Exception) -> str | None:
 
 
 class _LogFormatter(logging.Formatter):
-    """Writes a message so that no log grows without bound, whatever the text of an error is."""
+    """Cuts long messages, so that the text of an error cannot fill the disk."""
 
     def format(self, record: logging.LogRecord) -> str:
         return clean_text(super().format(record), LONGEST_MESSAGE)
 
 
 def say(logger: logging.Logger, line: str) -> None:
-    """Tell the user something while a job runs: in the log, and on stderr (the screen, unless it runs on a cluster)."""
+    """Tell the user something while a job runs: in the log and on stderr (the screen, unless on a cluster)."""
     logger.info("%s", line)
     print(visible(line), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Planes that are written while they are read: noticed by size and time of their files, before and after."""
+"""Detect planes that change while they are read, by the size and time of their files before and after."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from wellfield.plate.plate import Plate
 from wellfield.storage.array_files import ARRAY_FILES, array_format
 from wellfield.storage.zarr.chunks import ArrayLayout, read_layout
 
-# Size and time in nanoseconds of each file of a plane; None where it is not there.
+# Size, and time in nanoseconds, of each file of a plane; None for a file that does not exist.
 PlaneState = tuple[tuple[int, int] | None, ...]
 
 
 def planes_read(plan: Plan, planes: Iterable[PlaneRecord]) -> list[PlaneRecord]:
-    """Return those of *planes* that a plan reads."""
+    """Return the planes that a plan reads."""
     read = {channel: plan.sources[channel].projection for channel in plan.start_channels}
     return [plane for plane in planes if read.get(plane.key.channel) == plane.key.projection]
 
 
 class PlaneWatch:
-    """Planes that are about to be read, as they are when this is made.
+    """Records the state of planes that are about to be read.
 
-    Looked at is the file of a plane; of a plane in a Zarr array the files of its chunks, or the shards that hold them,
-    and the array's metadata. Every file is looked at once, and none is opened but that metadata. What a writer does
-    between two jobs of a well is not seen here, but changes the digest of the well's planes, as what is seen does: the
-    next run does the well again.
+    The state of a plane is that of its file. For a plane in a Zarr array these are the files of its chunks, or the
+    shards that hold them, and the array's metadata. Each file is looked at once; only the metadata is opened. A change
+    between two jobs of a well is not detected here. It changes the digest of the well's planes, like a change that is
+    detected: the next run processes the well again.
 
     Parameters
     ----------
     planes:
         The planes that are read.
     during:
-        What they are read for, as it ends "the file changed while …".
+        The purpose of reading, as the end of "the file changed while …".
     """
 
     def __init__(self, info: Plate, planes: Iterable[PlaneRecord], *, during: str) -> None:
@@ -49,10 +49,11 @@ class PlaneWatch:
         self._before = self._states()
 
     def changed(self) -> WellStepError | None:
-        """Return the error about planes that are not as they were, the first by key and how many; ``None`` if all are.
+        """Return an error if planes have changed, naming the first and the number; ``None`` if none has changed.
 
-        It is an error whatever ``on_unreadable`` says: what is still being written will be readable soon, and its well
-        is done again then; without the error, results of half a plane would pass for those of the whole one.
+        This is an error for every value of ``on_unreadable``. A file that is still being written will be readable soon,
+        and its well is then processed again. Without the error, results of half a plane would pass for results of the
+        whole plane.
         """
         now = self._states()
         changed = sorted(key for key, state in now.items() if state != self._before[key])
@@ -83,7 +84,7 @@ class PlaneWatch:
 
 
 def _files_of(root: Path, path: str, layouts: dict[str, ArrayLayout | None]) -> list[Path]:
-    """Return the files of a plane; *layouts* takes those of the arrays that were met."""
+    """Return the files of a plane; *layouts* caches the layouts of arrays."""
     address = parse_array_plane(path)
     if address is None:
         return [root / path]
@@ -96,7 +97,7 @@ def _files_of(root: Path, path: str, layouts: dict[str, ArrayLayout | None]) -> 
 
 
 def _layout(folder: Path) -> ArrayLayout | None:
-    """Return the layout of an array; ``None`` where it is damaged or gone, of which reading its planes tells."""
+    """Return the layout of an array; ``None`` if it is damaged or gone: reading its planes then raises the error."""
     try:
         zarr_format = array_format(folder)
         return None if zarr_format is None else read_layout(folder, zarr_format)

@@ -1,7 +1,7 @@
-"""What is refused before any job runs and before any folder is made: runs that would write over files of the user's.
+"""Refuse runs that could overwrite files of the user, before any job runs and before any folder is made.
 
-Results never lie in a raw plate nor a raw plate in results that the run writes, however links, ``..`` and other
-spellings hide it. Nothing of somebody else's lies where a result goes.
+Results must not be inside a raw plate, and a raw plate must not be inside results that the run writes; links, ``..``
+and other spellings are resolved. Only Wellfield's own files may be at the places of results.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from wellfield.results.staged_well import foreign_in_stages
 from wellfield.storage.zarr.well_index import check_store
 
 _NAMED = 10
-# Folders with one file for each well, and how these end: ("wells", ".json").
+# Folders with one file per well, and the ending of these files, such as ("wells", ".json").
 _WELL_FILES = [
     (folder, suffix)
     for path in (*WellFile, *job_files(WELL_RULES, "{well}"))
@@ -55,27 +55,27 @@ _FOLDERS = (
 def refuse_unsafe(
     results: str, plates: Mapping[str, PlateEntry], *, files: Iterable[str] = (), scratch: str | None = None
 ) -> None:
-    """Raise if a run could write over something that Wellfield did not write. Only reads.
+    """Raise if a run could overwrite something that Wellfield did not write. This only reads.
 
     Parameters
     ----------
     results:
-        Folder of all results, as it is configured.
+        Folder of all results, as configured.
     plates:
         The plates of the run, by name.
     files:
-        What the run reads beside the plates: its sheet and its configuration.
+        Files that the run reads besides the plates: its sheet and its configuration.
     scratch:
-        Folder on the nodes' own disks, where one is configured.
+        Folder on the nodes' own disks, if configured.
 
     Raises
     ------
     PathEscapeError
-        A raw plate lies in results that the run writes, or these in a raw plate.
+        A raw plate is inside results that the run writes, or such results are inside a raw plate.
     ConfigError
-        Two plates have one folder of results; a file that the run reads is where a result goes.
+        Two plates share one folder of results; a file that the run reads is at the place of a result.
     DestinationExistsError
-        The results of a plate hold something else where the run writes.
+        The results of a plate hold something that Wellfield did not write, at a place where the run writes.
     """
     if os.path.lexists(results) and not os.path.isdir(results):
         raise DestinationExistsError(f"results: {results} is no folder; choose another for the results")
@@ -123,17 +123,17 @@ def _refuse_overlap(results: Mapping[str, Path], raw: Mapping[str, str], scratch
 
 
 def _above() -> Callable[[str], list[tuple[Hashable, ...]]]:
-    """Return a function that tells what identifies a path, and each folder above it, itself first.
+    """Return a function that returns the identifiers of a path and of each folder above it, the path first.
 
-    A folder goes by its name without links, and by device and number: the same folder under two mounts, or in two
-    spellings where case does not matter, has two names.
+    A folder is identified by its name without links, and by device and inode: the same folder may have two names, under
+    two mounts or on a file system that ignores case.
     """
 
     @cache
     def keys(path: str) -> tuple[Hashable, ...]:
         try:
             found = os.stat(path)
-        except OSError:  # not there yet
+        except OSError:  # does not exist yet
             return (path,)
         return path, (found.st_dev, found.st_ino)
 
@@ -145,7 +145,7 @@ def _above() -> Callable[[str], list[tuple[Hashable, ...]]]:
 
 
 def _refuse_files(results: Mapping[str, Path], files: Iterable[str]) -> None:
-    """Refuse a file that is read where the run writes."""
+    """Refuse an input file at a place where the run writes."""
     roots = {Path(os.path.realpath(folder)): folder for folder in results.values()}
     for file in files:
         real = Path(os.path.realpath(file))
@@ -156,11 +156,11 @@ def _refuse_files(results: Mapping[str, Path], files: Iterable[str]) -> None:
                 raise ConfigError(f"{file} lies where results of {roots[root]} go; move it to another place")
 
 
-# --- what lies in the results ------------------------------------------------------------------------------------
+# --- contents of the results -------------------------------------------------------------------------------------
 
 
 def _refuse_foreign(plate: str, folder: Path) -> None:
-    """Refuse a folder of results that is not Wellfield's, or that holds something else where a result goes."""
+    """Refuse a folder of results that is not Wellfield's, or that holds something else at the place of a result."""
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
@@ -180,7 +180,7 @@ def _refuse_foreign(plate: str, folder: Path) -> None:
 
 
 def _refuse_folders(plate: str, folder: Path) -> None:
-    """Refuse a link or a file where a folder of results goes."""
+    """Refuse a link or a file at the place of a folder of results."""
     for name in _FOLDERS:
         path = folder / name
         if path.is_symlink():
@@ -193,7 +193,7 @@ def _refuse_folders(plate: str, folder: Path) -> None:
 
 
 def _refuse_files_at_results(plate: str, folder: Path) -> None:
-    """Refuse a file that no record lists where a file of results goes."""
+    """Refuse a file at the place of a result if no record lists it."""
     records = plate_records(folder)
     known = set[str]().union(*(record.paths() for record in records.values()))
     logs = job_files(PLATE_RULES, plate)
@@ -217,7 +217,7 @@ def _refuse_files_at_results(plate: str, folder: Path) -> None:
 
 
 def _not_ours(path: Path, *, listed: bool) -> list[Path]:
-    """Return the path in a list if it is something else than a file that is *listed*; an empty list if it is not."""
+    """Return ``[path]`` if something other than a *listed* file is there; otherwise an empty list."""
     is_other = path.is_symlink() or (os.path.lexists(path) and not (listed and path.is_file()))
     return [path] if is_other else []
 
@@ -225,7 +225,7 @@ def _not_ours(path: Path, *, listed: bool) -> list[Path]:
 def _any_file(folder: Path) -> Path | None:
     for root, folders, files in os.walk(folder):
         for name in [*files, *(name for name in folders if Path(root, name).is_symlink())]:
-            if not is_part(name):  # of a job that was killed before anything else was there
+            if not is_part(name):  # a job that was killed early left it
                 return Path(root, name)
     return None
 

@@ -1,4 +1,4 @@
-"""What a well job needs, from the plate index."""
+"""Memory, time and GPUs that the jobs of a plate request, estimated from the plate index and the plan."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from wellfield.config.models import Config
 from wellfield.pipeline.plan_file import PLAN
 from wellfield.plate.plate import Plate
 
-# Resident memory in MB that importing a library and its first call add to a process, rounded up from what was measured
-# on the CPU (torch 191, jax 166, tensorflow 669, pyclesperanto with PoCL 238); cupy is an estimate.
+# Resident memory in MB that importing a library and its first call add to a process. Measured on the CPU and rounded up
+# (torch 191, jax 166, tensorflow 669, pyclesperanto with PoCL 238); cupy is an estimate.
 LIBRARY_MB = {"numpy": 0, "torch": 250, "jax": 250, "tensorflow": 800, "pyclesperanto": 300, "cupy": 500}
 
-# What the scheduler's own processes hold in a job beside ours: two of Snakemake, 180 MB each as measured with SLURM.
+# Memory of the other processes in a job: two of Snakemake, 180 MB each as measured with SLURM.
 RUNNER_MB = 400
 
-# Seconds in which a megapixel is read from a slow network drive, and in which a function takes it: several times what
-# was measured, as a time limit that is too short costs the whole well.
+# Seconds to read a megapixel from a slow network drive, and seconds of one function per megapixel. Both are several
+# times the measured values, because a time limit that is too short costs the whole well.
 SECONDS_READ, SECONDS_WORK = 0.5, 0.5
 START_MINUTES = 5
 
-# What a plane's record and the rows of its field take in the jobs that join a plate's tables: several times their size.
+# Memory for the record of a plane and the rows of its field, in jobs that join a plate's tables: several times their
+# size.
 PLANE_MB = 0.004
 
-# A field's stack while it is written: as it was staged, and its pyramid.
+# Copies of a field's stack in memory while it is written, including its pyramid.
 STORED_COPIES = 4
 MEGABYTE = 1e6
 
 
 def stack_megabytes(info: Plate, well: str, fields: int) -> float:
-    """Return the size of all planes of one field in MB; that of a 2048² uint16 plane each where nothing is known."""
+    """Return the size of all planes of one field in MB; an unknown shape counts as 2048², unknown pixels as uint16."""
     rows, columns = info.shape or (2048, 2048)
     itemsize = 4 if info.dtype in ("float32", "int32", "uint32") else 1 if info.dtype == "uint8" else 2
     planes = math.ceil(info.planes_per_well.get(well, 1) / max(fields, 1))
@@ -41,13 +42,13 @@ def stack_megabytes(info: Plate, well: str, fields: int) -> float:
 
 
 def libraries(config: Config) -> tuple[str, ...]:
-    """Return the array libraries that the configuration names: those that its steps can run on."""
+    """Return the array libraries, other than NumPy, that the configuration names; steps can run on these."""
     named = (config.settings.memory_type, *(step.memory_type for step in config.steps))
     return tuple(sorted({name for name in named if name and name != "numpy"}))
 
 
 def function_names(config: Config) -> tuple[str, ...]:
-    """Return every function that the pipeline names, as it spells them."""
+    """Return every function that the pipeline names, spelt as in the pipeline."""
 
     def named(func: Any) -> Iterator[str]:
         if isinstance(func, str):
@@ -65,7 +66,7 @@ def function_names(config: Config) -> tuple[str, ...]:
 
 
 def names_own_functions(config: Config) -> bool:
-    """Tell whether the pipeline names functions of the user's own, which may run on any library."""
+    """Tell whether the pipeline names the user's own functions, which may run on any library."""
     return any(":" in name for name in function_names(config))
 
 
@@ -75,19 +76,19 @@ def gpus(config: Config) -> int:
 
 
 def library_mb(names: Iterable[str]) -> int:
-    """Return the memory in MB that array libraries need beside images."""
+    """Return the memory in MB that array libraries need in addition to images."""
     return sum(LIBRARY_MB[name] for name in names)
 
 
 def process_mb(plan: str | os.PathLike[str], *, margin_mb: int, attempt: int = 1) -> int:
-    """Return the memory in MB of a job that runs a stored plan: images as the plan estimates, libraries, margin.
+    """Return the memory in MB of a job that runs a stored plan: the plan's estimate for images, libraries, margin.
 
-    A repeated attempt gets that much more of it.
+    All of it, except the memory of Snakemake's own processes, is multiplied by *attempt*.
 
     Raises
     ------
     FileNotFoundError
-        The plan is not there yet.
+        The plan does not exist yet.
     """
     return RUNNER_MB + math.ceil((margin_mb + _plan_needs(plan)[0]) * attempt)
 
@@ -99,7 +100,7 @@ def _plan_needs(plan: str | os.PathLike[str]) -> tuple[float, float]:
 
 @cache
 def _read_needs(plan: str, mtime_ns: int) -> tuple[float, float]:
-    """Read what every well asks for, once for a plan as it is."""
+    """Read the needs of every well from a plan, once for each state of the file."""
     stored = PLAN.read(plan)
     calls = [call for step in stored["steps"] for branch in step["branches"] for call in branch["calls"]]
     names = {call[kind] for call in calls for kind in ("memory_type", "output_type")}
@@ -108,10 +109,10 @@ def _read_needs(plan: str, mtime_ns: int) -> tuple[float, float]:
 
 
 def storing_mb(info: Plate, well: str, fields: int, *, config: Config, margin_mb: int, attempt: int = 1) -> int:
-    """Return the memory in MB of a job that writes a well, up to incompressible pixels.
+    """Return the memory in MB of a job that writes a well; it suffices even for pixels that cannot be compressed.
 
-    One field's images as float32 with their pyramid. The strategy ``well`` on Zarr v2 copies a whole well into one
-    chunk and compresses that; all others go plane by plane or field by field.
+    The job holds the images of one field as float32, with their pyramid. The strategy ``well`` with NGFF 0.4 also
+    copies a whole well into one chunk and compresses it; all other strategies write plane by plane or field by field.
     """
     zarr = config.settings.zarr
     whole = (zarr.chunk_strategy, zarr.ngff_version) == ("well", "0.4")
@@ -120,26 +121,26 @@ def storing_mb(info: Plate, well: str, fields: int, *, config: Config, margin_mb
 
 
 def plate_mb(*, margin_mb: int, planes: int = 0, attempt: int = 1) -> int:
-    """Return the memory in MB of a job on the whole plate, whose index has so many planes, as far as that is known."""
+    """Return the memory in MB of a job on the whole plate; *planes* is the number of its planes, 0 if unknown."""
     return RUNNER_MB + math.ceil((2 * margin_mb + planes * PLANE_MB) * attempt)
 
 
 def process_minutes(plan: str | os.PathLike[str], info: Plate, well: str, fields: int, *, attempt: int = 1) -> int:
     """Return the time limit in minutes of a job that runs a stored plan over a well.
 
-    Start-up, the planes read, and what the plan's functions get of each of *fields* (fields × timepoints).
+    It covers start-up, reading the planes, and the plan's functions on each of *fields* (fields × timepoints).
 
     Raises
     ------
     FileNotFoundError
-        The plan is not there yet.
+        The plan does not exist yet.
     """
     work = _plan_needs(plan)[1] * fields
     return _minutes(SECONDS_READ * _megapixels(info, well) + SECONDS_WORK * work, attempt)
 
 
 def storing_minutes(info: Plate, well: str, *, attempt: int = 1) -> int:
-    """Return the time limit in minutes of a job that writes a well, as if every plane were written."""
+    """Return the time limit in minutes of a job that writes a well; it assumes that every plane is written."""
     return _minutes(SECONDS_READ * _megapixels(info, well), attempt)
 
 

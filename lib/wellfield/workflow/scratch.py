@@ -1,4 +1,4 @@
-"""Where the files of a staged well lie on a node's own disk."""
+"""Folders for the files of a staged well on a node's own disk."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from wellfield.formats.json_files import read_json
 from wellfield.results.removal import remove_scratch
 from wellfield.results.staged_well import STAGED_NAME
 
-# How a variable of the job is named: a dollar sign would be the submitting shell's.
+# Names an environment variable of the job. A dollar sign would be expanded by the submitting shell.
 _VARIABLE = re.compile(r"env:(\w+)")
 
 
 def scratch_folder(scratch: str | None, staging: str | os.PathLike[str]) -> Path | None:
-    """Return the folder for the files of one well below *scratch*, ``None`` where nothing is configured.
+    """Return a new folder for the files of one well below *scratch*; ``None`` if no scratch is configured.
 
-    ``env:TMPDIR`` stands for what the variable ``TMPDIR`` is in the job. Each call names another folder, so that jobs
-    do not meet on a disk that they share: not those of other runs, nor one that outlived its run and does the same
-    well.
+    ``env:TMPDIR`` stands for the value of the variable ``TMPDIR`` in the job. Each call returns another folder, so that
+    jobs on a shared disk never use the same one: neither jobs of other runs, nor a job that outlived its run and works
+    on the same well.
 
     Raises
     ------
@@ -43,15 +43,17 @@ def scratch_folder(scratch: str | None, staging: str | os.PathLike[str]) -> Path
     return Path(place, f"wellfield-{getpass.getuser()}-{Path(staging).name}-{uuid4().hex}")
 
 
-# In the folder of a well: the path of its stage, which names the folder while the files are wanted.
+# A file in the folder of a well: it holds the path of the well's stage. The stage names the folder as long as the files
+# are needed.
 _OF = "stage.txt"
 
 
 @contextmanager
 def own_scratch(folder: Path | None, staging: str | os.PathLike[str]) -> Iterator[None]:
-    """Make the folder of a well, so that other jobs can tell that it is in use; remove what killed jobs left beside it.
+    """Make the folder of a well, marked as in use; remove the folders that killed jobs left beside it.
 
-    The folder is in use while this process holds the lock on a file in it, and then as long as the stage names it.
+    The folder is in use while this process holds the lock on a file in it, and afterwards as long as the stage names
+    it.
     """
     if folder is None:
         yield
@@ -70,7 +72,7 @@ def remove_dead_scratch(place: Path) -> list[str]:
     removed = []
     for folder in sorted(place.glob(f"wellfield-{getpass.getuser()}-*")):
         with suppress(OSError), (folder / _OF).open(encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error where a job holds it
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises an error if a job holds the lock
             stage = file.read()
             if stage and not _names(Path(stage), folder):
                 remove_scratch(folder)
@@ -79,7 +81,7 @@ def remove_dead_scratch(place: Path) -> list[str]:
 
 
 def _names(stage: Path, folder: Path) -> bool:
-    """Tell whether a staged well lies in a folder; so does one whose list cannot be read."""
+    """Tell whether the files of a staged well are in *folder*; if the stage's list cannot be read, assume so."""
     listed = stage / STAGED_NAME
     if not listed.exists():
         return False

@@ -1,6 +1,6 @@
-"""What Snakemake's own log says of the jobs that failed.
+"""Read the failed jobs from Snakemake's own log.
 
-Snakemake writes a block like this for each of them::
+Snakemake writes a block like this for each failed job::
 
     Error in rule process_well:
         message: SLURM-job '8' failed, SLURM status is: 'TIMEOUT'. …
@@ -9,15 +9,15 @@ Snakemake writes a block like this for each of them::
         log: results/P1/logs/process_well/B03.log, /home/me/8.log (check log file(s) for error details)
         external_jobid: 8
 
-The message is the executor's. On the machine itself it is ``None``, and above the block stands how the process ended::
+The message comes from the executor. If the job ran on this machine, the message is ``None``, and a line above the block
+says how the process ended::
 
     Command 'set -euo pipefail;  python /home/me/.snakemake/scripts/tmpxv4c2pn2.process_well.py' died with <Signals.…>.
 
-Several jobs can end at once: then the lines of one stand between those of another. The name of the script is that of
-the rule.
+If several jobs end at once, their lines are interleaved. The name of the script ends with the name of the rule.
 
-Of jobs in a group the blocks are indented by four more spaces, without what the executor said, which is lost. Above
-them stands one of the group, which alone names the log of the batch system::
+Jobs in a group have blocks that are indented by four more spaces and lack the executor's message, which is lost. Above
+them is a block for the group; only this block names the log of the batch system::
 
         message: Error in group 3f9c
         log: /home/me/8.log (check log file(s) for error details)
@@ -56,7 +56,7 @@ _ENDING = re.compile(
 _LOG = re.compile(r"^ *log: (.*?)(?: \(check log file\(s\) for error details\))?$", re.MULTILINE)
 _EXTERNAL = re.compile(r"^ *external_jobid: (.*)$", re.MULTILINE)
 _MEANING = {"SIGKILL": ", as by a system that has no memory left"}
-# Shells and containers pass on a signal as this and its number, and so do our scripts after Ctrl-C
+# Shells and containers report a signal as exit status 128 + its number. So do Wellfield's scripts after Ctrl-C
 # (wellfield.workflow.jobs).
 _SIGNALLED = 128
 
@@ -71,15 +71,15 @@ class JobError:
     Parameters
     ----------
     log:
-        The log of the rule, where it has one.
+        The log of the rule; empty if the rule has none.
     other_logs:
-        Further logs, such as that of the batch system.
+        Further logs, such as the log of the batch system.
     said:
-        What the executor, or the operating system, said; may be empty.
+        The message of the executor or the operating system; may be empty.
     interrupted:
-        The job was ended by Ctrl-C.
+        Ctrl-C ended the job.
     killed:
-        A signal ended it, or a batch system reported it: it may have had too little memory or time.
+        A signal ended the job, or a batch system reported it: it may have had too little memory or time.
     """
 
     rule: str
@@ -92,7 +92,7 @@ class JobError:
 
 @dataclass(frozen=True)
 class _Ending:
-    """How a process ended: by a signal, or with an exit status of its own."""
+    """How a process ended: by a signal, or with its own exit status."""
 
     signal: str = ""
     status: int = 0
@@ -105,15 +105,15 @@ class _Ending:
 
 
 def read_job_errors(text: str, logs: Iterable[str], *, nested: bool = False) -> dict[str, JobError]:
-    """Return the last error of each of the jobs whose rules' logs are *logs*, by that log.
+    """Return, for each log in *logs*, the last error of the job with that log.
 
-    The names are looked for, not taken apart: those of plates may contain commas. How a process ended is left out where
-    it may have been another job's. In a batch system's log one Snakemake runs *nested* in another, which repeats the
-    error without what was said of it: there the last that says something counts.
+    A list of log names is not split at its commas, because names of plates may contain commas: known names are searched
+    in it. If an ending may belong to another job, it is left out. In a batch system's log, one Snakemake runs *nested*
+    in another, which repeats the error without its message: with *nested*, the last error with a message counts.
     """
     wanted = set(logs)
     found = {}
-    # Endings of each rule that no block has followed yet, and the logs of groups by the log of a member.
+    # For each rule, the endings whose block has not been read yet; for each member's log, the logs of its group.
     endings: dict[str, list[_Ending]] = {}
     of_groups: dict[str, tuple[str, ...]] = {}
     matches = [match for pattern in (_ENDING, _GROUP, _BLOCK) for match in pattern.finditer(text)]
@@ -161,12 +161,12 @@ def _ending(match: re.Match[str]) -> _Ending:
     status = int(match["status"])
     try:
         return _Ending(signal.Signals(status - _SIGNALLED).name)
-    except ValueError:  # an exit status of its own
+    except ValueError:  # not a signal
         return _Ending(status=status)
 
 
 def _take(endings: dict[str, list[_Ending]], rule: str) -> _Ending:
-    """Return how the job of a rule ended whose block is next, and forget it; an unknown end if it is not sure which."""
+    """Return and forget the ending of the rule's next block; an unknown ending if several different ones may be it."""
     waiting = endings.pop(rule, [])
     if not waiting:
         return _Ending()
@@ -176,12 +176,12 @@ def _take(endings: dict[str, list[_Ending]], rule: str) -> _Ending:
 
 
 def _listed(lines: str) -> str:
-    """Return the names of logs in the lines of a block."""
+    """Return the list of log names in the lines of a block, as text."""
     return match[1] if (match := _LOG.search(lines)) else ""
 
 
 def _beginnings(listed: str) -> Iterable[str]:
-    """Yield the beginnings of a list of names joined by commas that may be its first name."""
+    """Yield each prefix of a comma-separated list that may be its first name: names may contain commas."""
     end = listed.find(", ")
     while end >= 0:
         yield listed[:end]

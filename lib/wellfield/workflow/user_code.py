@@ -1,7 +1,7 @@
-"""The source files behind functions of the user's own: a module and every own module that it imports, however deep.
+"""Find the source files of the user's own functions: a module and all of the user's modules that it imports.
 
-Imports are read from the source and nothing is executed. What a module imports by a name that it computes is not seen.
-Python's own modules, installed packages and Wellfield are not followed.
+Imports are read from the source; nothing is executed. An import whose name is computed is not found. Python's own
+modules, installed packages and Wellfield are not followed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _PYTHON = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "plat
 
 
 def source_files(place: str) -> dict[str, Path]:
-    """Return name → file of the modules behind *place*: ``package.module``, or ``file.py``.
+    """Return name → file of the modules that *place* needs; *place* is ``package.module`` or ``file.py``.
 
-    Followed are imports of modules below the working directory, and below the folder that holds the package or file
-    itself. A module of an installed package stands alone.
+    Imports are followed to modules below the working directory and below the folder that holds the package or file. For
+    a module of an installed package, only that module is returned.
     """
     if place.endswith(".py"):
         path = Path(place)
@@ -54,10 +54,10 @@ def _is_own(file: Path, roots: list[Path]) -> bool:
 
 
 def _imported(name: str, file: Path) -> Iterator[tuple[str, Path]]:
-    """Give the modules that a module imports, with the packages that they are in."""
+    """Yield the modules that a module imports, with the packages that contain them."""
     try:
         tree = ast.parse(file.read_bytes()) if file.suffix == ".py" else ast.Module([], [])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the job that imports it says what is wrong
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the job that imports the module reports the error
         return
     package = name if file.stem == "__init__" else name.rpartition(".")[0]
     for node in ast.walk(tree):
@@ -72,9 +72,9 @@ def _imported(name: str, file: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _modules(name: str) -> Iterator[tuple[str, Path]]:
-    """Give the files of a module and of the packages that it is in, as far as there are any.
+    """Yield the files of a module and of the packages that contain it, as far as they exist.
 
-    The last part of the name may be something else than a module, as in ``from package import function``.
+    The last part of the name need not be a module, as in ``from package import function``.
     """
     places: list[str] | None = None
     parts = name.split(".")
@@ -91,7 +91,7 @@ def _modules(name: str) -> Iterator[tuple[str, Path]]:
 
 
 def _spec(name: str, places: list[str] | None) -> ModuleSpec | None:
-    """Return where a module is; looking does not import the packages above it, as ``importlib.util.find_spec`` does."""
+    """Return where a module is, without importing the packages above it (``importlib.util.find_spec`` would)."""
     for finder in sys.meta_path:
         try:
             spec = finder.find_spec(name, places)
