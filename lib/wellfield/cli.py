@@ -25,15 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 for yes, 1 for no, 2 for a usage error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no µ shows something in its place
+            stream.reconfigure(errors="replace")  # a terminal without the character µ shows a replacement
     try:
         return _run(arguments)
     except WellfieldError as error:
         return _fail(str(error))
-    except BrokenPipeError:  # the reader of a long listing has seen enough
+    except BrokenPipeError:  # the reader of the output, such as head, has closed it
         _drop_output()
         return 0
-    except OSError as error:  # a full disk behind the output, or a file that is not ours to read
+    except OSError as error:  # the output's disk is full, or a file may not be read
         _drop_output()
         return _fail(f"{error.filename or 'the output'}: {error.strerror or error}")
     except KeyboardInterrupt:
@@ -47,7 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
     finally:
-        sys.stdout.flush()  # here, where an error can still be told
+        sys.stdout.flush()  # flush here, where an error can still be reported
 
 
 def _say(*lines: str, end: str = "\n", flush: bool = False) -> None:
@@ -55,13 +55,13 @@ def _say(*lines: str, end: str = "\n", flush: bool = False) -> None:
 
 
 def _fail(message: str) -> int:
-    with suppress(OSError, AttributeError):  # no stderr either
+    with suppress(OSError, AttributeError):  # stderr may be closed too
         print(f"error: {visible(message)}", file=sys.stderr)
     return 1
 
 
 def _drop_output() -> None:
-    """Send what is left in the buffer nowhere: Python would write it when it ends, and fail again."""
+    """Discard the rest of the output buffer: Python would write it at exit and fail again."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -106,7 +106,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _named_or_written(options: argparse.Namespace) -> tuple[str, dict[str, Layout]]:
-    """Return the name of what reads the folder, and the layouts that are known: those of --config, and --pattern."""
+    """Return the name of the microscope or layout that reads the folder, and the layouts of --config and --pattern."""
     from wellfield.config.load import read_config
     from wellfield.microscopes.presets import PRESETS
     from wellfield.plate.filename_layout import Layout, pattern_problems
@@ -174,7 +174,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _print_settings(settings: Settings, config: str) -> None:
-    """Print every setting with where its value came from."""
+    """Print every setting and the origin of its value."""
     unset = {"vfs.read_backend": "of the plate", "memory_type": "of each function"}
     for name, value in settings.values().items():
         shown = unset.get(name, "none") if value is None else value

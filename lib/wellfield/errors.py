@@ -1,4 +1,4 @@
-"""The error tree. Every error is a :class:`WellfieldError` and also the built-in that it specialises.
+"""The error tree. Every error is a :class:`WellfieldError` and also the built-in error that it specialises.
 
 A message says what happened, where (plate, well, field, channel, file), what was expected and what to do.
 """
@@ -17,16 +17,16 @@ class WellfieldError(Exception):
 
 
 class SystemFailure(WellfieldError, OSError):
-    """Base of the errors that are an :class:`OSError` as well: ``errno`` and ``filename`` are set as Python sets them.
+    """Base of the errors that are also an :class:`OSError`: ``errno`` and ``filename`` are set as Python sets them.
 
     Parameters
     ----------
     message:
         What happened, in full; ``str`` of the error.
     path:
-        The path that it happened at, kept as ``filename``.
+        The path at which it happened; becomes ``filename``.
     code:
-        Number of the operating system's error, kept as ``errno``; without it the one of the class.
+        Number of the operating system's error; becomes ``errno``. By default the number of the class.
     """
 
     default_code: ClassVar[int] = errno.EIO
@@ -57,7 +57,7 @@ class ConfigError(WellfieldError, ValueError):
 
 
 class SchemaVersionError(WellfieldError, ValueError):
-    """A file was written by a version of Wellfield with another, incompatible layout."""
+    """Another version of Wellfield wrote a file, with an incompatible layout."""
 
 
 # --- plates and microscopes --------------------------------------------------------------------------------------
@@ -68,17 +68,17 @@ class WellNameError(WellfieldError, ValueError):
 
 
 class PlateNotFoundError(SystemFailure, FileNotFoundError):
-    """The folder of a plate does not exist or is no folder."""
+    """The folder of a plate does not exist or is not a folder."""
 
     default_code = errno.ENOENT
 
 
 class EmptyPlateError(WellfieldError, ValueError):
-    """A plate folder holds no image that could be used."""
+    """A plate folder holds no usable image."""
 
 
 class MicroscopeDetectionError(WellfieldError, ValueError):
-    """No microscope, or more than one, recognises a plate folder."""
+    """A plate folder is recognised by no microscope format, or by more than one."""
 
 
 class DuplicatePlaneError(WellfieldError, ValueError):
@@ -90,7 +90,7 @@ class MetadataError(WellfieldError, ValueError):
 
 
 class MissingPlaneError(WellfieldError, LookupError):
-    """A plane that was asked for is not on the plate."""
+    """A requested plane is not on the plate."""
 
 
 # --- storage and formats -----------------------------------------------------------------------------------------
@@ -107,25 +107,25 @@ class DataNotFoundError(StorageError, FileNotFoundError):
 
 
 class DestinationExistsError(StorageError, FileExistsError):
-    """Something lies where a copy, a move or a link should go; nothing is overwritten unasked."""
+    """Something is at the destination of a copy, a move or a link; it is not overwritten."""
 
     default_code = errno.EEXIST
 
 
 class IsFolderError(StorageError, IsADirectoryError):
-    """A folder is where an object is expected."""
+    """An object is expected, but the path is a folder."""
 
     default_code = errno.EISDIR
 
 
 class NotAFolderError(StorageError, NotADirectoryError):
-    """An object is where a folder is expected."""
+    """A folder is expected, but the path is an object."""
 
     default_code = errno.ENOTDIR
 
 
 class FolderNotEmptyError(StorageError):
-    """A folder holds something; only an empty one is deleted."""
+    """A folder is not empty; only an empty folder is deleted."""
 
     default_code = errno.ENOTEMPTY
 
@@ -137,7 +137,7 @@ class AccessError(StorageError, PermissionError):
 
 
 class InvalidPathError(StorageError, ValueError):
-    """A text is no path: it is empty, holds a null character, or is kept for unfinished writes."""
+    """A text is not a usable path: it is empty, holds a null character, or is reserved for unfinished writes."""
 
     default_code = errno.EINVAL
 
@@ -161,33 +161,33 @@ class MemoryLimitError(StorageError, MemoryError):
 
 
 class ForeignStoreError(StorageError):
-    """A Zarr store, or a well in it, was not written by Wellfield; it is left as it is."""
+    """Wellfield did not write a Zarr store, or a well in it; it is left as it is."""
 
     default_code = errno.EPERM
 
 
 class UnstorableDataError(StorageError, ValueError):
-    """Data cannot be stored as it is: a dtype, a size or a value that the format does not have."""
+    """Data cannot be stored as it is: the format does not have its dtype, size or value."""
 
     default_code = errno.EINVAL
 
 
 class BrokenStageError(StorageError):
-    """What a well's first job staged for its second one is damaged; the next run stages it again."""
+    """The staged results of a well are damaged; the next run stages the well again."""
 
 
 class UnsupportedOperationError(SystemFailure, io.UnsupportedOperation):
-    """A storage backend cannot do what was asked of it."""
+    """A storage backend does not support an operation."""
 
     default_code = errno.ENOTSUP
 
 
 class UnreadableImageError(StorageError, ValueError):
-    """A file is not a readable image, or not the image that was expected."""
+    """A file is not a readable image, or not the expected image."""
 
 
 class ImageKindError(UnreadableImageError):
-    """A readable image is no single grey plane of intensities: colours, a palette, several planes, white as 0."""
+    """A readable image is not a single grey plane of intensities: colours, a palette, several planes, white as 0."""
 
 
 class FileAccessError(AccessError, UnreadableImageError):
@@ -195,7 +195,7 @@ class FileAccessError(AccessError, UnreadableImageError):
 
 
 class FolderForImageError(IsFolderError, UnreadableImageError):
-    """A folder is where an image file is expected."""
+    """An image file is expected, but the path is a folder."""
 
 
 class PathEscapeError(WellfieldError, ValueError):
@@ -203,7 +203,7 @@ class PathEscapeError(WellfieldError, ValueError):
 
 
 class UnknownFormatError(WellfieldError, ValueError):
-    """The suffix of a path names no format, or the data does not fit the format."""
+    """The suffix of a path is not that of a known format, or the data does not fit the format."""
 
 
 class MissingLibraryError(WellfieldError, ImportError):
@@ -211,17 +211,17 @@ class MissingLibraryError(WellfieldError, ImportError):
 
 
 class SnakemakeVersionError(WellfieldError, RuntimeError):
-    """The Snakemake that is installed lacks something that Wellfield uses of it."""
+    """The installed Snakemake lacks something that Wellfield needs."""
 
 
 class DiskSpaceError(SystemFailure):
-    """The file system has not enough free space."""
+    """The file system does not have enough free space."""
 
     default_code = errno.ENOSPC
 
 
 def os_failure(error: OSError, message: str, path: str | os.PathLike[str] | None = None) -> SystemFailure:
-    """Return the error of ours that an error of the operating system is, with its number."""
+    """Return the error of this tree for an error of the operating system, with its number."""
     kinds: dict[int | None, type[SystemFailure]] = {
         errno.ENOENT: DataNotFoundError,
         errno.EEXIST: DestinationExistsError,
@@ -240,7 +240,7 @@ def os_failure(error: OSError, message: str, path: str | os.PathLike[str] | None
 
 
 class MemoryTypeError(WellfieldError, TypeError):
-    """An object is no array of a known memory type, or not of the declared one."""
+    """An object is not an array of a known memory type, or not of the declared memory type."""
 
 
 class MemoryConversionError(WellfieldError, RuntimeError):
@@ -268,20 +268,20 @@ class MemoryConversionError(WellfieldError, RuntimeError):
 
 
 class DeviceNotFoundError(WellfieldError, LookupError):
-    """A GPU was asked for that the array library does not see."""
+    """The array library does not see the requested GPU."""
 
 
 class DeviceMemoryError(WellfieldError, MemoryError):
-    """A device has not enough memory, and nothing that was tried made do with less.
+    """A device does not have enough memory, even after every step to use less.
 
     Parameters
     ----------
     function:
-        What needed the memory.
+        Name of the function (or conversion) that needed the memory.
     shape:
-        Shape of the array that it worked on.
+        Shape of its array.
     device:
-        Where.
+        Name of the device.
     """
 
     def __init__(self, function: str, shape: tuple[int, ...], device: str) -> None:
@@ -309,15 +309,15 @@ class PipelineError(WellfieldError, ValueError):
 
 
 class UnknownFunctionError(WellfieldError, LookupError):
-    """No function is registered under a name."""
+    """A name is not that of a registered function."""
 
 
 class StepError(WellfieldError, RuntimeError):
-    """A step of the pipeline failed while it ran; says plate, well, field and step."""
+    """A step of the pipeline failed while it ran; the message says plate, well, field and step."""
 
 
 class MaterializationError(WellfieldError, ValueError):
-    """A result does not fit the materialization that was declared for it."""
+    """A result does not fit its declared materialization."""
 
 
 class ValidationError(WellfieldError, ValueError):

@@ -1,7 +1,8 @@
-"""Whom an error is about, the data or the machine, and what an error says.
+"""Decide whether an error is due to the data or to the machine, and make its text.
 
-A well whose data is wrong fails alone: its manifest says why, and the plate gets its tables and report. A machine
-without memory, space or permission fails the job, which is tried again. The line between the two is drawn here only.
+If the data of a well is wrong, only that well fails: its manifest says why, and the plate still gets its tables and
+report. If the machine lacks memory, space or permission, the job fails and is tried again. Only this module separates
+the two cases.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from wellfield.errors import (
 )
 from wellfield.formatting import visible
 
-# Longer texts are cut: a function may put a whole table into its error.
+# A longer text is cut: a function may put a whole table into its error.
 LONGEST_REASON = 2_000
-_CUT_NOTE = 100  # what the note about a cut takes at most
+_CUT_NOTE = 100  # the longest note about a cut
 
-# Errors that are also built-in errors of the system, but are about the data.
+# Errors that are also built-in system errors, but are due to the data.
 _OF_THE_DATA = (StepError, BatchError, UnstorableDataError, UnsupportedOperationError)
-# Another try, another machine or the user has to help; the images are not to blame.
+# Another attempt, another machine or the user has to help; the images are not the cause.
 _OF_THE_JOB = (
     MemoryError,
     OSError,
@@ -53,10 +54,10 @@ _OF_THE_JOB = (
     SchemaVersionError,
     UnknownFunctionError,
 )
-# Nothing is there, or a wrong number in a file asks for a place that it has not.
+# Nothing is at the path, or a wrong number in a file points to a position that does not exist.
 _OF_THE_CONTENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EOVERFLOW)
-# A process or a machine at its limit, or a file server that does not answer, while the file may be good. EIO may be
-# a bad sector of the disk, and so the file's.
+# A process or a machine is at its limit, or a file server does not answer; the file may be good. EIO is not listed: it
+# may be a bad sector of the disk, and then belongs to the file.
 _OF_THE_MACHINE = (
     *(errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR),
     *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH),
@@ -65,10 +66,10 @@ _OF_THE_MACHINE = (
 
 
 def fails_well(error: BaseException) -> bool:
-    """Tell whether an error fails the well that is processed or written; any other error fails the job.
+    """Tell whether an error fails only the well that is processed or written; any other error fails the job.
 
-    A function may raise anything, and so may a library that is given its results. So every error is the well's, except
-    those that are known to be about the machine or the configuration.
+    A function may raise anything, and so may a library that gets its results. So every error fails only the well,
+    unless it is known to be due to the machine or the configuration.
     """
     if isinstance(error, _OF_THE_DATA):
         return True
@@ -76,15 +77,15 @@ def fails_well(error: BaseException) -> bool:
 
 
 def fails_plane(error: BaseException, folder: str | os.PathLike[str] | None) -> bool:
-    """Tell whether an error that reading a plane raised is about this plane, so that ``on_unreadable`` decides.
+    """Tell whether an error while reading a plane concerns only this plane; then ``on_unreadable`` decides.
 
-    A damaged file is, and so is one that the system refuses to read. A plate folder that is gone is not: then no plane
-    of it can be read.
+    Examples are a damaged file and a file that the system refuses to read. If the plate folder is gone, the error
+    concerns all planes.
 
     Parameters
     ----------
     folder:
-        The plate folder; ``None`` where the planes are no files.
+        The plate folder; ``None`` if the planes are not files.
     """
     if not isinstance(error, Exception) or isinstance(error, MemoryError | ImportError | PlateNotFoundError):
         return False
@@ -94,21 +95,21 @@ def fails_plane(error: BaseException, folder: str | os.PathLike[str] | None) -> 
 
 
 def refused_by_system(error: BaseException) -> bool:
-    """Tell whether the system refused to read a file that is there, as for want of permission."""
+    """Tell whether the system refused to read an existing file, for example because permission is missing."""
     return any(number not in (None, *_OF_THE_CONTENT) for number in _system_numbers(error))
 
 
 def error_text(error: BaseException, function: Callable[..., Any] | None = None) -> str:
-    """Return what an error says, fit for a manifest, a log and a page; where it says nothing, its type and place.
+    """Return the text of an error for a manifest, a log or a page; for an error without text, its type and place.
 
     Parameters
     ----------
     function:
-        The function of the user that raised it: its file and line are the place.
+        The user's function that raised the error: its file and line are the place.
     """
     try:
         text = str(error)
-    except Exception as failed:  # __str__ is anybody's code too
+    except Exception as failed:  # __str__ may be user code that fails
         text = f"(its text cannot be shown: {type(failed).__name__})"
     name = type(error).__name__
     if not text.strip():
@@ -117,12 +118,12 @@ def error_text(error: BaseException, function: Callable[..., Any] | None = None)
     return clean_text(text if own else f"{name}: {text}")
 
 
-# Where a well failed, in the order in which it is said.
+# The parts of the place where a well failed, in the order of the text.
 _PLACE = ("field", "timepoint", "channel", "step", "file")
 
 
 def failure_place(failure: Mapping[str, Any] | None) -> str:
-    """Return where a well failed, as its manifest's ``error`` says it; may be empty.
+    """Return where a well failed, from the ``error`` of its manifest; may be empty.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def failure_place(failure: Mapping[str, Any] | None) -> str:
 
 
 def failure_reason(failure: Mapping[str, Any] | None) -> str:
-    """Return why a well failed, in one line, as its manifest's ``error`` says it."""
+    """Return why a well failed, in one line, from the ``error`` of its manifest."""
     return " ".join(str(failure["message"]).split()) if failure else "its manifest gives no reason"
 
 
@@ -143,7 +144,7 @@ def failure_text(failure: Mapping[str, Any] | None) -> str:
 
 
 def clean_text(text: str, longest: int = LONGEST_REASON) -> str:
-    """Return text without characters that cannot be written or that steer a terminal, cut if it is too long.
+    """Return text with unwritable characters and terminal controls escaped, and cut if it is too long.
 
     Examples
     --------
@@ -151,21 +152,21 @@ def clean_text(text: str, longest: int = LONGEST_REASON) -> str:
     'lost\\\\x00 \\\\udcff'
     """
     more = ""
-    if len(text) > longest + _CUT_NOTE:  # so that a text that was cut is not cut again
+    if len(text) > longest + _CUT_NOTE:  # a text that was cut before is not cut again
         more = f" … (cut: {len(text):,} characters in all)"
         text = text[:longest]
     return visible(text) + more
 
 
 def _system_numbers(error: BaseException) -> list[int | None]:
-    """Return the numbers that the system itself gave; errors of the tree have one for damaged files too."""
+    """Return the error numbers from the system itself; Wellfield's own errors have numbers for damaged files too."""
     return [
         cause.errno for cause in _causes(error) if isinstance(cause, OSError) and not isinstance(cause, SystemFailure)
     ]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what caused it."""
+    """Yield an error, its cause, the cause of that, and so on."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -175,7 +176,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _place(error: BaseException, function: Callable[..., Any] | None) -> str:
-    """Return where an error was raised: in the file of *function*, if it was called there. Folders are left out."""
+    """Return where an error was raised, if possible the last line in the file of *function*; folders are left out."""
     frames = traceback.extract_tb(error.__traceback__)
     code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
     own = getattr(code, "co_filename", None)
