@@ -1,20 +1,20 @@
-"""What a storage backend must do, as tests that any backend can be put through. Needs pytest and hypothesis.
+"""Conformance tests for storage backends: any backend can be tested with them. They need pytest and hypothesis.
 
-Describe the backend as a :class:`Subject` and give it to the behaviours; pytest runs them like any test class:
+Describe the backend as a :class:`Subject` and return it from the fixture; pytest runs the tests like any test class:
 
 >>> class TestMyBackend(BackendBehaviours):  # doctest: +SKIP
 ...     @pytest.fixture
 ...     def subject(self, tmp_path):
 ...         return MySubject(tmp_path)
 
-What a backend says it cannot do is not skipped: it is tested to refuse.
+If a backend lacks a capability, its tests are not skipped: the backend is tested to refuse the operations.
 """
 
 from __future__ import annotations
 
 import pytest
 
-# Before they are imported, so that their asserts explain themselves.
+# Register the modules before they are imported: pytest then explains their failed asserts.
 pytest.register_assert_rewrite(
     *(f"{__name__}.{module}" for module in ("checks", "reading", "changing", "faults", "folders", "machine"))
 )

@@ -16,7 +16,7 @@ from wellfield.storage.conformance.subject import Capability, Subject
 
 
 class BackendBehaviours(ReadingBehaviours, ChangingBehaviours, FolderBehaviours, FaultBehaviours):
-    """What every storage backend does. A subclass overrides the fixture :meth:`subject`."""
+    """The behaviours of every storage backend. A subclass overrides the fixture :meth:`subject`."""
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
@@ -25,5 +25,5 @@ class BackendBehaviours(ReadingBehaviours, ChangingBehaviours, FolderBehaviours,
 
     @needs(Capability.OBJECTS, Capability.FOLDERS, Capability.TREES)
     def test_any_sequence_of_operations_ends_as_in_a_dictionary(self, subject: Subject) -> None:
-        """Found by trying many: the same values, the same folders, the same errors."""
+        """Hypothesis tries many sequences: values, folders and errors must be the same as in a dictionary."""
         run_machine(TreeMachine, subject)

@@ -1,4 +1,4 @@
-"""Behaviours of backends that data is saved in: batches, save, delete, copy, move. Whatever fails changes nothing."""
+"""Behaviours of changes: batches, save, delete, copy, move. A failed operation changes nothing."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from wellfield.storage.conformance.subject import Capability, Subject, value
 
 
 class ChangingBehaviours:
-    """What is replaced is replaced as a whole, what fails leaves everything as it was."""
+    """An object is replaced as a whole; a failed operation leaves everything as it was."""
 
     # --- batches ---
 
     @needs(Capability.BATCHES)
     def test_a_batch_replaces_what_was_there_as_a_whole(self, subject: Subject) -> None:
-        """Size and dtype included."""
+        """The new values have their own size and dtype."""
         subject.fill(some(subject, (1, 2)))
         content = {subject.path(number): value(number + 10, "u1", (7, 5)) for number in (1, 2)}
         assert_holds(subject.fill(content), subject.folder, content)
 
     @needs(Capability.BATCHES)
     def test_a_batch_needs_a_path_for_every_value(self, subject: Subject) -> None:
-        """Before anything is stored."""
+        """The numbers of values and paths are compared before anything is stored."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         for values, numbers in (([value(3)], (1, 3)), ([value(3), value(4)], (3,))):
@@ -38,7 +38,7 @@ class ChangingBehaviours:
 
     @needs(Capability.BATCHES)
     def test_a_failing_batch_names_the_value_it_failed_at(self, subject: Subject) -> None:
-        """And what its path held is still there."""
+        """The old value at that path is still there."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         if subject.can(Capability.ANY_OBJECT):
@@ -57,7 +57,7 @@ class ChangingBehaviours:
     def test_unequal_values_in_a_batch_are_kept_as_they_are_or_refused(
         self, subject: Subject, dtype: str, shape: tuple[int, ...]
     ) -> None:
-        """None is cast, cropped or padded to be like the others."""
+        """No value is cast, cropped or padded to match the others."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         mixed = {subject.path(1): value(5), subject.path(2): value(6, dtype, shape)}
@@ -71,7 +71,7 @@ class ChangingBehaviours:
 
     @needs(Capability.BATCHES)
     def test_many_threads_may_write(self, subject: Subject) -> None:
-        """Each its own well, beside others that read and list."""
+        """Each thread writes its own well, while other threads read and list."""
         content = some(subject, (1, 2), "H12")
         files = subject.fill(content, "H12")
 
@@ -92,7 +92,7 @@ class ChangingBehaviours:
 
     @needs(Capability.OBJECTS, Capability.FOLDERS, Capability.TREES)
     def test_threads_at_one_place_get_whole_values_or_errors_that_say_why(self, subject: Subject) -> None:
-        """Whatever is saved, moved, removed and listed there at the same time; nothing unfinished is left."""
+        """Threads save, move, remove and list the same paths at the same time; no unfinished write is left."""
         files = subject.fill(some(subject, (1, 2)))
         wholes = [value(seed) for seed in range(4)]
 
@@ -131,7 +131,7 @@ class ChangingBehaviours:
 
     @needs(Capability.OBJECTS)
     def test_an_object_is_saved_under_its_path(self, subject: Subject) -> None:
-        """The folders above it are made."""
+        """The folders above the path are made."""
         files = subject.open()
         files.save(value(1), subject.path(1))
         files.save(value(2), Path(subject.path(2)))
@@ -139,7 +139,7 @@ class ChangingBehaviours:
 
     @needs(Capability.OBJECTS)
     def test_saving_again_replaces_the_object_as_a_whole(self, subject: Subject) -> None:
-        """A larger one leaves nothing of itself behind, and what was loaded before stays what it was."""
+        """Nothing of a larger old object is left, and an array loaded before does not change."""
         files = subject.fill(some(subject, (1, 2)))
         before = files.load(subject.path(1))
         files.save(value(5, "u1", (3, 2)), subject.path(1))
@@ -167,7 +167,7 @@ class ChangingBehaviours:
         "thing", [None, 0, "text", b"", {"a": [1]}, object()], ids=lambda thing: type(thing).__name__
     )
     def test_any_object_is_a_value(self, subject: Subject, thing: Any) -> None:
-        """``None`` as well: it is there, and it is nothing."""
+        """``None`` is a value too: the object exists, and it is ``None``."""
         files = subject.open()
         files.save(thing, subject.path(1))
         assert files.load(subject.path(1)) is thing
@@ -175,7 +175,7 @@ class ChangingBehaviours:
 
     @needs(Capability.OBJECTS)
     def test_a_deleted_object_is_gone_and_its_folder_stays(self, subject: Subject) -> None:
-        """Deleting it again is an error that names it."""
+        """Deleting the object again is an error that names it."""
         files = subject.fill(some(subject, (1, 2)))
         files.delete(subject.path(1))
         assert_holds(files, subject.folder, some(subject, (2,)))
@@ -190,7 +190,7 @@ class ChangingBehaviours:
 
     @needs(Capability.OBJECTS)
     def test_a_copy_is_a_value_of_its_own(self, subject: Subject) -> None:
-        """Neither sees what becomes of the other; the folders above it are made."""
+        """A change of one does not affect the other; the folders above the copy are made."""
         files = subject.fill(some(subject, (1,)))
         copied = f"{subject.beside('copies')}/deep/copy{subject.suffix}"
         files.copy(subject.path(1), copied)
@@ -201,7 +201,7 @@ class ChangingBehaviours:
 
     @needs(Capability.OBJECTS)
     def test_a_moved_object_has_one_path(self, subject: Subject) -> None:
-        """The new one; its old folder stays."""
+        """The object has only its new path; the old folder stays."""
         files = subject.fill(some(subject, (1,)))
         moved = f"{subject.beside('moved')}/deep/there{subject.suffix}"
         files.move(subject.path(1), moved)
@@ -212,7 +212,7 @@ class ChangingBehaviours:
     @needs(Capability.OBJECTS)
     @pytest.mark.parametrize("operation", ["copy", "move"])
     def test_a_destination_is_never_overwritten(self, subject: Subject, operation: str) -> None:
-        """An object or a folder there stays as it was, and so does the source: even if it is itself."""
+        """The destination stays as it was, and so does the source, even if both are the same path."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         for destination in (subject.path(2), subject.folder, subject.path(1)):
@@ -225,7 +225,7 @@ class ChangingBehaviours:
     @needs(Capability.OBJECTS)
     @pytest.mark.parametrize("operation", ["copy", "move"])
     def test_a_copy_or_move_that_fails_leaves_nothing(self, subject: Subject, operation: str) -> None:
-        """Of nothing, or to below an object."""
+        """It fails if the source does not exist, or if the destination is below an object."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         with pytest.raises(DataNotFoundError) as caught:

@@ -1,4 +1,4 @@
-"""What the behaviours share: comparison of arrays, and the proof that a backend refuses what it cannot do."""
+"""Checks that the behaviours share: compare arrays, and test that a backend refuses what it cannot do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Behaviour = TypeVar("Behaviour", bound=Callable[..., None])
 
 
 def assert_same(loaded: Any, expected: Array) -> None:
-    """Check dtype (in any byte order), shape and every bit."""
+    """Check that dtype (in any byte order), shape and every bit are equal."""
     assert isinstance(loaded, np.ndarray), f"expected an array, not {type(loaded).__name__}"
     assert loaded.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
     assert loaded.shape == expected.shape
@@ -32,19 +32,19 @@ def _bits(array: Array) -> bytes:
 
 
 def assert_holds(files: Files, folder: str, expected: Mapping[str, Array]) -> None:
-    """Check that *folder* and what is below it holds exactly *expected*."""
+    """Check that *folder* and the folders below it hold exactly *expected*."""
     assert sorted(files.list_files(folder, recursive=True)) == sorted(expected)
     for path, array in expected.items():
         assert_same(files.load(path), array)
 
 
 def some(subject: Subject, numbers: Iterable[int], well: str = "A01") -> dict[str, Array]:
-    """Return a value for each of the subject's paths of these numbers."""
+    """Return the subject's paths with these numbers, each with a value."""
     return {subject.path(number, well): value(number) for number in numbers}
 
 
 def at_once(work: Callable[[int], None], numbers: Iterable[int]) -> None:
-    """Call *work* with each of *numbers*, each in a thread of its own, and pass on what it raises."""
+    """Call *work* with each of *numbers*, each in its own thread, and raise the errors of these calls."""
     arguments = list(numbers)
     start = Barrier(len(arguments))
 
@@ -57,7 +57,7 @@ def at_once(work: Callable[[int], None], numbers: Iterable[int]) -> None:
 
 
 def needs(*capabilities: Capability) -> Callable[[Behaviour], Behaviour]:
-    """Make a behaviour of a capability; a backend without it is tested to refuse what the capability stands for."""
+    """Mark a behaviour that needs capabilities; a backend that lacks one is tested to refuse its operations instead."""
 
     def decorate(behaviour: Behaviour) -> Behaviour:
         @wraps(behaviour)
@@ -99,14 +99,14 @@ def _without_objects(subject: Subject) -> None:
         files.save(value(3), subject.path(3))
     except UnsupportedOperationError:
         assert_holds(files, subject.folder, content)
-    else:  # where single objects may lie beside those that are saved together
+    else:  # the backend stores single objects beside those of batches
         assert_holds(files, subject.folder, {**content, subject.path(3): value(3)})
 
 
 def _without_folders(subject: Subject) -> None:
     content = some(subject, (1, 2))
     files = subject.fill(content)
-    with suppress(UnsupportedOperationError):  # or nothing is done, where folders come with what is saved in them
+    with suppress(UnsupportedOperationError):  # or it does nothing: folders are made when something is saved
         files.ensure_directory(f"{subject.folder}/new")
     assert not files.exists(f"{subject.folder}/new")
     assert_holds(files, subject.folder, content)
@@ -144,7 +144,7 @@ def _without_any_object(subject: Subject) -> None:
             files.save_batch([value(3), strange], [subject.path(3), subject.path(4)], **subject.options("A01"))
         assert not files.exists(subject.path(4))
         if files.exists(subject.path(3)):
-            files.delete(subject.path(3))  # where a batch is one save after the other, the first may be there
+            files.delete(subject.path(3))  # if a batch saves one after the other, the first may be stored
     assert_holds(files, subject.folder, content)
 
 

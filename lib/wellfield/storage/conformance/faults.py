@@ -1,4 +1,4 @@
-"""What each wrong use of a backend raises: the same class in every backend, with its number and the path."""
+"""The error of each wrong use of a backend: the same class in every backend, with its number and the path."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Fault:
     operation:
         Name of the operation.
     arguments:
-        Its arguments; texts such as ``"object"`` stand for paths, see :func:`_path`.
+        Arguments of the operation; texts such as ``"object"`` stand for paths, see :func:`_path`.
     error:
-        What it raises.
+        The expected error.
     code:
-        Number of the error; without it the one of the class.
+        The expected error number; by default the number of the class.
     """
 
     operation: str
@@ -120,7 +120,7 @@ TRANSFERS = [
 
 
 def _path(subject: Subject, name: Any) -> Any:
-    """Return the path that a name of the tables stands for; what is no such name as it is."""
+    """Return the path that a name in the tables stands for; any other argument is returned as it is."""
     if isinstance(name, list):
         return [_path(subject, part) for part in name]
     folder, suffix = subject.folder, subject.suffix
@@ -151,28 +151,28 @@ def _operations(faults: list[Fault]) -> pytest.MarkDecorator:
 
 
 class FaultBehaviours:
-    """The same fault is the same error everywhere, also to those who know Python's errors only."""
+    """A fault raises the same error in every backend, which is also the matching built-in error."""
 
     @_operations(READS)
     def test_a_wrong_reading_is_the_error_that_says_so(self, subject: Subject, operation: str) -> None:
-        """Nothing is found that is not there, and a wrong type is not a missing file."""
+        """A missing object is never found, and an argument of a wrong type is not reported as a missing file."""
         self._check(subject, READS, operation)
 
     @needs(Capability.OBJECTS)
     @_operations(SAVES)
     def test_a_wrong_save_is_the_error_that_says_so(self, subject: Subject, operation: str) -> None:
-        """And stores nothing."""
+        """The save stores nothing."""
         self._check(subject, SAVES, operation)
 
     @needs(Capability.OBJECTS, Capability.FOLDERS, Capability.TREES)
     @_operations([*CHANGES, *TRANSFERS])
     def test_a_wrong_change_is_the_error_that_says_so(self, subject: Subject, operation: str) -> None:
-        """And changes nothing, neither where something is nor where it should go."""
+        """It changes nothing, neither at the source nor at the destination."""
         self._check(subject, [*CHANGES, *TRANSFERS], operation)
 
     @pytest.mark.parametrize("path", ["null", "half", "long"])
     def test_no_question_fails_at_an_odd_path(self, subject: Subject, path: str) -> None:
-        """Nothing is there."""
+        """The answer is always no."""
         files = subject.fill(some(subject, (1,)))
         for question in ASKS:
             assert getattr(files, question)(_path(subject, path)) is False

@@ -1,4 +1,4 @@
-"""Behaviours of folders, of status and of symbolic links. Whatever fails changes nothing."""
+"""Behaviours of folders, of status and of symbolic links. A failed operation changes nothing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from wellfield.storage.conformance.subject import Array, Capability, Subject, va
 
 
 class FolderBehaviours:
-    """A folder goes with everything in it, and nothing that is in the way is lost."""
+    """A folder is copied, moved or removed with everything in it; nothing at the destination is lost."""
 
     # --- folders ---
 
     @needs(Capability.FOLDERS)
     def test_a_folder_is_made_with_those_above_it(self, subject: Subject) -> None:
-        """It is there while it is empty, and making it again is no error."""
+        """An empty folder exists, and making it again is not an error."""
         files = subject.open()
         for _ in range(2):
             files.ensure_directory(f"{subject.folder}/a/b")
@@ -36,7 +36,7 @@ class FolderBehaviours:
 
     @needs(Capability.FOLDERS, Capability.OBJECTS)
     def test_a_folder_does_not_take_the_place_of_an_object(self, subject: Subject) -> None:
-        """Nor can it be below one."""
+        """A folder cannot be below an object either."""
         files = subject.fill(some(subject, (1,)))
         for path in (subject.path(1), f"{subject.path(1)}/sub"):
             with pytest.raises(StorageError):
@@ -45,7 +45,7 @@ class FolderBehaviours:
 
     @needs(Capability.FOLDERS, Capability.OBJECTS)
     def test_only_an_empty_folder_is_deleted(self, subject: Subject) -> None:
-        """One that holds something is refused, and keeps it."""
+        """A folder that is not empty is refused and keeps its contents."""
         files = subject.fill(some(subject, (1,)))
         with pytest.raises(StorageError) as caught:
             files.delete(subject.folder)
@@ -57,7 +57,7 @@ class FolderBehaviours:
 
     @needs(Capability.FOLDERS, Capability.OBJECTS)
     def test_many_threads_may_make_one_folder(self, subject: Subject) -> None:
-        """By saving into it, or by asking for it; none is told that another was first."""
+        """They save into the folder or make it; no thread gets an error because another was first."""
         files = subject.open()
 
         def write(number: int) -> None:
@@ -72,7 +72,7 @@ class FolderBehaviours:
 
     @needs(Capability.TREES)
     def test_delete_all_removes_a_folder_and_nothing_beside_it(self, subject: Subject) -> None:
-        """However the other's name begins."""
+        """A folder whose name begins with the same text stays."""
         files = subject.fill(some(subject, (1, 2)))
         kept = self._sibling(subject)
         files.delete_all(subject.folder)
@@ -84,7 +84,7 @@ class FolderBehaviours:
 
     @needs(Capability.TREES)
     def test_delete_all_is_for_folders(self, subject: Subject) -> None:
-        """An object is left alone."""
+        """An object is refused and stays."""
         files = subject.fill(some(subject, (1, 2)))
         with pytest.raises(WellfieldError):
             files.delete_all(subject.path(1))
@@ -92,7 +92,7 @@ class FolderBehaviours:
 
     @needs(Capability.TREES)
     def test_a_folder_is_copied_with_everything_in_it(self, subject: Subject) -> None:
-        """And the copy is its own."""
+        """The copy does not depend on the original."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         files.copy(subject.folder, subject.beside("other"))
@@ -112,7 +112,7 @@ class FolderBehaviours:
 
     @needs(Capability.TREES, Capability.NESTED, Capability.FOLDERS)
     def test_the_whole_depth_of_a_folder_goes_along(self, subject: Subject) -> None:
-        """Empty folders too."""
+        """Empty folders are copied and moved too."""
         files = subject.fill({f"{subject.folder}/a/b/1{subject.suffix}": value(1)})
         files.ensure_directory(f"{subject.folder}/a/empty")
         files.copy(f"{subject.folder}/a", subject.beside("copied"))
@@ -147,7 +147,7 @@ class FolderBehaviours:
 
     @needs(Capability.STATUS)
     def test_stat_tells_object_from_folder(self, subject: Subject) -> None:
-        """A folder has no size of its own, a plane that shares an object with others none that is known."""
+        """The size of a folder is 0. A plane that shares an object with other planes may have no known size."""
         files = subject.fill(some(subject, (1,)))
         status = files.stat(subject.path(1))
         assert status.kind is ObjectKind.FILE
@@ -170,7 +170,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS)
     def test_a_symbolic_link_is_loaded_as_its_source(self, subject: Subject) -> None:
-        """But it is a link to ``stat``, and deleting it leaves the source."""
+        """For ``stat`` it is a link, and deleting it leaves the source."""
         files = subject.fill(some(subject, (1,)))
         files.create_symlink(subject.path(1), subject.path(2))
         assert_same(files.load(subject.path(2)), value(1))
@@ -181,7 +181,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS)
     def test_stat_of_a_symbolic_link_tells_what_it_leads_to(self, subject: Subject) -> None:
-        """Path, kind and size; of nothing where nothing is any more. What is not a link leads nowhere."""
+        """The target's path, kind and size; kind and size are ``None`` if it is gone. Only links have a target."""
         files = subject.fill(some(subject, (1,)))
         files.create_symlink(subject.path(1), subject.path(2))
         files.create_symlink(subject.folder, subject.beside("link"))
@@ -198,7 +198,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS, Capability.TREES)
     def test_a_symbolic_link_is_removed_and_what_it_leads_to_stays(self, subject: Subject) -> None:
-        """Alone, and in a folder that is removed with everything in it."""
+        """This holds for a single link, and for links in a folder that is removed with everything in it."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         links = subject.beside("links")
@@ -218,7 +218,7 @@ class FolderBehaviours:
     @needs(Capability.SYMLINKS, Capability.TREES)
     @pytest.mark.parametrize("operation", ["copy", "move"])
     def test_links_in_a_folder_go_along_as_links(self, subject: Subject, operation: str) -> None:
-        """None is followed: what they lead to is neither copied nor moved."""
+        """No link is followed: its target is neither copied nor moved."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         files.create_symlink(subject.folder, f"{subject.beside('links')}/folder{subject.suffix}")
@@ -229,7 +229,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS, Capability.TREES)
     def test_replacing_symbolic_links_replaces_nothing_else(self, subject: Subject) -> None:
-        """No folder with files, no empty folder, no file; and nothing goes onto or into itself."""
+        """A folder with files, an empty folder and a file are not replaced; nothing is moved onto or into itself."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         kept = self._sibling(subject)
@@ -247,7 +247,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS)
     def test_a_mirror_lies_apart_from_its_source(self, subject: Subject) -> None:
-        """Neither is the other, nor in it: also by way of a link."""
+        """Mirror and source are different folders and not inside each other, even through a link."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         files.create_symlink(subject.folder, subject.beside("link"))
@@ -259,7 +259,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS)
     def test_a_symbolic_link_needs_a_source_and_a_free_path(self, subject: Subject) -> None:
-        """What is there is not replaced."""
+        """An existing object is not replaced."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         with pytest.raises(DestinationExistsError):
@@ -271,7 +271,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS)
     def test_a_move_replaces_a_symbolic_link_only_when_asked(self, subject: Subject) -> None:
-        """And never a file."""
+        """A file is never replaced."""
         files = subject.fill(some(subject, (1, 2)))
         files.create_symlink(subject.path(2), subject.path(3))
         with pytest.raises(DestinationExistsError):
@@ -284,7 +284,7 @@ class FolderBehaviours:
 
     @needs(Capability.SYMLINKS)
     def test_a_mirror_is_the_same_tree_of_links(self, subject: Subject) -> None:
-        """Made again it is the same; a file in the place of a link stops it before anything is changed."""
+        """Making it again gives the same tree. A file at the place of a link is an error before anything changes."""
         names = (f"1{subject.suffix}", f"sub/2{subject.suffix}")
         content = {f"{subject.folder}/{name}": value(number) for number, name in enumerate(names)}
         files = subject.fill(content)
@@ -306,5 +306,5 @@ class FolderBehaviours:
 
 
 def _moved(content: dict[str, Array], subject: Subject, name: str) -> dict[str, Array]:
-    """Return *content* with its folder beside where it was."""
+    """Return *content* with its folder replaced by the folder *name* beside it."""
     return {path.replace(subject.folder, subject.beside(name), 1): array for path, array in content.items()}

@@ -1,4 +1,4 @@
-"""State machines: hypothesis looks for a sequence of operations after which a backend and a dictionary disagree."""
+"""State machines: hypothesis searches for a sequence of operations after which a backend and a dictionary disagree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wellfield.plate.keys import PlaneKey, plane_name
 from wellfield.storage.conformance.checks import assert_same
 from wellfield.storage.conformance.subject import Array, Subject, value
 
-# Objects and folders share their names, so that each may come where the other is. In natural order.
+# Objects and folders use the same names, so that an object may meet a folder. The names are in natural order.
 NAMES = ("n2", "n10")
 DEPTH = 3
 
@@ -37,14 +37,14 @@ def run_machine(
     steps: int = 25,
     shrink: bool = True,
 ) -> None:
-    """Run a state machine on *subject*: always the same sequences of operations, so that a failure stays one.
+    """Run a state machine on *subject*, always with the same sequences of operations: a failure can be repeated.
 
     Parameters
     ----------
     examples, steps:
         Number of sequences, and of operations in each.
     shrink:
-        Look for the shortest sequence that fails.
+        Search for the shortest failing sequence.
     """
 
     def make() -> RuleBasedStateMachine:
@@ -73,12 +73,12 @@ class _Machine(RuleBasedStateMachine):
         self.files = subject.open()
 
     def teardown(self) -> None:
-        """Remove what the run has left on the disk."""
+        """Remove the files of the run from the disk."""
         shutil.rmtree(self.subject.root, ignore_errors=True)
 
     @staticmethod
     def ends_as(expected: Outcome, operation: Callable[..., Any], *args: Any) -> None:
-        """Check that an operation ends without an error, or with the one that is expected."""
+        """Check that an operation raises the expected error, or none if none is expected."""
         if expected is None:
             operation(*args)
         else:
@@ -108,7 +108,7 @@ class TreeMachine(_Machine):
         self.folders |= {place[:depth] for depth in range(len(place))}
 
     def below(self, place: Place) -> list[Place]:
-        """Return a place and all that is below it."""
+        """Return a place and all known places below it."""
         return [known for known in (*self.objects, *self.folders) if known[: len(place)] == place]
 
     @rule(place=places, seed=st.integers(0, 99))
@@ -123,7 +123,7 @@ class TreeMachine(_Machine):
 
     @rule(place=places)
     def load(self, place: Place) -> None:
-        """Load an object, or fail to."""
+        """Load an object, or fail as expected."""
         if place in self.objects:
             assert_same(self.files.load(self.path(place)), self.objects[place])
         else:
@@ -175,7 +175,7 @@ class TreeMachine(_Machine):
             self.forget(source)
 
     def transfer(self, source: Place, destination: Place) -> Outcome:
-        """Return how a copy or move ends; where two things are wrong, either may be said."""
+        """Return the expected error of a copy or move; if two things are wrong, either error may be raised."""
         wrong: list[type[Exception]] = []
         if not self.below(source):
             wrong.append(DataNotFoundError)
@@ -187,7 +187,7 @@ class TreeMachine(_Machine):
         return wrong[0] if len(wrong) == 1 else StorageError if wrong else None
 
     def put(self, source: Place, destination: Place) -> None:
-        """Enter all that is at or below *source* at or below *destination*."""
+        """Record that everything at or below *source* is also at or below *destination*."""
         self.enter(destination)
         for known in self.below(source):
             new = destination + known[len(source) :]
@@ -197,14 +197,14 @@ class TreeMachine(_Machine):
                 self.folders.add(new)
 
     def forget(self, place: Place) -> None:
-        """Forget all that is at or below a place."""
+        """Forget everything at or below a place."""
         for known in self.below(place):
             self.objects.pop(known, None)
             self.folders.discard(known)
 
     @invariant()
     def every_path_is_what_it_should_be(self) -> None:
-        """Kinds of all places of two levels, and of those that are known."""
+        """Check the kind of all places up to two levels, and of all known places."""
         for place in {*product(NAMES), *product(NAMES, NAMES), *self.objects, *self.folders}:
             path = self.path(place)
             kind = self.files.is_file(path), self.files.is_dir(path), self.files.exists(path)
@@ -212,7 +212,7 @@ class TreeMachine(_Machine):
 
     @invariant()
     def listings_are_complete_and_in_order(self) -> None:
-        """Of every folder; and of everything below the first."""
+        """Check the listings of every folder, and the recursive listing of the top folder."""
         for folder in self.folders:
             children = [(*folder, name) for name in NAMES]
             objects = [self.path(child) for child in children if child in self.objects]
@@ -236,7 +236,7 @@ wells = st.sampled_from(WELLS)
 
 
 class WellMachine(_Machine):
-    """A plate that takes whole wells, each with any of its planes missing."""
+    """A plate into which whole wells are written; any planes of a well may be missing."""
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
@@ -266,7 +266,7 @@ class WellMachine(_Machine):
 
     @rule(wanted=st.lists(st.tuples(wells, keys), min_size=1, max_size=6))
     def load(self, wanted: list[tuple[str, tuple[int, int, int, int]]]) -> None:
-        """Load planes of any wells together; one that is missing is an error."""
+        """Load planes of any wells together; a missing plane is an error."""
         paths = [self.path(well, key) for well, key in wanted]
         known = self.known()
         if all(path in known for path in paths):
@@ -277,7 +277,7 @@ class WellMachine(_Machine):
 
     @rule()
     def reopen(self) -> None:
-        """Go on with another instance."""
+        """Continue with another instance."""
         self.files = self.subject.open()
 
     @rule()
@@ -292,7 +292,7 @@ class WellMachine(_Machine):
 
     @invariant()
     def the_plate_holds_what_was_written(self) -> None:
-        """By every question that can be asked."""
+        """Check this with ``exists``, ``list_files`` and ``load_batch``."""
         known = self.known()
         for well, key in product(WELLS, KEYS):
             assert self.files.exists(self.path(well, key)) is (self.path(well, key) in known)

@@ -1,10 +1,10 @@
-"""Counts what reading costs in operations on files: the part of speed that is the same on every machine.
+"""Count the file operations of reading: this part of the speed is the same on every machine.
 
-A fresh process reads prepared data under ``strace`` (a Debian package), which writes down every system call that takes
-a path. Only paths below the data's folder count, and of them what a network file system has to answer: files opened,
-paths looked at (``stat`` and its kin), folders listed; and changes, of which reading makes none.
+A fresh process reads prepared data under ``strace`` (a Debian package), which records every system call with a path.
+Only paths below the data's folder count, and only calls that a network file system has to answer: opening files,
+looking at paths (``stat`` and similar calls), listing folders, and changes (reading makes none).
 
-``python -m wellfield.storage.conformance.operations BASELINE.json`` counts everything and writes it down.
+``python -m wellfield.storage.conformance.operations BASELINE.json`` counts everything and writes the numbers to a file.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class Operations:
     Parameters
     ----------
     files:
-        Different files that were opened, or tried.
+        Number of different files that were opened, successfully or not.
     opened:
-        How often they were.
+        Number of these calls.
     stats:
-        Paths that were looked at without being opened.
+        Number of looks at a path without opening it.
     listings:
-        Folders whose entries were read.
+        Number of times that the entries of a folder were read.
     changes:
-        Files or folders that were written, made, renamed or removed.
+        Number of times that a file or folder was written, made, renamed or removed.
     """
 
     files: int = 0
@@ -76,7 +76,7 @@ def kinds() -> list[str]:
 
 
 def count_operations(kind: str, folder: Path) -> dict[str, Operations]:
-    """Return what each task of a kind of storage costs, by the task's name.
+    """Return the operations of each task of a kind of storage, by the task's name.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def count_operations(kind: str, folder: Path) -> dict[str, Operations]:
     Raises
     ------
     FileNotFoundError
-        There is no ``strace``.
+        ``strace`` is not installed.
     """
     strace = shutil.which("strace")
     if strace is None:
@@ -104,7 +104,7 @@ def count_operations(kind: str, folder: Path) -> dict[str, Operations]:
 
 
 def read_trace(lines: Iterable[str], root: Path) -> dict[str, Operations]:
-    """Return the calls on paths below *root* in the lines of a trace, counted for each task between its marks."""
+    """Return the number of calls on paths below *root*, for each task: its calls are between its marks in the trace."""
     found: dict[str, dict[str, int]] = {}
     task: dict[str, int] | None = None
     files: set[Path] = set()
@@ -112,7 +112,7 @@ def read_trace(lines: Iterable[str], root: Path) -> dict[str, Operations]:
         call = _CALL.match(line)
         path = call and _STRING.search(call["rest"])
         if not call or not path or not path[1]:
-            continue  # a call that goes on in a later line was counted at its beginning; "" is an open file
+            continue  # the rest of a call that was counted at its beginning; "" is a file that is already open
         where = Path(call["folder"] or "/", path[1])
         if not where.is_relative_to(root):
             continue

@@ -1,4 +1,4 @@
-"""Behaviours of every backend that data is read from: what comes back, what is listed, what is an error."""
+"""Behaviours of reading, for every backend: loaded values, listings and errors."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ ODD_NAMES = (
 
 
 class ReadingBehaviours:
-    """What comes back is what went in, and a path means the same to every operation."""
+    """A loaded value equals the stored value, and a path means the same in every operation."""
 
     # --- values ---
 
     @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "f4", ">u2"])
     def test_an_array_comes_back_bit_for_bit_with_its_dtype(self, subject: Subject, dtype: str) -> None:
-        """Or the backend refuses its dtype; it never changes it."""
+        """A backend may refuse a dtype, but never changes it."""
         array = value(1, dtype)
         if dtype not in subject.dtypes:
             with pytest.raises(WellfieldError):
@@ -43,12 +43,12 @@ class ReadingBehaviours:
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (257, 3)])
     def test_planes_of_any_shape_come_back(self, subject: Subject, shape: tuple[int, int]) -> None:
-        """No side is too short or too uneven."""
+        """Sides may be short, or not a multiple of a chunk."""
         array = value(1, shape=shape)
         assert_same(subject.fill({subject.path(1): array}).load(subject.path(1)), array)
 
     def test_views_of_any_strides_are_stored_as_what_they_show(self, subject: Subject) -> None:
-        """Transposed, reversed and stepped arrays are values like others."""
+        """Transposed and reversed arrays and arrays in Fortran order are stored like any other value."""
         array = value(1, shape=(40, 40))
         views = [array, array.T, array[::-1], array[:, ::-1], np.asfortranarray(array)]
         files = subject.fill({subject.path(number): view for number, view in enumerate(views, start=1)})
@@ -56,7 +56,7 @@ class ReadingBehaviours:
             assert_same(files.load(subject.path(number)), view)
 
     def test_a_black_plane_is_there_and_a_missing_one_is_not(self, subject: Subject) -> None:
-        """Zeros are data."""
+        """A plane of zeros is data."""
         black = np.zeros((24, 32), "u2")
         files = subject.fill({subject.path(1): black, subject.path(3): value(3)})
         assert_same(files.load(subject.path(1)), black)
@@ -67,23 +67,23 @@ class ReadingBehaviours:
         assert files.list_files(subject.folder) == [subject.path(1), subject.path(3)]
 
     def test_a_change_of_the_source_does_not_reach_what_is_stored(self, subject: Subject) -> None:
-        """The caller may use its array again."""
+        """The caller may reuse its array."""
         array = value(1)
         files = subject.fill({subject.path(1): array})
         array[:] = 7
         assert_same(files.load(subject.path(1)), value(1))
 
     def test_a_change_of_a_loaded_array_does_not_reach_what_is_stored(self, subject: Subject) -> None:
-        """It is a copy, or read-only."""
+        """A loaded array is a copy, or read-only."""
         files = subject.fill({subject.path(1): value(1)})
-        with suppress(ValueError):  # NumPy's word for a read-only array
+        with suppress(ValueError):  # NumPy raises it for a read-only array
             files.load(subject.path(1))[:] = 7
         assert_same(files.load(subject.path(1)), value(1))
 
     # --- batches ---
 
     def test_a_batch_comes_back_in_the_order_of_its_paths(self, subject: Subject) -> None:
-        """Whatever order it was stored in, and with a path asked for twice."""
+        """The order of storing does not matter, and a path may occur twice."""
         content = some(subject, (3, 1, 20, 2))
         files = subject.fill(content)
         order = [subject.path(number) for number in (2, 20, 1, 20, 3)]
@@ -95,7 +95,7 @@ class ReadingBehaviours:
 
     @pytest.mark.parametrize("operation", ["load", "load_batch", "list_files", "list_dir"])
     def test_what_is_not_there_is_an_error_that_names_it(self, subject: Subject, operation: str) -> None:
-        """It is a file that was not found to those who know Python's errors only."""
+        """The error is also Python's ``FileNotFoundError``."""
         files = subject.fill(some(subject, (1, 2)))
         missing = subject.beside("missing") if operation.startswith("list") else subject.path(9)
         argument = [subject.path(1), missing, subject.path(2)] if operation == "load_batch" else missing
@@ -116,7 +116,7 @@ class ReadingBehaviours:
             files.list_files(subject.folder)
 
     def test_nothing_is_below_an_object(self, subject: Subject) -> None:
-        """An object is not a folder, and asking does no harm."""
+        """An object is not a folder; a question about a path below it is answered with no."""
         files = subject.fill(some(subject, (1,)))
         below = f"{subject.path(1)}/{Path(subject.path(1)).name}"
         assert not (files.exists(below) or files.is_file(below) or files.is_dir(below))
@@ -128,13 +128,13 @@ class ReadingBehaviours:
                 getattr(files, operation)(subject.path(1))
 
     def test_a_folder_is_not_loaded(self, subject: Subject) -> None:
-        """It is not an object."""
+        """A folder is not an object."""
         files = subject.fill(some(subject, (1,)))
         with pytest.raises(StorageError):
             files.load(subject.folder)
 
     def test_a_path_is_an_object_or_a_folder_or_nothing(self, subject: Subject) -> None:
-        """The three questions agree."""
+        """``is_file``, ``is_dir`` and ``exists`` agree."""
         files = subject.fill(some(subject, (1,)))
         for path, kind in ((subject.path(1), "file"), (subject.folder, "dir"), (subject.path(2), None)):
             assert files.is_file(path) is (kind == "file"), path
@@ -142,7 +142,7 @@ class ReadingBehaviours:
             assert files.exists(path) is (kind is not None), path
 
     def test_str_and_path_mean_the_same(self, subject: Subject) -> None:
-        """Everywhere."""
+        """This holds for every operation."""
         files = subject.fill(some(subject, (1, 2)))
         path, folder = Path(subject.path(1)), Path(subject.folder)
         assert_same(files.load(path), value(1))
@@ -154,7 +154,7 @@ class ReadingBehaviours:
         assert files.list_dir(folder) == files.list_dir(str(folder))
 
     def test_all_spellings_of_a_path_are_one_path(self, subject: Subject) -> None:
-        """Empty parts, ``.`` and a slash at the end mean nothing, and listings have the plain spelling."""
+        """Empty parts, ``.`` and a slash at the end are ignored; listings have the plain spelling."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         folder, _, name = subject.path(1).rpartition("/")
@@ -171,7 +171,7 @@ class ReadingBehaviours:
     # --- listings ---
 
     def test_listings_are_in_natural_order(self, subject: Subject) -> None:
-        """2 comes before 10, and 999 before 1000."""
+        """For example, 2 comes before 10, and 999 before 1000."""
         numbers = (1000, 10, 999, 2)
         files = subject.fill(some(subject, numbers))
         expected = [subject.path(number) for number in sorted(numbers)]
@@ -180,7 +180,7 @@ class ReadingBehaviours:
         assert files.list_dir(subject.folder) == [Path(path).name for path in expected]
 
     def test_listings_hold_what_load_takes(self, subject: Subject) -> None:
-        """Also those of a folder with a slash at its end, and of a ``Path``."""
+        """This holds also if the folder ends with a slash, or is a ``Path``."""
         content = some(subject, (1, 2, 3))
         files = subject.fill(content)
         for folder in (subject.folder, f"{subject.folder}/", Path(subject.folder)):
@@ -190,7 +190,7 @@ class ReadingBehaviours:
                 assert_same(loaded, array)
 
     def test_extensions_choose_in_any_case_of_letters(self, subject: Subject) -> None:
-        """None given is not a choice."""
+        """Without *extensions* all files are listed."""
         files = subject.fill(some(subject, (1, 2)))
         everything = files.list_files(subject.folder)
         for suffix in (subject.suffix, subject.suffix.upper()):
@@ -209,7 +209,7 @@ class ReadingBehaviours:
 
     @needs(Capability.NESTED)
     def test_listings_go_into_folders_only_when_asked(self, subject: Subject) -> None:
-        """And never beside the folder, however its name begins."""
+        """A folder beside it whose name begins with the same text is never listed."""
         inside = {f"{subject.folder}/{name}{subject.suffix}": value(1) for name in ("1", "2", "sub/3", "sub/deep/4")}
         beside = f"{subject.folder}_2/5{subject.suffix}"
         files = subject.fill({**inside, beside: value(2)})
@@ -226,7 +226,7 @@ class ReadingBehaviours:
     @needs(Capability.FREE_NAMES)
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_an_odd_name_is_a_name_like_others(self, subject: Subject, name: str) -> None:
-        """Nothing in it is an escape, a pattern or the end."""
+        """No character in the name is an escape, a pattern or the end of the name."""
         content = {subject.named(name + subject.suffix): value(1), subject.named(f"plain{subject.suffix}"): value(2)}
         files = subject.fill(content)
         assert_holds(files, subject.folder, content)
@@ -234,7 +234,7 @@ class ReadingBehaviours:
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_an_odd_folder_is_a_folder_like_others(self, subject: Subject, name: str) -> None:
-        """The same for the folders above."""
+        """Folders above the objects may have odd names too."""
         moved = subject.at(subject.root / name)
         content = some(moved, (1, 2))
         assert_holds(moved.fill(content), moved.folder, content)
@@ -242,7 +242,7 @@ class ReadingBehaviours:
     # --- threads and instances ---
 
     def test_many_threads_may_read(self, subject: Subject) -> None:
-        """Each gets its own planes."""
+        """Each thread gets the planes that it asks for."""
         content = some(subject, range(1, 13))
         files = subject.fill(content)
 
@@ -258,7 +258,7 @@ class ReadingBehaviours:
 
     @needs(Capability.PERSISTENT)
     def test_another_instance_sees_what_is_stored(self, subject: Subject) -> None:
-        """What is stored does not live in the instance."""
+        """Stored values do not depend on the instance."""
         content = some(subject, (1, 2))
         files = subject.fill(content)
         assert_holds(files, subject.folder, content)

@@ -1,4 +1,4 @@
-"""The description of a backend under test: how to make one, what it can do, how data gets into it."""
+"""The description of a backend under test: how to make one, what it can do, and how to store data in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 class Capability(Flag):
-    """What a backend can do beyond being loaded from and listed."""
+    """What a backend can do in addition to loading and listing."""
 
     BATCHES = auto()
     """Batches are saved."""
@@ -34,13 +34,13 @@ class Capability(Flag):
     STATUS = auto()
     """Paths tell their kind and size."""
     ANY_OBJECT = auto()
-    """Any Python object is a value, not only arrays."""
+    """Any Python object can be stored, not only arrays."""
     FREE_NAMES = auto()
-    """Objects have any name, not only those of planes."""
+    """Objects can have any name, not only names of planes."""
     NESTED = auto()
-    """Folders with objects hold folders with objects."""
+    """A folder can hold objects and folders with objects."""
     PERSISTENT = auto()
-    """Another instance sees what one stored."""
+    """Another instance sees the stored data."""
 
 
 class Files:
@@ -59,13 +59,13 @@ class Subject(ABC):
     Parameters
     ----------
     root:
-        The folder, which need not exist. A backend that has nothing to do with the disk takes it as the name of one.
+        The folder; it need not exist. For a backend that does not use the disk it is only a name.
     """
 
     backend_name: ClassVar[str]
     capabilities: ClassVar[Capability]
     dtypes: ClassVar[tuple[str, ...]] = ("u1", "u2", "u4", "i2", "f4", ">u2")
-    """Those of the behaviours' dtypes that are kept; a batch of any other must be refused."""
+    """The dtypes that the backend keeps; it must refuse any other dtype that the behaviours try."""
     suffix: ClassVar[str] = ".tif"
 
     def __init__(self, root: Path) -> None:
@@ -73,7 +73,7 @@ class Subject(ABC):
 
     @abstractmethod
     def make_backend(self) -> DataSink:
-        """Return a backend that sees what this subject has stored; a new instance if it is persistent."""
+        """Return a backend that sees the data of this subject; a new instance if the backend is persistent."""
 
     def at(self, root: Path) -> Self:
         """Return a subject of the same kind at another place."""
@@ -89,7 +89,7 @@ class Subject(ABC):
 
     @property
     def folder(self) -> str:
-        """The folder that :meth:`path` gives paths in."""
+        """The folder of the paths from :meth:`path`."""
         return self.beside("images")
 
     def beside(self, name: str) -> str:
@@ -97,11 +97,11 @@ class Subject(ABC):
         return str(self.root / name)
 
     def path(self, number: int, well: str = "A01") -> str:
-        """Return the path of an object; in natural order a smaller number comes first."""
+        """Return the path of an object; in natural order, paths are sorted by *number*."""
         return f"{self.folder}/{well}_{number}{self.suffix}"
 
     def named(self, name: str) -> str:
-        """Return the path of an object with a free name, which ends with a suffix."""
+        """Return the path of an object with any name; the name includes its suffix."""
         return f"{self.folder}/{name}"
 
     def options(self, well: str) -> dict[str, Any]:
@@ -109,18 +109,18 @@ class Subject(ABC):
         return {}
 
     def fill(self, values: Mapping[str, Array], well: str = "A01") -> Files:
-        """Store *values* by path, the whole of *well*, and return the backend behind a file manager."""
+        """Store *values* by path as the whole of *well*; return the backend behind a file manager."""
         files = self.open()
         files.save_batch(list(values.values()), list(values), **self.options(well))
         return files
 
     def mentions(self, message: str, path: str) -> bool:
-        """Tell whether an error message says which object *path* it is about."""
+        """Tell whether an error message names the object *path*."""
         return path.rpartition("/")[2] in message
 
 
 def value(seed: int, dtype: str = "u2", shape: tuple[int, ...] = (24, 32)) -> Array:
-    """Return an array over the whole range of *dtype*, the same for the same arguments."""
+    """Return an array with values over the whole range of *dtype*; equal arguments give equal arrays."""
     rng = np.random.default_rng(seed)
     wanted = np.dtype(dtype)
     special: tuple[float, ...]

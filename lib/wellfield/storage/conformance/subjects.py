@@ -39,7 +39,7 @@ class MemorySubject(Subject):
         self._backend = self.backend_type()
 
     def make_backend(self) -> DataSink:
-        """Return the one instance: it holds the data."""
+        """Return the only instance: it holds the data."""
         return self._backend
 
 
@@ -62,7 +62,7 @@ class NpyDiskSubject(DiskSubject):
 
 
 class ZarrArraySubject(Subject):
-    """The Zarr backend outside plates: an array per path."""
+    """The Zarr backend without a plate: one array per path."""
 
     backend_name = Backend.ZARR
     backend_type: ClassVar[type[ZarrStorageBackend]] = ZarrStorageBackend
@@ -74,12 +74,12 @@ class ZarrArraySubject(Subject):
 
 
 class ZarrPlateSubject(Subject):
-    """The Zarr backend with a plate: whole wells.
+    """The Zarr backend with a plate, in which whole wells are stored.
 
     Parameters
     ----------
     config:
-        Layout and version.
+        Layout and NGFF version of the store.
     """
 
     backend_name = Backend.ZARR
@@ -103,7 +103,7 @@ class ZarrPlateSubject(Subject):
         return str(self.root / f"{name}.zarr")
 
     def path(self, number: int, well: str = "A01") -> str:
-        """Return the path of a plane, each of another field."""
+        """Return the path of a plane; *number* is its field."""
         return f"{self.folder}/{plane_name(PlaneKey(well, number, 1, 1, 1))}"
 
     def options(self, well: str) -> dict[str, Any]:
@@ -111,24 +111,24 @@ class ZarrPlateSubject(Subject):
         return {"chunk_name": well, "zarr_config": self.config}
 
     def mentions(self, message: str, path: str) -> bool:
-        """Accept the plane's name, or its well and field in words."""
+        """Accept a message with the plane's name, or with its well and field in words."""
         name = path.rpartition("/")[2]
         key = match_plane_name(name)
         return name in message or (key is not None and f"well {key.well}, field {key.field}," in message)
 
 
 class ZarrStackSubject(ZarrPlateSubject):
-    """The Zarr backend with a well whose planes have names of their own."""
+    """The Zarr backend with a well whose planes have other names than planes of a plate."""
 
     capabilities = ZarrPlateSubject.capabilities | Capability.FREE_NAMES
 
     def path(self, number: int, well: str = "A01") -> str:
-        """Return a path that names no plane."""
+        """Return a path that is not the name of a plane of a plate."""
         return f"{self.folder}/{well}_output_{number:03d}{self.suffix}"
 
 
 class VirtualWorkspaceSubject(Subject):
-    """The virtual workspace: files with other names in a folder, and the mapping to them."""
+    """The virtual workspace: raw files in a folder, and a mapping from virtual paths to them."""
 
     backend_name = Backend.VIRTUAL_WORKSPACE
     backend_type: ClassVar[type[VirtualWorkspaceBackend]] = VirtualWorkspaceBackend
@@ -140,7 +140,7 @@ class VirtualWorkspaceSubject(Subject):
         self._mapping: dict[str, str] = {}
 
     def make_backend(self) -> DataSink:
-        """Return a workspace of what was filled in."""
+        """Return a workspace of the files stored so far."""
         self.root.mkdir(parents=True, exist_ok=True)
         return self.backend_type(self.root, self._mapping)
 
@@ -149,7 +149,7 @@ class VirtualWorkspaceSubject(Subject):
         return name
 
     def fill(self, values: Mapping[str, Array], well: str = "A01") -> Files:
-        """Write the raw files and enter them in the mapping."""
+        """Write the raw files and add them to the mapping."""
         for path, array in values.items():
             raw = self.raw_name.format(len(self._mapping)) + formats.format_suffix(path)
             formats.writer(raw)(self.root / raw, array)
