@@ -1,4 +1,4 @@
-"""Atomic writes: a file or folder has its final name only when it is complete."""
+"""Atomic writes: a file or folder gets its final name only when it is complete."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from pathlib import Path
 from wellfield.errors import StorageError, WellfieldError, os_failure
 
 PART_SUFFIX = ".part"
-# The folder that was there before, between the two renames of a replacement.
+# Suffix of the old folder between the two renames of a replacement.
 _OLD_SUFFIX = f".{'0' * 12}{PART_SUFFIX}"
 _PART = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
 _ATTEMPTS = 5
 _LONGEST_STEM = 200
 
-_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2  # of Linux's <fcntl.h> and <linux/fs.h>
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2  # from Linux's <fcntl.h> and <linux/fs.h>
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a file or folder name is that of an unfinished write, as :func:`part_path` makes it.
+    """Tell whether a file or folder name is the name of an unfinished write, as :func:`part_path` makes it.
 
-    ``.A01.0123456789ab.part`` is one, ``.draft.part`` is somebody's own.
+    Example: ``.A01.0123456789ab.part`` is such a name; ``.draft.part`` belongs to the user.
     """
     return name.endswith(PART_SUFFIX) and _PART.fullmatch(name) is not None
 
 
 def part_path(final: Path) -> Path:
     """Return a new hidden sibling of *final* to write to."""
-    name = os.fsencode(final.name)[:_LONGEST_STEM].decode(errors="ignore")  # a file system takes 255 bytes
+    name = os.fsencode(final.name)[:_LONGEST_STEM].decode(errors="ignore")  # a file name can have 255 bytes
     return final.with_name(f".{name}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
 
 
 @contextmanager
 def atomic_path(final: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary path in the folder of *final*; rename it to *final* when the block ends without an error.
+    """Yield a temporary path in the folder of *final*; rename it to *final* when the block ends without an error.
 
     The folder is made if needed. The file mode follows the umask. With *durable* the data is on the disk before the
-    rename, so that even a power cut leaves the old or the new file.
+    rename: after a power cut, either the old or the new file is there.
 
     Raises
     ------
@@ -79,12 +79,14 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview, *, durab
 
 
 def rename_new(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
-    """Rename a file or folder, and never onto something: in one step where system and file system can, else by a check.
+    """Rename a file or folder to a free path.
+
+    The check and the rename are one step if the system and the file system support it; otherwise the check comes first.
 
     Raises
     ------
     FileExistsError
-        There is something at *destination*; both stay as they were.
+        Something is at *destination*; both stay as they were.
     """
     if not _renameat2(source, destination, _RENAME_NOREPLACE):
         if os.path.lexists(destination):
@@ -93,12 +95,12 @@ def rename_new(source: str | os.PathLike[str], destination: str | os.PathLike[st
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Swap two paths in one step; ``False`` where system or file system cannot."""
+    """Swap two paths in one step; return ``False`` if the system or the file system cannot."""
     return _renameat2(first, second, _RENAME_EXCHANGE)
 
 
 def _renameat2(first: str | os.PathLike[str], second: str | os.PathLike[str], flag: int) -> bool:
-    """Rename as Linux's ``renameat2`` does; ``False`` where system or file system cannot."""
+    """Rename with Linux's ``renameat2``; return ``False`` if the system or the file system cannot."""
     if not sys.platform.startswith("linux"):
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -113,9 +115,9 @@ def _renameat2(first: str | os.PathLike[str], second: str | os.PathLike[str], fl
 
 
 def foreign_in(folder: Path, own: Callable[[str], bool]) -> Iterator[str]:
-    """Give what is in a folder and not *own*: paths relative to it of files, of links and of folders that are empty.
+    """Yield the contents of a folder that are not *own*: relative paths of files, links and empty folders.
 
-    *own* gets the relative path of a file. A link is never own; unfinished writes are left out.
+    *own* is called with the relative path of a file. A link is never own. Unfinished writes are left out.
     """
     for root, folders, files in os.walk(folder):
         base = Path(root).relative_to(folder)
@@ -130,14 +132,15 @@ def foreign_in(folder: Path, own: Callable[[str], bool]) -> Iterator[str]:
 
 
 def carry_over(old: Path, new: Path, own: Callable[[str], bool]) -> None:
-    """Put into the folder *new* what is in the folder *old* and not *own*, so that it can take its place.
+    """Add the contents of the folder *old* that are not *own* to the folder *new*, so that *new* can replace *old*.
 
-    Files are linked, or copied where the file system has no links; links are made again and never followed.
+    Files are hard-linked, or copied if the file system has no hard links. Symbolic links are made again and never
+    followed.
 
     Raises
     ------
     FileExistsError
-        *new* has a file of its own where something is to go; *old* is as it was.
+        *new* already has a file at one of these paths; *old* stays as it was.
     """
     for name in list(foreign_in(old, own)) if old.is_dir() and not old.is_symlink() else ():
         path, target = old / name, new / name
@@ -160,12 +163,12 @@ def _link_or_copy(path: Path, target: Path) -> None:
         os.link(path, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links, or too many of them
+    except OSError:  # the file system has no hard links, or the file has too many
         shutil.copy2(path, target)
 
 
 def remove_own(folder: Path, own: Callable[[str], bool]) -> None:
-    """Remove the files in a folder that are *own*, and the folders that are empty then; all else stays, links too."""
+    """Remove the *own* files in a folder, and the folders that are empty then; everything else stays, also links."""
     for root, _, files in os.walk(folder, topdown=False):
         base = Path(root).relative_to(folder)
         for name in files:
@@ -175,7 +178,7 @@ def remove_own(folder: Path, own: Callable[[str], bool]) -> None:
 
 
 def remove_empty(folder: Path, last: Path) -> None:
-    """Remove a folder if it is empty, then the one above it, up to and with *last*."""
+    """Remove a folder if it is empty, then the folder above it if that is empty, and so on up to *last* itself."""
     with suppress(OSError):
         while folder != last.parent:
             folder.rmdir()
@@ -183,13 +186,13 @@ def remove_empty(folder: Path, last: Path) -> None:
 
 
 def replace_directory(staged: Path, final: Path) -> None:
-    """Put the complete folder *staged* in the place of *final*, which may exist; both are on one file system.
+    """Replace the folder *final*, if it exists, by the complete folder *staged*; both must be on one file system.
 
-    Everything in *final* goes: what is to stay is put into *staged* first, by :func:`carry_over`.
+    Everything in *final* is removed: use :func:`carry_over` first to add the contents to keep to *staged*.
 
-    Where the file system can exchange two folders, a reader finds the old or the new one at every moment. Elsewhere the
-    old one is renamed away first; a crash between the two renames leaves it as ``.<name>.000000000000.part``, which
-    :func:`restore_directory` puts back.
+    If the file system can exchange two folders, a reader finds the old or the new folder at every moment. Otherwise the
+    old folder is renamed first. A crash between the two renames leaves it as ``.<name>.000000000000.part``;
+    :func:`restore_directory` renames it back.
 
     Raises
     ------
@@ -208,7 +211,7 @@ def replace_directory(staged: Path, final: Path) -> None:
 
 
 def _rename_over(staged: Path, final: Path) -> Path:
-    """Replace a folder by two renames; return the name that the old one has then."""
+    """Replace a folder by two renames; return the new path of the old folder."""
     old = _old_path(final)
     for _ in range(_ATTEMPTS):
         if final.exists():
@@ -219,20 +222,20 @@ def _rename_over(staged: Path, final: Path) -> Path:
             return old
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise  # else a reader put the old one back between the two renames
+                raise  # otherwise a reader has restored the old folder between the two renames: try again
     raise StorageError(f"{final} is put back whenever it is to be replaced; another process writes it")
 
 
 def restore_directory(final: Path) -> None:
-    """Put back a folder that a crash in :func:`replace_directory` left under its old name."""
+    """Rename a folder back if a crash in :func:`replace_directory` left it under its temporary name."""
     old = _old_path(final)
     if not os.path.lexists(final) and os.path.isdir(old):
-        with suppress(OSError):  # somebody else was quicker: another reader, or the writer, which still lives
+        with suppress(OSError):  # another reader, or the writer, which is still running, was faster
             rename_new(old, final)
 
 
 def restore_children(folder: Path) -> None:
-    """Put back every folder in *folder* that a crash left under its old name."""
+    """Rename back every folder in *folder* that a crash left under its temporary name."""
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(_OLD_SUFFIX):
             restore_directory(folder / name[1 : -len(_OLD_SUFFIX)])
@@ -243,9 +246,9 @@ def _old_path(final: Path) -> Path:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed writers left below *folder*, putting back a folder of which only the old one is left.
+    """Remove what killed writers left below *folder*; if only the old version of a folder is left, rename it back.
 
-    Only for a folder that nobody writes to. Links stay: no writer makes one under such a name.
+    Use this only for a folder that nobody writes to. Links stay: no writer makes a link with such a name.
     """
     for root, folders, files in os.walk(folder):
         for name in folders[:]:

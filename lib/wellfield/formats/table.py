@@ -1,7 +1,7 @@
-"""Tables as columns: what functions return, and how it becomes CSV and Parquet.
+"""Convert the tables that functions return to columns, and read and write them as CSV and Parquet.
 
-A table in memory is a mapping of column name to values of equal length, a list of dictionaries or dataclasses, or a
-pandas DataFrame; all become one :class:`pyarrow.Table`.
+A table in memory is a mapping from column name to values of equal length, a list of dictionaries or dataclasses, or a
+pandas DataFrame. Each is converted to a :class:`pyarrow.Table`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def to_table(data: Any) -> Any:
-    """Return *data* as a :class:`pyarrow.Table`; scalars in a mapping stand for a table of one row.
+    """Return *data* as a :class:`pyarrow.Table`; a mapping with scalars becomes a table of one row.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def to_table(data: Any) -> Any:
     if isinstance(data, list | tuple):
         rows = [dataclasses.asdict(row) if dataclasses.is_dataclass(row) else row for row in data]  # type: ignore[arg-type]
         if all(isinstance(row, Mapping) for row in rows):
-            # pyarrow alone would take the columns of the first row and drop the others silently.
+            # pyarrow would take only the columns of the first row and silently drop all others.
             names = dict.fromkeys(name for row in rows for name in row)
             return to_table({name: [row.get(name) for row in rows] for name in names}) if names else pa.table({})
     raise UnknownFormatError(f"a {type(data).__name__} is not a table; expected columns, rows or a DataFrame")
@@ -58,15 +58,15 @@ def to_table(data: Any) -> Any:
 def _column(values: Any) -> Any:
     """Return one column as an Arrow array; a scalar is a column of one row.
 
-    Whatever Arrow makes from Python objects imports pandas first, which takes longer than most tables: numbers and text
-    go by their buffers, to the same result.
+    Arrow imports pandas before it converts Python objects, which takes longer than most tables. So numbers and text are
+    passed as buffers, with the same result.
     """
     import numpy as np
     import pyarrow as pa
 
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
-    if getattr(values, "ndim", 1) == 0:  # a number of NumPy, or an array of one
+    if getattr(values, "ndim", 1) == 0:  # a NumPy scalar or a 0-d array
         values = [values.item()]
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         values = [values]
@@ -99,7 +99,7 @@ def read_parquet(path: str | os.PathLike[str]) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with reading(path, "Parquet file", UnknownFormatError), pa.OSFile(os.fspath(path)) as file:  # never a folder
+    with reading(path, "Parquet file", UnknownFormatError), pa.OSFile(os.fspath(path)) as file:  # fails for a folder
         return pq.ParquetFile(file).read()  # read_table would import pandas
 
 
@@ -115,10 +115,10 @@ def write_parquet(path: str | os.PathLike[str], data: Any) -> None:
 
 
 def read_csv(path: str | os.PathLike[str], *, column_types: Mapping[str, Any] | None = None) -> Any:
-    """Return a comma-separated file with a header line as a :class:`pyarrow.Table`; no columns if it is empty.
+    """Return a comma-separated file with a header line as a :class:`pyarrow.Table`; without columns if it is empty.
 
-    CSV has no types: a column of nothing but numbers is read as numbers, so that an identifier ``007`` becomes 7,
-    unless *column_types* (Arrow types by name) says otherwise; then only what is empty and not quoted is missing.
+    CSV has no types: a column with only numbers is read as numbers, so an identifier ``007`` becomes 7. Set
+    *column_types* (Arrow types by name) to prevent this; then only an empty value without quotes counts as missing.
     Parquet keeps text as text.
     """
     import pyarrow as pa
@@ -131,7 +131,7 @@ def read_csv(path: str | os.PathLike[str], *, column_types: Mapping[str, Any] | 
         try:
             table = pyarrow.csv.read_csv(os.fspath(path), parse_options=options, convert_options=convert)
         except pa.ArrowInvalid:
-            if not Path(path).read_bytes().strip():  # what a table without columns is written as
+            if not Path(path).read_bytes().strip():  # a table without columns is written like this
                 return pa.table({})
             raise
         if odd := [column.name for column in table.schema if pa.types.is_binary(column.type)]:
@@ -142,7 +142,7 @@ def read_csv(path: str | os.PathLike[str], *, column_types: Mapping[str, Any] | 
 def write_csv(path: str | os.PathLike[str], data: Any) -> None:
     """Write a table as comma-separated text with a header line, atomically; a ``str`` is written as it is.
 
-    Text is quoted where it must be, floats have the shortest form that reads back to the same value.
+    Text is quoted only if needed. Floats have the shortest form that reads back to the same value.
     """
     import pyarrow as pa
     import pyarrow.csv
@@ -160,9 +160,9 @@ def write_csv(path: str | os.PathLike[str], data: Any) -> None:
 
 
 def write_frame(path: str | os.PathLike[str], frame: pandas.DataFrame) -> None:
-    """Write a DataFrame as comma-separated text, atomically; text is quoted where it must be and never changed."""
+    """Write a DataFrame as comma-separated text, atomically; text is quoted if needed and never changed."""
     text = frame.select_dtypes(exclude="number")
-    # pandas quotes the ends of its own lines only.
+    # pandas quotes only values with its own line ending; other line endings need quotes around all text.
     broken = any("\r" in str(value) for name in text for value in text[name])
     with atomic_path(path) as part:
         frame.to_csv(

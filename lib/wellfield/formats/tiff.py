@@ -1,7 +1,8 @@
-"""TIFF planes and stacks: pixels, dtype, axes and calibration kept exactly.
+"""TIFF planes and stacks. Pixels, dtype, axes and calibration are kept exactly.
 
-Three forms are written. **OME-TIFF** where the suffix says so. The **ImageJ hyperstack** otherwise, which ImageJ opens
-with its calibration, for what it can hold. **Plain** TIFF for the rest: other dtypes, files beyond 4 GB.
+One of three forms is written: **OME-TIFF** if the suffix says so; otherwise an **ImageJ hyperstack**, which ImageJ
+opens with its calibration, if that form can hold the array; **plain** TIFF for the rest (other dtypes, files beyond
+4 GB).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class TiffCompression(StrEnum):
 COMPRESSIONS = (None, *map(str, TiffCompression))
 
 MICROMETRES_PER_CENTIMETRE = 10_000.0
-# A resolution is a ratio of two 32-bit numbers; far outside of this range it could not be stored.
+# A resolution is a ratio of two 32-bit numbers, and cannot hold values far outside this range.
 _SMALLEST_UM, _LARGEST_UM = 1e-5, 1e5
 
 _IMAGEJ_AXES = "TZCYX"
@@ -50,25 +51,25 @@ _IMAGEJ_DTYPES = ("u1", "u2", "f4")
 _OME_SUFFIXES = (".ome.tif", ".ome.tiff")
 _OME_DTYPES = ("b1", "i1", "i2", "i4", "u1", "u2", "u4", "f4", "f8", "c8", "c16")
 _DTYPES = (*_OME_DTYPES, "i8", "u8", "f2")
-_CLASSIC_LIMIT = 2**32 - 2**25  # bytes that 32-bit offsets can address, less what metadata may take
+_CLASSIC_LIMIT = 2**32 - 2**25  # bytes that 32-bit offsets can address, minus space for metadata
 
 # The most bytes that one stored byte can become. Deflate (8, 32946): a match of 258 bytes takes 2 bits. LZW (5): a code
-# of 12 bits names at most 4,096 bytes. PackBits: 2 bytes stand for 128. Zstandard (50000, 34926): 4 bytes stand for a
-# block of 128 KiB; other codecs are given as much.
+# of 12 bits stands for at most 4,096 bytes. PackBits: 2 bytes stand for 128. Zstandard (50000, 34926): 4 bytes stand
+# for a block of 128 KiB; other codecs get the same limit.
 _EXPANSION = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64}
 _OTHER_EXPANSION = 32_768
 
-# Photometric interpretations. Of those with one number a pixel only these have intensities.
+# Photometric interpretations. Numbers of pixels are intensities if black is 0, in RGB, or in a grey palette.
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 
-# JPEG (6, 7, 33007, 34892) and JPEG 2000: their decoders fill in what is not there, and data of both end with a mark.
+# JPEG (6, 7, 33007, 34892) and JPEG 2000: their decoders fill in missing data. The data of both ends with a marker.
 _FILLED_IN = (6, 7, 33007, 34892, 33003, 33004, 33005, 34712)
 _END_MARK = b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a TIFF file says of its axes.
+    """What a TIFF file says about its axes.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class Calibration:
     z_spacing_um:
         Distance of two planes in µm; ``None`` when unknown.
     axes:
-        Axes of what :func:`read_tiff` returns, such as ``"ZYX"``.
+        Axes of the array from :func:`read_tiff`, such as ``"ZYX"``.
     channel_names:
         One for each channel; empty when unknown.
     """
@@ -91,9 +92,8 @@ class Calibration:
 def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     """Return the pixels of a TIFF file with their dtype.
 
-    Axes are in the order ``TCZYX``; those of length one are left out, except Y and X: ``[Y, X]`` for one plane,
-    ``[Z, Y, X]`` for several. :func:`read_calibration` tells which there are. Files that the metadata names beside this
-    one are not opened.
+    Axes are in the order ``TCZYX``. Axes of length one are left out, except Y and X: one plane is ``[Y, X]``, several
+    are ``[Z, Y, X]``. :func:`read_calibration` returns the axes. Other files that the metadata names are not opened.
 
     Raises
     ------
@@ -102,8 +102,8 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     UnreadableImageError
         The file is empty, truncated, lacks a part of its pixels, or is not a TIFF.
     ImageKindError
-        Its numbers are no intensities as they are (colours from a palette, white as 0, rows that begin at the bottom),
-        or it holds other images than its metadata says.
+        Its numbers are not plain intensities (colours from a palette, white as 0, rows that begin at the bottom), or it
+        holds other images than its metadata says.
     """
     with reading(path, "TIFF"), _open(path) as file:
         series = _checked_series(file, path)
@@ -118,7 +118,7 @@ def read_tiff(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
 
 
 def read_calibration(path: str | os.PathLike[str]) -> Calibration:
-    """Return axes, pixel size and z spacing of a TIFF file; what the file does not say stays unknown.
+    """Return axes, pixel size and z spacing of a TIFF file; a value that is not in the file is unknown.
 
     Raises
     ------
@@ -129,10 +129,10 @@ def read_calibration(path: str | os.PathLike[str]) -> Calibration:
 
 
 def read_tiff_header(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], str, Calibration]:
-    """Return shape and dtype of what :func:`read_tiff` returns, and the calibration, without reading pixels.
+    """Return shape and dtype of the array from :func:`read_tiff`, and the calibration, without reading pixels.
 
-    All is checked that can be checked without decoding pixels: what the numbers mean, how many planes there are, and
-    that the file is as long as its tags say.
+    Everything is checked that does not need decoded pixels: the meaning of the numbers, the number of planes, and
+    whether the file is as long as its tags say.
 
     Raises
     ------
@@ -163,16 +163,16 @@ def write_tiff(
     Parameters
     ----------
     array:
-        Numbers or booleans. What an ImageJ hyperstack holds (uint8, uint16, float32) is written as one; every other
-        dtype as plain TIFF with the same calibration.
+        Numbers or booleans. Dtypes that an ImageJ hyperstack can hold (uint8, uint16, float32) are written as one;
+        every other dtype is written as plain TIFF with the same calibration.
     pixel_size_um, z_spacing_um:
-        Edge of a pixel and distance of two planes in µm; no calibration is written when unknown.
+        Edge of a pixel and distance of two planes in µm; an unknown value (``None``) is not written.
     axes:
         Axes of *array*: letters of ``TCZYX``, the last two ``YX``. ``"YX"`` and ``"ZYX"`` need not be given.
     channel_names:
         One name for each channel. Only OME-TIFF holds them.
     compression:
-        One of :class:`TiffCompression`, or its text; none by default. ImageJ itself opens zlib and lzw.
+        One of :class:`TiffCompression`, or its text; none by default. Of the codecs, ImageJ itself opens zlib and lzw.
     ome:
         Whether to write OME-TIFF; by default for names that end with ``.ome.tif`` or ``.ome.tiff``.
 
@@ -203,7 +203,7 @@ def write_tiff(
     codec = None if compression in (None, TiffCompression.NONE) else str(compression)
     options: dict[str, Any] = {"photometric": "minisblack", "compression": codec}
     if codec and values.dtype.kind in "iu" and values.dtype.itemsize <= 4:
-        options["predictor"] = True  # neighbouring pixels are alike, their differences small
+        options["predictor"] = True  # neighbouring pixels are similar, so their differences are small
     if ome:
         options |= _ome_options(axes, pixel_size_um, z_spacing_um, channel_names)
     elif _fits_imagej(values, pixel_size_um, z_spacing_um):
@@ -246,8 +246,8 @@ def _check_channel_names(names: Sequence[str], channels: int, ome: bool) -> None
 def _fits_imagej(values: np.ndarray[Any, Any], pixel_size_um: float | None, z_spacing_um: float | None) -> bool:
     """Tell whether the ImageJ form can hold an array.
 
-    It has one unit for all lengths, so a spacing without a pixel size would invent a pixel of 1 µm. tifffile takes the
-    X axis of stacks of one column for colour.
+    ImageJ has one unit for all lengths, so a spacing without a pixel size would invent a pixel of 1 µm. In a stack with
+    one column, tifffile takes the X axis for colour.
     """
     return (
         values.dtype.str[1:] in _IMAGEJ_DTYPES
@@ -289,7 +289,7 @@ def _resolution_per_centimetre(pixel_size_um: float | None) -> dict[str, Any]:
 
 
 def _raise_with_number(error: OSError, part: Path, needed: int) -> NoReturn:
-    """Raise *error*, as that of a full disk if it is one: NumPy reports a short write without a number."""
+    """Raise *error*, or the error of a full disk if the disk is full: NumPy reports a short write without a number."""
     if error.errno is None:
         disk = os.statvfs(part.parent)
         if disk.f_bavail * disk.f_frsize < needed:
@@ -304,7 +304,7 @@ def _raise_with_number(error: OSError, part: Path, needed: int) -> NoReturn:
 def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
     import tifffile
 
-    # Files of OME-TIFF, Micro-Manager and NDTiff may name others, anywhere, as parts of the same image.
+    # OME-TIFF, Micro-Manager and NDTiff files may name files at any path as parts of the same image: never open them.
     with (
         open_file(path) as opened,
         tifffile.TiffFile(opened, _multifile=False, is_mmstack=False, is_ndtiff=False) as file,
@@ -313,7 +313,7 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 def _checked_series(file: Any, path: str | os.PathLike[str]) -> Any:
-    """Return what is to be read of an opened file, after every check that needs no pixel."""
+    """Return the series to read from an opened file, after every check that does not need pixels."""
     series = _only_series(file, path)
     _check_meaning(series.keyframe, os.fspath(path))
     _check_bits(series.keyframe)
@@ -327,9 +327,9 @@ def _only_series(file: Any, path: str | os.PathLike[str]) -> Any:
     if file.is_ome and "<!DOCTYPE" in file.pages.first.description:
         raise ValueError("its OME metadata declares XML entities, which are not read")
     try:
-        whole = [series for series in file.series if not series.keyframe.is_reduced]  # not a thumbnail beside the image
+        whole = [series for series in file.series if not series.keyframe.is_reduced]  # without thumbnails
         first, *others = whole or file.series
-    except MemoryError as error:  # a description needs little memory: a count in it is wrong
+    except MemoryError as error:  # a description needs little memory, so a count in it is wrong
         raise ValueError(f"its header asks for more memory than there is ({error})") from error
     if others:
         shapes = ", ".join(f"{list(series.shape)} {series.dtype}" for series in (first, *others[:3]))
@@ -341,7 +341,7 @@ def _only_series(file: Any, path: str | os.PathLike[str]) -> Any:
 
 
 def _check_meaning(page: Any, source: str) -> None:
-    """Raise unless the numbers of a page are intensities, the larger the brighter, in the order of the picture."""
+    """Raise unless a page holds intensities, larger numbers are brighter, and rows begin at the top."""
     import tifffile
 
     photometric = page.tags.valueof("PhotometricInterpretation", _BLACK_IS_ZERO)
@@ -359,7 +359,7 @@ def _check_meaning(page: Any, source: str) -> None:
 
 
 def _check_bits(page: Any) -> None:
-    """Raise if the bits of a pixel are of no known type, or are fewer in the header than in the data."""
+    """Raise if the type of a pixel is unknown, or if the header gives a pixel fewer bits than the data."""
     if page.dtype is None:
         raise ValueError(f"pixels of {page.bitspersample} bits and SampleFormat {page.sampleformat} have no type")
     if page.compression != 1 or page.is_tiled or not page.bitspersample % 8:
@@ -375,7 +375,7 @@ def _check_bits(page: Any) -> None:
 
 
 def _check_pages(file: Any, series: Any, source: str) -> None:
-    """Raise if the file has pages, other than smaller copies of the image, that its metadata does not speak of."""
+    """Raise if the file has pages that its metadata does not mention, other than smaller copies of the image."""
     planes = series.size // series.keyframe.size
     if len(file.pages) <= planes:
         return
@@ -388,7 +388,7 @@ def _check_pages(file: Any, series: Any, source: str) -> None:
 
 
 def _check_chain(file: Any) -> None:
-    """Raise if the last page names another one behind the end of the file, which tifffile leaves out."""
+    """Raise if the last page points to another page beyond the end of the file: tifffile would ignore it."""
     file.filehandle.seek(file.pages.next_page_offset)
     (place,) = struct.unpack(file.tiff.offsetformat, file.filehandle.read(file.tiff.offsetsize))
     if place >= file.filehandle.size:
@@ -398,8 +398,8 @@ def _check_chain(file: Any) -> None:
 def _check_pieces(file: Any, series: Any) -> None:
     """Raise unless the file holds all the pieces that its header promises.
 
-    Decoders give black or grey for what is not there, and make room for what the header says is there: a wrong byte
-    must not allocate gigabytes.
+    Decoders return black or grey for missing data, and allocate the memory that the header asks for: a wrong byte must
+    not allocate gigabytes.
     """
     page, size = series.keyframe, file.filehandle.size
     promised = series.size * page.bitspersample // 8
@@ -434,7 +434,7 @@ def _pixels(file: Any, series: Any) -> np.ndarray[Any, Any]:
 
 
 def _decoded(file: Any, page: Any) -> np.ndarray[Any, Any]:
-    """Return the pixels of a page whose decoder would fill in what the data lacks."""
+    """Return the pixels of a page whose decoder would fill in missing data; raise if data is missing."""
     array = np.empty(page.shaped, page.dtype)
     tables = {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
     for data, number in file.filehandle.read_segments(page.dataoffsets, page.databytecounts):
@@ -447,7 +447,7 @@ def _decoded(file: Any, page: Any) -> np.ndarray[Any, Any]:
 
 
 def _house_order(axes: str, shape: Sequence[int]) -> list[int]:
-    """Return the axes to keep, by number: all of Y, X and samples, and of the others those longer than one."""
+    """Return the indices of the axes to keep: Y, X and samples always, other axes if they are longer than one."""
     keep = [i for i, (axis, length) in enumerate(zip(axes, shape, strict=True)) if length > 1 or axis in "YXS"]
     if set(axes) <= set(AXES):
         keep.sort(key=lambda i: AXES.index(axes[i]))
@@ -460,7 +460,7 @@ def _pixels_per_unit(file: Any) -> float | None:
 
 
 def _centimetre_resolution(file: Any) -> float | None:
-    """Return the pixel size of the resolution tags, if their unit is the centimetre: inches are a printer's default."""
+    """Return the pixel size from the resolution tags if their unit is the centimetre: inches are printers' default."""
     unit = file.pages.first.tags.get("ResolutionUnit")
     return _length(_pixels_per_unit(file), "cm", inverse=True) if unit is not None and unit.value == 3 else None
 
@@ -494,7 +494,7 @@ def _ome_calibration(text: str) -> tuple[float | None, float | None, tuple[str, 
 
 
 def _length(value: Any, unit: Any, *, inverse: bool = False) -> float | None:
-    """Return a length in µm, or ``None`` where value or unit say nothing."""
+    """Return a length in µm, or ``None`` if the value or the unit is missing or unusable."""
     factor = micrometres(unit)
     try:
         number = float(value)
