@@ -1,4 +1,4 @@
-"""The disk backend: files in the format that their suffix names."""
+"""The disk backend: files whose suffix decides their format."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ from wellfield.storage.tree import copy_tree, files_in, mirror_tree, put, remove
 
 
 class DiskStorageBackend(StorageBackend):
-    """Files and folders of the operating system; writes are atomic, options of ``save`` go to the format's writer.
+    """Files and folders of the operating system. Writes are atomic; options of ``save`` go to the format's writer.
 
-    A path without a suffix stands for an array in ``<path>.npy``, so that one path serves on disk, in memory and in
-    Zarr. If a file or folder has exactly that path, the path means it and not the array; but for the folder of a Zarr
-    array, which is the object of the Zarr backend: it is neither seen nor touched here, so that both backends keep an
-    array under one path. Arrays of any library are stored as those of NumPy, see
+    A path without a suffix stands for an array in ``<path>.npy``, so that the same path can be used on disk, in memory
+    and in Zarr. If a file or folder has exactly this path, the path means that file or folder and not the array. The
+    folder of a Zarr array is an exception: it belongs to the Zarr backend and is neither seen nor changed here, so both
+    backends can keep an array under one path. Arrays of any library are stored as NumPy arrays, see
     :func:`~wellfield.storage.host.host_array`.
     """
 
@@ -62,24 +62,25 @@ class DiskStorageBackend(StorageBackend):
     batch_threads = 4
 
     def save(self, data: Any, identifier: PathLike, **kwargs: Any) -> None:
-        """Write *data* in the format of the suffix. A link is replaced; what it points to stays.
+        """Write *data* in the format of the suffix. A link is replaced; its target stays.
 
         Raises
         ------
         IsFolderError
-            A folder is there.
+            A folder is at the path.
         NotAFolderError
-            The path lies below a file.
+            The path is below a file.
         StorageError
-            It cannot be written.
+            The file cannot be written.
         UnknownFormatError
-            The suffix names no format or *data* does not fit it; without a suffix only arrays of numbers do.
+            The suffix is not that of a known format, or *data* does not fit the format; without a suffix, only arrays
+            of numbers fit.
         MemoryTypeError
             *data* is an array that cannot be copied to host memory.
         """
         path = Path(new_path(identifier))
         if is_bare(path) and os.path.isdir(path) and not is_zarr_array(path):
-            raise is_a_folder(path)  # with a suffix, the rename at the end of the write finds that out
+            raise is_a_folder(path)  # with a suffix, the rename at the end of the write raises the error
         target = array_path(path) if is_bare(path) else path
         write = formats.writer(target)
         values = _host_values(data, target)
@@ -97,13 +98,13 @@ class DiskStorageBackend(StorageBackend):
         Raises
         ------
         DataNotFoundError
-            There is no such file, or it is a link to none.
+            The file does not exist, or is a link to a file that does not exist.
         IsFolderError
-            It is a folder.
+            The path is a folder.
         StorageError
-            It is damaged, or cannot be read.
+            The file is damaged, or cannot be read.
         UnknownFormatError
-            The suffix names no format.
+            The suffix is not that of a known format.
         """
         path = found_path(valid_path(file_path))
         if is_bare(path) and not os.path.exists(path):
@@ -111,7 +112,7 @@ class DiskStorageBackend(StorageBackend):
         return read_file(path, **kwargs)
 
     def exists(self, path: PathLike) -> bool:
-        """Tell whether *path* exists; a link to nothing does not."""
+        """Tell whether *path* exists; a link whose target is gone does not."""
         return os.path.exists(found_path(path_text(path)))
 
     def is_file(self, path: PathLike) -> bool:
@@ -125,11 +126,11 @@ class DiskStorageBackend(StorageBackend):
     def list_files(
         self, directory: PathLike, *, extensions: Collection[str] | None = None, recursive: bool = False
     ) -> list[str]:
-        """Return the paths of the files in *directory*, without unfinished writes; no link to a folder is followed."""
+        """Return the paths of the files in *directory*, without unfinished writes; folder links are not followed."""
         folder = self._folder(directory)
         with file_errors(folder, "be listed"):
             found = [path for path in files_in(folder, recursive=recursive) if has_extension(path, extensions)]
-        return natsorted(sorted(found))  # names such as A1 and A01 are equal to the natural order
+        return natsorted(sorted(found))  # natural order alone does not order names such as A1 and A01
 
     def list_dir(self, path: PathLike) -> list[str]:
         """Return the names in a folder, without unfinished writes."""
@@ -138,7 +139,7 @@ class DiskStorageBackend(StorageBackend):
             return natsorted(sorted(entry.name for entry in visible_entries(folder)))
 
     def stat(self, path: PathLike) -> ObjectStatus:
-        """Return kind, size and time of a path; of a link also what it leads to."""
+        """Return kind, size and time of a path; for a link also its target."""
         found = present_path(path)
         with file_errors(found, "be looked at"):
             status = os.lstat(found)
@@ -146,7 +147,7 @@ class DiskStorageBackend(StorageBackend):
             return _status(status)
         try:
             target = _status(os.stat(found))
-        except OSError:  # a link to nothing, or to itself
+        except OSError:  # the target is gone, or the link points to itself
             target = None
         return link_status(found, status.st_mtime, target)
 
@@ -155,7 +156,7 @@ class DiskStorageBackend(StorageBackend):
         _make_folder(Path(named_path(directory)))
 
     def delete(self, path: PathLike) -> None:
-        """Remove one file, one link (not what it points to) or one empty folder."""
+        """Remove one file, one link (not its target) or one empty folder."""
         target = present_path(named_path(path))
         with file_errors(target, "be removed"):
             if os.path.isdir(target) and not os.path.islink(target):
@@ -173,20 +174,21 @@ class DiskStorageBackend(StorageBackend):
             shutil.rmtree(folder)
 
     def copy(self, source: PathLike, destination: PathLike) -> None:
-        """Copy a file, or a folder with everything in it; complete or not at all.
+        """Copy a file, or a folder with everything in it: completely, or not at all.
 
-        A link *source* is followed; links in a folder are copied as they are. Unfinished writes are left out.
+        If *source* is a link, its target is copied. Links in a folder are copied as links. Unfinished writes are left
+        out.
 
         Raises
         ------
         DataNotFoundError
-            There is no *source*.
+            *source* does not exist.
         DestinationExistsError
             Something is at *destination*; it stays as it was.
         StorageError
-            A folder goes into itself, or a path cannot be read or written.
+            A folder would be copied into itself, or a path cannot be read or written.
         UnknownFormatError
-            *destination* names another format than the file has.
+            The suffix of *destination* stands for another format than the file's.
         """
         origin = present_path(source)
         if not os.path.exists(origin):
@@ -196,23 +198,23 @@ class DiskStorageBackend(StorageBackend):
             self._copy(origin, target)
 
     def move(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> None:
-        """Rename a file, link or folder; to another file system, copy it and then remove it.
+        """Rename a file, link or folder. If *destination* is on another file system, copy it and then remove it.
 
         Parameters
         ----------
         replace_symlinks:
-            A link at *destination* is replaced, and what it points to stays. A file or folder never is.
+            Replace a link at *destination*; its target stays. A file or folder is never replaced.
 
         Raises
         ------
         DataNotFoundError
-            There is no *source*.
+            *source* does not exist.
         DestinationExistsError
             Something is at *destination*; both stay as they were.
         StorageError
-            A folder goes into itself, or a path cannot be read or written.
+            A folder would be moved into itself, or a path cannot be read or written.
         UnknownFormatError
-            *destination* names another format than the file has.
+            The suffix of *destination* stands for another format than the file's.
         """
         origin = present_path(source)
         target = self._free_place(origin, destination, "be moved", replace_symlinks=replace_symlinks)
@@ -226,12 +228,12 @@ class DiskStorageBackend(StorageBackend):
                 remove_tree(origin)
 
     def create_symlink(self, source: PathLike, link: PathLike) -> None:
-        """Make *link* a link to the absolute path of an existing file or folder.
+        """Make *link* a symbolic link to the absolute path of an existing file or folder.
 
         Raises
         ------
         DataNotFoundError
-            There is no *source*.
+            *source* does not exist.
         DestinationExistsError
             Something is at *link*.
         """
@@ -241,9 +243,9 @@ class DiskStorageBackend(StorageBackend):
             target.symlink_to(os.path.abspath(origin))
 
     def mirror_directory(self, source: PathLike, destination: PathLike, *, overwrite_symlinks_only: bool = True) -> int:
-        """Make *destination* the same tree of folders as *source*, with a link to every file.
+        """Make the folders of *source* in *destination*, with a link to every file.
 
-        What else is in *destination* stays. See :meth:`StorageBackend.mirror_directory`.
+        Other contents of *destination* stay. See :meth:`StorageBackend.mirror_directory`.
         """
         folder, mirror = self._folder(source), Path(new_path(destination))
         if _is_below(folder, mirror) or _is_below(mirror, folder):
@@ -266,7 +268,7 @@ class DiskStorageBackend(StorageBackend):
         raise DataNotFoundError(f"{folder} is not a folder", path=folder)
 
     def _copy(self, origin: Path, target: Path, *, replace_symlinks: bool = False, keep_link: bool = False) -> None:
-        """Copy to a hidden sibling of *target*, then rename: complete or not at all."""
+        """Copy to a hidden sibling of *target*, then rename it: completely, or not at all."""
         part = part_path(target)
         try:
             if keep_link and os.path.islink(origin):
@@ -280,7 +282,7 @@ class DiskStorageBackend(StorageBackend):
             raise
 
     def _free_place(self, origin: Path, destination: PathLike, action: str, *, replace_symlinks: bool = False) -> Path:
-        """Return the path that *origin* gets at *destination*, in a folder that exists."""
+        """Return the path of *origin* at *destination*; nothing may be there, and its folder is made."""
         path = Path(new_path(destination))
         target = path if os.path.isdir(origin) else path_in_same_format(origin, path, action)
         places = {path, target, array_path(path) if is_bare(path) else path}
@@ -297,9 +299,9 @@ class DiskStorageBackend(StorageBackend):
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, whatever their names."""
+    """Make a folder and its parents, with any names."""
     for missing in (folder, *folder.parents):
-        if os.path.lexists(missing):  # which another thread may have made just now
+        if os.path.lexists(missing):  # another thread may have made it just now
             if os.path.isdir(missing) and not is_zarr_array(missing):
                 break
             raise NotAFolderError(f"folder {folder} cannot be made: {missing} is not a folder", path=missing)
@@ -310,7 +312,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _host_values(data: Any, path: Path) -> Any:
-    """Return what the format of *path* is given: arrays of other libraries as NumPy arrays."""
+    """Return *data* for the writer of *path*: for an image format, an array of any library as a NumPy array."""
     if has_extension(path.name, formats.IMAGE_SUFFIXES):
         return host_array(data)
     return data

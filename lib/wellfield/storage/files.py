@@ -1,4 +1,4 @@
-"""Reading real files, and what the operating system's errors mean: every error names the file."""
+"""Read real files, and turn the operating system's errors into errors that name the file."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def read_file(path: PathLike, **options: Any) -> Any:
     Raises
     ------
     DataNotFoundError
-        There is no such file.
+        The file does not exist.
     IsFolderError
-        It is a folder.
+        The path is a folder.
     StorageError
-        It cannot be read.
+        The file cannot be read.
     UnknownFormatError
-        Its suffix names no format.
+        The suffix is not that of a known format.
     """
     try:
         read = formats.reader(path)
@@ -52,7 +52,7 @@ def read_file(path: PathLike, **options: Any) -> Any:
 
 @contextmanager
 def file_errors(path: PathLike, action: str) -> Iterator[None]:
-    """Turn an error of the operating system into one that says what cannot be done (``"be read"``) with which path."""
+    """Turn an error of the operating system into one that says which action (``"be read"``) failed for which path."""
     name = os.fspath(path)
     try:
         yield
@@ -71,7 +71,7 @@ def file_errors(path: PathLike, action: str) -> Iterator[None]:
 
 
 def is_missing(path: PathLike) -> bool:
-    """Tell whether *path* does not exist or is a link to nothing; a path that may not be looked at counts as there."""
+    """Tell whether *path*, or the target of a link, is missing. Without permission to look it counts as existing."""
     try:
         os.stat(path)
     except OSError as error:
@@ -80,7 +80,7 @@ def is_missing(path: PathLike) -> bool:
 
 
 def not_found(path: PathLike) -> DataNotFoundError:
-    """Return the error for a path that is not there."""
+    """Return the error for a path that does not exist."""
     name = os.fspath(path)
     if os.path.islink(name):
         return DataNotFoundError(f"{name} is a link to {os.readlink(name)}, which does not exist", path=name)
@@ -101,7 +101,7 @@ def known_options(function: Callable[..., Any], path: PathLike, *arguments: Any,
 
 
 def link_status(link: PathLike, modified: float, target: ObjectStatus | None) -> ObjectStatus:
-    """Return the status of a link, made from the status of its target; ``None`` for a link to nothing."""
+    """Return the status of a link from the status of its *target*, which is ``None`` if the target is gone."""
     return ObjectStatus(
         ObjectKind.SYMLINK,
         None if target is None else target.size,
@@ -112,7 +112,7 @@ def link_status(link: PathLike, modified: float, target: ObjectStatus | None) ->
 
 
 def refuse_working_folder(folder: PathLike) -> None:
-    """Raise if a folder that is to be removed is the working folder, or one above it such as ``/``."""
+    """Raise if a folder to remove is the working folder, or a folder above it such as ``/``."""
     name = os.path.realpath(folder)
     if os.path.commonpath([name, os.getcwd()]) == name:
         raise StorageError(

@@ -1,4 +1,4 @@
-"""Virtual backends that know all their paths: folders, listings and file names follow from these."""
+"""Virtual backends that know all their paths, from which folders, listings and file names are derived."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from wellfield.storage.base import VirtualBackend
 from wellfield.storage.path_index import PathIndex
 from wellfield.storage.paths import PathLike, valid_path
 
-# What a plain spelling does not have: an empty part, a ".", a "/" at the end.
+# Matches a path that is not spelt plainly: it has an empty part, a "." or a "/" at the end.
 _SPELLING = re.compile(r"//|(?:^|/)\.(?:/|$)|/$|^$")
 
 
 class IndexedBackend(VirtualBackend):
-    """A virtual backend over a set of relative paths, which is fixed once it has been listed."""
+    """A virtual backend over a set of relative paths; the set must not change after the first listing."""
 
     @abstractmethod
     def _paths(self) -> Collection[str]:
-        """Return every path, with ``/`` between its parts; asked often, so a dictionary or its keys."""
+        """Return every path, with ``/`` between its parts. Return a dictionary or its keys: this is called often."""
 
     @abstractmethod
     def _title(self) -> str:
-        """Return the name of what this shows, for messages: ``"plate /data/P1"``."""
+        """Return the name of the backend's data for messages, such as ``"plate /data/P1"``."""
 
     def exists(self, path: PathLike) -> bool:
         """Tell whether *path* is a plane or a virtual folder."""
@@ -69,14 +69,18 @@ class IndexedBackend(VirtualBackend):
         return self._index.names(self._folder(path))
 
     def generate_filename(self, metadata: Mapping[str, Any], **kwargs: Any) -> str:
-        """Return the canonical name for well, field, channel, z, timepoint and projection (all 1, none by default).
+        """Return the canonical file name of a plane.
+
+        *metadata* has ``well``, and any of ``field``, ``channel``, ``z``, ``timepoint`` (1 by default) and
+        ``projection`` (none by default).
 
         Raises
         ------
         WellNameError
             The name of the well is wrong.
         MetadataError
-            There is no well, a number is not a whole number from 1, the projection or a name is unknown.
+            The well is missing, a number is not a whole number of 1 or more, or the projection or another name is
+            unknown.
         """
         if kwargs:
             raise ArgumentTypeError(f"file names have no option {', '.join(sorted(kwargs))}")
@@ -95,7 +99,7 @@ class IndexedBackend(VirtualBackend):
         return PathIndex(self._paths())
 
     def _relative(self, path: PathLike) -> str:
-        """Return *path* in its plain spelling. A ``..`` stays, so that the path names nothing."""
+        """Return *path* in its plain spelling. A ``..`` is kept, so such a path is never found."""
         return plain_path(valid_path(path))
 
     def _folder(self, directory: PathLike) -> str:
@@ -114,7 +118,7 @@ class IndexedBackend(VirtualBackend):
 
 
 def plain_path(name: str) -> str:
-    """Return a path without empty parts, ``.`` and ``/`` at the end; ``"."`` if nothing is left."""
+    """Return a path without empty parts, ``.`` and trailing ``/``; ``"."`` if nothing is left."""
     if not _SPELLING.search(name):
         return name
     return PurePosixPath("/" + name.lstrip("/") if name.startswith("/") else name).as_posix()

@@ -46,7 +46,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _rebased(path: str, old: str, new: str) -> str:
-    """Return where *path*, which is *old* or below it, lies when *old* is *new*."""
+    """Return the path of *path* after *old* is renamed to *new*; *path* is *old* or below it."""
     if path == old:
         return new
     return os.path.join(new, path if old == "." else path[len(old) :].lstrip("/"))
@@ -62,25 +62,25 @@ def _not_found(path: str) -> DataNotFoundError:
 
 
 class MemoryStorageBackend(StorageBackend):
-    """Objects in a dictionary; folders are made by what is saved below them and stay until they are deleted.
+    """Objects in a dictionary. Saving an object makes its folders, which stay until they are deleted.
 
-    What was saved cannot be changed afterwards through the array that was given or through one that was loaded: NumPy
-    arrays are copied on ``save`` and given out read-only. With ``save(…, copy=False)`` the caller hands the array over
-    and nothing is copied. Any other object, such as an array on a device, is kept and given out itself.
+    A stored NumPy array cannot be changed later, neither through the saved array nor through a loaded one: ``save``
+    copies it, and ``load`` returns it read-only. With ``save(…, copy=False)`` the caller hands the array over and
+    nothing is copied. Any other object, such as an array on a device, is stored and returned itself.
 
-    What is stored stays in its process: the backend can be pickled, as for a worker, and is empty there.
+    Stored objects stay in their process: the backend can be pickled for a worker process, but is empty there.
 
     Parameters
     ----------
     limit_bytes:
-        The most that the stored arrays may take together; without it only the machine's memory limits them.
+        Limit for the total size of the stored arrays; without it, only the machine's memory limits them.
     """
 
     _backend_type = Backend.MEMORY
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         self._objects: dict[str, Any] = {}
-        self._sizes: dict[str, int] = {}  # of the objects, as they were when they were stored
+        self._sizes: dict[str, int] = {}  # sizes of the objects when they were stored
         self._folders: dict[str, set[str]] = {"/": set(), ".": set()}  # folder → names in it
         self._limit = limit_bytes
         self._held = 0
@@ -95,22 +95,22 @@ class MemoryStorageBackend(StorageBackend):
         return type(self), (self._limit,)
 
     def save(self, data: Any, identifier: PathLike, *, copy: bool = True, **_: Any) -> None:
-        """Keep *data*; with ``copy=False`` a NumPy array itself, which the caller must not touch any more.
+        """Store *data*. With ``copy=False`` a NumPy array is not copied, and the caller must not use it any more.
 
         Raises
         ------
         MemoryLimitError
-            It would be more than the limit; what was stored under the path stays.
+            The limit would be exceeded; the old object under the path stays.
         IsFolderError
-            A folder has the path.
+            The path is a folder.
         NotAFolderError
-            An object has the path of one of its folders.
+            The path is below an object.
         PathEscapeError
-            A relative path leads out of where it starts.
+            A relative path leads out of the folder in which it starts.
         """
         path, size = _normal(new_path(identifier)), _nbytes(data)
         with self._lock:
-            self._check_room(path, size)  # before the copy, which takes the room
+            self._check_room(path, size)  # before the copy, which takes the memory
         if isinstance(data, np.ndarray):
             data = data.copy() if copy else data.view()
             data.flags.writeable = False
@@ -122,7 +122,7 @@ class MemoryStorageBackend(StorageBackend):
             self._put(path, data, size)
 
     def load(self, file_path: PathLike, **_: Any) -> Any:
-        """Return the object; a NumPy array as a read-only view."""
+        """Return the object; a NumPy array is returned as a read-only view."""
         path = _normal(valid_path(file_path))
         try:
             data = self._objects[path]
@@ -163,7 +163,7 @@ class MemoryStorageBackend(StorageBackend):
             return natsorted(sorted(self._folders[self._folder(path)]))
 
     def stat(self, path: PathLike) -> ObjectStatus:
-        """Return kind and size of a path; no times are kept."""
+        """Return kind and size of a path; times are not recorded."""
         name = _normal(valid_path(path))
         with self._lock:
             if name in self._objects:
@@ -182,7 +182,7 @@ class MemoryStorageBackend(StorageBackend):
             self._folders.setdefault(path, set())
 
     def delete(self, path: PathLike) -> None:
-        """Forget one object or one empty folder."""
+        """Remove one object or one empty folder."""
         name = _normal(named_path(path))
         with self._lock:
             if name in self._objects:
@@ -198,7 +198,7 @@ class MemoryStorageBackend(StorageBackend):
             self._folders[_parent(name)].discard(os.path.basename(name))
 
     def delete_all(self, path: PathLike) -> None:
-        """Forget a folder and everything below it."""
+        """Remove a folder and everything below it."""
         with self._lock:
             folder = self._folder(named_path(path))
             for name in self._below(folder):
@@ -210,20 +210,20 @@ class MemoryStorageBackend(StorageBackend):
                 self._folders[_parent(folder)].discard(os.path.basename(folder))
 
     def copy(self, source: PathLike, destination: PathLike) -> None:
-        """Give an object, or the objects of a folder, a second path; the bytes are shared, and counted for both paths.
+        """Give an object, or the objects of a folder, a second path; bytes are shared, but count for both paths.
 
         Raises
         ------
         DataNotFoundError
-            There is no *source*.
+            *source* does not exist.
         DestinationExistsError
             Something is at *destination*; it stays as it was.
         NotAFolderError
-            *destination* lies below an object.
+            *destination* is below an object.
         StorageError
-            A folder goes into itself.
+            A folder would be copied into itself.
         MemoryLimitError
-            It would be more than the limit.
+            The limit would be exceeded.
         """
         old, new = _normal(valid_path(source)), _normal(new_path(destination))
         with self._lock:
@@ -238,18 +238,18 @@ class MemoryStorageBackend(StorageBackend):
                     self._folders[target] = set(self._folders[path])
 
     def move(self, source: PathLike, destination: PathLike, *, replace_symlinks: bool = False) -> None:
-        """Give an object or a folder another path; there are no links that could be replaced.
+        """Give an object or a folder another path. *replace_symlinks* has no effect: there are no links in memory.
 
         Raises
         ------
         DataNotFoundError
-            There is no *source*.
+            *source* does not exist.
         DestinationExistsError
             Something is at *destination*; both stay as they were.
         NotAFolderError
-            *destination* lies below an object.
+            *destination* is below an object.
         StorageError
-            A folder goes into itself.
+            A folder would be moved into itself.
         """
         old, new = _normal(valid_path(source)), _normal(new_path(destination))
         with self._lock:
@@ -266,7 +266,7 @@ class MemoryStorageBackend(StorageBackend):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the arrays that are stored, and by whatever else tells its ``nbytes``."""
+        """Bytes held by the stored arrays and by other objects with ``nbytes``."""
         return self._held
 
     def _check_room(self, path: str, size: int) -> None:
@@ -283,13 +283,13 @@ class MemoryStorageBackend(StorageBackend):
         self._objects[path], self._sizes[path] = data, size
 
     def _drop(self, path: str) -> None:
-        """Forget an object or a folder, which stays entered in the one above."""
+        """Remove an object or a folder from the dictionaries; its name stays in the folder above."""
         self._held -= self._sizes.pop(path, 0)
         self._objects.pop(path, None)
         self._folders.pop(path, None)
 
     def _movable(self, old: str, new: str, done: str) -> list[str]:
-        """Return *old* and all paths below it, which can go to *new*."""
+        """Return *old* and all paths below it; raise if they cannot be copied or moved to *new*."""
         if old not in self._objects and old not in self._folders:
             raise _not_found(old)
         if new in self._objects or new in self._folders:
@@ -321,7 +321,7 @@ class MemoryStorageBackend(StorageBackend):
         return found
 
     def _enter(self, path: str) -> None:
-        """Make the folders above *path* and enter it there."""
+        """Make the folders above *path* and add it to its folder."""
         if path == ".." or path.startswith("../"):
             raise PathEscapeError(f"memory: {path} leads out of the folder that relative paths start in")
         above = [path]

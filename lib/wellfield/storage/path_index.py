@@ -1,4 +1,4 @@
-"""An index of paths: folders and natural order of paths that no file system lists."""
+"""An index of virtual paths: their folders and their natural order."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from wellfield.storage.base import has_extension
 
 
 class PathIndex:
-    """The folders that a set of relative paths makes, with everything in natural order.
+    """The folders in a set of relative paths, with everything in natural order.
 
-    Sorted once, when it is made: a listing then costs what it returns.
+    Natural order is computed once, at the start; the cost of a listing then depends only on what it returns.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class PathIndex:
     Raises
     ------
     StorageError
-        A path lies below another one.
+        A path is below another path.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -37,15 +37,15 @@ class PathIndex:
             self._files[folder].append(path)
         if both := self._files.keys() & set(files):
             raise StorageError(f"{min(both)} is the path of a file and of a folder; expected one of them")
-        ordered = natsorted(sorted([*files, *self._files]))  # names such as A1 and A01 are equal to the natural order
+        ordered = natsorted(sorted([*files, *self._files]))  # natural order alone leaves A1 and A01 in any order
         self._rank = {path: number for number, path in enumerate(ordered)}
 
     def __contains__(self, folder: object) -> bool:
-        """Tell whether there is a folder of this path; ``"."`` always is one."""
+        """Tell whether *folder* is one of the folders; ``"."`` always is."""
         return folder in self._files
 
     def files(self, folder: str, *, extensions: Collection[str] | None, recursive: bool) -> list[str]:
-        """Return the paths in a folder, with *recursive* also those in its folders."""
+        """Return the paths of the files in a folder; with *recursive*, also in all folders below it."""
         found = [
             path
             for name in (self._tree(folder) if recursive else [folder])
@@ -71,7 +71,7 @@ class PathIndex:
     def _tree(self, folder: str) -> list[str]:
         """Return a folder and all folders below it."""
         found = [folder]
-        for name in found:  # which grows on the way
+        for name in found:  # the list grows during the loop
             found += self._folders[name]
         return found
 

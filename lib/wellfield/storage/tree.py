@@ -1,4 +1,4 @@
-"""Trees of real files: listed, copied, and mirrored by links. Unfinished writes are in none of them."""
+"""List, copy and mirror trees of real files. Unfinished writes are always left out."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ARRAY_FILES = frozenset(name for name, _ in ARRAY_FILES)
 
 
 def files_in(folder: str | os.PathLike[str], *, recursive: bool) -> Iterator[str]:
-    """Give the paths of the files in a folder, with links to files.
+    """Yield the paths of the files, and of links to files, in a folder.
 
-    Not those that a link to a folder leads to, nor those inside the folder of a Zarr array.
+    Links to folders are not followed, and files inside the folder of a Zarr array are left out.
     """
     pending = [os.fspath(folder)]
     while pending:
@@ -29,7 +29,7 @@ def files_in(folder: str | os.PathLike[str], *, recursive: bool) -> Iterator[str
         except FileNotFoundError:
             if current == os.fspath(folder):
                 raise
-            continue  # a folder inside that went meanwhile
+            continue  # a subfolder was removed meanwhile
         has_array_file = any(entry.name in _ARRAY_FILES for entry in entries)
         if has_array_file and current != os.fspath(folder) and is_zarr_array(Path(current)):
             continue
@@ -42,10 +42,10 @@ def files_in(folder: str | os.PathLike[str], *, recursive: bool) -> Iterator[str
 
 
 def copy_tree(source: Path, copy: Path) -> None:
-    """Copy a file, or a folder with everything in it, to a path that is free.
+    """Copy a file, or a folder with everything in it, to a free path.
 
-    A link *source* is followed; links in a folder are copied as links. The copies belong to who makes them: owner and
-    mode are as of any new file.
+    If *source* is a link, its target is copied. Links in a folder are copied as links. The copies have the owner and
+    mode of any new file.
     """
     if not source.is_dir():
         shutil.copyfile(source, copy)
@@ -68,12 +68,12 @@ def remove_tree(path: Path) -> None:
 
 
 def put(source: Path, target: Path, *, replace_symlinks: bool) -> None:
-    """Rename to a path where nothing is, or to that of a link that is replaced."""
+    """Rename *source* to *target*, a free path or, with *replace_symlinks*, the path of a link, which is replaced."""
     if not (replace_symlinks and os.path.islink(target)):
         rename_new(source, target)
     elif os.path.islink(source) or not os.path.isdir(source):
         source.replace(target)
-    else:  # no system renames a folder onto a link
+    else:  # a folder cannot be renamed onto a link
         aside = part_path(target)
         target.rename(aside)
         try:
@@ -87,15 +87,15 @@ def put(source: Path, target: Path, *, replace_symlinks: bool) -> None:
 def mirror_tree(source: Path, destination: Path, *, replace_files: bool) -> int:
     """Make the folders of *source* in *destination*, with a link to every file; return the number of links.
 
-    Links to folders are linked as well, not followed. Links that are there are replaced, each in one step.
+    Links to folders are not followed but linked too. Existing links are replaced, each in one step.
 
     Raises
     ------
     DestinationExistsError
-        Something that is not replaced lies where a folder or a link goes: found before anything is changed.
+        Something that may not be replaced is at the place of a folder or a link. This is checked before any change.
     """
     folders, links = [Path()], list[Path]()
-    for folder in folders:  # which grows on the way
+    for folder in folders:  # the list grows during the loop
         for entry in _entries(source / folder):
             (folders if entry.is_dir(follow_symlinks=False) else links).append(folder / entry.name)
     _refuse(destination, os.path.lexists(destination) and not destination.is_dir())
@@ -113,7 +113,7 @@ def mirror_tree(source: Path, destination: Path, *, replace_files: bool) -> int:
 
 
 def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, without unfinished writes and the folders of Zarr arrays that have no suffix."""
+    """Return the entries of a folder, without unfinished writes and without the folders of suffixless Zarr arrays."""
     return [
         entry
         for entry in _entries(folder)
@@ -129,7 +129,7 @@ def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # a link to itself
+    except OSError:  # the link points to itself
         return False
 
 
