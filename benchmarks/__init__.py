@@ -1,1 +1,1 @@
-"""Benchmarks: one module per target of the specification, each with its floor or peer in the same run."""
+"""Benchmarks: one module per target of the specification; each measures its floor or peer in the same run."""

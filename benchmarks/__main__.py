@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [NAME …]``: run the benchmarks, print their tables and that of all targets."""
+"""``python -m benchmarks [--quick] [NAME …]``: run the benchmarks, print their tables and the table of all targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of the storage benchmark that peers take part in: polystore, and bare Zarr engines."""
+"""Tables of the storage benchmark with peers: polystore, and Zarr engines used directly."""
 
 from __future__ import annotations
 

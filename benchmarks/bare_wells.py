@@ -1,8 +1,8 @@
-"""The work of well jobs in one process: ``python -m benchmarks.bare_wells STAGE PROJECT FOLDER WELLS``.
+"""Do the work of well jobs in one process: ``python -m benchmarks.bare_wells STAGE PROJECT FOLDER WELLS``.
 
-*STAGE* is ``process`` or ``materialize``; the second takes what the first left in *FOLDER*. Prints JSON: the seconds
-that ``import``, each of the ``wells``, and in all wells together staging and manifest (``parts``) took. The first well
-also imports what the pipeline uses.
+*STAGE* is ``process`` or ``materialize``; ``materialize`` reads what ``process`` left in *FOLDER*. Prints JSON with the
+seconds of ``import``, of each of the ``wells``, and of staging and manifest in all wells together (``parts``). The
+first well also imports what the pipeline uses.
 """
 
 from __future__ import annotations

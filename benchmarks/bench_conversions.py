@@ -1,4 +1,4 @@
-"""Conversions between array libraries, and stacking: against the libraries' own calls, arraybridge and memcpy."""
+"""Conversions between array libraries, and stacking, compared with the libraries' own calls, arraybridge and memcpy."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """A plate from its TIFFs to images and tables: Wellfield, OpenHCS, and a script without a framework (SPEC X6).
 
-All run the functions of ``benchmarks/peers/counting.py`` on the same plate and cores, must find the same number of
-nuclei in each well, and must have written all images, of which one field's pixels are compared (OpenHCS's Zarr stores,
-which have a layout of their own, are not looked at); nobody waits until they are on the disk. What is timed is the
-whole command with its start-up; memory is that of all its processes together. ``the functions alone`` do nothing but
-compute, on planes that are in memory: what nobody can beat.
+All of them run the functions of ``benchmarks/peers/counting.py`` on the same plate and cores. They must find the same
+number of nuclei in each well and write all images; the pixels of one field are compared (not in OpenHCS's Zarr stores,
+which have their own layout). None of them waits until the images are on the disk. The time is that of the whole command
+with its start-up; the memory is that of all its processes together. ``the functions alone`` only compute, on planes in
+memory: nothing can be faster.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is imported, and how long that takes (SPEC X5)."""
+"""Which modules are imported, and how long that takes (SPEC X5)."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Ingest of plates (SPEC X1), linear in the files, against what any ingest must do and against OpenHCS.
+"""Ingest of plates (SPEC X1), compared with the least that any ingest must do (``floor``) and with OpenHCS.
 
-ImageXpress, at most four times the floor: ``floor`` is an ``os.scandir`` walk, one regular expression per name and
-``json.dump`` of the mapping. Opera Phenix, at most one and a half times the floor: ``floor`` is ``iterparse`` of the
-plate's index, clearing each element. ``ingest`` is the real thing: detection, tags, mapping, report, JSON and Parquet
-index. What stands in the way is measured beside it: ``floor + stat`` also asks the system for size and time of each
-file, which the plate table must hold, and ``floor + stat + table`` writes that table, made before. OpenHCS initialises
-a copy of the plate, into which it writes its mapping and metadata; it notes neither times nor sizes of files and makes
-no report.
+The time should grow linearly with the number of files. ImageXpress may take four times the floor: an ``os.scandir``
+walk, one regular expression per name and ``json.dump`` of the mapping. Opera Phenix may take one and a half times the
+floor: ``iterparse`` of the plate's index, clearing each element. ``ingest`` is the full ingest: detection, tags,
+mapping, report, JSON and Parquet index. Two cases explain the difference: ``floor + stat`` also asks the system for the
+size and time of each file, which the plate table must hold; ``floor + stat + table`` also writes that table, which was
+made before. OpenHCS initialises a copy of the plate and writes its mapping and metadata into it; it records neither
+times nor sizes of files and makes no report.
 """
 
 from __future__ import annotations

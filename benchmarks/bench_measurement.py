@@ -1,4 +1,4 @@
-"""Measuring objects: against regionprops_table of scikit-image for the same properties."""
+"""Measurement of objects, compared with scikit-image's regionprops_table for the same properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regions of 10,000 objects: against roifile's own calls, and from labels to the file."""
+"""Regions of 10,000 objects, compared with roifile's own calls, and from labels to the file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How time and memory grow with wells, cores and the size of a plane, and what a plate will cost.
+"""How time and memory grow with wells, cores and the size of a plane, and a model that predicts the cost of a plate.
 
-The pipeline is that of :mod:`benchmarks.bench_end_to_end`. A model of three costs is fitted to all runs, by least
-squares of the relative errors: what every run takes, what a well takes, and what a plane takes by its pixels.
+The pipeline is the one of :mod:`benchmarks.bench_end_to_end`. The model has three costs: one per run, one per well, and
+one per plane, in proportion to its pixels. It is fitted to all runs, by least squares of the relative errors.
 """
 
 from __future__ import annotations

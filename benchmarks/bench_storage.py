@@ -1,7 +1,7 @@
-"""Storage (SPEC X2, X3, X8): a well through the file manager, against limits, peers and bare libraries.
+"""Storage (SPEC X2, X3, X8): a well through the file manager, compared with limits, peers and libraries used directly.
 
-Everything reads from the page cache and writes to the file system of ``benchmarks/work``; before each write the target
-is removed and earlier writes have reached the disk. All pixels are compared once before anything is timed.
+All cases read from the page cache and write to the file system of ``benchmarks/work``. Before each write the target is
+removed, and earlier writes have reached the disk. All pixels are compared once before anything is timed.
 """
 
 from __future__ import annotations

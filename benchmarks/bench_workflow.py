@@ -1,9 +1,9 @@
-"""What the workflow costs beside its work (SPEC X7): dry-runs, jobs on a cluster, and one whole run of a plate.
+"""Overhead of the workflow (SPEC X7): dry-runs, jobs on a cluster, and one whole run of a plate.
 
-Planes are tiny, so that nothing but overhead is left. ``empty`` is :mod:`benchmarks.empty_workflow`, Snakemake with the
-same jobs and files and nothing else; a dry-run may take 1.25 times as long. Both are run with the same profile, one
-after the other in turn. ``finished`` plates have all results, and records of them as Snakemake keeps them; of plates
-``to do`` the index and the plan are there.
+Planes are tiny, so that only overhead is left. ``empty`` is :mod:`benchmarks.empty_workflow`: Snakemake with the same
+jobs and files and nothing else. A dry-run may take 1.25 times as long. Both run with the same profile, in turn.
+``finished`` plates have all results, and Snakemake's own records of them; plates ``to do`` have only the index and the
+plan.
 """
 
 from __future__ import annotations

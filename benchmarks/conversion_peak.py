@@ -1,6 +1,6 @@
-"""Prints the bytes that a conversion needs at its peak beside its source: ``… SOURCE TARGET LAYOUT MEGABYTES``.
+"""Print the peak memory of a conversion in bytes, without its source: ``… SOURCE TARGET LAYOUT MEGABYTES``.
 
-Run as a process of its own; the libraries have converted a small array before, so that what they set up is not counted.
+This runs in its own process. The libraries convert a small array first, so that their set-up is not counted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The functions of ``benchmarks/peers/counting.py`` as steps of a pipeline: as a user would declare them."""
+"""The functions of ``benchmarks/peers/counting.py`` as steps of a pipeline, declared as a user would declare them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The well that the storage benchmarks store, and the folders that they store it in."""
+"""The well that the storage benchmarks write, and the folders that they write to."""
 
 from __future__ import annotations
 

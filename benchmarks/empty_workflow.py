@@ -1,8 +1,8 @@
-"""An empty workflow with the jobs and files of Wellfield's: what Snakemake itself needs for such a plate.
+"""An empty workflow with the same jobs and files as Wellfield's: it shows what Snakemake itself needs for a plate.
 
-Rules, inputs, outputs, logs and benchmark files are those of ``rules/``; the wells stand in the Snakefile. There is
-nothing else: no checkpoint, no configuration, no functions, no params, no environments, no messages, and every script
-only makes its outputs.
+It has the rules, inputs, outputs, logs and benchmark files of ``rules/``; the wells are listed in the Snakefile. It has
+nothing else: no checkpoint, no configuration, no functions, no params, no environments, no messages; every script only
+makes its outputs.
 """
 
 from __future__ import annotations

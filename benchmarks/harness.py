@@ -1,8 +1,8 @@
-"""Cases measured side by side: interleaved repeats, medians with their spread, ratios within one run.
+"""Measure cases side by side: interleaved repeats, medians with their spread, ratios within one run.
 
 A :class:`Case` is a name and something to time. :func:`measure` times all cases of a table in turn, one repeat of each
-after the other, so that a machine that gets slower for a while slows all of them. Peers with requirements of their own
-run as :mod:`benchmarks.processes` starts them.
+at a time, so that a machine that is slow for a while slows all of them. Peers with their own requirements run in
+processes that :mod:`benchmarks.processes` starts.
 """
 
 from __future__ import annotations

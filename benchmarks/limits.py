@@ -1,4 +1,4 @@
-"""What no storage can beat: copying memory, plain files, and the codec alone, in memory, on all cores."""
+"""Limits that no storage can beat: copying memory, plain files, and the codec alone, in memory, on all cores."""
 
 from __future__ import annotations
 

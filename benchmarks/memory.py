@@ -1,8 +1,8 @@
-"""Prints the bytes that an operation needs at its peak: ``python -m benchmarks.memory OPERATION STRATEGY FILE FOLDER``.
+"""Print the peak memory of an operation in bytes: ``python -m benchmarks.memory OPERATION STRATEGY FILE FOLDER``.
 
-Run as a process of its own. Counted is the growth of the resident memory (``VmHWM`` of Linux: heap, mapped file pages,
-everything) over what the process held right before: Python, the libraries, and the planes to write. A small well is
-written and read first, so that imports and thread pools are not counted.
+This runs in its own process. It measures the growth of the resident memory (Linux's ``VmHWM``: heap, mapped file pages,
+everything) since just before the operation, when the process already held Python, the libraries and the planes to
+write. A small well is written and read first, so that imports and thread pools are not counted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the competitors of the end-to-end benchmark wrote: how many images, and the pixels of one field."""
+"""Read what the programs of the end-to-end benchmark wrote: the number of images, and the pixels of one field."""
 
 from __future__ import annotations
 

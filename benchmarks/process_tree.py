@@ -1,4 +1,4 @@
-"""Runs commands, each with all that it starts: wall time, processor time, and the memory that they hold together."""
+"""Run commands and measure each with all its child processes: wall time, processor time, and their memory together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peers: libraries of other people, in environments and processes of their own, that tell their own times."""
+"""Peers: other people's libraries. They run in their own environments and processes, and measure their own times."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Where the time of one well job goes: ``python -m benchmarks.profiled_well STAGE PROJECT FOLDER WELL``.
+"""Show where the time of one well job goes: ``python -m benchmarks.profiled_well STAGE PROJECT FOLDER WELL``.
 
-*STAGE* is ``process`` or ``materialize``; the second takes what the first left in *FOLDER*. Prints JSON: seconds by
-part, which add up to all that the script does after Python's start, and the peak of the resident memory. What runs
-inside of a part and is a part of its own counts for itself alone: an image that is read while a function runs is read.
-Only the main thread is looked at; where it waits for others, the time is that of what it waits for.
+*STAGE* is ``process`` or ``materialize``; ``materialize`` reads what ``process`` left in *FOLDER*. Prints JSON: the
+seconds of each part, which add up to the whole script after Python's start, and the peak of the resident memory. If one
+part runs inside another, its time counts only for itself: for example, an image that is read during a function counts
+as reading. Only the main thread is measured; the time that it waits counts for the part that it waits for.
 """
 
 from __future__ import annotations

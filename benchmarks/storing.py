@@ -1,4 +1,4 @@
-"""The ways of storing a well through the file manager, and the cases that are measured of each."""
+"""The ways to store a well through the file manager, and the cases that are measured for each."""
 
 from __future__ import annotations
 

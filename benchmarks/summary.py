@@ -1,8 +1,8 @@
-"""All targets in one table: what the documentation shows of the last ``make bench``.
+"""The table of all targets, which the documentation shows from the last ``make bench``.
 
 ``docs/benchmarks.json`` is that table as data. ``docs/benchmarks.md`` has the table and every report of the run between
-two marks, the README has five of its rows, and ``docs/well.png`` is the picture of a well job. All are written
-together, so that no claim outlives the run that it came from.
+two marks, the README has five of its rows, and ``docs/well.png`` is the picture of a well job. All of them are written
+together, so that they always come from the same run.
 """
 
 from __future__ import annotations

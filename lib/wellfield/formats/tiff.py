@@ -59,7 +59,7 @@ _CLASSIC_LIMIT = 2**32 - 2**25  # bytes that 32-bit offsets can address, minus s
 _EXPANSION = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64}
 _OTHER_EXPANSION = 32_768
 
-# Photometric interpretations. Numbers of pixels are intensities if black is 0, in RGB, or in a grey palette.
+# Photometric interpretations. Numbers of pixels are intensities if black is 0, in RGB, or in some palettes.
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 
 # JPEG (6, 7, 33007, 34892) and JPEG 2000: their decoders fill in missing data. The data of both ends with a marker.
