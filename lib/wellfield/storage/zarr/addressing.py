@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -154,18 +155,25 @@ def is_row_name(name: str) -> bool:
 
 def row_folders(store: Path) -> list[Path]:
     """Return the folders of rows in a store, in plate order."""
-    if not store.is_dir():
+    rows = [store / name for name in _names(store) if is_row_name(name)]
+    return sorted(filter(Path.is_dir, rows), key=lambda folder: (len(folder.name), folder.name))
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names in a folder; none if there is no such folder, or another process removes it meanwhile."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    rows = [folder for folder in store.iterdir() if is_row_name(folder.name) and folder.is_dir()]
-    return sorted(rows, key=lambda folder: (len(folder.name), folder.name))
 
 
 def stored_wells(store: Path) -> list[str]:
     """Return the wells that have a folder in a store, in plate order."""
     found = []
     for row in row_folders(store):
-        restore_children(row)
-        for column in sorted(folder.name for folder in row.iterdir() if _COLUMN.fullmatch(folder.name)):
+        with suppress(FileNotFoundError, NotADirectoryError):  # another process may remove the row meanwhile
+            restore_children(row)
+        for column in sorted(filter(_COLUMN.fullmatch, _names(row))):
             try:
                 found.append(canonical_well(row.name + column))
             except WellNameError:
