@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from wellfield import __version__
-from wellfield.formats.json_files import write_json
 from wellfield.formats.checked_json import InnerPath, OwnJson
+from wellfield.formats.json_files import write_json
 from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.results.paths import WellFile
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from wellfield.errors import DestinationExistsError, MetadataError
-from wellfield.formats.json_files import read_json, write_json
 from wellfield.formats.checked_json import InnerPath, OwnJson, is_inner
+from wellfield.formats.json_files import read_json, write_json
 from wellfield.plate.wells import is_well
 from wellfield.results.paths import (
     PLATE_RULES,

@@ -109,7 +109,7 @@ def remove_page(results: str | os.PathLike[str]) -> None:
 
 
 def remove_unfinished_writes(results: str | os.PathLike[str], folders: Iterable[str]) -> None:
-    """Remove unfinished writes in *folders* of the results and directly in the results. No other job may write there."""
+    """Remove unfinished writes in the results and in *folders* of the results. No other job may write there."""
     root = Path(results)
     for path in root.iterdir():
         if is_part(path.name) and path.is_file() and not path.is_symlink():

@@ -17,6 +17,9 @@ from wellfield.materialization.values import as_image, as_json, as_table, as_tex
 from wellfield.memory import MemoryType
 from wellfield.pipeline.array_placement import convert_image
 from wellfield.pipeline.plan import CompiledStep, PlaneAxis
+from wellfield.pipeline.well_input import PlaneAccount
+from wellfield.plate.calibration import UNKNOWN, FieldCalibration
+from wellfield.plate.keys import WHOLE_WELL, FieldKey
 from wellfield.results.columns import CHANNEL, PLATE, SITE, TIMEPOINT, WELL
 from wellfield.results.staged_well import (
     STAGE_SCHEMA_VERSION,
@@ -27,9 +30,6 @@ from wellfield.results.staged_well import (
     place_name,
 )
 from wellfield.results.status import WellStatus
-from wellfield.pipeline.well_input import PlaneAccount
-from wellfield.plate.calibration import UNKNOWN, FieldCalibration
-from wellfield.plate.keys import WHOLE_WELL, FieldKey
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 

@@ -1,8 +1,8 @@
 """The staged well: the results of the pipeline on disk, between process_well and materialize_well.
 
-Images are ``.npy`` (materialize_well maps them into memory), tables are Parquet, the rest is JSON; ``staged.json`` lists
-them. The folder gets its name when it is complete. With ``scratch``, the files lie on a node's own disk and only the
-list lies with the results.
+Images are ``.npy`` (materialize_well maps them into memory), tables are Parquet, the rest is JSON; ``staged.json``
+lists them. The folder gets its name when it is complete. With ``scratch``, the files lie on a node's own disk and only
+the list lies with the results.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from wellfield.materialization.output_types import ImagePlace, OutputType, Resul
 from wellfield.materialization.writers import write_option
 from wellfield.pipeline.plan import CompiledStep, Plan
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration, common, describe_sizes
-from wellfield.plate.plate import Plate
 from wellfield.plate.keys import WHOLE_WELL, Projection, field_name, parse_plane_name, plane_name
+from wellfield.plate.plate import Plate
 from wellfield.processing.function_registry import ImageKind
 from wellfield.results.manifest import file_entry, folder_entry, write_manifest
 from wellfield.results.paths import STORE_NAME, WELL_FOLDERS, WELL_RULES
@@ -258,7 +258,7 @@ class _ResultsWriter:
             self._note("rois", written, {"shape": list(stack.shape)})
 
     def _write_outputs(self) -> None:
-        """Write special outputs: tables and values to ``tables/``, regions to ``rois/``, image stacks to ``images/``."""
+        """Write special outputs: tables and values to ``tables/``, regions to ``rois/``, stacks to ``images/``."""
         specs = {name: output.spec for name, output in self._plan.special_outputs().items()}
         for output in self._staged.outputs:
             spec = specs[output.name]

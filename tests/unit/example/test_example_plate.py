@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from wellfield.errors import ArrayShapeError, ConfigError, StorageError
-from wellfield.plate.keys import FieldKey, PlaneKey, Projection
-from wellfield.plate.platemap import read_plate_map
 from tests.generators.imagexpress_plate import ImageXpressPlate
 from tests.generators.imagexpress_plate import Wave as VendorWave
 from tests.generators.imagexpress_writer import write_imagexpress
+from wellfield.errors import ConfigError, StorageError
 from wellfield.example.__main__ import main
 from wellfield.example.example_plate import WAVES, ExampleFiles, ExamplePlate, response_of, treatment_of
+from wellfield.plate.keys import FieldKey
+from wellfield.plate.platemap import read_plate_map
 
 SMALL = ExamplePlate(wells=("B02", "C05"), fields=2, size=96)
 GUID = r"[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}"
@@ -318,7 +318,9 @@ def test_command_line_writes_the_example_and_prints_where_it_is(
     assert "notes.txt" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [{"fields": 0}, {"channels": 5}, {"size": 8}, {"touching": 1.5}, {"wells": ()}, {"wells": ("I01",)}])
+@pytest.mark.parametrize(
+    "wrong", [{"fields": 0}, {"channels": 5}, {"size": 8}, {"touching": 1.5}, {"wells": ()}, {"wells": ("I01",)}]
+)
 def test_arguments_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         ExamplePlate(**wrong)

@@ -20,7 +20,14 @@ def test_the_log_is_that_of_the_stage_that_failed_and_wells_that_are_done_have_n
 
 
 def test_a_failed_well_is_one_line_of_where_and_why():
-    error = {"message": "no\n  nuclei", "step": "1 (blur)", "field": 2, "timepoint": 1, "channel": None, "file": "a.tif"}
+    error = {
+        "message": "no\n  nuclei",
+        "step": "1 (blur)",
+        "field": 2,
+        "timepoint": 1,
+        "channel": None,
+        "file": "a.tif",
+    }
     manifests = {
         "B02": {"status": "done", "error": None},
         "B03": {"status": "failed", "error": error},

@@ -63,7 +63,7 @@ def test_a_stage_does_not_depend_on_code_that_it_does_not_use():
     assert "imagexpress.py" not in names["materialize"]
     # A well is written whatever becomes of the plate's tables, report and check.
     assert (
-        not {"check_plate.py", "page.py", "unfinished.py", "failures.py", "aggregate_plate.py"} & names["materialize"]
+        not {"check_plate.py", "render.py", "unfinished.py", "failures.py", "aggregate_plate.py"} & names["materialize"]
     )
 
 
