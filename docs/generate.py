@@ -19,6 +19,9 @@ from wellfield.cli import _parser
 from wellfield.config.models import Config
 from wellfield.memory.matrix import markdown
 from wellfield.processing.function_registry import function_names, get_function, implementations
+from wellfield.processing.intensity import intensity_features
+from wellfield.processing.shape import shape_features
+from wellfield.processing.texture import texture_features
 from wellfield.report.statistics import STATISTICS
 from wellfield.results.columns import TREATMENTS, Column
 from wellfield.workflow.cell_counts import COLUMNS
@@ -238,6 +241,12 @@ def statistics() -> str:
     return table(["column", "on the summary page", "meaning"], rows)
 
 
+def features(measure: Callable[..., Any]) -> str:
+    """Return what a function that measures objects says of the columns that it makes."""
+    _, _, returns = prose(inspect.getdoc(measure) or "").partition("**Returns**\n\n")
+    return returns.partition("\n\n**")[0]
+
+
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
@@ -247,6 +256,9 @@ PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
     "reruns": ("reference/reruns.md", reruns),
     "plate map columns": ("reference/columns.md", lambda: columns(TREATMENTS.values())),
     "cell_counts columns": ("reference/columns.md", lambda: columns(COLUMNS)),
+    "shape columns": ("reference/columns.md", lambda: features(shape_features)),
+    "intensity columns": ("reference/columns.md", lambda: features(intensity_features)),
+    "texture columns": ("reference/columns.md", lambda: features(texture_features)),
     "statistics columns": ("reference/columns.md", statistics),
 }
 

@@ -244,13 +244,14 @@ def redo_stale(wildcards):
 
     Each rule has this input function, so that it is called whatever the target is, and before jobs are chosen.
     """
-    if snakemake_api.will_run(workflow):
+    if snakemake_api.will_run(workflow) and not snakemake_api.is_locked():
         remove_broken(BROKEN)
         BROKEN.clear()
     # As a module of another workflow, these are settings of the other workflow's rules too.
     if snakemake_api.is_main_workflow(workflow, SNAKEFILE):
         snakemake_api.ignore_script_times(workflow)
-    snakemake_api.force_outputs(workflow, STALE)
+    again = VALUES.stages_of(snakemake_api.forced_by_user(workflow))
+    snakemake_api.force_outputs(workflow, [*STALE, *again])
     if IS_MODULE:
         snakemake_api.add_hooks(workflow, RESULTS, onstart, onsuccess, onerror)
     return []

@@ -1,6 +1,7 @@
 """With keep_staged another format of the results writes the wells again and does not compute them."""
 
 import json
+import shutil
 
 import pytest
 import tifffile
@@ -15,7 +16,8 @@ def kept(project, small_plate):
     """A finished run with TIFF files and staged wells that were kept."""
     project.config["keep_staged"] = True
     project.config["vfs"]["materialization_backend"] = "disk"
-    project.add("P1", small_plate / "Plate_1").run()
+    shutil.copytree(small_plate, project.root / "raw")
+    project.add("P1", "raw/Plate_1").run()
     return project
 
 
@@ -42,6 +44,16 @@ def test_another_format_or_compression_writes_the_wells_again_from_what_is_stage
     assert any(entry["type"] == "translation" for entry in transforms)
     assert main(["validate", str(kept.results("P1"))]) == 0
     assert kept.run("--dry-run").jobs == []
+
+
+def test_a_forced_well_is_computed_and_a_failed_one_keeps_nothing(kept):
+    manifest = "results/P1/wells/B03.json"
+    assert kept.run("--dry-run", "--forcerun", manifest).jobs == promised("well forced", SMALL.wells, ("B03",))
+    plane = next((kept.root / "raw" / "Plate_1").rglob("*_B03_s1_w1.TIF"))
+    plane.write_bytes(plane.read_bytes()[:100])
+    kept.run(succeeds=False)
+    assert sorted(path.name for path in kept.results("P1", ".staging").iterdir()) == ["B02", "C04"]
+    assert kept.run("--dry-run", "--forcerun", manifest).jobs == promised("well forced", SMALL.wells, ("B03",))
 
 
 def test_a_step_that_computes_something_else_runs_process_again(kept):

@@ -99,23 +99,6 @@ def plate_records(results: str | os.PathLike[str]) -> dict[str, Record]:
     return {rule: record for rule, record in found.items() if record is not None}
 
 
-def owned_paths(results: str | os.PathLike[str]) -> set[str]:
-    """Return the path of every file below the results of a plate that a record lists, and of the records themselves.
-
-    Raises
-    ------
-    MetadataError
-        A record is damaged.
-    """
-    owned = set()
-    for rule, record in plate_records(results).items():
-        owned |= {f"{RECORDS}/{rule}.json", *record.paths()}
-    for well in recorded_wells(results):
-        record = read_record(results, "", well) or Record()
-        owned |= {f"{RECORDS}/wells/{well}.json", *record.paths()}
-    return owned
-
-
 def has_records(results: str | os.PathLike[str]) -> bool:
     """Tell whether results have a record of any plate job or well."""
     return any(record_path(results, rule).is_file() for rule in (*PLATE_RULES, EARLIER)) or bool(

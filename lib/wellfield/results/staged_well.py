@@ -194,7 +194,7 @@ def broken_stages(folder: str | os.PathLike[str]) -> list[Path]:
     Snakemake takes this for a whole one. The files of a well in scratch lie on a node that the next job may not get.
     """
     stages = sorted(Path(folder).iterdir()) if os.path.isdir(folder) else []
-    return [stage for stage in stages if stage.is_dir() and not is_part(stage.name) and not _is_whole(stage)]
+    return [stage for stage in stages if stage.is_dir() and not is_part(stage.name) and not is_whole(stage)]
 
 
 def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:
@@ -238,7 +238,8 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _is_whole(stage: Path) -> bool:
+def is_whole(stage: Path) -> bool:
+    """Tell whether a staged well has all of its files, beside its list and of the size that the list says."""
     try:
         listed = json.loads((stage / STAGED_NAME).read_bytes())
         if listed.get("scratch") is not None:

@@ -84,7 +84,10 @@ def _materialize_well(
     )
     fields = {(key.field, key.timepoint) for key, _ in read_paths(index, [staged.well])[staged.well]}
     of = {"plan": plan.digest(), "fields": sorted(fields)}
-    if keep_staged:
+    if keep_staged and staged.status == WellStatus.FAILED:
+        # A failed well is computed again whatever makes it run.
+        remove_stage(Path(staging))
+    elif keep_staged:
         # By their names alone: whoever deletes them to save space loses no result.
         base = Path(staging).relative_to(results).as_posix()
         files += [{"path": f"{base}/{name}"} for name in staged_files(staging)]

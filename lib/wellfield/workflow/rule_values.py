@@ -24,7 +24,7 @@ from wellfield.plate.keys import PlaneKey
 from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import plate_map_digest
 from wellfield.results.paths import STAGING, PlateFile, WellFile
-from wellfield.results.staged_well import broken_stages, remove_stage
+from wellfield.results.staged_well import broken_stages, is_whole, remove_stage
 from wellfield.workflow import digests, resources
 from wellfield.workflow.ingest_plate import next_generation, plate_map_notes, refuse_empty_plate, select_wells
 from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
@@ -226,6 +226,16 @@ class RuleValues:
         forced = [*found, *([PlateFile.CHECK] if PlateFile.PLAN in found else [])]
         return [(self.folder(plate) / output).as_posix() for output in forced]
 
+    def stages_of(self, forced: Iterable[str]) -> list[str]:
+        """Return the staged wells of the manifests among *forced* files, as the rules name them.
+
+        A kept stage would be written again, and the well not be computed, if the user forces its manifest alone.
+        """
+        paths = map(Path, forced) if self._config.keep_staged else ()
+        folders = {self.folder(plate) / WellFile.MANIFEST.folder: self.folder(plate) for plate in self._plates}
+        wells = [(folders[path.parent], path.stem) for path in paths if path.parent in folders]
+        return [(folder / STAGING / well).as_posix() for folder, well in wells]
+
     def broken_stages(self, plate: str) -> list[Path]:
         """Return the staged wells of a plate that no job can go on with, see :func:`remove_broken`."""
         return broken_stages(self.folder(plate) / STAGING)
@@ -239,10 +249,12 @@ class RuleValues:
 def remove_broken(stages: Iterable[Path]) -> None:
     """Remove staged wells that no job can go on with, before Snakemake takes them for whole ones.
 
-    To be called by a run that is about to start its jobs, and not in a dry run.
+    To be called by a run that is about to start its jobs, and not in a dry run. Each is looked at again: another run
+    may have staged the well since the list was made.
     """
     for stage in stages:
-        remove_stage(stage)
+        if not is_whole(stage):
+            remove_stage(stage)
 
 
 def _time(path: str) -> int:

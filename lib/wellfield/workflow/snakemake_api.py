@@ -209,6 +209,12 @@ def force_outputs(workflow: Any, outputs: Iterable[str]) -> None:
     _attribute(workflow, "dag.forcefiles").update(outputs)
 
 
+def forced_by_user(workflow: Any) -> list[str]:
+    """Return the files and rules behind ``--forcerun``; nothing where Snakemake does not say them."""
+    settings = getattr(workflow, "dag_settings", None)
+    return [os.path.normpath(str(name)) for name in getattr(settings, "forcerun", None) or ()]
+
+
 def _named(jobs: Iterable[Any]) -> frozenset[Job]:
     found = set()
     for job in jobs:

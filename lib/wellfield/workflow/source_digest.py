@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,10 @@ def source_digest(source: bytes) -> str:
     """Return a digest of what Python source does; of its bytes where it is not Python."""
     try:
         parts: list[str] = []
-        _describe(ast.parse(source), parts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a text such as "\\d" warns: that is for whoever runs it
+            tree = ast.parse(source)
+        _describe(tree, parts)
         text = "\0".join(parts).encode(errors="surrogatepass")
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # who imports it says what is wrong
         text = source

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.unit.results.owned import owned_paths
 from wellfield.errors import WellfieldError
 from wellfield.results import records
 from wellfield.results.manifest import file_entry, folder_entry, folder_names
@@ -12,7 +13,6 @@ from wellfield.results.records import (
     announce,
     has_records,
     is_results,
-    owned_paths,
     plate_records,
     read_record,
     record_path,

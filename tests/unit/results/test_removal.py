@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.results.owned import owned_paths
 from wellfield.errors import DestinationExistsError
 from wellfield.formats import atomic
 from wellfield.results.manifest import file_entry
-from wellfield.results.records import announce, owned_paths, record_path, write_record
+from wellfield.results.records import announce, record_path, write_record
 from wellfield.results.removal import (
     listed_files,
     remove_listed,
