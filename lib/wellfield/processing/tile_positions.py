@@ -100,8 +100,8 @@ def generate_positions(
     ConfigError
         *search_margin* is below 1, *min_signal* is negative or *min_quality* not within 0 and 1.
     PipelineError
-        *image* is neither integer nor float, or has NaN or infinite pixels. A field is there twice, or two fields are at
-        one place. With several fields: the pixel size, or the stage position of a field, is unknown.
+        *image* is neither integer nor float, or has NaN or infinite pixels. A field is there twice, or two fields are
+        at one place. With several fields: the pixel size, or the stage position of a field, is unknown.
     """
     _check_parameters(search_margin, min_signal, min_quality)
     _check_image(image)
