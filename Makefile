@@ -68,8 +68,7 @@ demo: example
 	$(BIN)/snakemake --report report.zip
 	@echo
 	@echo "Results:  results/Example  (cell_counts.csv, objects.parquet, plate.zarr, tables/)"
-	@echo "Report:   results/Example/report/summary.html, heatmap.png, montage.png, dose_response.png,"
-	@echo "          plate_statistics.csv; all of it in report.zip"
+	@echo "Report:   results/Example/report/summary.html, with its pictures; report.zip has all plates"
 
 # What a module prepares is prepared once, so that its tests stay together; the order is that of tests/conftest.py.
 PARALLEL := -n $(CORES) --dist loadscope --no-loadscope-reorder

@@ -10,17 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-# What is there once a plate is mapped and its pipeline compiled.
-MAPPED = ("index.parquet", "openhcs_metadata.json", "ingest_report.json", "plan.json")
+from wellfield.results.paths import files_of
 
-_PLATE_OUTPUTS = {
-    "aggregate_plate": ("cell_counts.csv", "cell_counts.parquet", "objects.parquet", "plate_tables"),
-    "report_plate": tuple(
-        f"report/{name}"
-        for name in ("heatmap.png", "montage.png", "plate_statistics.csv", "dose_response.png", "summary.html")
-    ),
-    "check_plate": ("check_plate.json",),
-}
+# What is there once a plate is mapped and its pipeline compiled.
+MAPPED = (*files_of("ingest_plate"), *files_of("compile_plan"))
 
 _SCRIPT = """\
 from pathlib import Path
@@ -74,10 +67,10 @@ def write_empty_workflow(folder: Path, wells: Sequence[str], *, finished: bool =
     index, plan = 'ancient(R + "index.parquet")', 'R + "plan.json"'
     staged = 'R + ".staging/{well}"'
     counts = 'R + "cell_counts.csv"'
-    tables = 'R + "cell_counts.parquet", R + "objects.parquet", R + "plate_tables"'
+    tables = 'R + "cell_counts.parquet", R + "objects.parquet"'
     rules = [
-        ("ingest_plate", "", _files(MAPPED[:3]), "plate"),
-        ("compile_plan", index, plan, "plate"),
+        ("ingest_plate", "", _files(files_of("ingest_plate")), "plate"),
+        ("compile_plan", index, _files(files_of("compile_plan")), "plate"),
         ("process_well", f"{index}, {plan}", f"temp(directory({staged}))", "well"),
         (
             "materialize_well",
@@ -85,14 +78,14 @@ def write_empty_workflow(folder: Path, wells: Sequence[str], *, finished: bool =
             'R + "wells/{well}.json", R + "report/thumbnails/{well}.npy"',
             "well",
         ),
-        ("aggregate_plate", f"{index}, {plan}, MANIFESTS", _files(_PLATE_OUTPUTS["aggregate_plate"]), "plate"),
+        ("aggregate_plate", f"{index}, {plan}, MANIFESTS", _files(files_of("aggregate_plate")), "plate"),
         (
             "report_plate",
             f'{index}, R + "ingest_report.json", {tables}, MANIFESTS, ancient(THUMBNAILS)',
-            _files(_PLATE_OUTPUTS["report_plate"]),
+            _files(files_of("report_plate")),
             "plate",
         ),
-        ("check_plate", f'{counts}, R + "report/summary.html", MANIFESTS', _files(("check_plate.json",)), "plate"),
+        ("check_plate", f'{counts}, R + "report/summary.html", MANIFESTS', _files(files_of("check_plate")), "plate"),
     ]
     text = _SNAKEFILE.format(wells=list(wells)) + "".join(
         _RULE.format(name=name, inputs=inputs or "[]", outputs=outputs, wildcard=wildcard)
@@ -108,15 +101,12 @@ def make_results(results: Path, wells: Sequence[str], *, finished: bool, mapped:
     names = list(MAPPED) if mapped else []
     if finished:
         names += [f"wells/{well}.json" for well in wells] + [f"report/thumbnails/{well}.npy" for well in wells]
-        names += [name for outputs in _PLATE_OUTPUTS.values() for name in outputs]
+        names += [name for rule in ("aggregate_plate", "report_plate", "check_plate") for name in files_of(rule)]
     for name in names:
         path = results / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix:
-            path.touch()
-        else:
-            path.mkdir()
+        path.touch()
 
 
 def _files(names: Sequence[str]) -> str:
-    return ", ".join(f'R + "{name}"' if "." in name else f'directory(R + "{name}")' for name in names)
+    return ", ".join(f'R + "{name}"' for name in names)

@@ -24,6 +24,7 @@ from wellfield.processing.shape import shape_features
 from wellfield.processing.texture import texture_features
 from wellfield.report.statistics import STATISTICS
 from wellfield.results.columns import TREATMENTS, Column
+from wellfield.results.paths import files_of
 from wellfield.workflow.cell_counts import COLUMNS
 
 DOCS = Path(__file__).parent
@@ -227,6 +228,14 @@ def rerun(entry: Mapping[str, Any]) -> tuple[str, str]:
     return entry["what"], f"{runs} ({entry['note']})" if "note" in entry else runs
 
 
+# --- files of the report ---------------------------------------------------------------------------------------------
+
+
+def report_files() -> str:
+    """Return the table of what the rule of the report writes."""
+    return table(["path", "content"], ([f"`{file}`", file.label] for file in files_of("report_plate")))
+
+
 # --- columns ---------------------------------------------------------------------------------------------------------
 
 
@@ -254,6 +263,7 @@ PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
     "functions": ("reference/functions.md", functions),
     "commands": ("reference/command-line.md", command_line),
     "reruns": ("reference/reruns.md", reruns),
+    "report files": ("reference/outputs.md", report_files),
     "plate map columns": ("reference/columns.md", lambda: columns(TREATMENTS.values())),
     "cell_counts columns": ("reference/columns.md", lambda: columns(COLUMNS)),
     "shape columns": ("reference/columns.md", lambda: features(shape_features)),

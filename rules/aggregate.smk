@@ -22,7 +22,7 @@ rule aggregate_plate:
         wells=wells,
         vanished=vanished,
         wanted=wanted_wells,
-        code=code_of("aggregate"),
+        code=VALUES.code("aggregate"),
     message:
         "{wildcards.plate}: joining the tables of all wells"
     script:
@@ -57,7 +57,7 @@ rule report_plate:
         results=results_folder,
         wells=wells,
         vanished=vanished,
-        code=code_of("aggregate"),
+        code=VALUES.code("aggregate"),
     message:
         "{wildcards.plate}: drawing the report"
     script:
@@ -88,7 +88,7 @@ rule check_plate:
         results=results_folder,
         wells=wells,
         vanished=vanished,
-        code=code_of("check"),
+        code=VALUES.code("check"),
     message:
         "{wildcards.plate}: checking that every well is done"
     script:

@@ -273,40 +273,12 @@ def well_files(pattern, flag=str):
 # --- params: a job runs again when one of them changes -----------------------------------------------------------------
 
 
-def code_of(stage):
-    return VALUES.code(stage)
-
-
-def layout_digest(wildcards):
-    return VALUES.layout(wildcards.plate)
-
-
-@asked
-def raw_digest(wildcards):
-    return VALUES.raw(wildcards.plate)
-
-
+# Each value is one method of RuleValues, which the rule names: asked(lambda wildcards: VALUES.raw(wildcards.plate)).
 @asked
 def ingest_generation(wildcards):
     """Jobs on other machines do not look at the raw plate, except the job that ingests it."""
     looks = snakemake_api.does_rule(workflow, INGEST_RULE)
     return VALUES.ingest_generation(wildcards.plate) if looks else None
-
-
-@asked
-def plate_facts(wildcards):
-    return VALUES.plan_facts(index_path(wildcards.plate))
-
-
-@asked
-def microscope_profiles(wildcards):
-    return VALUES.microscope_profiles(index_path(wildcards.plate))
-
-
-@asked
-def planes_digest(wildcards):
-    plate, well = wildcards.plate, wildcards.well
-    return VALUES.planes(plate, well, index_path(plate))
 
 
 # --- resources ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 # Fitted once: neither other planes nor other code fit it again, only --forcerun fit_illumination or deleting its folder,
-# and that a plate which was still being acquired has come to rest.
-# What the microscope measured is taken again when the plate says something else.
+# and a plate that is complete after it was ingested during acquisition. The microscope's own flat fields are read again
+# if the plate has others.
 rule fit_illumination:
     input:
         index=ancient(results(PlateFile.INDEX)),
@@ -20,7 +20,9 @@ rule fit_illumination:
     params:
         source=CONFIG.settings.source,
         method=CONFIG.illumination,
-        profiles=microscope_profiles,
+        profiles=asked(
+            lambda wildcards: VALUES.microscope_profiles(index_path(wildcards.plate))
+        ),
         ingest_generation=ingest_generation,
     message:
         "{wildcards.plate}: fitting the illumination"

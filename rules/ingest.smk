@@ -17,10 +17,10 @@ checkpoint ingest_plate:
     params:
         folder=lambda wildcards: PLATES[wildcards.plate].folder,
         microscope=lambda wildcards: PLATES[wildcards.plate].microscope,
-        layout=layout_digest,
-        raw=raw_digest,
+        layout=lambda wildcards: VALUES.layout(wildcards.plate),
+        raw=asked(lambda wildcards: VALUES.raw(wildcards.plate)),
         ingest_generation=ingest_generation,
-        code=code_of("ingest"),
+        code=VALUES.code("ingest"),
     message:
         "{wildcards.plate}: ingesting the plate"
     script:
@@ -48,8 +48,8 @@ checkpoint compile_plan:
         wells_at_once=wells_at_once,
     params:
         pipeline=PIPELINE,
-        plate=plate_facts,
-        code=code_of("plan"),
+        plate=asked(lambda wildcards: VALUES.plan_facts(index_path(wildcards.plate))),
+        code=VALUES.code("plan"),
         functions=FUNCTIONS,
     message:
         "{wildcards.plate}: compiling the pipeline"

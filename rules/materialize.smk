@@ -23,7 +23,7 @@ rule materialize_well:
         runtime=materialize_runtime,
     params:
         results=results_folder,
-        code=code_of("materialize"),
+        code=VALUES.code("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"
     script:

@@ -21,8 +21,12 @@ rule process_well:
         gpu=resources.gpus(CONFIG),
         runtime=process_runtime,
     params:
-        planes=planes_digest,
-        code=code_of("process"),
+        planes=asked(
+            lambda wildcards: VALUES.planes(
+                wildcards.plate, wildcards.well, index_path(wildcards.plate)
+            )
+        ),
+        code=VALUES.code("process"),
         functions=FUNCTIONS,
     message:
         "{wildcards.plate} {wildcards.well}: running the pipeline"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -39,10 +40,11 @@ def write_summary(
     statistics: pd.DataFrame,
     responses: Sequence[DoseResponse],
     responses_note: str,
+    pictures: Mapping[str, Path] | None = None,
     vanished: Sequence[str] = (),
     plate_map_notes: Sequence[str] = (),
 ) -> None:
-    """Write the page of a plate as one small HTML file.
+    """Write the page of a plate as one HTML file, which holds its pictures.
 
     Absolute paths in messages lose their folders. With every well done, nothing on the page depends on when, where or
     how often it is written; the last lines of a failed well's log say what its job was given, which may differ.
@@ -65,6 +67,8 @@ def write_summary(
         The plate's table of statistics; without a row where no control is named.
     responses, responses_note:
         The dose–responses that were drawn, and what is to be said of those that were not.
+    pictures:
+        PNG files of the plate, by what they show.
     vanished:
         The wells of which no raw image is left; their results are of an earlier run.
     plate_map_notes:
@@ -92,6 +96,7 @@ def write_summary(
         failed=failed,
         **lost,
         plate_map_notes=plate_map_notes,
+        pictures={label: _data_url(picture) for label, picture in (pictures or {}).items()},
         statistics=_statistics(statistics),
         no_statistics=_no_statistics(plate_map),
         responses=[_dose_response(response) for response in responses],
@@ -100,6 +105,10 @@ def write_summary(
         counts=_counts(wells, plate_map),
         found=_found(info, ingest),
     )
+
+
+def _data_url(picture: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode('ascii')}"
 
 
 def _missing_at_ingest(ingest: Mapping[str, Any]) -> dict[str, list[str]]:

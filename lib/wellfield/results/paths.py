@@ -1,9 +1,10 @@
 """The files of a plate's results: one line for each. Whatever lists result files takes them from here.
 
-Example: the line ``HEATMAP = "report/heatmap.png", "report_plate", "Heatmap of the count"`` makes
+Example: the line ``HEATMAP = "report/heatmap.png", "report_plate", "Heatmap: …"`` makes
 ``results/P1/report/heatmap.png`` an output of the rule ``report_plate`` and a target of ``rule all``. Records,
-refusals and ``wellfield validate`` know the file, and ``snakemake --report`` shows it under this label, with the
-caption ``report/heatmap.rst``. What is left to do is to write the picture in ``workflow/report_plate.py``.
+refusals and ``wellfield validate`` know the file. ``snakemake --report`` and the page of outputs list it under this
+label, the first with the caption ``report/heatmap.rst``, and the summary page shows it. What is left to do is to write
+the picture in ``workflow/report_plate.py``.
 
 All paths are relative to the folder of the plate's results, with ``/`` between the parts.
 """
@@ -45,13 +46,18 @@ class PlateFile(StrEnum):
     COUNTS_CSV = "cell_counts.csv", "aggregate_plate", "Cell counts"
     COUNTS = "cell_counts.parquet", "aggregate_plate"
     OBJECTS = "objects.parquet", "aggregate_plate"
-    SUMMARY = "report/summary.html", "report_plate", "Summary, and what went wrong"
-    HEATMAP = "report/heatmap.png", "report_plate", "Heatmap of the count"
-    MONTAGE = "report/montage.png", "report_plate", "Montage of all wells"
-    STATISTICS = "report/plate_statistics.csv", "report_plate", "Statistics of the controls"
-    DOSE_RESPONSE = "report/dose_response.png", "report_plate", "Dose–response"
+    SUMMARY = "report/summary.html", "report_plate", "Summary: what went wrong, pictures, counts for each well"
+    HEATMAP = "report/heatmap.png", "report_plate", "Heatmap: number of objects in each well"
+    MONTAGE = "report/montage.png", "report_plate", "Montage: one tile for each well, with outlines of the objects"
+    STATISTICS = "report/plate_statistics.csv", "report_plate", "Statistics of the controls: Z′-factor, SSMD"
+    DOSE_RESPONSE = "report/dose_response.png", "report_plate", "Dose–response curves with EC50"
     CHECK = "check_plate.json", "check_plate"
     UNFINISHED_PAGE = "report/unfinished.html", UNFINISHED
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the file is a picture of the plate, which the summary page shows."""
+        return self.endswith(".png")
 
     @property
     def output(self) -> str:

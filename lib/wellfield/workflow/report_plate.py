@@ -16,7 +16,7 @@ from wellfield.plate.index import read_info
 from wellfield.plate.platemap import compare_wells
 from wellfield.results.columns import SITE, TIMEPOINT, WELL
 from wellfield.results.manifest import read_manifests
-from wellfield.results.paths import PLATE_TABLES, PlateFile, WellFile
+from wellfield.results.paths import PLATE_TABLES, PlateFile, WellFile, files_of
 from wellfield.results.records import read_record
 from wellfield.results.removal import remove_unfinished_writes
 from wellfield.results.status import failed_wells, failure_logs
@@ -94,6 +94,7 @@ def report_plate(
         statistics=table,
         responses=responses,
         responses_note=note,
+        pictures={file.label: folder / file for file in files_of("report_plate") if file.is_picture},
         plate_map_notes=compare_wells(treatments, {*info.wells, *vanished}, processed=wells),
     )
 

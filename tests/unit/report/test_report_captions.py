@@ -17,7 +17,7 @@ CAPTIONS = sorted(FOLDER.glob("*.rst"))
 
 def test_every_file_of_the_report_has_a_caption_and_no_caption_is_left_over() -> None:
     of_files = {file.caption for file in PlateFile if file.label}
-    assert len(of_files) == 7
+    assert of_files
     assert {path.name for path in CAPTIONS} == {"workflow.rst", *of_files}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +20,7 @@ from wellfield.report.render import LISTED_FILES
 from wellfield.report.statistics import VALUE_COLUMNS, plate_statistics
 from wellfield.report.summary import LISTED_STATISTICS, write_summary
 
-VOID = {"meta"}
+VOID = {"img", "meta"}
 
 
 class Page(HTMLParser):
@@ -493,6 +494,16 @@ def test_unknown_calibration_is_said(tmp_path: Path) -> None:
     page = write(tmp_path, info=plate_info(shape=None, dtype=None, pixel_size_um=None, z_spacing_um=None))
     assert "pixel size unknown" in page.text
     assert "None" not in page.text
+
+
+def test_pictures_are_in_the_page_itself_with_what_they_show(tmp_path: Path) -> None:
+    (tmp_path / "heatmap.png").write_bytes(b"\x89PNG of a plate")
+    page = write(tmp_path, pictures={"Heatmap: <count>": tmp_path / "heatmap.png"})
+    (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert image["alt"] == "Heatmap: <count>"
+    head, _, data = (image["src"] or "").partition(",")
+    assert (head, base64.b64decode(data)) == ("data:image/png;base64", b"\x89PNG of a plate")
+    assert "Heatmap: <count>" in page.text
 
 
 def test_wells_are_listed_row_by_row_even_those_with_counts_only(tmp_path: Path) -> None:
