@@ -3,7 +3,7 @@ rule aggregate_plate:
         index=ancient(results(PlateFile.INDEX)),
         # Manifests name the plan that their wells are of.
         plan=ancient(results(PlateFile.PLAN)),
-        manifests=well_files(results(WellFile.MANIFEST)),
+        manifests=manifests,
         plate_map=plate_map,
     output:
         **outputs_of("aggregate_plate"),
@@ -37,9 +37,7 @@ rule report_plate:
         ingest=results(PlateFile.INGEST_REPORT),
         counts=results(PlateFile.COUNTS),
         objects=results(PlateFile.OBJECTS),
-        manifests=well_files(results(WellFile.MANIFEST)),
-        # Made with the manifest, whose content says whether anything changed.
-        thumbnails=well_files(results(WellFile.THUMBNAIL), ancient),
+        manifests=manifests,
         plate_map=plate_map,
     output:
         **outputs_of("report_plate"),
@@ -69,7 +67,7 @@ rule check_plate:
         plan=ancient(results(PlateFile.PLAN)),
         counts=results(PlateFile.COUNTS_CSV),
         summary=results(PlateFile.SUMMARY),
-        manifests=well_files(results(WellFile.MANIFEST)),
+        manifests=manifests,
     output:
         **outputs_of("check_plate"),
     log:

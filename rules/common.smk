@@ -46,6 +46,7 @@ from wellfield.results.paths import (
     job_benchmark,
     job_log,
 )
+from wellfield.results.well_jobs import JOB_PATTERN
 from wellfield.workflow import environments, resources, snakemake_api
 from wellfield.workflow.refusals import refuse_unsafe
 from wellfield.workflow.rule_values import RuleValues, remove_broken
@@ -109,7 +110,7 @@ try:
     )
     SHEET = Path(CONFIG.plates).read_bytes()
     VALUES = RuleValues(CONFIG, PLATES, is_main=IS_MAIN)
-    # Outputs to be made again whatever Snakemake's records say, and staged wells that no job can go on with.
+    # Outputs to be made again whatever Snakemake's records say, and lists of staged wells that no job can go on with.
     STALE, BROKEN = set(), []
     # Before anything is written: a dry run finds it too.
     if IS_MAIN and not {"--lint", "--unlock"} & set(sys.argv):
@@ -120,7 +121,7 @@ try:
         # Not while another run is at work, whose files come and go.
         for plate in PLATES if not snakemake_api.is_locked() else ():
             STALE.update(VALUES.stale(plate, say))
-            BROKEN += VALUES.broken_stages(plate)
+            BROKEN += VALUES.broken_jobs(plate)
         STALE.update(VALUES.unfinished(BROKEN))
 except WellfieldError as error:
     stop(error)
@@ -149,7 +150,8 @@ container: CONFIG.container
 
 wildcard_constraints:
     plate="|".join(map(re.escape, PLATES)),
-    well="[A-Z]{1,2}[0-9]{2}",
+    # A job of one well, or of several: B03, A01-A12.
+    well=JOB_PATTERN,
 
 
 # --- paths -------------------------------------------------------------------------------------------------------------
@@ -195,10 +197,10 @@ def outputs_of(rule_name):
     }
 
 
-def staged_well():
-    """What process hands to materialize. Another format of the results needs it again, and so it may be kept."""
-    stage = directory(results(STAGING, "{well}"))
-    return stage if CONFIG.keep_staged else temp(stage)
+def staged_wells():
+    """What process hands to materialize: the list of its staged wells, which lie beside it. It may be kept."""
+    listed = results(STAGING, "{well}.json")
+    return listed if CONFIG.keep_staged else temp(listed)
 
 
 def plate_map(wildcards):
@@ -224,9 +226,31 @@ def index_path(plate):
     return str(ingest.get(plate=plate).output.index)
 
 
+@functools.cache
+def plan_path(plate):
+    """The plan of a plate; waits for the checkpoint."""
+    plan = snakemake_api.find_checkpoint(
+        workflow, checkpoints, "compile_plan", results(PlateFile.PLAN)
+    )
+    return str(plan.get(plate=plate).output.plan)
+
+
 @asked
 def wells(wildcards):
     return VALUES.wells(wildcards.plate, index_path(wildcards.plate))
+
+
+@functools.cache
+def choose_jobs(plate):
+    """Decide which wells of a plate share a job, before its jobs are chosen."""
+    return VALUES.choose_jobs(
+        plate,
+        index_path(plate),
+        lambda: plan_path(plate),
+        cores=snakemake_api.local_cores(workflow),
+        targets=snakemake_api.target_files(workflow),
+        write=snakemake_api.will_run(workflow),
+    )
 
 
 @asked
@@ -257,23 +281,26 @@ def redo_stale(wildcards):
     return []
 
 
-def well_files(pattern, flag=str):
-    """An input function: the file *pattern* of every well, with a flag such as ancient."""
-
-    def files(wildcards):
-        redo_stale(wildcards)
-        plate = wildcards.plate
-        return [
-            flag(pattern.format(plate=plate, well=well)) for well in wells(wildcards)
-        ]
-
-    return files
+@asked
+def manifests(wildcards):
+    """The files that stand for the jobs of all wells of a plate: manifests of wells, and lists of several wells."""
+    redo_stale(wildcards)
+    plate = wildcards.plate
+    names = choose_jobs(plate).names(wells(wildcards))
+    return [results(WellFile.MANIFEST).format(plate=plate, well=name) for name in names]
 
 
 # --- params: a job runs again when one of them changes -----------------------------------------------------------------
 
 
 # Each value is one method of RuleValues, which the rule names: asked(lambda wildcards: VALUES.raw(wildcards.plate)).
+@asked
+def planes(wildcards):
+    plate = wildcards.plate
+    choose_jobs(plate)
+    return VALUES.planes(plate, wildcards.well, index_path(plate))
+
+
 @asked
 def ingest_generation(wildcards):
     """Jobs on other machines do not look at the raw plate, except the job that ingests it."""
@@ -292,19 +319,22 @@ def process_mem_mb(wildcards, input, attempt):
 
 @asked
 def process_runtime(wildcards, input, attempt):
-    index = index_path(wildcards.plate)
-    return VALUES.process_minutes(input.plan, wildcards.well, index, attempt)
+    plate = wildcards.plate
+    return VALUES.process_minutes(
+        input.plan, plate, wildcards.well, index_path(plate), attempt
+    )
 
 
 @asked
 def materialize_mem_mb(wildcards, attempt):
-    return VALUES.materialize_mb(wildcards.well, index_path(wildcards.plate), attempt)
+    plate = wildcards.plate
+    return VALUES.materialize_mb(plate, wildcards.well, index_path(plate), attempt)
 
 
 @asked
 def materialize_runtime(wildcards, attempt):
-    index = index_path(wildcards.plate)
-    return VALUES.materialize_minutes(wildcards.well, index, attempt)
+    plate = wildcards.plate
+    return VALUES.materialize_minutes(plate, wildcards.well, index_path(plate), attempt)
 
 
 def plate_mem_mb(wildcards, attempt):

@@ -1,12 +1,11 @@
 rule materialize_well:
     input:
-        staged=results(STAGING, "{well}"),
+        staged=results(STAGING, "{well}.json"),
         plan=ancient(results(PlateFile.PLAN)),
         plan_digest=results(PlateFile.MATERIALIZE_DIGEST),
         index=ancient(results(PlateFile.INDEX)),
     output:
         manifest=results(WellFile.MANIFEST),
-        thumbnail=results(WellFile.THUMBNAIL),
     log:
         log_of("materialize_well", "{well}"),
     benchmark:
@@ -22,7 +21,6 @@ rule materialize_well:
         mem_mb=materialize_mem_mb,
         runtime=materialize_runtime,
     params:
-        results=results_folder,
         code=VALUES.code("materialize"),
     message:
         "{wildcards.plate} {wildcards.well}: writing results"

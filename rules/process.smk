@@ -6,7 +6,7 @@ rule process_well:
         illumination=ILLUMINATION,
         stale=redo_stale,
     output:
-        staged=staged_well(),
+        staged=staged_wells(),
     log:
         log_of("process_well", "{well}"),
     benchmark:
@@ -20,12 +20,9 @@ rule process_well:
         mem_mb=process_mem_mb,
         gpu=resources.gpus(CONFIG),
         runtime=process_runtime,
+        attempt=lambda wildcards, attempt: attempt,
     params:
-        planes=asked(
-            lambda wildcards: VALUES.planes(
-                wildcards.plate, wildcards.well, index_path(wildcards.plate)
-            )
-        ),
+        planes=planes,
         code=VALUES.code("process"),
         functions=FUNCTIONS,
     message:

@@ -1,18 +1,15 @@
-"""Write the files of one staged well and its manifest."""
+"""Write the files of the staged wells of a job, and their manifests."""
 
 from wellfield.workflow.jobs import job, say
 
 with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
-    from wellfield.workflow.materialize_well import materialize_well, progress_line
+    from wellfield.workflow.materialize_well import materialize_job, progress_line
 
-    staged = materialize_well(
+    materialize_job(
         snakemake.input.staged,
         snakemake.input.plan,
         snakemake.input.index,
-        snakemake.params.results,
-        manifest=snakemake.output.manifest,
-        thumbnail=snakemake.output.thumbnail,
+        snakemake.output.manifest,
         keep_staged=bool(snakemake.config.get("keep_staged")),
+        done=lambda staged: say(logger, progress_line(staged)),
     )
-    logger.info("well %s: %s", staged.well, staged.status)
-    say(logger, progress_line(staged))

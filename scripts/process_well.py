@@ -1,4 +1,4 @@
-"""Run the pipeline over one well and stage its results."""
+"""Run the pipeline over the wells of a job and stage their results."""
 
 from pathlib import Path
 
@@ -6,25 +6,20 @@ from wellfield.workflow.gpus import reserve_gpus
 from wellfield.workflow.jobs import job
 
 with (
-    job(snakemake.log[0], threads=snakemake.threads, writes=[]) as logger,
+    job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger,
     reserve_gpus(snakemake.resources.get("gpu", 0)) as gpus,
 ):
-    from wellfield.workflow.process_well import process_well
-    from wellfield.workflow.scratch import own_scratch, scratch_folder
+    from wellfield.workflow.process_well import process_job
 
     asked = snakemake.resources
     logger.info("%d MB and %d GPUs asked for; GPUs %s", asked.mem_mb, asked.get("gpu", 0), ", ".join(gpus) or "none")
     fitted = snakemake.input.get("illumination")
-    scratch = scratch_folder(snakemake.config.get("scratch"), snakemake.output.staged)
-    if scratch is not None:
-        logger.info("staged in %s", scratch)
-    with own_scratch(scratch, snakemake.output.staged):
-        staged = process_well(
-            snakemake.input.index,
-            snakemake.input.plan,
-            snakemake.wildcards.well,
-            snakemake.output.staged,
-            illumination=Path(fitted).parent if fitted else None,
-            scratch=scratch,
-        )
-    logger.info("well %s: %s, %d planes used", staged.well, staged.status, staged.planes.used)
+    process_job(
+        snakemake.input.index,
+        snakemake.input.plan,
+        snakemake.wildcards.well,
+        snakemake.output.staged,
+        attempt=asked.attempt,
+        illumination=Path(fitted).parent if fitted else None,
+        scratch=snakemake.config.get("scratch"),
+    )

@@ -224,7 +224,7 @@ class LayoutBlock(_Model):
 # Keys of which an edit reruns nothing; layouts decide how a plate is mapped, which has a digest of its own.
 _NOT_DECIDING = {
     *("plates", "results", "layouts", "scratch", "keep_staged", "container"),
-    *("memory_margin_mb", "acquisition_minutes"),
+    *("memory_margin_mb", "acquisition_minutes", "wells_per_job", "jobs_per_plate"),
 }
 
 
@@ -254,6 +254,16 @@ class Config(_PipelineKeys):
         False,
         description="Keep what process hands to materialize, in .staging of the results. Another format, compression "
         "or layout of images then runs materialize again and not process.",
+    )
+    wells_per_job: Literal["auto"] | Annotated[StrictInt, Field(ge=1)] = Field(
+        "auto",
+        description="How many wells share a job, at most. auto: as many as take some ten seconds together, one where a "
+        "well takes longer. Wells that are done keep their jobs.",
+    )
+    jobs_per_plate: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        None,
+        description="How many jobs a plate is cut into, at most; more wells share a job then. For clusters that limit "
+        "submissions.",
     )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory that a well's job needs in addition to its images: Python, libraries, functions."

@@ -22,12 +22,14 @@ class Failures(NamedTuple):
 def find_failures(manifests: Mapping[str, Mapping[str, Any]], logs: Mapping[str, Path], clean: PathCleaner) -> Failures:
     """Return the wells that failed, and why.
 
-    *logs* has the log that recorded the failure of each well: ``…/logs/RULE/WELL.log``.
+    *logs* has the log that recorded the failure of each well: ``…/logs/RULE/JOB.log``.
     """
     failed = {well: manifest["error"] for well, manifest in failed_wells(manifests).items()}
     rows = [[well, failure_place(error) or None, failure_reason(error)] for well, error in failed.items()]
     excerpts = [
-        excerpt(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well) for well in failed if well in logs
+        excerpt(logs[well], clean, name="/".join(logs[well].parts[-3:]), about=well, well=well)
+        for well in failed
+        if well in logs
     ]
     return Failures(cleaned(rows, clean), excerpts)
 

@@ -93,6 +93,11 @@ def recorded_wells(results: str | os.PathLike[str]) -> list[str]:
     return sorted(filter(is_well, stems))
 
 
+def recorded_jobs(results: str | os.PathLike[str]) -> list[str]:
+    """Return the jobs of several wells that have a record."""
+    return sorted(path.stem for path in Path(results, RECORDS, "wells").glob("*-*.json"))
+
+
 def plate_records(results: str | os.PathLike[str]) -> dict[str, Record]:
     """Return the records of the whole plate, by name; errors as :func:`read_record`."""
     found = {rule: read_record(results, rule) for rule in (*PLATE_RULES, EARLIER, UNFINISHED)}

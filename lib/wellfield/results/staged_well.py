@@ -10,18 +10,22 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wellfield.errors import BrokenStageError, DataNotFoundError, MetadataError
+from wellfield.errors import BrokenStageError, DataNotFoundError, MetadataError, WellfieldError
 from wellfield.formats.atomic import foreign_in, is_part, remove_empty, remove_own
 from wellfield.formats.checked_json import OwnJson
 from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.calibration import UNKNOWN, FieldCalibration
 from wellfield.plate.keys import WHOLE_WELL, PlaneKey, Projection, field_name
 from wellfield.plate.wells import is_well
+from wellfield.results.paths import STAGING, WellFile
 from wellfield.results.status import WellStatus
+from wellfield.results.well_jobs import read_job
 from wellfield.storage.backend import Backend
 from wellfield.storage.filemanager import FileManager
 
@@ -179,6 +183,28 @@ def foreign_in_stages(folder: str | os.PathLike[str]) -> Path | None:
     return None
 
 
+def running_mark(stages: Path, well: str) -> Path:
+    """Return the file that is there while a job works on a well. A job that is killed leaves it."""
+    return stages / f"{well}.running"
+
+
+@contextmanager
+def at_work(stages: Path, well: str) -> Iterator[None]:
+    """Mark a well as the one that this job works on. Only a kill leaves the mark."""
+    mark = running_mark(stages, well)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def killed_wells(stages: str | os.PathLike[str]) -> list[str]:
+    """Return the wells that a job was killed at. Call it only while no run is under way."""
+    return sorted(mark.stem for mark in Path(stages).glob("*.running") if is_well(mark.stem))
+
+
 def remove_stage(stage: Path) -> None:
     """Remove the files of a staged well, and its folders that are empty then; anything else stays."""
     if not stage.is_symlink():
@@ -187,14 +213,36 @@ def remove_stage(stage: Path) -> None:
             remove_empty(Path(root), stage)
 
 
-def broken_stages(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the staged wells in *folder* that materialize_well cannot use.
+def broken_jobs(results: str | os.PathLike[str]) -> list[Path]:
+    """Return the lists of staged wells that materialize_well cannot go on with.
 
     Call it only while no run is under way. A run that is killed while it removes a staged well leaves half of it, and
-    Snakemake takes this for a whole one. The files of a well in scratch lie on a node that the next job may not get.
+    Snakemake takes the job for a whole one. The files of a well in scratch lie on a node that the next job may not get.
     """
-    stages = sorted(Path(folder).iterdir()) if os.path.isdir(folder) else []
-    return [stage for stage in stages if stage.is_dir() and not is_part(stage.name) and not is_whole(stage)]
+    return [listed for listed in sorted(Path(results, STAGING).glob("*.json")) if not is_usable(listed)]
+
+
+def is_usable(listed: Path) -> bool:
+    """Tell whether each well that a job staged is whole, or was written after that and its stage removed."""
+    try:
+        wells, staged = read_job(listed), listed.stat().st_mtime_ns
+    except (WellfieldError, OSError):
+        return False
+    for well in wells:
+        stage, manifest = listed.parent / well, listed.parents[1] / WellFile.MANIFEST.of(well)
+        is_written = not stage.exists() and manifest.exists() and manifest.stat().st_mtime_ns >= staged
+        if not is_written and not is_whole(stage):
+            return False
+    return True
+
+
+def remove_job(listed: Path) -> None:
+    """Remove a list of staged wells, and those of the wells that are not whole."""
+    with suppress(WellfieldError):
+        for well in read_job(listed):
+            if not is_whole(listed.parent / well):
+                remove_stage(listed.parent / well)
+    listed.unlink(missing_ok=True)
 
 
 def remove_done_stages(folder: str | os.PathLike[str], manifests: str | os.PathLike[str]) -> list[str]:

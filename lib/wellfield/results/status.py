@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from wellfield.faults import failure_text
 from wellfield.results.paths import WELL_RULES, job_log
+from wellfield.results.well_jobs import WellJobs, read_jobs
 
 Manifest = TypeVar("Manifest", bound=Mapping[str, Any])
 
@@ -41,10 +42,11 @@ def failed_wells(manifests: Mapping[str, Manifest]) -> dict[str, Manifest]:
 
 
 def failure_logs(results: str | os.PathLike[str], manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
-    """Return the log that recorded the failure of each well that failed, by well."""
+    """Return the log that recorded the failure of each well that failed, by well. It is that of the well's job."""
     errors = {well: manifest["error"] or {} for well, manifest in failed_wells(manifests).items()}
     rules = {well: WELL_RULES[error.get("step") == MATERIALIZE_STEP] for well, error in errors.items()}
-    return {well: Path(results, job_log(rule, well)) for well, rule in rules.items()}
+    jobs = read_jobs(results) if rules else WellJobs()
+    return {well: Path(results, job_log(rule, jobs.of(well))) for well, rule in rules.items()}
 
 
 def failure_lines(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

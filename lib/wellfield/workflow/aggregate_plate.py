@@ -23,12 +23,14 @@ from wellfield.results.records import (
     EARLIER,
     announce,
     read_record,
+    recorded_jobs,
     recorded_wells,
     store_files,
     write_plate_record,
 )
 from wellfield.results.removal import remove_page, remove_stale, remove_unfinished_writes, remove_well
 from wellfield.results.staged_well import remove_stage
+from wellfield.results.well_jobs import read_jobs
 from wellfield.workflow.cell_counts import absent_fields, cell_counts, expected_planes, read_counts
 from wellfield.workflow.plate_tables import join_tables, manifest_columns, table_files, well_tables
 from wellfield.workflow.vanished import in_plate_order
@@ -165,6 +167,10 @@ def prune(results: Path, wanted: Collection[str] | None) -> None:
     for well in recorded_wells(results):
         if wanted is not None and well not in wanted:
             remove_well(results, well)
+    jobs = read_jobs(results)
+    for name in recorded_jobs(results):
+        if not set(jobs.all_wells(name)).intersection(recorded_wells(results)):
+            remove_well(results, name)
     stages = results / STAGING
     for stage in sorted(stages.iterdir()) if stages.is_dir() else ():
         if wanted is not None and stage.name not in wanted and is_well(stage.name):

@@ -115,7 +115,8 @@ def stop_reason(log: str | os.PathLike[str]) -> str:
 
 
 def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
-    """List the files of a job in its record; its log ``<results>/logs/<rule>/<well or plate>.log`` identifies it."""
+    """List the files of a job in its record; its log ``<results>/logs/<rule>/<wells or plate>.log`` identifies it."""
+    from wellfield.plate.wells import is_well
     from wellfield.results.paths import WELL_RULES, WellFile, job_files
     from wellfield.results.records import announce
 
@@ -124,7 +125,8 @@ def _announce(log: Path, writes: Iterable[str | os.PathLike[str]]) -> None:
     of_well = rule in WELL_RULES
     paths += job_files(WELL_RULES if of_well else (rule,), name)
     # The first job of a well also lists the files of the second job: Snakemake removes them before that one runs.
-    paths += [file.of(name) for file in WellFile] if of_well else []
+    if of_well:
+        paths += [file.of(name) for file in WellFile] if is_well(name) else [WellFile.MANIFEST.of(name)]
     try:
         announce(results, rule, paths, well=name if of_well else "")
     except WellfieldError as error:

@@ -12,6 +12,7 @@ from wellfield.report.unfinished import PlateState, StoppedJob
 from wellfield.results.manifest import read_manifest
 from wellfield.results.paths import RULE_FILES, WELL_RULES, PlateFile, WellFile, job_log
 from wellfield.results.status import WellStatus
+from wellfield.results.well_jobs import read_jobs
 from wellfield.workflow.ingest_plate import select_wells
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.snakemake_api import CHECK, Job, RunJobs
@@ -86,8 +87,9 @@ def plate_state(
     chosen = in_plate_order({*select_wells(info, wells, vanished=vanished), *vanished})
     state = PlateState(plate, info.path, chosen, vanished=vanished)
     stopped = _StoppedJobs(folder, plate, jobs, snakemake_log, started)
+    well_jobs = read_jobs(folder)
     for well in state.wells:
-        _sort_well(state, well, folder, jobs, stopped)
+        _sort_well(state, well, well_jobs.of(well), jobs, stopped)
     # Where wells failed or vanished, check_plate fails because of them: its job did not die.
     of_plate = sorted(job for job in jobs.died if job.plate == plate and not job.well)
     state.died += [stopped.of(job) for job in of_plate if job.rule != CHECK or not (state.failed or vanished)]
@@ -99,30 +101,37 @@ def plate_state(
     return state
 
 
-def _sort_well(state: PlateState, well: str, folder: Path, jobs: RunJobs, stopped: _StoppedJobs) -> None:
-    """Add a well to the wells that are done, failed, broken off or not begun, or its job to those that died."""
-    of_well = [Job(rule, state.plate, well) for rule in WELL_RULES]
-    manifest = folder / WellFile.MANIFEST.of(well)
+def _sort_well(state: PlateState, well: str, name: str, jobs: RunJobs, stopped: _StoppedJobs) -> None:
+    """Add a well to the wells that are done, failed or not begun, or its job *name* to those that died or broke off."""
+    of_well = [Job(rule, state.plate, name) for rule in WELL_RULES]
+    manifest = stopped.folder / WellFile.MANIFEST.of(well)
     begun = [job for job in of_well if stopped.began(job)]
     died = [job for job in of_well if job in jobs.died]
-    if not jobs.pending.intersection(of_well) and manifest.exists():
+    is_open = jobs.pending.intersection(of_well)
+    if manifest.exists() and (not is_open or (name != well and stopped.wrote(manifest))):
         content = read_manifest(manifest)
         (state.done if content["status"] == WellStatus.DONE else state.failed)[well] = content
     elif died:
         # Snakemake counts all jobs of a group as failed. The last one that began is the one that failed.
         job = stopped.of(next((job for job in reversed(died) if job in begun), died[0]))
-        (state.broken_off if job.interrupted else state.died).append(job)
+        _add(state.broken_off if job.interrupted else state.died, job)
     elif begun:
-        state.broken_off.append(stopped.of(begun[-1]))
+        _add(state.broken_off, stopped.of(begun[-1]))
     else:
         state.not_begun.append(well)
+
+
+def _add(jobs: list[StoppedJob], job: StoppedJob) -> None:
+    """Add a job once, for the first of its wells."""
+    if job not in jobs:
+        jobs.append(job)
 
 
 class _StoppedJobs:
     """Why jobs of a plate stopped, by their own logs, Snakemake's log and those of the batch system."""
 
     def __init__(self, folder: Path, plate: str, jobs: RunJobs, snakemake_log: str, started: float) -> None:
-        self._folder, self._started = folder, started
+        self.folder, self._started = folder, started
         own = [job for job in jobs.died | jobs.pending if job.plate == plate]
         self._errors = read_job_errors(snakemake_log, [self._log(job).as_posix() for job in own])
 
@@ -130,6 +139,10 @@ class _StoppedJobs:
         """Tell whether the job began in this run."""
         log = self._log(job)
         return log.exists() and log.stat().st_mtime >= self._started
+
+    def wrote(self, manifest: Path) -> bool:
+        """Tell whether this run wrote a manifest, by its time."""
+        return manifest.stat().st_mtime >= self._started
 
     def of(self, job: Job) -> StoppedJob:
         """Return a job with what the logs say of its end."""
@@ -149,7 +162,7 @@ class _StoppedJobs:
         return StoppedJob(job.well, job.rule, (log, *others), said, error.interrupted, killed and not reason, reason)
 
     def _log(self, job: Job) -> Path:
-        return self._folder / job_log(job.rule, job.well or job.plate)
+        return self.folder / job_log(job.rule, job.well or job.plate)
 
 
 def _text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Stage 2b: run the pipeline over one well."""
+"""process: run the pipeline over the wells of a job, one after another."""
 
 from __future__ import annotations
 
@@ -19,15 +19,54 @@ from wellfield.plate.calibration import calibrations
 from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.plate import Plate
 from wellfield.results.stage_writer import StageWriter
-from wellfield.results.staged_well import StagedWell
+from wellfield.results.staged_well import StagedWell, at_work, is_whole, remove_stage, running_mark
+from wellfield.results.well_jobs import BEGINS, read_jobs, write_job
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
 from wellfield.storage.filemanager import FileManager
 from wellfield.storage.memory_backend import MemoryStorageBackend
 from wellfield.storage.virtual_workspace import VirtualWorkspaceBackend
 from wellfield.workflow.modification_guard import PlaneWatch, planes_read
+from wellfield.workflow.scratch import own_scratch, scratch_folder
 
 _logger = logging.getLogger(__name__)
+
+
+def process_job(
+    index: str | os.PathLike[str],
+    plan_path: str | os.PathLike[str],
+    job: str,
+    staged: str | os.PathLike[str],
+    *,
+    attempt: int = 1,
+    illumination: str | os.PathLike[str] | None = None,
+    scratch: str | None = None,
+) -> None:
+    """Process the wells of a job into folders beside *staged*, then write *staged*, which lists them.
+
+    The first *attempt* does every well. Another attempt goes on where a killed one stopped: it keeps the wells that
+    are staged, and does the well that was at work last, because it may be what killed the job.
+    """
+    staged = Path(staged)
+    wells = read_jobs(staged.parents[1]).wells(job)
+    if attempt == 1:
+        for well in wells:
+            remove_stage(staged.parent / well)
+    died = [well for well in wells if running_mark(staged.parent, well).exists()]
+    for well in sorted(wells, key=died.__contains__):
+        stage = staged.parent / well
+        if attempt > 1 and is_whole(stage):
+            _logger.info("well %s: staged by an earlier attempt", well)
+            continue
+        _logger.info(BEGINS, well)
+        with at_work(staged.parent, well):
+            place = scratch_folder(scratch, stage)
+            with own_scratch(place, stage):
+                if place is not None:
+                    _logger.info("staged in %s", place)
+                done = process_well(index, plan_path, well, stage, illumination=illumination, scratch=place)
+        _logger.info("well %s: %s, %d planes used", well, done.status, done.planes.used)
+    write_job(staged, wells)
 
 
 def process_well(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,13 @@ RUNNER_MB = 400
 # times the measured values, because a time limit that is too short costs the whole well.
 SECONDS_READ, SECONDS_WORK = 0.5, 0.5
 START_MINUTES = 5
+
+# What the same takes on a local disk, measured with the shipped pipeline. It decides how many wells share a job, and a
+# wrong number costs no well.
+EXPECTED_READ, EXPECTED_WORK = 0.03, 0.03
+# How long a job is to be, so that starting it is a small part; and how many jobs each core gets at least.
+JOB_SECONDS = 10
+JOBS_PER_CORE = 3
 
 # Memory for the record of a plane and the rows of its field, in jobs that join a plate's tables: several times their
 # size.
@@ -125,23 +132,49 @@ def plate_mb(*, margin_mb: int, planes: int = 0, attempt: int = 1) -> int:
     return RUNNER_MB + math.ceil((2 * margin_mb + planes * PLANE_MB) * attempt)
 
 
-def process_minutes(plan: str | os.PathLike[str], info: Plate, well: str, fields: int, *, attempt: int = 1) -> int:
-    """Return the time limit in minutes of a job that runs a stored plan over a well.
+def process_minutes(plan: str | os.PathLike[str], info: Plate, fields: Mapping[str, int], *, attempt: int = 1) -> int:
+    """Return the time limit in minutes of a job that runs a stored plan over wells, one after another.
 
-    It covers start-up, reading the planes, and the plan's functions on each of *fields* (fields × timepoints).
+    It covers start-up, reading the planes, and the plan's functions on each of the *fields* (fields × timepoints) of
+    each well.
 
     Raises
     ------
     FileNotFoundError
         The plan does not exist yet.
     """
-    work = _plan_needs(plan)[1] * fields
-    return _minutes(SECONDS_READ * _megapixels(info, well) + SECONDS_WORK * work, attempt)
+    read, work = _work(plan, info, fields)
+    return _minutes(SECONDS_READ * read + SECONDS_WORK * work, attempt)
 
 
-def storing_minutes(info: Plate, well: str, *, attempt: int = 1) -> int:
-    """Return the time limit in minutes of a job that writes a well; it assumes that every plane is written."""
-    return _minutes(SECONDS_READ * _megapixels(info, well), attempt)
+def storing_minutes(info: Plate, wells: Iterable[str], *, attempt: int = 1) -> int:
+    """Return the time limit in minutes of a job that writes wells; it assumes that every plane is written."""
+    return _minutes(SECONDS_READ * sum(_megapixels(info, well) for well in wells), attempt)
+
+
+def wells_per_job(
+    plan: str | os.PathLike[str], info: Plate, fields: Mapping[str, int], *, config: Config, cores: int
+) -> int:
+    """Return how many wells share a job at most, as ``wells_per_job`` and ``jobs_per_plate`` say.
+
+    ``auto`` makes jobs of some :data:`JOB_SECONDS`, but not so few that some of *cores* have no job; *cores* is 0 on a
+    cluster. *fields* has the wells that are to be done.
+    """
+    most = config.wells_per_job
+    if most == "auto":
+        read, work = _work(plan, info, fields)
+        seconds = (EXPECTED_READ * read + EXPECTED_WORK * work) / max(len(fields), 1)
+        most = max(1, round(JOB_SECONDS / max(seconds, 0.01)))
+        if cores:
+            most = max(1, min(most, len(fields) // (JOBS_PER_CORE * cores)))
+    if config.jobs_per_plate is not None:
+        most = max(most, math.ceil(len(fields) / config.jobs_per_plate))
+    return int(most)
+
+
+def _work(plan: str | os.PathLike[str], info: Plate, fields: Mapping[str, int]) -> tuple[float, float]:
+    """Return the megapixels that are read for wells with so many fields, and those that functions work on."""
+    return sum(_megapixels(info, well) for well in fields), _plan_needs(plan)[1] * sum(fields.values())
 
 
 def _megapixels(info: Plate, well: str) -> float:

@@ -7,14 +7,16 @@ compares no digests and does without the scan of the plate that they take: it ge
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from wellfield.config.models import Config
 from wellfield.config.plate_sheet import PlateEntry
+from wellfield.errors import ConfigError
+from wellfield.formatting import counted
 from wellfield.microscopes.handler import MICROSCOPES
 from wellfield.microscopes.handler_registry import discover_microscopes
 from wellfield.microscopes.scan import Scan, scan_plate
@@ -24,10 +26,11 @@ from wellfield.plate.keys import PlaneKey
 from wellfield.plate.plate import Plate
 from wellfield.plate.platemap import plate_map_digest
 from wellfield.results.paths import STAGING, PlateFile, WellFile
-from wellfield.results.staged_well import broken_stages, is_whole, remove_stage
+from wellfield.results.staged_well import broken_jobs, is_usable, killed_wells, remove_job
+from wellfield.results.well_jobs import WellJobs, read_jobs, write_jobs
 from wellfield.workflow import digests, resources
 from wellfield.workflow.ingest_plate import next_generation, plate_map_notes, refuse_empty_plate, select_wells
-from wellfield.workflow.stale_results import Asked, stale_lines, stale_outputs
+from wellfield.workflow.stale_results import Asked, job_output, stale_lines, stale_outputs
 from wellfield.workflow.vanished import refuse_lost_manifests, vanished_wells
 
 # The digest of a whole plate in the process of a single job, where nobody compares it.
@@ -54,6 +57,8 @@ class RuleValues:
         self._plates = plates
         self._is_main = is_main
         self._not_empty: set[str] = set()
+        self._jobs: dict[str, WellJobs] = {}
+        self._killed: dict[str, list[str]] = {}
         self.pipeline = config.deciding_results()
         self.functions = digests.function_digest(resources.function_names(config))
         self.corrects_illumination = "correct_illumination" in resources.function_names(config)
@@ -109,13 +114,32 @@ class RuleValues:
         info = self.info(index)
         return digests.digest_of([info.flatfields, info.shape, list(info.channels)])
 
-    def planes(self, plate: str, well: str, index: str) -> str:
-        """Return the digest of the well's planes: size and time of each file, its size in µm and its position."""
+    def planes(self, plate: str, job: str, index: str) -> str:
+        """Return the digest of the planes of a job's wells: size and time of each file, size in µm and position.
+
+        It includes wells that the plate sheet leaves out, so that taking a well out of the sheet reruns no other.
+
+        Raises
+        ------
+        ConfigError
+            There is no such job: the well shares a job with others.
+        """
         if not self._is_main:
             return NOT_MAIN
-        places = _place_digests(index, _time(index)).get(well, "")
-        present = _present(self._plates[plate].folder)
-        return digests.digest_of([digests.planes_digest(self._well_planes(well, index), present), places])
+        jobs = self.jobs(plate)
+        if (shared := jobs.of(job)) != job:
+            others = counted(len(jobs.wells(shared)) - 1, "other well")
+            raise ConfigError(
+                f"plate {plate}: well {job} shares the job {shared} with {others}; ask for "
+                f"{self.folder(plate) / WellFile.MANIFEST.of(shared)}, or type: wellfield rerun {plate} {job}"
+            )
+        places, present = _place_digests(index, _time(index)), _present(self._plates[plate].folder)
+        return digests.digest_of(
+            [
+                [digests.planes_digest(self._well_planes(well, index), present), places.get(well, "")]
+                for well in jobs.all_wells(job)
+            ]
+        )
 
     # --- plates and wells ----------------------------------------------------------------------------------------
 
@@ -139,6 +163,53 @@ class RuleValues:
         """Return the wells of a plate that are to be processed."""
         return select_wells(self.info(index), self._plates[plate].wells, vanished=self.vanished(plate, index))
 
+    def jobs(self, plate: str) -> WellJobs:
+        """Return the jobs of a plate's wells, as :meth:`choose_jobs` made them last."""
+        if plate not in self._jobs:
+            self._jobs[plate] = read_jobs(self.folder(plate))
+        return self._jobs[plate]
+
+    def choose_jobs(
+        self, plate: str, index: str, plan: Callable[[], str], *, cores: int, targets: Collection[str], write: bool
+    ) -> WellJobs:
+        """Return which wells of a plate share a job; make new jobs for wells that have none.
+
+        Parameters
+        ----------
+        plan:
+            Returns the path of the plan, whose estimate of time decides how many wells share a job. Called if needed.
+        cores:
+            How many jobs run on this machine at a time; 0 on a cluster.
+        targets:
+            Files that the user asks for. A well whose manifest is among them has a job of its own if it is not done.
+        write:
+            Whether the jobs are written down: not in a dry run.
+        """
+        before, config, folder = self.jobs(plate), self._config, self.folder(plate)
+        if not self._is_main:
+            return before
+        chosen, wells = self.wells(plate, index), list(self.info(index).wells)
+
+        def is_begun(name: str) -> bool:
+            return (folder / WellFile.MANIFEST.of(name)).exists()
+
+        asked = {"wells_per_job": config.wells_per_job, "jobs_per_plate": config.jobs_per_plate}
+        named = [w for w in wells if (folder / WellFile.MANIFEST.of(w)).as_posix() in targets]
+        alone = [w for w in (*self._killed.get(plate, ()), *named) if not is_begun(before.of(w)) and w in wells]
+        jobs = before.without(alone)
+        if before.asked != asked or not jobs.covers(wells):
+            most = 1
+            if config.wells_per_job != 1 or config.jobs_per_plate is not None:
+                fields = {well: self._fields(well, index) for well in chosen}
+                most = resources.wells_per_job(plan(), self.info(index), fields, config=config, cores=cores)
+            jobs = replace(jobs.recut(wells, most, is_begun).without(alone), asked=asked)
+        left_out = frozenset(well for well in jobs.listed() if well not in chosen)
+        jobs = replace(jobs, left_out=left_out)
+        if jobs != before and write:
+            write_jobs(folder, jobs)
+        self._jobs[plate] = jobs
+        return jobs
+
     def _well_planes(self, well: str, index: str) -> _Planes:
         """Return the planes of a well. Only the main process needs all wells, and so reads them at once."""
         return _planes(index, _time(index), None if self._is_main else (well,)).get(well, [])
@@ -149,21 +220,24 @@ class RuleValues:
         """Return the memory of ``process_well`` in MB, as the plan estimates it."""
         return resources.process_mb(plan, margin_mb=self._config.memory_margin_mb, attempt=attempt)
 
-    def process_minutes(self, plan: str, well: str, index: str, attempt: int) -> int:
-        """Return the time limit of ``process_well``."""
-        return resources.process_minutes(plan, self.info(index), well, self._fields(well, index), attempt=attempt)
+    def process_minutes(self, plan: str, plate: str, job: str, index: str, attempt: int) -> int:
+        """Return the time limit of ``process_well``: its wells run one after another."""
+        fields = {well: self._fields(well, index) for well in self.jobs(plate).wells(job)}
+        return resources.process_minutes(plan, self.info(index), fields, attempt=attempt)
 
-    def materialize_mb(self, well: str, index: str, attempt: int) -> int:
-        """Return the memory of ``materialize_well`` in MB."""
-        margin = self._config.memory_margin_mb
-        fields = self._fields(well, index)
-        return resources.storing_mb(
-            self.info(index), well, fields, config=self._config, margin_mb=margin, attempt=attempt
+    def materialize_mb(self, plate: str, job: str, index: str, attempt: int) -> int:
+        """Return the memory of ``materialize_well`` in MB: that of its largest well."""
+        margin, info = self._config.memory_margin_mb, self.info(index)
+        return max(
+            resources.storing_mb(
+                info, well, self._fields(well, index), config=self._config, margin_mb=margin, attempt=attempt
+            )
+            for well in self.jobs(plate).wells(job) or [job]
         )
 
-    def materialize_minutes(self, well: str, index: str, attempt: int) -> int:
+    def materialize_minutes(self, plate: str, job: str, index: str, attempt: int) -> int:
         """Return the time limit of ``materialize_well``."""
-        return resources.storing_minutes(self.info(index), well, attempt=attempt)
+        return resources.storing_minutes(self.info(index), self.jobs(plate).wells(job), attempt=attempt)
 
     def plate_mb(self, attempt: int) -> int:
         """Return the memory in MB of a job on the whole plate."""
@@ -218,12 +292,15 @@ class RuleValues:
             illumination=(config.settings.source, config.illumination) if self.corrects_illumination else None,
             plate_map=plate_map_digest(entry.plate_map),
         )
-        found = stale_outputs(self.folder(plate), asked, lambda: self.scan(plate).files)
+        jobs = self.jobs(plate)
+        self._killed[plate] = killed_wells(self.folder(plate) / STAGING)
+        found = stale_outputs(self.folder(plate), asked, lambda: self.scan(plate).files, jobs)
         for line in stale_lines(plate, found):
             say(line)
+        of_jobs = [job_output(output, jobs) for output in found]
         # The plan of another project in the same results may come out as Snakemake knows it, so that no well runs. The
         # check then says that the wells are of another pipeline.
-        forced = [*found, *([PlateFile.CHECK] if PlateFile.PLAN in found else [])]
+        forced = [*of_jobs, *([PlateFile.CHECK] if PlateFile.PLAN in found else [])]
         return [(self.folder(plate) / output).as_posix() for output in forced]
 
     def stages_of(self, forced: Iterable[str]) -> list[str]:
@@ -233,28 +310,28 @@ class RuleValues:
         """
         paths = map(Path, forced) if self._config.keep_staged else ()
         folders = {self.folder(plate) / WellFile.MANIFEST.folder: self.folder(plate) for plate in self._plates}
-        wells = [(folders[path.parent], path.stem) for path in paths if path.parent in folders]
-        return [(folder / STAGING / well).as_posix() for folder, well in wells]
+        wells = [(folders[path.parent], path.name) for path in paths if path.parent in folders]
+        return [(folder / STAGING / name).as_posix() for folder, name in wells]
 
-    def broken_stages(self, plate: str) -> list[Path]:
-        """Return the staged wells of a plate that no job can go on with, see :func:`remove_broken`."""
-        return broken_stages(self.folder(plate) / STAGING)
+    def broken_jobs(self, plate: str) -> list[Path]:
+        """Return the lists of staged wells that no job can go on with, see :func:`remove_broken`."""
+        return broken_jobs(self.folder(plate))
 
-    def unfinished(self, stages: Iterable[Path]) -> list[str]:
-        """Return those of *stages* whose wells have no manifest, as the rules name them: these wells run anyway."""
-        manifests = ((stage, stage.parents[1] / WellFile.MANIFEST.of(stage.name)) for stage in stages)
-        return [stage.as_posix() for stage, manifest in manifests if not manifest.exists()]
+    def unfinished(self, broken: Iterable[Path]) -> list[str]:
+        """Return those of the *broken* lists whose jobs are not done, as the rules name them: these jobs run anyway."""
+        manifests = ((listed, listed.parents[1] / WellFile.MANIFEST.folder / listed.name) for listed in broken)
+        return [listed.as_posix() for listed, manifest in manifests if not manifest.exists()]
 
 
-def remove_broken(stages: Iterable[Path]) -> None:
-    """Remove staged wells that no job can go on with, before Snakemake takes them for whole ones.
+def remove_broken(broken: Iterable[Path]) -> None:
+    """Remove lists of staged wells that no job can go on with, before Snakemake takes the jobs for done.
 
     To be called by a run that is about to start its jobs, and not in a dry run. Each is looked at again: another run
-    may have staged the well since the list was made.
+    may have staged the wells since the list was made.
     """
-    for stage in stages:
-        if not is_whole(stage):
-            remove_stage(stage)
+    for listed in broken:
+        if not is_usable(listed):
+            remove_job(listed)
 
 
 def _time(path: str) -> int:

@@ -24,6 +24,7 @@ from wellfield.results.records import announce
 from wellfield.results.removal import remove_page
 from wellfield.results.staged_well import remove_done_stages
 from wellfield.results.status import failure_logs
+from wellfield.results.well_jobs import read_jobs
 from wellfield.workflow.ingest_plate import acquisition_notes
 from wellfield.workflow.jobs import stop_reason
 from wellfield.workflow.plate_progress import Stamps, files_written, plate_stamps, plate_state
@@ -88,7 +89,7 @@ def begin_run(
     unplanned = {job.plate for job in jobs if job.rule in _BEFORE_WELLS}
     for job in jobs:
         if job.well and job.plate not in unplanned:
-            wells[job.plate].add(job.well)
+            wells[job.plate].update(read_jobs(Path(results, job.plate)).wells(job.well))
     needs = []
     for plate, chosen in sorted(wells.items()):
         folder = Path(results, plate)

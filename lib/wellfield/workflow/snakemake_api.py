@@ -117,6 +117,11 @@ def jobs_at_once(workflow: Any) -> int:
     return int(nodes or cores or 1)
 
 
+def local_cores(workflow: Any) -> int:
+    """Return how many jobs run at a time on this machine; 0 where a cluster runs them."""
+    return jobs_at_once(workflow) if runs_here(workflow) else 0
+
+
 def runs_here(workflow: Any) -> bool:
     """Tell whether jobs run on this machine, and what they print is seen."""
     return bool(_attribute(workflow, "local_exec"))
@@ -207,6 +212,15 @@ def force_outputs(workflow: Any, outputs: Iterable[str]) -> None:
     What ``--forcerun`` does adds the files to the targets, which would do more than is asked for.
     """
     _attribute(workflow, "dag.forcefiles").update(outputs)
+
+
+def target_files(workflow: Any) -> frozenset[str]:
+    """Return the files that the user asks for; nothing where Snakemake does not say them.
+
+    To be called by an input function, which Snakemake calls when it has the graph.
+    """
+    dag = getattr(workflow, "dag", None)
+    return frozenset(os.path.normpath(str(file)) for file in getattr(dag, "targetfiles", None) or ())
 
 
 def forced_by_user(workflow: Any) -> list[str]:

@@ -31,6 +31,7 @@ from wellfield.results.manifest import read_manifest
 from wellfield.results.paths import STAGING, STORE_NAME, PlateFile, WellFile
 from wellfield.results.staged_well import staged_bytes
 from wellfield.results.status import WellStatus
+from wellfield.results.well_jobs import read_jobs
 from wellfield.storage.backend import ZarrChunkStrategy, ZarrCompressor
 from wellfield.storage.zarr.addressing import LABEL_DTYPE
 from wellfield.storage.zarr.pixels import ZARR_FORMATS, chunk_side
@@ -69,7 +70,7 @@ class PlateSpace:
     wells:
         How many they are.
     staging:
-        Bytes that the largest of them takes in the results between its two jobs; 0 where that lies elsewhere.
+        Bytes that the largest job takes in the results before its wells are written; 0 where that lies elsewhere.
     smallest:
         Bytes that the well takes at least that takes the least, with its staging.
     least, most:
@@ -126,6 +127,10 @@ def plate_space(
     needs = [well_space(plan, info, planes.get(well, ())) for well in wells]
     replaced = [_stored_now(_manifest(results, well)) for well in wells]
     staging = [0 if scratch else need.staging for need in needs]
+    of_jobs: Counter[str] = Counter()
+    jobs = read_jobs(results)
+    for well, stage in zip(wells, staging, strict=True):
+        of_jobs[jobs.of(well)] += stage
     least = [max(need.least - old, 0) for need, old in zip(needs, replaced, strict=True)]
     most = [max(need.most - old, 0) for need, old in zip(needs, replaced, strict=True)]
     if keep_staged:
@@ -134,7 +139,7 @@ def plate_space(
         least, most = ([a + b for a, b in zip(kept, grown, strict=True)] for grown in (least, most))
         return PlateSpace(info.name, len(wells), 0, min(least, default=0), sum(least), sum(most), keeps_staged=True)
     smallest = min(map(sum, zip(staging, least, strict=True)), default=0)
-    return PlateSpace(info.name, len(wells), max(staging, default=0), smallest, sum(least), sum(most))
+    return PlateSpace(info.name, len(wells), max(of_jobs.values(), default=0), smallest, sum(least), sum(most))
 
 
 def plan_space(
@@ -183,7 +188,7 @@ def space_lines(
     results:
         Folder where they lie, with their staging.
     wells_at_once:
-        How many wells are worked on at a time, if there are that many; 0 where that is not known.
+        How many jobs are worked on at a time, if there are that many; 0 where that is not known.
     at_most:
         Whether the run may be about some of the wells only. Then too little space for all of them is no error.
     to_do:

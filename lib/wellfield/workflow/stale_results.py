@@ -27,8 +27,10 @@ from wellfield.results.manifest import read_manifest
 from wellfield.results.paths import PLATE_RULES, STAGING, PlateFile, WellFile, main_file
 from wellfield.results.records import Record, from_results, plate_records, read_record
 from wellfield.results.staged_well import staged_processing
+from wellfield.results.well_jobs import WellJobs
 
 _NAMED = 5
+_NO_JOBS = WellJobs()
 _MANY = ("images/", "rois/")
 
 
@@ -60,11 +62,15 @@ class Asked:
 
 
 def stale_outputs(
-    results: str | os.PathLike[str], asked: Asked, files: Callable[[], Iterable[ScannedFile]]
+    results: str | os.PathLike[str],
+    asked: Asked,
+    files: Callable[[], Iterable[ScannedFile]],
+    jobs: WellJobs = _NO_JOBS,
 ) -> dict[str, str]:
     """Return the files of a plate that must be made again, relative to *results*, each with the reason.
 
-    *files* returns the files of the raw plate. It is called only if the results are of another folder.
+    A well has its manifest and its staged well there, whatever its job is in *jobs*. *files* returns the files of the
+    raw plate. It is called only if the results are of another folder.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def stale_outputs(
             for well in (well for well in changed if well in wells):
                 outputs = WellFile.MANIFEST.of(well), f"{STAGING}/{well}"
                 stale |= dict.fromkeys(outputs, "planes of another time")
-    stale |= _stale_wells(folder, wells, None if PlateFile.PLAN in stale else folder / PlateFile.PLAN)
+    stale |= _stale_wells(folder, wells, None if PlateFile.PLAN in stale else folder / PlateFile.PLAN, jobs)
     if asked.illumination is None:
         stale.pop(PlateFile.ILLUMINATION, None)
     if not (folder / PlateFile.PLAN).exists():
@@ -165,7 +171,7 @@ def _names(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict[str, str]:
+def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None, jobs: WellJobs) -> dict[str, str]:
     """Return the manifests of wells that lack files, or that another plan than *plan* made (``None``: any plan).
 
     So are staged wells that were kept, if the plan computes something else.
@@ -185,12 +191,32 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None) -> dict
             problem, made = _files_problem(results, record), record.of.get("plan")
             if problem and problem.startswith(output) and (results / output).exists():
                 _refuse_newer(results / output)
+        if not problem and _is_lost(results, well, jobs):
+            problem = f"{output} is missing"
         if problem or (digest is not None and made not in (None, digest)):
             stale[output] = problem or "it is of another plan"
         stage = f"{STAGING}/{well}"
         if processing is not None and staged_processing(results / stage) not in ("", processing):
             stale[stage] = "it is of another plan"
     return stale
+
+
+def _is_lost(results: Path, well: str, jobs: WellJobs) -> bool:
+    """Tell whether a well has no manifest although its job with other wells is done, so that Snakemake runs nothing."""
+    job = jobs.of(well)
+    return (
+        job != well
+        and not (results / WellFile.MANIFEST.of(well)).exists()
+        and (results / WellFile.MANIFEST.of(job)).exists()
+    )
+
+
+def job_output(output: str, jobs: WellJobs) -> str:
+    """Return the file that Snakemake knows for a file of :func:`stale_outputs`: that of the job, for one of a well."""
+    if well := _well(output):
+        return WellFile.MANIFEST.of(jobs.of(well))
+    folder, _, well = output.partition("/")
+    return f"{STAGING}/{jobs.of(well)}.json" if folder == STAGING else output
 
 
 def _by_manifest(results: Path, well: str) -> tuple[str | None, str | None]:

@@ -45,6 +45,7 @@ from wellfield.results.records import (
     record_path,
 )
 from wellfield.results.status import failed_wells, failure_lines
+from wellfield.results.well_jobs import JOB_NAME, read_job
 from wellfield.storage.workspace_metadata import main_subdirectory, read_metadata
 from wellfield.storage.zarr.addressing import well_folder
 from wellfield.storage.zarr.well_index import NODE_FILES
@@ -108,6 +109,9 @@ def _manifests(folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
     for file in files:
         if problem := _link(folder, file.relative_to(folder).as_posix()):
             problems.append(problem)
+            continue
+        if not is_well(file.stem) and JOB_NAME.fullmatch(file.stem):
+            _attempt(problems, folder, partial(read_job, file))
             continue
         manifest = _attempt(problems, folder, partial(read_manifest, file))
         if manifest is None:
