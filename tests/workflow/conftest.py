@@ -31,6 +31,16 @@ def finished(tmp_path_factory, small_plate):
     return project, project.run()
 
 
+@pytest.fixture(scope="session")
+def finished_together(tmp_path_factory, small_plate):
+    """The same with wells that share a job: B02, and B03 with C04."""
+    project = Project(tmp_path_factory.mktemp("together") / "project")
+    shutil.copytree(small_plate, project.root / "raw")
+    project.config["wells_per_job"] = 2
+    project.add("P1", "raw/Plate_1", plate_map="raw/plate_map.csv")
+    return project, project.run()
+
+
 @pytest.fixture
 def project(tmp_path):
     """An empty project."""
@@ -40,8 +50,18 @@ def project(tmp_path):
 @pytest.fixture
 def copy(tmp_path, finished):
     """A finished run that the test may alter, with a raw plate of its own."""
-    source, _ = finished
-    project = Project(tmp_path / "copy")
+    return copied(finished[0], tmp_path / "copy")
+
+
+@pytest.fixture
+def copy_together(tmp_path, finished_together):
+    """The same with wells that share a job."""
+    return copied(finished_together[0], tmp_path / "copy")
+
+
+def copied(source, folder):
+    project = Project(folder)
     shutil.copytree(source.root, project.root, dirs_exist_ok=True)
+    project.config = dict(source.config)
     project.plates = [list(plate) for plate in source.plates]
     return project

@@ -67,8 +67,8 @@ class Run:
 
 
 def well(place):
-    """The well in 'PLATE WELL', '' for a job of the whole plate."""
-    match = re.search(r" ([A-Z]{1,2}\d{2})$", place)
+    """The well in 'PLATE WELL' or the wells in 'PLATE A01-A12', '' for a job of the whole plate."""
+    match = re.search(r" ([A-Z]{1,2}\d{2}(-[A-Z]{1,2}\d{2})?)$", place)
     return match[1] if match else ""
 
 

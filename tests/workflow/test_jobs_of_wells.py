@@ -1,0 +1,160 @@
+"""Wells that share a job: the same results, and each well is done, fails, changes and dies on its own."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.workflow.project import PLATE_JOBS, SMALL
+from tests.workflow.test_dying_jobs import with_function
+from wellfield.cli import main
+from wellfield.example import ExamplePlate
+from wellfield.results.well_jobs import read_jobs
+from wellfield.workflow.validate import compare_results
+
+pytestmark = pytest.mark.workflow
+
+SHARED = [("materialize_well", "B03-C04"), ("process_well", "B03-C04")]
+ALONE = [("materialize_well", "B02"), ("process_well", "B02")]
+
+
+def status(project, well):
+    return json.loads(project.results("P1", "wells", f"{well}.json").read_text())["status"]
+
+
+def well_jobs_of(run):
+    """The jobs of wells that did both of their stages."""
+    done = [{name for rule, name in run.jobs if rule == stage} for stage in ("process_well", "materialize_well")]
+    assert done[0] == done[1]
+    return sorted(done[0])
+
+
+def plane_of(project, name):
+    return next((project.root / "raw").rglob(name))
+
+
+def test_any_cut_gives_equal_results(finished, finished_together):
+    one, together = finished[0], finished_together[0]
+    assert finished_together[1].jobs == sorted(
+        [("compile_plan", ""), ("ingest_plate", ""), *PLATE_JOBS, *SHARED, *ALONE]
+    )
+    assert compare_results(together.results("P1"), one.results("P1")) == []
+    assert main(["validate", str(together.results("P1"))]) == 0
+    assert sorted(path.stem for path in together.results("P1", "wells").iterdir()) == ["B02", "B03", "B03-C04", "C04"]
+    assert not list(together.results("P1").glob(".staging/*"))
+
+
+@pytest.mark.parametrize("lost", ["wells/C04.json", "wells/B03-C04.json", "tables/C04/objects.csv"])
+def test_a_file_that_is_gone_reruns_its_job(copy_together, lost):
+    copy_together.results("P1", lost).unlink()
+    assert copy_together.run().jobs == sorted([*SHARED, *PLATE_JOBS])
+    assert copy_together.run("--dry-run").jobs == []
+
+
+def test_a_well_that_fails_leaves_the_others_of_its_job_alone(copy_together):
+    plane = plane_of(copy_together, "*_C04_s1_w1.TIF")
+    whole = plane.read_bytes()
+    plane.write_bytes(whole[: len(whole) // 2])
+    run = copy_together.run(succeeds=False)
+    assert run.jobs == sorted([*SHARED, *PLATE_JOBS])
+    assert [status(copy_together, well) for well in ("B03", "C04")] == ["done", "failed"]
+    page = copy_together.results("P1", "report", "summary.html").read_text()
+    assert "logs/process_well/B03-C04.log" in page
+    assert "P1: 2 of 3 wells done, 1 failed (C04)" in run.text
+    plane.write_bytes(whole)
+    assert copy_together.run().jobs == sorted([*SHARED, *PLATE_JOBS])
+    assert status(copy_together, "C04") == "done"
+
+
+def test_a_well_taken_out_of_the_sheet_and_back(copy_together):
+    copy_together.plates[0][-1] = "B02,C04"
+    assert copy_together.run().jobs == PLATE_JOBS
+    assert not copy_together.results("P1", "wells", "B03.json").exists()
+    copy_together.plates[0][-1] = "B02"
+    assert copy_together.run().jobs == PLATE_JOBS
+    assert sorted(path.stem for path in copy_together.results("P1", "wells").iterdir()) == ["B02"]
+    copy_together.plates[0][-1] = ""
+    assert copy_together.run().jobs == sorted([*SHARED, *PLATE_JOBS])
+    assert main(["validate", str(copy_together.results("P1"))]) == 0
+
+
+def test_other_settings_of_jobs_rerun_nothing_that_is_done(copy_together):
+    copy_together.config["wells_per_job"] = 1
+    assert copy_together.run().jobs == []
+    copy_together.config["jobs_per_plate"] = 1
+    assert copy_together.run().jobs == []
+
+
+def test_a_plate_that_grows_keeps_the_jobs_that_are_done(project, tmp_path):
+    ExamplePlate(wells=("A01", "A02", "A03"), fields=1, channels=2, z=1, size=96).write(project.root / "raw")
+    later = ExamplePlate(wells=("A01", "A02", "A03", "B01", "B02"), fields=1, channels=2, z=1, size=96)
+    later.write(tmp_path / "later")
+    project.config["wells_per_job"] = 2
+    project.add("P1", "raw/Plate_1")
+    project.run()
+    for file in (tmp_path / "later").rglob("*"):
+        target = project.root / "raw" / file.relative_to(tmp_path / "later")
+        if file.is_file() and ("_B0" in file.name or file.suffix == ".HTD"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target)
+    run = project.run()
+    assert well_jobs_of(run) == ["B01-B02"]
+    assert list(read_jobs(project.results("P1")).jobs) == ["A01", "A02-A03", "B01-B02"]
+
+
+def test_a_well_can_be_asked_for_alone_before_its_job_is_done(project, small_plate):
+    shutil.copytree(small_plate, project.root / "raw")
+    project.config["wells_per_job"] = 3
+    project.add("P1", "raw/Plate_1")
+    target = "results/P1/wells/B03.json"
+    assert well_jobs_of(project.run(target)) == ["B03"]
+    assert [job for job in project.run().jobs if job[1]] == [
+        ("materialize_well", "B02-C04"),
+        ("process_well", "B02-C04"),
+    ]
+    assert project.run("--dry-run").jobs == []
+
+
+def test_a_well_of_a_finished_job_is_named_with_the_command_that_does_it_again(copy_together):
+    run = copy_together.run("results/P1/wells/C04.json", "--forcerun", "results/P1/wells/C04.json", succeeds=False)
+    assert "well C04 shares the job B03-C04 with 1 other well" in run.text
+    assert "wellfield rerun P1 C04" in run.text
+    assert well_jobs_of(run) == []
+
+
+def test_a_well_that_kills_its_job_gets_a_job_of_its_own(project, small_plate):
+    with_function(project, small_plate, "fragile").config["wells_per_job"] = 3
+    flag = project.root / "kill"
+    flag.touch()
+    run = project.run(succeeds=False)
+    assert "0 of 3 wells done, 0 failed, 1 died (B02-C04 process_well)" in run.text
+    run = project.run(succeeds=False)
+    assert [status(project, well) for well in ("B02", "C04")] == ["done", "done"]
+    assert "2 of 3 wells done, 0 failed, 1 died (B03 process_well)" in run.text
+    flag.unlink()
+    assert well_jobs_of(project.run()) == ["B03"]
+    assert project.run("--dry-run").jobs == []
+
+
+def test_another_attempt_goes_on_where_a_killed_one_stopped(project, small_plate):
+    with_function(project, small_plate, "fragile").config["wells_per_job"] = 3
+    flag = project.root / "kill"
+    flag.touch()
+    own = project.root / "own.py"
+    own.write_text(own.read_text().replace("os.kill(", 'Path("kill").unlink(), os.kill('))
+    run = project.run("--retries", "1")
+    log = project.results("P1", "logs", "process_well", "B02-C04.log").read_text()
+    assert "well B02: staged by an earlier attempt" in log
+    assert log.index("well C04 begins") < log.index("well B03 begins")
+    assert "3 of 3 wells done" in run.text
+
+
+def test_the_plate_is_cut_into_no_more_jobs_than_asked_for(project, small_plate):
+    shutil.copytree(small_plate, project.root / "raw")
+    project.config["jobs_per_plate"] = 1
+    project.add("P1", "raw/Plate_1")
+    assert [job for job in project.run().jobs if job[1]] == [
+        ("materialize_well", "B02-C04"),
+        ("process_well", "B02-C04"),
+    ]
+    assert read_jobs(project.results("P1")).wells("B02-C04") == list(SMALL.wells)
