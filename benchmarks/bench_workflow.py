@@ -26,6 +26,9 @@ from benchmarks.harness import HERE, WORK, Statistics, Table, compare
 from benchmarks.process_tree import Ran, alternate, environment, run_tree
 from tests.generators.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 from wellfield.plate.wells import well_name
+from wellfield.results.manifest import file_entry
+from wellfield.results.paths import PlateFile, WellFile, files_of
+from wellfield.results.records import write_plate_record, write_record
 
 ROOT = HERE.parent
 FOLDER = WORK / "workflow"
@@ -129,7 +132,9 @@ def make_pair(wells: int, state: str) -> dict[str, Project]:
     shutil.rmtree(empty.folder, ignore_errors=True)
     write_empty_workflow(empty.folder, well_names(wells), finished=finished)
     if finished:
-        make_results(ours.folder / "results" / "P1", well_names(wells), finished=True, mapped=False)
+        results = ours.folder / "results" / "P1"
+        make_results(results, well_names(wells), finished=True, mapped=False)
+        record_results(results, well_names(wells))
     pair = {"empty": empty, "wellfield": ours}
     # Snakemake keeps records of what it made, and of what it was told to touch.
     empty.run("--touch", "--forceall", *([] if finished else ["results/P1/plan.json"]))
@@ -139,6 +144,17 @@ def make_pair(wells: int, state: str) -> dict[str, Project]:
     if jobs["empty"] != jobs["wellfield"] or bool(jobs["empty"]) is finished:
         raise RuntimeError(f"the workflows differ, {wells} wells {state}: {jobs}")
     return pair
+
+
+def record_results(results: Path, wells: Sequence[str]) -> None:
+    """Write the records of a finished plate: without them, its files belong to the user and are not replaced."""
+    plan = json.loads((results / PlateFile.MATERIALIZE_DIGEST).read_text(encoding="utf-8"))["digest"]
+    for well in wells:
+        files = [file_entry(results, results / file.of(well)) for file in WellFile]
+        write_record(results, "materialize_well", files, of={"plan": plan}, well=well)
+    made_of: dict[str, dict[str, object]] = {"aggregate_plate": {"wells": list(wells), "plate_map": ""}}
+    for rule in ("aggregate_plate", "report_plate", "check_plate"):
+        write_plate_record(results, rule, [results / file for file in files_of(rule)], of=made_of.get(rule, {}))
 
 
 def job_counts(text: str) -> dict[str, int]:
