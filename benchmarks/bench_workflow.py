@@ -27,8 +27,8 @@ from benchmarks.process_tree import Ran, alternate, environment, run_tree
 from tests.generators.imagexpress_writer import ImageXpressPlate, Wave, write_imagexpress
 from wellfield.plate.wells import well_name
 from wellfield.results.manifest import file_entry
-from wellfield.results.paths import PlateFile, WellFile, files_of
-from wellfield.results.records import write_plate_record, write_record
+from wellfield.results.paths import WELL_RULES, PlateFile, WellFile, files_of, job_files
+from wellfield.results.records import write_record
 
 ROOT = HERE.parent
 FOLDER = WORK / "workflow"
@@ -149,12 +149,17 @@ def make_pair(wells: int, state: str) -> dict[str, Project]:
 def record_results(results: Path, wells: Sequence[str]) -> None:
     """Write the records of a finished plate: without them, its files belong to the user and are not replaced."""
     plan = json.loads((results / PlateFile.MATERIALIZE_DIGEST).read_text(encoding="utf-8"))["digest"]
+
+    def record(rule: str, files: Sequence[str], logs: Sequence[str], of: Mapping[str, object], well: str = "") -> None:
+        entries = [file_entry(results, results / file) for file in files]
+        write_record(results, rule, [*entries, *({"path": log} for log in logs)], of=of, well=well)
+
     for well in wells:
-        files = [file_entry(results, results / file.of(well)) for file in WellFile]
-        write_record(results, "materialize_well", files, of={"plan": plan}, well=well)
+        logs = job_files(WELL_RULES, well)
+        record(WELL_RULES[-1], [file.of(well) for file in WellFile], logs, {"plan": plan}, well)
     made_of: dict[str, dict[str, object]] = {"aggregate_plate": {"wells": list(wells), "plate_map": ""}}
     for rule in ("aggregate_plate", "report_plate", "check_plate"):
-        write_plate_record(results, rule, [results / file for file in files_of(rule)], of=made_of.get(rule, {}))
+        record(rule, files_of(rule), job_files((rule,), "P1"), made_of.get(rule, {}))
 
 
 def job_counts(text: str) -> dict[str, int]:
