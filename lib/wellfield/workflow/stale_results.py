@@ -191,8 +191,7 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None, jobs: W
             problem, made = _files_problem(results, record), record.of.get("plan")
             if problem and problem.startswith(output) and (results / output).exists():
                 _refuse_newer(results / output)
-        if not problem and _is_lost(results, well, jobs):
-            problem = f"{output} is missing"
+        problem = problem or _lost(results, well, jobs)
         if problem or (digest is not None and made not in (None, digest)):
             stale[output] = problem or "it is of another plan"
         stage = f"{STAGING}/{well}"
@@ -201,14 +200,13 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None, jobs: W
     return stale
 
 
-def _is_lost(results: Path, well: str, jobs: WellJobs) -> bool:
-    """Tell whether a well has no manifest although its job with other wells is done, so that Snakemake runs nothing."""
+def _lost(results: Path, well: str, jobs: WellJobs) -> str | None:
+    """Return what is missing of a well whose job with other wells was done: Snakemake asks for neither by itself."""
     job = jobs.of(well)
-    return (
-        job != well
-        and not (results / WellFile.MANIFEST.of(well)).exists()
-        and (results / WellFile.MANIFEST.of(job)).exists()
-    )
+    if job == well or read_record(results, "", job) is None:
+        return None
+    files = (WellFile.MANIFEST.of(name) for name in (well, job))
+    return next((f"{file} is missing" for file in files if not (results / file).exists()), None)
 
 
 def job_output(output: str, jobs: WellJobs) -> str:
