@@ -3,6 +3,9 @@
 import yaml
 
 from tests.workflow.project import REPOSITORY, well_jobs
+from wellfield.results.well_jobs import WellJobs
+
+NO_JOBS = WellJobs()
 
 RULES = {
     "ingest": "ingest_plate",
@@ -23,16 +26,19 @@ def entries():
     return found
 
 
-def promised(key, wells, its=()):
-    """The jobs that an entry promises, where *its* are the wells that the entry is about."""
+def promised(key, wells, its=(), of=NO_JOBS):
+    """The jobs that an entry promises, where *its* are the wells that the entry is about.
+
+    *of* are the jobs of the plate: each well has its own unless they say otherwise.
+    """
     jobs = []
     for stage in entries()[key]:
         if stage == "wells":
-            jobs += well_jobs(*wells)
+            jobs += well_jobs(*of.names(wells))
         elif stage == "its well":
-            jobs += well_jobs(*its)
+            jobs += well_jobs(*of.names(its))
         elif stage == "materialize":
-            jobs += [("materialize_well", well) for well in wells]
+            jobs += [("materialize_well", job) for job in of.names(wells)]
         else:
             jobs.append((RULES[stage], ""))
     return sorted(jobs)

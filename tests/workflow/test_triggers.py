@@ -14,12 +14,11 @@ import pytest
 from tests.workflow.project import REPOSITORY, SMALL, Project
 from tests.workflow.promises import entries, promised
 from wellfield.plate.index import read_index
+from wellfield.results.well_jobs import read_jobs
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.validate import check_results
 
 pytestmark = pytest.mark.workflow
-
-MANIFEST = "results/P1/wells/B03.json"
 
 # What the workflow is made of.
 PROGRAM = ("Snakefile", "rules", "scripts", "lib", "envs", "report", "config", "profiles")
@@ -134,7 +133,7 @@ def missing_planes(project):
 def plane_deleted_and_added(project):
     plane = plane_of(project)
     plane.rename(project.root / "elsewhere.tif")
-    assert project.run().jobs == promised("planes added or deleted", SMALL.wells, ("C04",))
+    assert project.run().jobs == promised("planes added or deleted", SMALL.wells, ("C04",), jobs_of(project))
     assert len(missing_planes(project)) == 1
     (project.root / "elsewhere.tif").rename(plane)
 
@@ -237,8 +236,21 @@ def failed_well_mended(project):
     whole = plane.read_bytes()
     plane.write_bytes(whole[: len(whole) // 2])
     project.run(succeeds=False)
-    assert project.run(succeeds=False).jobs == promised("failed well", SMALL.wells)
+    assert project.run(succeeds=False).jobs == promised("failed well", SMALL.wells, of=jobs_of(project))
     plane.write_bytes(whole)
+
+
+def jobs_of(project, plate="P1"):
+    return read_jobs(project.results(plate))
+
+
+def well_forced(project):
+    return ["--forcerun", f"results/P1/wells/{jobs_of(project).of('B03')}.json"]
+
+
+def well_forced_alone(project):
+    forced = well_forced(project)
+    return [forced[-1], *forced]
 
 
 def mistake_taken_back(project):
@@ -289,8 +301,8 @@ CASES = {
     "well taken out": Case("well removed", well_taken_out, real=True, after=nothing_left_of_the_well),
     "well added": Case("well added", well_added, its=("B03",)),
     "plate added": Case("plate added", plate_added, real=True, wells=("B02",), plate="P2"),
-    "well forced": Case("well forced", lambda _: ["--forcerun", MANIFEST], its=("B03",)),
-    "well forced alone": Case("well forced alone", lambda _: [MANIFEST, "--forcerun", MANIFEST], its=("B03",)),
+    "well forced": Case("well forced", well_forced, its=("B03",)),
+    "well forced alone": Case("well forced alone", well_forced_alone, its=("B03",)),
     "table deleted": Case("plate table", deleted("objects.parquet")),
     "CSV deleted": Case("plate table", deleted("cell_counts.csv")),
     "picture deleted": Case("report file", deleted("report/heatmap.png")),
@@ -339,20 +351,26 @@ def plan_differs(project):
     return json.loads(json.dumps(compiled)) != json.loads((results / "plan.json").read_text())
 
 
+@pytest.fixture(params=["copy", "copy_together"], ids=["single", "together"])
+def plate(request):
+    """A finished plate with one well a job, and one where B03 and C04 share a job."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.mark.parametrize(
     "case",
     [pytest.param(case, id=name, marks=[pytest.mark.quick] * (name in QUICK)) for name, case in CASES.items()],
 )
-def test_what_the_page_says_runs_and_nothing_else(copy, case):
-    arguments = case.edit(copy) or []
-    expected = promised(case.key, case.wells, case.its)
+def test_what_the_page_says_runs_and_nothing_else(plate, case):
+    arguments = case.edit(plate) or []
     if not case.real:
-        assert copy.run(*arguments, "--dry-run").jobs == expected
-        assert plan_differs(copy) is (("compile_plan", "") in expected)
-        case.after(copy)
+        expected = promised(case.key, case.wells, case.its, jobs_of(plate, case.plate))
+        assert plate.run(*arguments, "--dry-run").jobs == expected
+        assert plan_differs(plate) is (("compile_plan", "") in expected)
+        case.after(plate)
         return
-    run = copy.run(*arguments)
-    assert run.jobs == expected
+    run = plate.run(*arguments)
+    assert run.jobs == promised(case.key, case.wells, case.its, jobs_of(plate, case.plate))
     assert run.plates == {case.plate}
-    case.after(copy)
-    assert copy.run("--dry-run").jobs == []
+    case.after(plate)
+    assert plate.run("--dry-run").jobs == []

@@ -183,26 +183,42 @@ def foreign_in_stages(folder: str | os.PathLike[str]) -> Path | None:
     return None
 
 
-def running_mark(stages: Path, well: str) -> Path:
-    """Return the file that is there while a job works on a well. A job that is killed leaves it."""
-    return stages / f"{well}.running"
+def attempt_mark(listed: Path) -> Path:
+    """Return the file that is there from the first attempt of a job until the job lists its staged wells."""
+    return listed.with_suffix(".begun")
 
 
 @contextmanager
-def at_work(stages: Path, well: str) -> Iterator[None]:
-    """Mark a well as the one that this job works on. Only a kill leaves the mark."""
-    mark = running_mark(stages, well)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+def at_work(mark: Path, well: str) -> Iterator[None]:
+    """Write the well that a job works on into its mark. It stays there where the well ends the job."""
+    mark.write_text(well, encoding="utf-8")
     try:
         yield
-    finally:
-        mark.unlink(missing_ok=True)
+    except (KeyboardInterrupt, SystemExit):
+        mark.write_text("", encoding="utf-8")  # the user's, or the cluster's, doing
+        raise
 
 
 def killed_wells(stages: str | os.PathLike[str]) -> list[str]:
-    """Return the wells that a job was killed at. Call it only while no run is under way."""
-    return sorted(mark.stem for mark in Path(stages).glob("*.running") if is_well(mark.stem))
+    """Return the wells that ended their jobs: by a kill, or an error that is not of their data.
+
+    Call it only while no run is under way.
+    """
+    return sorted(filter(is_well, map(marked_well, Path(stages).glob("*.begun"))))
+
+
+def marked_well(mark: Path) -> str:
+    """Return the well that ended an earlier attempt of a job; an empty text if there is none."""
+    try:
+        return mark.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def forget_attempts(stages: str | os.PathLike[str]) -> None:
+    """Remove the marks of jobs of an earlier run: the first attempt of this run does all wells of a job."""
+    for mark in Path(stages).glob("*.begun"):
+        mark.unlink(missing_ok=True)
 
 
 def remove_stage(stage: Path) -> None:

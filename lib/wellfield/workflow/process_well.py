@@ -19,7 +19,7 @@ from wellfield.plate.calibration import calibrations
 from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.plate import Plate
 from wellfield.results.stage_writer import StageWriter
-from wellfield.results.staged_well import StagedWell, at_work, is_whole, remove_stage, running_mark
+from wellfield.results.staged_well import StagedWell, at_work, attempt_mark, is_whole, marked_well, remove_stage
 from wellfield.results.well_jobs import BEGINS, read_jobs, write_job
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
@@ -44,22 +44,26 @@ def process_job(
 ) -> None:
     """Process the wells of a job into folders beside *staged*, then write *staged*, which lists them.
 
-    The first *attempt* does every well. Another attempt goes on where a killed one stopped: it keeps the wells that
-    are staged, and does the well that was at work last, because it may be what killed the job.
+    The first *attempt* of a run does every well. Another attempt goes on where that one stopped: it keeps the wells
+    that are staged, and does the well that was at work last, because it may be what killed the job.
     """
     staged = Path(staged)
-    wells = read_jobs(staged.parents[1]).wells(job)
-    if attempt == 1:
+    wells, mark = read_jobs(staged.parents[1]).wells(job), attempt_mark(staged)
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    # Not where the first attempt died before it came here: what is staged then is of an earlier run.
+    goes_on = attempt > 1 and mark.exists()
+    if not goes_on:
         for well in wells:
             remove_stage(staged.parent / well)
-    died = [well for well in wells if running_mark(staged.parent, well).exists()]
-    for well in sorted(wells, key=died.__contains__):
+        mark.touch()
+    died = marked_well(mark)
+    for well in sorted(wells, key=died.__eq__):
         stage = staged.parent / well
-        if attempt > 1 and is_whole(stage):
+        if goes_on and is_whole(stage):
             _logger.info("well %s: staged by an earlier attempt", well)
             continue
         _logger.info(BEGINS, well)
-        with at_work(staged.parent, well):
+        with at_work(mark, well):
             place = scratch_folder(scratch, stage)
             with own_scratch(place, stage):
                 if place is not None:
@@ -67,6 +71,7 @@ def process_job(
                 done = process_well(index, plan_path, well, stage, illumination=illumination, scratch=place)
         _logger.info("well %s: %s, %d planes used", well, done.status, done.planes.used)
     write_job(staged, wells)
+    mark.unlink(missing_ok=True)
 
 
 def process_well(

@@ -22,7 +22,7 @@ from wellfield.report.unfinished import PlateState, StoppedJob, write_unfinished
 from wellfield.results.paths import STAGING, UNFINISHED, PlateFile, WellFile, job_log
 from wellfield.results.records import announce
 from wellfield.results.removal import remove_page
-from wellfield.results.staged_well import remove_done_stages
+from wellfield.results.staged_well import forget_attempts, remove_done_stages
 from wellfield.results.status import failure_logs
 from wellfield.results.well_jobs import read_jobs
 from wellfield.workflow.ingest_plate import acquisition_notes
@@ -84,6 +84,8 @@ def begin_run(
     if not is_run(workflow):
         return {}
     stamps = plate_stamps(results, plates)
+    for plate in plates:
+        forget_attempts(Path(results, plate, STAGING))
     wells: defaultdict[str, set[str]] = defaultdict(set)
     jobs = needed_jobs(workflow)
     unplanned = {job.plate for job in jobs if job.rule in _BEFORE_WELLS}
