@@ -249,6 +249,7 @@ def choose_jobs(plate):
         lambda: plan_path(plate),
         cores=snakemake_api.local_cores(workflow),
         targets=snakemake_api.target_files(workflow),
+        forced=snakemake_api.forced_by_user(workflow),
         write=snakemake_api.will_run(workflow),
     )
 

@@ -9,7 +9,7 @@ from tests.workflow.project import PLATE_JOBS, SMALL
 from tests.workflow.test_dying_jobs import with_function
 from wellfield.cli import main
 from wellfield.example import ExamplePlate
-from wellfield.results.well_jobs import read_jobs
+from wellfield.results.well_jobs import read_jobs, write_jobs
 from wellfield.workflow.validate import compare_results
 
 pytestmark = pytest.mark.workflow
@@ -115,8 +115,32 @@ def test_a_well_can_be_asked_for_alone_before_its_job_is_done(project, small_pla
     assert project.run("--dry-run").jobs == []
 
 
-def test_a_well_of_a_finished_job_is_named_with_the_command_that_does_it_again(copy_together):
-    run = copy_together.run("results/P1/wells/C04.json", "--forcerun", "results/P1/wells/C04.json", succeeds=False)
+def times(project):
+    return {well: project.results("P1", "wells", f"{well}.json").stat().st_mtime_ns for well in ("B02", "B03", "C04")}
+
+
+@pytest.mark.parametrize("how", ["--forcerun", "--force"])
+def test_a_well_of_a_finished_job_is_done_again_by_itself(copy_together, how):
+    before, manifest = times(copy_together), "results/P1/wells/C04.json"
+    run = copy_together.run(how, manifest, *([manifest] * (how == "--forcerun")))
+    assert run.jobs == [("materialize_well", "C04"), ("process_well", "C04")]
+    assert [well for well, time in times(copy_together).items() if time != before[well]] == ["C04"]
+    assert copy_together.run().jobs == PLATE_JOBS
+    assert copy_together.run("--dry-run").jobs == []
+    assert main(["validate", str(copy_together.results("P1"))]) == 0
+    copy_together.config["steps"][1]["params"]["sigma"] = 1.5
+    assert well_jobs_of(copy_together.run()) == ["B02", "B03-C04", "C04"]
+
+
+def test_a_well_that_was_to_be_done_again_when_the_run_was_killed(copy_together):
+    jobs = read_jobs(copy_together.results("P1"))
+    write_jobs(copy_together.results("P1"), jobs.without(["C04"], lambda _: True))
+    assert well_jobs_of(copy_together.run()) == ["C04"]
+    assert copy_together.run("--dry-run").jobs == []
+
+
+def test_a_well_of_a_finished_job_cannot_be_asked_for_alone(copy_together):
+    run = copy_together.run("results/P1/wells/C04.json", succeeds=False)
     assert "well C04 shares the job B03-C04 with 1 other well" in run.text
     assert "wellfield rerun P1 C04" in run.text
     assert well_jobs_of(run) == []

@@ -33,7 +33,7 @@ BEGINS = "well %s begins"
 _JOBS = OwnJson(
     "list of jobs",
     JOBS_SCHEMA_VERSION,
-    {"asked": dict, "jobs": {str: [str]}, "left_out": [str]},
+    {"asked": dict, "jobs": {str: [str]}, "left_out": [str], "apart": [str]},
     "Delete it, and wells that are not done get other jobs",
 )
 _JOB = OwnJson("list of a job's wells", JOBS_SCHEMA_VERSION, {"wells": [str]}, "Delete it, and the job runs again")
@@ -49,17 +49,21 @@ class WellJobs:
         The wells of each job, by its name.
     left_out:
         Wells of these jobs that the plate sheet leaves out, or that have no raw images any more.
+    apart:
+        Wells that were done by these jobs and got jobs of their own since.
     asked:
         The settings that the jobs were made by.
     """
 
     jobs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
     asked: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def _job_of(self) -> dict[str, str]:
-        return {well: name for name, wells in self.jobs.items() for well in wells}
+        job_of = {well: name for name, wells in self.jobs.items() for well in wells}
+        return job_of | {well: well for well in self.apart}
 
     def of(self, well: str) -> str:
         """Return the name of a well's job."""
@@ -67,10 +71,10 @@ class WellJobs:
 
     def wells(self, name: str) -> list[str]:
         """Return the wells that a job does."""
-        return [well for well in self.jobs.get(name, (name,)) if well not in self.left_out]
+        return [well for well in self.jobs.get(name, (name,)) if well not in self.left_out and self.of(well) == name]
 
     def all_wells(self, name: str) -> list[str]:
-        """Return the wells of a job, with those that are left out."""
+        """Return the wells of a job, with those that are left out or apart."""
         return list(self.jobs.get(name, (name,)))
 
     def names(self, wells: Iterable[str]) -> list[str]:
@@ -95,13 +99,21 @@ class WellJobs:
         held = {well for job in kept.values() for well in job}
         kept |= {well: [well] for well in wells if well not in held and is_begun(well)}
         free = [well for well in wells if well not in held and well not in kept]
-        return replace(self, jobs=kept | {job_name(part): part for part in cut(free, most)})
+        new = {job_name(part): part for part in cut(free, most)}
+        return replace(self, jobs=kept | new, apart=self.apart & held)
 
-    def without(self, wells: Iterable[str]) -> WellJobs:
-        """Return the jobs where each of these wells has a job of its own."""
+    def without(self, wells: Iterable[str], is_begun: Callable[[str], bool]) -> WellJobs:
+        """Return the jobs where each of these wells has a job of its own.
+
+        A job that *is_begun* still lists the well, as one that is :attr:`apart`: the job is the same, so that its other
+        wells do not run again.
+        """
         alone = {well for well in wells if self.of(well) != well}
+        apart = {well for well in alone if is_begun(self.of(well))}
+        alone -= apart
         rest = {name: [well for well in held if well not in alone] for name, held in self.jobs.items()}
-        return replace(self, jobs={name: held for name, held in rest.items() if held} | {w: [w] for w in sorted(alone)})
+        jobs = {name: held for name, held in rest.items() if held} | {well: [well] for well in sorted(alone)}
+        return replace(self, jobs=jobs, apart=self.apart | apart)
 
 
 def cut(wells: Sequence[str], most: int) -> list[list[str]]:
@@ -133,7 +145,7 @@ def read_jobs(results: str | os.PathLike[str]) -> WellJobs:
     if not os.path.lexists(path):
         return WellJobs()
     data = _JOBS.read(path)
-    return WellJobs(data["jobs"], frozenset(data["left_out"]), data["asked"])
+    return WellJobs(data["jobs"], frozenset(data["left_out"]), frozenset(data["apart"]), data["asked"])
 
 
 def write_jobs(results: str | os.PathLike[str], jobs: WellJobs) -> None:
@@ -143,6 +155,7 @@ def write_jobs(results: str | os.PathLike[str], jobs: WellJobs) -> None:
         "asked": jobs.asked,
         "jobs": jobs.jobs,
         "left_out": sorted(jobs.left_out),
+        "apart": sorted(jobs.apart),
     }
     write_json(jobs_path(results), data, durable=True)
 

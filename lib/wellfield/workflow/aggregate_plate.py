@@ -169,7 +169,7 @@ def prune(results: Path, wanted: Collection[str] | None) -> None:
             remove_well(results, well)
     jobs = read_jobs(results)
     for name in recorded_jobs(results):
-        if not set(jobs.all_wells(name)).intersection(recorded_wells(results)):
+        if not set(jobs.wells(name)).intersection(recorded_wells(results)):
             remove_well(results, name)
     stages = results / STAGING
     for stage in sorted(stages.iterdir()) if stages.is_dir() else ():

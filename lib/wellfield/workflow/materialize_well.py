@@ -60,7 +60,7 @@ def materialize_job(
             if well != job:
                 announce(results, WELL_RULES[-1], [file.of(well) for file in WellFile], well=well)
             _logger.info(BEGINS, well)
-            written = materialize_well(stage, plan_path, index, results, well=well, keep_staged=keep_staged)
+            written = materialize_well(stage, plan_path, index, results, well=well, job=job, keep_staged=keep_staged)
             if not keep_staged:
                 remove_stage(stage)
             _logger.info("well %s: %s", well, written.status)
@@ -93,9 +93,12 @@ def materialize_well(
     results: str | os.PathLike[str],
     *,
     well: str,
+    job: str = "",
     keep_staged: bool = False,
 ) -> StagedWell:
     """Write what one well staged, and its manifest; return the staged well. Its folder in scratch is removed then.
+
+    The record of the well names the *job*, which is the well's own by default.
 
     With *keep_staged* the record of the well lists the staged files too: they go when the well does.
 
@@ -107,7 +110,9 @@ def materialize_well(
         The well was staged in a folder that this machine does not have.
     """
     try:
-        return _materialize_well(staging, plan_path, index, Path(results), well=well, keep_staged=keep_staged)
+        return _materialize_well(
+            staging, plan_path, index, Path(results), well=well, job=job or well, keep_staged=keep_staged
+        )
     except BrokenStageError:
         remove_stage(Path(staging))
         raise
@@ -120,6 +125,7 @@ def _materialize_well(
     results: Path,
     *,
     well: str,
+    job: str,
     keep_staged: bool,
 ) -> StagedWell:
     filemanager = FileManager({Backend.DISK: DiskStorageBackend()})
@@ -143,7 +149,7 @@ def _materialize_well(
         thumbnail=results / WellFile.THUMBNAIL.of(well),
     )
     fields = {(key.field, key.timepoint) for key, _ in read_paths(index, [staged.well])[staged.well]}
-    of = {"plan": plan.digest(), "fields": sorted(fields)}
+    of = {"plan": plan.digest(), "fields": sorted(fields), "job": job}
     if keep_staged and staged.status == WellStatus.FAILED:
         # A failed well is computed again whatever makes it run.
         remove_stage(Path(staging))

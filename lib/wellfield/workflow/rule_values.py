@@ -170,7 +170,15 @@ class RuleValues:
         return self._jobs[plate]
 
     def choose_jobs(
-        self, plate: str, index: str, plan: Callable[[], str], *, cores: int, targets: Collection[str], write: bool
+        self,
+        plate: str,
+        index: str,
+        plan: Callable[[], str],
+        *,
+        cores: int,
+        targets: Collection[str],
+        forced: Collection[str],
+        write: bool,
     ) -> WellJobs:
         """Return which wells of a plate share a job; make new jobs for wells that have none.
 
@@ -182,6 +190,8 @@ class RuleValues:
             How many jobs run on this machine at a time; 0 on a cluster.
         targets:
             Files that the user asks for. A well whose manifest is among them has a job of its own if it is not done.
+        forced:
+            Files that the user wants again. A well whose manifest is among them is done again in a job of its own.
         write:
             Whether the jobs are written down: not in a dry run.
         """
@@ -194,15 +204,17 @@ class RuleValues:
             return (folder / WellFile.MANIFEST.of(name)).exists()
 
         asked = {"wells_per_job": config.wells_per_job, "jobs_per_plate": config.jobs_per_plate}
-        named = [w for w in wells if (folder / WellFile.MANIFEST.of(w)).as_posix() in targets]
-        alone = [w for w in (*self._killed.get(plate, ()), *named) if not is_begun(before.of(w)) and w in wells]
-        jobs = before.without(alone)
+        manifests = {well: (folder / WellFile.MANIFEST.of(well)).as_posix() for well in wells}
+        again = [well for well in wells if manifests[well] in forced]
+        first = [well for well in wells if manifests[well] in targets or well in self._killed.get(plate, ())]
+        alone = [*again, *(well for well in first if not is_begun(before.of(well)))]
+        jobs = before.without(alone, is_begun)
         if before.asked != asked or not jobs.covers(wells):
             most = 1
             if config.wells_per_job != 1 or config.jobs_per_plate is not None:
                 fields = {well: self._fields(well, index) for well in chosen}
                 most = resources.wells_per_job(plan(), self.info(index), fields, config=config, cores=cores)
-            jobs = replace(jobs.recut(wells, most, is_begun).without(alone), asked=asked)
+            jobs = replace(jobs.recut(wells, most, is_begun).without(alone, is_begun), asked=asked)
         left_out = frozenset(well for well in jobs.listed() if well not in chosen)
         jobs = replace(jobs, left_out=left_out)
         if jobs != before and write:

@@ -224,9 +224,10 @@ def target_files(workflow: Any) -> frozenset[str]:
 
 
 def forced_by_user(workflow: Any) -> list[str]:
-    """Return the files and rules behind ``--forcerun``; nothing where Snakemake does not say them."""
+    """Return the files and rules behind ``--forcerun``, and with ``--force`` the targets; nothing if Snakemake hides it."""
     settings = getattr(workflow, "dag_settings", None)
-    return [os.path.normpath(str(name)) for name in getattr(settings, "forcerun", None) or ()]
+    targets = target_files(workflow) if getattr(settings, "forcetargets", False) else ()
+    return [*(os.path.normpath(str(name)) for name in getattr(settings, "forcerun", None) or ()), *targets]
 
 
 def _named(jobs: Iterable[Any]) -> frozenset[Job]:

@@ -201,8 +201,13 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None, jobs: W
 
 
 def _lost(results: Path, well: str, jobs: WellJobs) -> str | None:
-    """Return what is missing of a well whose job with other wells was done: Snakemake asks for neither by itself."""
+    """Return why a well is to be done again though its job was done before, or with other wells, so that no rule asks.
+
+    Example: the well got a job of its own, and the run was killed before it began.
+    """
     job = jobs.of(well)
+    if well in jobs.apart and (record := read_record(results, "", well)) and record.of.get("job") != well:
+        return "it was not done again yet by itself"
     if job == well or read_record(results, "", job) is None:
         return None
     files = (WellFile.MANIFEST.of(name) for name in (well, job))

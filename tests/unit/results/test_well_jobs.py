@@ -60,10 +60,19 @@ def test_a_well_that_is_done_alone_keeps_its_job():
 
 
 def test_a_well_can_get_a_job_of_its_own():
-    jobs = WellJobs().recut(WELLS[:6], 3, never).without(["A01", "A05"])
+    jobs = WellJobs().recut(WELLS[:6], 3, never).without(["A01", "A05"], never)
     assert jobs.jobs == {"A01-A03": ["A02", "A03"], "A04-A06": ["A04", "A06"], "A01": ["A01"], "A05": ["A05"]}
     assert jobs.of("A01") == "A01"
-    assert jobs.without(["A01"]) == jobs
+    assert jobs.without(["A01"], never) == jobs
+
+
+def test_a_well_of_a_job_that_is_done_is_set_apart_and_the_job_stays():
+    jobs = WellJobs({"A01-A03": ["A01", "A02", "A03"]}).without(["A02"], {"A01-A03"}.__contains__)
+    assert jobs.names(["A01", "A02", "A03"]) == ["A01-A03", "A02"]
+    assert (jobs.wells("A01-A03"), jobs.wells("A02")) == (["A01", "A03"], ["A02"])
+    assert jobs.all_wells("A01-A03") == ["A01", "A02", "A03"]
+    assert jobs.recut(["A01", "A02", "A03"], 1, {"A01-A03"}.__contains__) == jobs
+    assert jobs.recut(["A01", "A02", "A03"], 1, {"A02"}.__contains__).apart == frozenset()
 
 
 def test_a_job_does_not_do_wells_that_are_left_out():
@@ -74,7 +83,9 @@ def test_a_job_does_not_do_wells_that_are_left_out():
 
 def test_jobs_are_read_as_they_were_written(tmp_path):
     assert read_jobs(tmp_path) == WellJobs()
-    jobs = WellJobs({"A01-A02": ["A01", "A02"], "B03": ["B03"]}, frozenset({"A02"}), {"wells_per_job": "auto"})
+    jobs = WellJobs(
+        {"A01-A02": ["A01", "A02"], "B03": ["B03"]}, frozenset({"A02"}), frozenset({"A01"}), {"wells_per_job": "auto"}
+    )
     write_jobs(tmp_path, jobs)
     assert read_jobs(tmp_path) == jobs
     write_job(tmp_path / "A01-A02.json", ["A01", "A02"])
