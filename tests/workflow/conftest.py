@@ -1,6 +1,7 @@
 """Plates and runs that the workflow tests share."""
 
 import shutil
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,6 @@ def copy_together(tmp_path, finished_together):
 def copied(source, folder):
     project = Project(folder)
     shutil.copytree(source.root, project.root, dirs_exist_ok=True)
-    project.config = dict(source.config)
+    project.config = deepcopy(source.config)
     project.plates = [list(plate) for plate in source.plates]
     return project

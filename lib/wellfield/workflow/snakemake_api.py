@@ -224,7 +224,7 @@ def target_files(workflow: Any) -> frozenset[str]:
 
 
 def forced_by_user(workflow: Any) -> list[str]:
-    """Return the files and rules behind ``--forcerun``, and with ``--force`` the targets; nothing if Snakemake hides it."""
+    """Return what ``--forcerun`` names, and with ``--force`` the targets; nothing where Snakemake does not say them."""
     settings = getattr(workflow, "dag_settings", None)
     targets = target_files(workflow) if getattr(settings, "forcetargets", False) else ()
     return [*(os.path.normpath(str(name)) for name in getattr(settings, "forcerun", None) or ()), *targets]
