@@ -159,8 +159,7 @@ def test_a_well_job_imports_only_what_its_pipeline_uses(finished, tmp_path):
         project,
         "import sys; from wellfield.workflow.materialize_well import materialize_well\n"
         "staging, plan, index, results = sys.argv[1:]\n"
-        "out = {'manifest': results + '/B02.json', 'thumbnail': results + '/B02.npy'}\n"
-        "assert materialize_well(staging, plan, index, results, **out).status == 'done'",
+        "assert materialize_well(staging, plan, index, results, well='B02').status == 'done'",
         *(staging, plan, index, results),
     )
     assert {"numpy", "tensorstore", "pyarrow"} <= imported

@@ -218,7 +218,7 @@ def marked_well(mark: Path) -> str:
 def forget_attempts(stages: str | os.PathLike[str]) -> None:
     """Remove the marks of jobs of an earlier run: the first attempt of this run does all wells of a job."""
     for mark in Path(stages).glob("*.begun"):
-        mark.unlink(missing_ok=True)
+        forget(mark)
 
 
 def remove_stage(stage: Path) -> None:
@@ -258,6 +258,11 @@ def remove_job(listed: Path) -> None:
         for well in read_job(listed):
             if not is_whole(listed.parent / well):
                 remove_stage(listed.parent / well)
+    forget(listed)
+
+
+def forget(listed: Path) -> None:
+    """Remove the list of a job's staged wells, or its mark: the job then stages its wells again."""
     listed.unlink(missing_ok=True)
 
 

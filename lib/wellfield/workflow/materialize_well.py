@@ -17,7 +17,7 @@ from wellfield.results.manifest import file_entry, read_manifest
 from wellfield.results.paths import WELL_RULES, WellFile
 from wellfield.results.records import announce, write_record
 from wellfield.results.removal import remove_scratch
-from wellfield.results.staged_well import StagedWell, remove_stage, staged_files
+from wellfield.results.staged_well import StagedWell, forget, remove_stage, staged_files
 from wellfield.results.status import WellStatus
 from wellfield.results.well_jobs import BEGINS, read_job, write_job
 from wellfield.results.well_writer import write_results
@@ -67,7 +67,7 @@ def materialize_job(
             found.add(written.status)
             done(written)
     except BrokenStageError as error:
-        staged.unlink(missing_ok=True)
+        forget(staged)
         raise BrokenStageError(f"{error}. It is removed now; the same command stages the well again") from error
     if wells != [job]:
         write_job(manifest, wells)
@@ -75,7 +75,7 @@ def materialize_job(
         write_record(results, WELL_RULES[-1], [file_entry(results, manifest), *kept], of={"wells": wells}, well=job)
     if WellStatus.FAILED in found:
         # With keep_staged too: a failed well is computed again whatever makes it run, and so is its whole job.
-        staged.unlink(missing_ok=True)
+        forget(staged)
 
 
 def _is_written(results: Path, well: str, staged: Path, plan_path: str | os.PathLike[str]) -> bool:

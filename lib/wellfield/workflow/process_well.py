@@ -19,7 +19,7 @@ from wellfield.plate.calibration import calibrations
 from wellfield.plate.index import PlaneRecord, read_index
 from wellfield.plate.plate import Plate
 from wellfield.results.stage_writer import StageWriter
-from wellfield.results.staged_well import StagedWell, at_work, attempt_mark, is_whole, marked_well, remove_stage
+from wellfield.results.staged_well import StagedWell, at_work, attempt_mark, forget, is_whole, marked_well, remove_stage
 from wellfield.results.well_jobs import BEGINS, read_jobs, write_job
 from wellfield.storage.backend import Backend
 from wellfield.storage.disk_backend import DiskStorageBackend
@@ -47,7 +47,7 @@ def process_job(
     The first *attempt* of a run does every well. Another attempt goes on where that one stopped: it keeps the wells
     that are staged, and does the well that was at work last, because it may be what killed the job.
     """
-    staged = Path(staged)
+    staged = Path(os.path.abspath(staged))  # also where a function changes the working directory
     wells, mark = read_jobs(staged.parents[1]).wells(job), attempt_mark(staged)
     staged.parent.mkdir(parents=True, exist_ok=True)
     # Not where the first attempt died before it came here: what is staged then is of an earlier run.
@@ -71,7 +71,7 @@ def process_job(
                 done = process_well(index, plan_path, well, stage, illumination=illumination, scratch=place)
         _logger.info("well %s: %s, %d planes used", well, done.status, done.planes.used)
     write_job(staged, wells)
-    mark.unlink(missing_ok=True)
+    forget(mark)
 
 
 def process_well(

@@ -246,6 +246,7 @@ def test_a_well_that_an_earlier_record_lists_as_a_folder_counts_by_what_is_in_it
 # Where files are removed or renamed: here, in atomic writes, in the storage backends, and the following.
 ELSEWHERE = {
     "results/well_writer.py": "its own unfinished folders, of a well that failed",
+    "results/staged_well.py": "its own lists of staged wells, and the marks of jobs",
     "results/stage_writer.py": "its own unfinished folder, and its own folder in scratch",
     "workflow/fit_illumination.py": "its own unfinished folder",
     "workflow/run_sheet.py": "its own copy of the plate sheet, below .snakemake",

@@ -83,9 +83,8 @@ def run(results: Path, *wells: str) -> dict[str, dict[str, Any]]:
     for well in wells:
         index, plan, staging = results / "index.parquet", results / "plan.json", results / ".staging" / well
         process_well(index, plan, well, staging)
-        manifest = results / f"{well}.json"
-        materialize_well(staging, plan, index, results, manifest=manifest, thumbnail=results / f"{well}.npy")
-        manifests[well] = read_json(manifest)
+        materialize_well(staging, plan, index, results, well=well)
+        manifests[well] = read_json(results / "wells" / f"{well}.json")
     return manifests
 
 

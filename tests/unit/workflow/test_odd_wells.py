@@ -15,10 +15,11 @@ from wellfield.example import ExamplePlate
 from wellfield.formats.json_files import read_json, write_json
 from wellfield.results.manifest import read_manifest
 from wellfield.results.staged_well import STAGE_SCHEMA_VERSION
+from wellfield.results.well_jobs import write_job
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.jobs import job
-from wellfield.workflow.materialize_well import materialize_well, progress_line
+from wellfield.workflow.materialize_well import materialize_job, progress_line
 from wellfield.workflow.process_well import process_well
 
 HEAD = """
@@ -43,6 +44,7 @@ class Well:
     def __init__(self, index, root):
         self.index, self.results = index, root
         self.staging = root / ".staging" / "B02"
+        self.listed = root / ".staging" / "B02.json"
         self.manifest = root / "wells" / "B02.json"
 
     def plan(self, *steps, **config):
@@ -57,11 +59,14 @@ class Well:
         return file
 
     def process(self):
-        return process_well(self.index, self.results / "plan.json", "B02", self.staging)
+        staged = process_well(self.index, self.results / "plan.json", "B02", self.staging)
+        write_job(self.listed, ["B02"])
+        return staged
 
     def materialize(self):
-        places = {"manifest": self.manifest, "thumbnail": self.results / "report" / "B02.npy"}
-        return materialize_well(self.staging, self.results / "plan.json", self.index, self.results, **places)
+        written = []
+        materialize_job(self.listed, self.results / "plan.json", self.index, self.manifest, done=written.append)
+        return written[0]
 
     def run(self):
         self.process()
@@ -143,7 +148,7 @@ def test_a_function_that_changes_its_process_changes_nothing_of_the_results_and_
     well.staging = os.path.relpath(well.staging)
     with job("log"):
         before = {**os.environ}, np.geterr(), locale.setlocale(locale.LC_ALL)
-        assert process_well(well.index, well.results / "plan.json", "B02", well.staging).status == "done"
+        assert well.process().status == "done"
         logging.getLogger("wellfield").info("still here")
         now = {**os.environ}, np.geterr(), locale.setlocale(locale.LC_ALL)
     assert now == before
@@ -236,7 +241,7 @@ def test_a_picture_that_cannot_be_drawn_fails_its_well(well, monkeypatch):
     monkeypatch.setattr(wellfield.results.thumbnails, "well_thumbnail", broken)
     well.plan({"func": "max_projection", "materialize": ["tiff"]})
     assert "no contrast" in well.failed()
-    assert np.load(well.results / "report" / "B02.npy").size == 0
+    assert np.load(well.results / "report" / "thumbnails" / "B02.npy").size == 0
 
 
 @pytest.mark.parametrize(
@@ -281,7 +286,7 @@ def test_a_damaged_stage_fails_the_job_and_is_staged_again(well, name, damage):
     with pytest.raises(BrokenStageError, match=re.escape(path.name) + ".*the same command stages the well again"):
         well.materialize()
     assert not well.manifest.exists()
-    assert not well.staging.exists()  # an output that is gone is what makes Snakemake run its job again
+    assert not well.listed.exists()  # an output that is gone is what makes Snakemake run its job again
     assert well.run()["status"] == "done"
 
 

@@ -55,14 +55,21 @@ def test_a_plan_that_is_not_there_is_named_so_that_snakemake_asks_again_later(tm
 
 
 def test_time_grows_with_planes_work_fields_and_attempts(plan):
-    once = resources.process_minutes(plan, info(), "B02", 3)
+    once = resources.process_minutes(plan, info(), {"B02": 3})
     assert once == resources.START_MINUTES + 1  # 12 megapixels read and 30 worked on are seconds
-    assert resources.process_minutes(plan, info(), "B02", 300) > once
-    assert resources.process_minutes(plan, info(planes_per_well={"B02": 1200}), "B02", 3) > once
-    assert resources.process_minutes(plan, info(), "B02", 3, attempt=3) >= 3 * resources.START_MINUTES
-    assert resources.storing_minutes(info(planes_per_well={"B02": 1200}), "B02") > resources.storing_minutes(
-        info(), "B02"
-    )
+    assert resources.process_minutes(plan, info(), {"B02": 300}) > once
+    assert resources.process_minutes(plan, info(planes_per_well={"B02": 1200}), {"B02": 3}) > once
+    assert resources.process_minutes(plan, info(), {"B02": 3}, attempt=3) >= 3 * resources.START_MINUTES
+    stored = resources.storing_minutes(info(), ["B02"])
+    assert resources.storing_minutes(info(planes_per_well={"B02": 1200}), ["B02"]) > stored
+
+
+def test_time_is_that_of_all_wells_of_a_job(plan):
+    wells = {f"A{number:02d}": 300 for number in range(1, 13)}
+    alone = [resources.process_minutes(plan, info(), {well: fields}) for well, fields in wells.items()]
+    together = resources.process_minutes(plan, info(), wells)
+    assert max(alone) < together <= sum(alone)
+    assert together - resources.START_MINUTES >= 12 * (alone[0] - resources.START_MINUTES) - 12
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import shutil
 
 import numpy as np
@@ -13,7 +14,8 @@ from wellfield.pipeline.plan import PlaneAxis
 from wellfield.pipeline.well_input import PlaneAccount
 from wellfield.plate.keys import FieldKey, Projection
 from wellfield.results.stage_writer import StageWriter
-from wellfield.results.staged_well import StagedWell, broken_stages
+from wellfield.results.staged_well import StagedWell, broken_jobs
+from wellfield.results.well_jobs import write_job
 from wellfield.storage import DiskStorageBackend, FileManager, MemoryStorageBackend
 from wellfield.workflow.materialize_well import materialize_well
 from wellfield.workflow.rule_values import remove_broken
@@ -61,12 +63,35 @@ def test_a_new_run_stages_a_well_again_whose_files_lie_on_some_node(tmp_path, fi
         with StageWriter(staging / well, files, plate="P", well=well, scratch=scratch) as writer:
             stage(writer)
             writer.finish(PlaneAccount())
+        write_job(staging / f"{well}.json", [well])
     (staging / "B04").mkdir()
     (staging / "B04" / "staged.json").write_text("{}")
-    assert [stage.name for stage in broken_stages(staging)] == ["B03", "B04"]
-    assert sorted(path.name for path in staging.iterdir()) == ["B02", "B03", "B04"]
-    remove_broken(broken_stages(staging))
-    assert sorted(path.name for path in staging.iterdir()) == ["B02"]
+    write_job(staging / "B04.json", ["B04"])
+    broken = broken_jobs(tmp_path)
+    assert [listed.name for listed in broken] == ["B03.json", "B04.json"]
+    assert sorted(path.name for path in staging.iterdir() if path.is_dir()) == ["B02", "B03", "B04"]
+    remove_broken(broken)
+    assert sorted(path.name for path in staging.iterdir()) == ["B02", "B02.json"]
+
+
+def test_a_job_of_several_wells_is_usable_while_its_wells_are_staged_or_written(tmp_path, files):
+    staging = tmp_path / ".staging"
+    for well in ("B02", "B03"):
+        with StageWriter(staging / well, files, plate="P", well=well) as writer:
+            stage(writer)
+            writer.finish(PlaneAccount())
+    write_job(staging / "B02-B03.json", ["B02", "B03"])
+    assert broken_jobs(tmp_path) == []
+    shutil.rmtree(staging / "B02")
+    assert [listed.name for listed in broken_jobs(tmp_path)] == ["B02-B03.json"]
+    (tmp_path / "wells").mkdir()
+    (tmp_path / "wells" / "B02.json").touch()
+    assert broken_jobs(tmp_path) == []
+    earlier = (staging / "B02-B03.json").stat().st_mtime_ns - 1
+    os.utime(tmp_path / "wells" / "B02.json", ns=(earlier, earlier))
+    assert [listed.name for listed in broken_jobs(tmp_path)] == ["B02-B03.json"]
+    remove_broken(broken_jobs(tmp_path))
+    assert sorted(path.name for path in staging.iterdir()) == ["B03"]
 
 
 def test_a_job_that_fails_leaves_nothing_in_scratch(tmp_path, files):
@@ -87,7 +112,7 @@ def test_a_well_that_another_machine_staged_is_refused_with_what_to_do(tmp_path,
         writer.finish(PlaneAccount())
     shutil.rmtree(scratch, ignore_errors=True)
     with pytest.raises(DataNotFoundError, match=r"B03 was staged in .*one group of jobs"):
-        materialize_well(tmp_path / "B03", "plan", "index", "results", manifest="m", thumbnail="t")
+        materialize_well(tmp_path / "B03", "plan", "index", "results", well="B03")
 
 
 def test_every_job_has_a_folder_of_its_own(tmp_path, monkeypatch):

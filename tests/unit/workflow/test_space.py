@@ -58,14 +58,7 @@ def written(ingested, target, **config):
     write_json(target / "plan.json", plan.to_json())
     process_well(index, target / "plan.json", "B02", target / "B02")
     staged = bytes_below(target / "B02" / "images")
-    materialize_well(
-        target / "B02",
-        target / "plan.json",
-        index,
-        target,
-        manifest=target / "wells" / "B02.json",
-        thumbnail=target / "B02.npy",
-    )
+    materialize_well(target / "B02", target / "plan.json", index, target, well="B02")
     info, planes = read_index(index)
     return well_space(plan, info, planes), staged, bytes_below(target / "plate.zarr", target / "images")
 
