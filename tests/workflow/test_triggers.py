@@ -275,6 +275,7 @@ CASES = {
     "same plan": Case("same plan", config(illumination="microscope"), real=True),
     "words": Case("same configuration", same_words),
     "resources": Case("resources", resources),
+    "jobs of wells": Case("jobs of wells", config(wells_per_job=3, jobs_per_plate=2)),
     "keep_staged": Case("keep staged", config(keep_staged=True)),
     "comments": Case("comment", comments),
     "estimate": Case("estimate", code("lib/wellfield/pipeline/estimate.py", more_scratch), real=True),

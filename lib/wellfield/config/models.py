@@ -257,13 +257,12 @@ class Config(_PipelineKeys):
     )
     wells_per_job: Literal["auto"] | Annotated[StrictInt, Field(ge=1)] = Field(
         "auto",
-        description="How many wells share a job, at most. auto: as many as take some ten seconds together, one where a "
-        "well takes longer. Wells that are done keep their jobs.",
+        description="How many wells share a job, at most. auto: as many as take some ten seconds together, and one where a "
+        "well takes longer; more on a cluster, where a plate makes at most 100 jobs. Wells that are done keep their jobs.",
     )
     jobs_per_plate: Annotated[StrictInt, Field(ge=1)] | None = Field(
         None,
-        description="How many jobs a plate is cut into, at most; more wells share a job then. For clusters that limit "
-        "submissions.",
+        description="How many jobs the wells of a plate make, at most: more wells share a job then.",
     )
     memory_margin_mb: Annotated[StrictInt, Field(ge=0)] = Field(
         600, description="Memory that a well's job needs in addition to its images: Python, libraries, functions."

@@ -30,6 +30,8 @@ EXPECTED_READ, EXPECTED_WORK = 0.03, 0.03
 # How long a job is to be, so that starting it is a small part; and how many jobs each core gets at least.
 JOB_SECONDS = 10
 JOBS_PER_CORE = 3
+# How many jobs a plate makes on a cluster at most. Each is a submission, and a minute is a better job than a second.
+JOBS_ON_CLUSTER = 100
 
 # Memory for the record of a plane and the rows of its field, in jobs that join a plate's tables: several times their
 # size.
@@ -157,8 +159,8 @@ def wells_per_job(
 ) -> int:
     """Return how many wells share a job at most, as ``wells_per_job`` and ``jobs_per_plate`` say.
 
-    ``auto`` makes jobs of some :data:`JOB_SECONDS`, but not so few that some of *cores* have no job; *cores* is 0 on a
-    cluster. *fields* has the wells that are to be done.
+    ``auto`` makes jobs of some :data:`JOB_SECONDS`, but not so few that some of *cores* have no job. On a cluster, *cores*
+    is 0, and it makes at most :data:`JOBS_ON_CLUSTER`. *fields* has the wells that are to be done.
     """
     most = config.wells_per_job
     if most == "auto":
@@ -167,6 +169,8 @@ def wells_per_job(
         most = max(1, round(JOB_SECONDS / max(seconds, 0.01)))
         if cores:
             most = max(1, min(most, len(fields) // (JOBS_PER_CORE * cores)))
+        else:
+            most = max(most, math.ceil(len(fields) / JOBS_ON_CLUSTER))
     if config.jobs_per_plate is not None:
         most = max(most, math.ceil(len(fields) / config.jobs_per_plate))
     return int(most)
