@@ -159,8 +159,8 @@ def wells_per_job(
 ) -> int:
     """Return how many wells share a job at most, as ``wells_per_job`` and ``jobs_per_plate`` say.
 
-    ``auto`` makes jobs of some :data:`JOB_SECONDS`, but not so few that some of *cores* have no job. On a cluster, *cores*
-    is 0, and it makes at most :data:`JOBS_ON_CLUSTER`. *fields* has the wells that are to be done.
+    ``auto`` makes jobs of some :data:`JOB_SECONDS`, but not so few that some of *cores* have no job. *cores* is 0 on a
+    cluster, where it makes at most :data:`JOBS_ON_CLUSTER`. *fields* has the wells that are to be done.
     """
     most = config.wells_per_job
     if most == "auto":
