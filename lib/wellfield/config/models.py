@@ -258,7 +258,7 @@ class Config(_PipelineKeys):
     wells_per_job: Literal["auto"] | Annotated[StrictInt, Field(ge=1)] = Field(
         "auto",
         description="How many wells share a job, at most. auto: as many as take some ten seconds together, one where "
-        "a well takes longer; more on a cluster, where a plate makes at most 100 jobs. Wells that are done keep theirs.",
+        "a well takes longer; more on a cluster, where a plate makes at most 100 jobs. Finished wells keep theirs.",
     )
     jobs_per_plate: Annotated[StrictInt, Field(ge=1)] | None = Field(
         None,
