@@ -58,8 +58,7 @@ def materialize(project: Path, folder: Path) -> Callable[[str], Any]:
         results / "plan.json",
         results / "index.parquet",
         out,
-        manifest=out / "wells" / f"{well}.json",
-        thumbnail=out / "thumbnails" / f"{well}.npy",
+        well=well,
     )
 
 
