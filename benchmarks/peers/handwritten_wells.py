@@ -75,7 +75,8 @@ def write_image(folder: Path, pixels: np.ndarray, attributes: dict[str, Any] | N
     write_group(folder, {"multiscales": [{"axes": axes, "datasets": datasets}], **(attributes or {})})
     for level, array in enumerate(levels):
         chunks = [1, 1, *(min(CHUNK, side) for side in array.shape[-2:])]
-        grid = {"name": "regular", "configuration": {"chunk_shape": list(array.shape)}}
+        shard = [-(-side // chunk) * chunk for side, chunk in zip(array.shape, chunks, strict=True)]
+        grid = {"name": "regular", "configuration": {"chunk_shape": shard}}
         sharding = {"name": "sharding_indexed", "configuration": {"chunk_shape": chunks, "codecs": CODECS}}
         metadata = {
             "shape": array.shape,

@@ -14,6 +14,7 @@ from wellfield.workflow.validate import compare_results
 
 pytestmark = pytest.mark.workflow
 
+MANIFEST = "results/P1/wells/C04.json"
 SHARED = [("materialize_well", "B03-C04"), ("process_well", "B03-C04")]
 ALONE = [("materialize_well", "B02"), ("process_well", "B02")]
 
@@ -119,10 +120,10 @@ def times(project):
     return {well: project.results("P1", "wells", f"{well}.json").stat().st_mtime_ns for well in ("B02", "B03", "C04")}
 
 
-@pytest.mark.parametrize("how", ["--forcerun", "--force"])
+@pytest.mark.parametrize("how", [f"--forcerun {MANIFEST}", "--force"], ids=["forcerun", "force"])
 def test_a_well_of_a_finished_job_is_done_again_by_itself(copy_together, how):
-    before, manifest = times(copy_together), "results/P1/wells/C04.json"
-    run = copy_together.run(how, manifest, *([manifest] * (how == "--forcerun")))
+    before = times(copy_together)
+    run = copy_together.run(MANIFEST, *how.split())
     assert run.jobs == [("materialize_well", "C04"), ("process_well", "C04")]
     assert [well for well, time in times(copy_together).items() if time != before[well]] == ["C04"]
     assert copy_together.run().jobs == PLATE_JOBS
@@ -140,7 +141,7 @@ def test_a_well_that_was_to_be_done_again_when_the_run_was_killed(copy_together)
 
 
 def test_a_well_of_a_finished_job_cannot_be_asked_for_alone(copy_together):
-    run = copy_together.run("results/P1/wells/C04.json", succeeds=False)
+    run = copy_together.run(MANIFEST, succeeds=False)
     assert "well C04 shares the job B03-C04 with 1 other well" in run.text
     assert "wellfield rerun P1 C04" in run.text
     assert well_jobs_of(run) == []
