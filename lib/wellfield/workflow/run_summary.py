@@ -273,7 +273,7 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 
 
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
-    """Return the number of objects by well that is done and class, at the first time point."""
+    """Return the number of objects by well that is done and class, at the first timepoint."""
     from wellfield.report.well_summary import summarise_wells
     from wellfield.workflow.cell_counts import cell_counts, read_counts
 
