@@ -40,7 +40,7 @@ def excerpt(path: str | os.PathLike[str], clean: PathCleaner, *, name: str, abou
 def last_lines(path: str | os.PathLike[str], clean: PathCleaner) -> list[str] | None:
     """Return the last lines of a log without absolute paths, long ones cut; ``None`` where there is no such file.
 
-    Bytes that are no UTF-8 are replaced.
+    Bytes that are not UTF-8 are replaced.
     """
     try:
         with open(path, "rb") as file:

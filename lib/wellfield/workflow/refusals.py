@@ -78,7 +78,7 @@ def refuse_unsafe(
         The results of a plate hold something that Wellfield did not write, at a place where the run writes.
     """
     if os.path.lexists(results) and not os.path.isdir(results):
-        raise DestinationExistsError(f"results: {results} is no folder; choose another for the results")
+        raise DestinationExistsError(f"results: {results} is not a folder; choose another for the results")
     if ".snakemake" in Path(os.path.abspath(results)).parts:
         raise ConfigError(f"results: {results} lies in .snakemake, which may be removed at any time; choose another")
     folders = {plate: Path(results, plate) for plate in plates}
@@ -164,7 +164,7 @@ def _refuse_foreign(plate: str, folder: Path) -> None:
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
-        raise DestinationExistsError(f"plate {plate}: {folder} is no folder, and its results go there; move it away")
+        raise DestinationExistsError(f"plate {plate}: {folder} is not a folder, and its results go there; move it away")
     if not is_results(folder):
         if (found := _any_file(folder)) is not None:
             raise DestinationExistsError(

@@ -185,7 +185,7 @@ def space_lines(
     wells_at_once:
         How many wells are worked on at a time, if there are that many; 0 where that is not known.
     at_most:
-        Whether the run may be about some of the wells only. Then too little space for all of them is no error.
+        Whether the run may be about some of the wells only. Then too little space for all wells is not an error.
     to_do:
         What is said of the wells after their number.
     free:

@@ -332,7 +332,7 @@ def test_a_page_of_half_the_size_is_a_copy_only_if_it_says_so(tmp_path: Path) ->
         read_tiff(tmp_path / "a.tif")
 
 
-# --- numbers that are no intensities ------------------------------------------------------------------------------
+# --- numbers that are not intensities ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "u2", "f4"])
@@ -353,7 +353,7 @@ def test_other_meanings_of_one_number_are_refused_by_name(tmp_path: Path, kind: 
     tifffile.imwrite(buffer, values((4, 5)), photometric="minisblack")
     content = patched(buffer.getvalue(), "PhotometricInterpretation", int(tifffile.PHOTOMETRIC[kind]))
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(ImageKindError, match=rf"a\.tif has pixels of the kind {kind}, which are no intensities"):
+    with pytest.raises(ImageKindError, match=rf"a\.tif has pixels of the kind {kind}, which are not intensities"):
         read_tiff(tmp_path / "a.tif")
 
 

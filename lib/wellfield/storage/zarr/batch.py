@@ -29,7 +29,7 @@ from wellfield.storage.zarr.well_index import SeriesRecord
 class WellPlanes(NamedTuple):
     """The planes ``[Y, X]`` of one well by key, and those of each of its labels.
 
-    *names* are the names of the planes in the order of z, if they were given with names that are no plane names.
+    *names* are the names of the planes in the order of z, if the caller gave other names than plane names.
     """
 
     store: Path
