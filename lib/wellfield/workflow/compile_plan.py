@@ -1,4 +1,4 @@
-"""Stage 2a: compile the pipeline for one plate."""
+"""plan: compile the pipeline for one plate, check it against the index, write ``plan.json``."""
 
 from __future__ import annotations
 

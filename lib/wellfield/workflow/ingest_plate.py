@@ -1,4 +1,4 @@
-"""Stage 1: map a plate."""
+"""ingest: read a raw folder, write the index of its planes, the mapping and the ingest report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 3: write the results of one well."""
+"""materialize: write the staged results of one well, then its manifest."""
 
 from __future__ import annotations
 

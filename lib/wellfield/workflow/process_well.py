@@ -1,4 +1,4 @@
-"""Stage 2b: run the pipeline over one well."""
+"""process: run the pipeline over one well and stage its images and tables."""
 
 from __future__ import annotations
 

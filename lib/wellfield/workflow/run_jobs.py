@@ -1,4 +1,4 @@
-"""What follows from a run having no jobs. Every run imports this, dry ones too, and so it imports little."""
+"""Remove outdated pages of plates in a run without jobs. Every run imports this module, so it imports little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says: the space its wells take before the first job, and at its end how far each plate is.
+"""Print the space that the wells of a run need before the first job, and at the end the state of each plate.
 
 A plate that is not finished gets a page, too: ``report/unfinished.html``.
 """

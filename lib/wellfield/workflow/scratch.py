@@ -1,4 +1,4 @@
-"""Folders for the files of a staged well on a node's own disk."""
+"""Make and remove folders on a node's own disk for the files of a staged well."""
 
 from __future__ import annotations
 

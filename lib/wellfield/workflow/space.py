@@ -1,4 +1,4 @@
-"""How much space a run takes where its results lie: estimated from the plan before a well runs, and then compared.
+"""Estimate from the plan how much disk space a run needs, before a well runs, and compare it with the free space.
 
 Counted are the images of steps with ``materialize``. Not counted, as small beside them or unknown before they are made,
 are tables, regions, pictures of the report, logs, and images that functions return besides their image.

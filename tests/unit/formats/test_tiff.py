@@ -16,13 +16,20 @@ from hypothesis.extra import numpy as hnp
 from wellfield.errors import ImageKindError, StorageError, UnknownFormatError, UnreadableImageError
 from wellfield.formats import tiff
 from wellfield.formats.plane_files import read_plane_header
-from wellfield.formats.tiff import Calibration, read_calibration, read_tiff, read_tiff_header, write_tiff
+from wellfield.formats.tiff import (
+    Calibration,
+    TiffCompression,
+    read_calibration,
+    read_tiff,
+    read_tiff_header,
+    write_tiff,
+)
 
 IMAGEJ = ("u1", "u2", "f4")
 OME_TYPES = ("?", "i1", "i2", "i4", "u4", "f8", "c8", "c16", *IMAGEJ)
 PLAIN = ("i8", "u8", "f2", *OME_TYPES)
 AXES = ("YX", "ZYX", "CYX", "TYX", "CZYX", "ZCYX", "TZYX", "TCYX", "TCZYX", "ZTCYX")
-CODECS = (None, "zlib", "zstd", "lzw")
+CODECS = (None, *(str(codec) for codec in TiffCompression if codec != TiffCompression.NONE))
 
 
 def values(shape: tuple[int, ...], dtype: str = "u2") -> np.ndarray[Any, Any]:
