@@ -67,7 +67,7 @@ class VFSConfig:
 
 @dataclass(frozen=True, slots=True)
 class StepMaterializationConfig:
-    """How results are written: those of one step, or those of every step that does not say otherwise."""
+    """How the results of a step are written. At the top level: the default of every step."""
 
     sub_dir: str | None = inherited(
         None,

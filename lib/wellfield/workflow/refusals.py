@@ -113,7 +113,7 @@ def _refuse_overlap(results: Mapping[str, Path], raw: Mapping[str, str], scratch
             if other is not None:
                 where = "is" if number == 0 else "lies in"
                 raise ConfigError(
-                    f"the results of plate {plate}, {path}, {where} the folder of those of plate {other}, "
+                    f"the results of plate {plate}, {path}, {where} the results folder of plate {other}, "
                     f"{results[other]}; give each plate a folder of its own"
                 )
     if scratch and "env:" not in scratch:

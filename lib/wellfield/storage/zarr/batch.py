@@ -122,7 +122,7 @@ def check_well(planes: WellPlanes) -> WellBatch:
     wells = {key.well for series in (images, *labels.values()) for key in series}
     if wells - {well}:
         raise BatchError(
-            f"a batch for well {well} holds planes of {', '.join(sorted(wells))}; expected those of one well"
+            f"a batch for well {well} holds planes of {', '.join(sorted(wells))}; expected planes of one well"
         )
     if odd := [name for name in labels if not is_label_name(name)]:
         raise BatchError(f"{store}: {odd[0]!r} cannot name a label; expected letters, digits and any of _ . -")

@@ -297,7 +297,7 @@ def _shards(codecs: Checked, stored: tuple[int, ...]) -> _Shards:
     configuration = listed[-1]["configuration"]
     inner = configuration["chunk_shape"].each(lambda size: size.whole(1))
     if len(inner) != len(outer) or any(whole % part for whole, part in zip(outer, inner, strict=True)):
-        raise configuration["chunk_shape"].error(f"numbers that divide those of the shard, {list(outer)}")
+        raise configuration["chunk_shape"].error(f"numbers that divide the shard's {list(outer)}")
     if math.prod(whole // part for whole, part in zip(outer, inner, strict=True)) > LARGEST:
         raise configuration["chunk_shape"].error(f"up to {LARGEST:,} chunks in a shard of {list(outer)}")
     location = configuration.get("index_location")
