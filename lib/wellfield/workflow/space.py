@@ -1,7 +1,7 @@
 """Estimate from the plan how much disk space a run needs, before a well runs, and compare it with the free space.
 
-Counted are the images of steps with ``materialize``. Not counted, as small beside them or unknown before they are made,
-are tables, regions, pictures of the report, logs, and images that functions return besides their image.
+The estimate counts the images of steps with ``materialize``. It leaves out tables, regions, pictures of the report and
+logs, which are small, and images that functions return besides their image, which are not known in advance.
 """
 
 from __future__ import annotations
