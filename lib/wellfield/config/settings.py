@@ -71,7 +71,7 @@ class StepMaterializationConfig:
 
     sub_dir: str | None = inherited(
         None,
-        "Of a step: folder of its TIFF and ROI files, by default its name. Of all steps: the folder above theirs.",
+        "For a step: folder of its TIFF and ROI files; its name by default. For all steps: the folder above.",
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
     )
 
