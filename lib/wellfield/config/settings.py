@@ -71,7 +71,7 @@ class StepMaterializationConfig:
 
     sub_dir: str | None = inherited(
         None,
-        "For a step: folder of its TIFF and ROI files; its name by default. For all steps: the folder above.",
+        "For a step: folder of its TIFF and ROI files; its name by default. For all steps: their parent folder.",
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
     )
 
