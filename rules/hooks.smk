@@ -30,7 +30,7 @@ onerror:
     end_run(workflow, log, succeeded=False, **RUN)
 
 
-# Where nothing at all is to be done Snakemake calls no hook. By then it may have left this working directory.
+# Snakemake calls no hook if there is nothing to do. By then it may have left this working directory.
 if IS_MAIN:
     import atexit
 

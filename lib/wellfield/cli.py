@@ -1,4 +1,4 @@
-"""The command ``wellfield``."""
+"""Inspect plate folders, check a pipeline, list functions and conversions, and validate results."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class PathEscapeError(WellfieldError, ValueError):
 
 
 class UnknownFormatError(WellfieldError, ValueError):
-    """The suffix of a path is not that of a known format, or the data does not fit the format."""
+    """The suffix of a path belongs to no known format, or the data does not fit the format."""
 
 
 class MissingLibraryError(WellfieldError, ImportError):
@@ -309,7 +309,7 @@ class PipelineError(WellfieldError, ValueError):
 
 
 class UnknownFunctionError(WellfieldError, LookupError):
-    """A name is not that of a registered function."""
+    """No registered function has this name."""
 
 
 class StepError(WellfieldError, RuntimeError):

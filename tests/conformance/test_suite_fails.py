@@ -73,7 +73,7 @@ class RemovesFullFolders(DiskStorageBackend):
 class TakesObjectsForMissingFolders(DiskStorageBackend):
     def list_files(self, directory: PathLike, **kwargs: Any) -> list[str]:
         if self.is_file(directory):
-            raise DataNotFoundError(f"{directory} is no folder", path=directory)
+            raise DataNotFoundError(f"{directory} is not a folder", path=directory)
         return super().list_files(directory, **kwargs)
 
 

@@ -27,7 +27,7 @@ def generate() -> ModuleType:
 
 def test_the_committed_pages_are_what_is_generated(generate: ModuleType) -> None:
     pages = dict(generate.pages())
-    assert len(pages) == 6
+    assert len(pages) == 7
     for path, text in pages.items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run make docs"
 

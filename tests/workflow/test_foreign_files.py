@@ -16,7 +16,7 @@ pytestmark = pytest.mark.workflow
 
 STRESS = os.environ.get("WELLFIELD_STRESS") == "1"
 LAYOUTS = 300 if STRESS else int(os.environ.get("WELLFIELD_FOREIGN_LAYOUTS", "4"))
-REFUSED = ("was not written by Wellfield", "is a link, ", "is no folder, ", "is no record of Wellfield")
+REFUSED = ("was not written by Wellfield", "is a link, ", "is not a folder, ", "is not a valid record")
 
 FOLDERS = [
     ".",

@@ -67,11 +67,11 @@ class VFSConfig:
 
 @dataclass(frozen=True, slots=True)
 class StepMaterializationConfig:
-    """How results are written: those of one step, or those of every step that does not say otherwise."""
+    """How the results of a step are written. At the top level: the default of every step."""
 
     sub_dir: str | None = inherited(
         None,
-        "Of a step: folder of its TIFF and ROI files, by default its name. Of all steps: the folder above theirs.",
+        "For a step: folder of its TIFF and ROI files; its name by default. For all steps: their parent folder.",
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
     )
 

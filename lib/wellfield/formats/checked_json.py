@@ -73,7 +73,7 @@ class OwnJson:
         DataNotFoundError
             The file does not exist.
         MetadataError
-            It is no JSON, or not of the shape.
+            It is not JSON, or not of the shape.
         SchemaVersionError
             Another version of Wellfield wrote it.
         """
@@ -116,7 +116,7 @@ class OwnJson:
             raise self._error(source, reason or type(error).__name__) from error
 
     def _error(self, source: str | os.PathLike[str], problem: str) -> MetadataError:
-        return MetadataError(f"{os.fspath(source)} is no {self.what} that Wellfield wrote: {problem}. {self.again}")
+        return MetadataError(f"{os.fspath(source)} is not a valid {self.what}: {problem}. {self.again}")
 
 
 def check_schema_version(found: Any, expected: int, *, source: str) -> None:
@@ -197,7 +197,7 @@ def _shown(value: Any) -> str:
 
 
 def _refuse_constant(name: str) -> Callable[..., Any]:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

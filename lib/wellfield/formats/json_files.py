@@ -1,6 +1,6 @@
 """JSON files: UTF-8, written atomically, never replaced by a default when they are corrupt.
 
-NaN and infinity are no JSON: other programs refuse a file that has them, so they are refused when written. Files of
+NaN and infinity are not JSON: other programs refuse a file that has them, so they are refused when written. Files of
 other programs that have them are read.
 """
 

@@ -354,7 +354,7 @@ def _check_meaning(page: Any, source: str) -> None:
         check_palette(page.colormap, page.bitspersample, source=source)
     elif page.samplesperpixel == 1 and photometric not in (_BLACK_IS_ZERO, _RGB):
         kind = tifffile.PHOTOMETRIC(photometric).name
-        raise ImageKindError(f"{source} has pixels of the kind {kind}, which are no intensities; export it as grey")
+        raise ImageKindError(f"{source} has pixels of the kind {kind}, which are not intensities; export it as grey")
     check_orientation(page.tags.valueof("Orientation"), source=source)
 
 

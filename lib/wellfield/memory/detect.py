@@ -43,7 +43,8 @@ def detect_memory_type(data: Any) -> MemoryType:
     if found is None:
         kind = type(data)
         raise MemoryTypeError(
-            f"{kind.__module__}.{kind.__qualname__} is no array of a supported memory type ({', '.join(MemoryType)})"
+            f"{kind.__module__}.{kind.__qualname__} is not an array of a supported memory type "
+            f"({', '.join(MemoryType)})"
         )
     return found
 

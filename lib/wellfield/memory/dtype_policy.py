@@ -37,7 +37,7 @@ def check_compute_dtype(dtype: str | None) -> None:
     """
     if dtype is not None and dtype not in NUMBERS | {"bfloat16"}:
         raise MemoryTypeError(
-            f"compute_dtype={dtype!r} is no dtype; expected one of {', '.join(sorted(NUMBERS))}, bfloat16"
+            f"compute_dtype={dtype!r} is not a dtype; expected one of {', '.join(sorted(NUMBERS))}, bfloat16"
         )
 
 

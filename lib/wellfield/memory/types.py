@@ -14,7 +14,7 @@ class Name(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
-        raise ValueError(f"{value!r} is no {cls.__name__}; expected one of {', '.join(cls)}")
+        raise ValueError(f"{value!r} is not a {cls.__name__}; expected one of {', '.join(cls)}")
 
 
 class MemoryType(Name):

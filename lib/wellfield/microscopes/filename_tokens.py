@@ -115,7 +115,7 @@ class Tokens:
         if None in column or "" in column:
             place = next(number for number, token in enumerate(column) if not token)
             raise ConfigError(
-                f"{self._files[place].path}: its name has no channel, those of other files have "
+                f"{self._files[place].path}: its name has no channel, but other names have one "
                 f"({', '.join(sorted(tokens)[:3])}); correct the pattern of layout {self._layout.name!r}"
             )
         given = self._layout.channels

@@ -251,7 +251,7 @@ def _distance(name: str, size: float, um: float | None, notes: list[str]) -> flo
     if size <= 0:
         notes.append(f"the scale of axis {name} is {size}: distances along it are unknown")
         return None
-    return float(f"{size * um:.12g}")  # what scaling to µm adds to the last digits is no part of the value
+    return float(f"{size * um:.12g}")  # the last digits come from scaling to µm, not from the file
 
 
 def _labels(omero: Checked | None) -> tuple[str | None, ...]:

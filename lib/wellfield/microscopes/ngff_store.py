@@ -224,7 +224,7 @@ class NgffStore:
 
     def _ngff(self, content: Checked) -> Checked | None:
         if self.zarr_format == 2:
-            content.get("")  # which says if it is no object
+            content.get("")  # raises if it is not an object
             return content
         attributes = content.get("attributes")
         return None if attributes is None else attributes.get("ome")

@@ -50,7 +50,7 @@ def sample_images(plate_path: Path, contents: ParsedPlate) -> list[Sample]:
     for path, error in list(sampler.refused.items())[:_NAMED]:
         contents.notes.append(f"the well of {path} will fail: {error}")
     if unnamed := list(sampler.refused)[_NAMED:]:
-        contents.notes.append(f"so will those of {len(unnamed)} more of the files sampled: {', '.join(unnamed)}")
+        contents.notes.append(f"the wells of {len(unnamed)} more sampled files will fail too: {', '.join(unnamed)}")
     kinds = Counter((sample.header.shape, sample.header.dtype) for sample in samples)
     if kinds:
         (shape, dtype), _ = kinds.most_common(1)[0]

@@ -98,7 +98,7 @@ def run_pipeline(
     Raises
     ------
     ArrayShapeError
-        An image is no stack.
+        An image is not a stack.
     PipelineError
         The pipeline does not compile.
     StepError

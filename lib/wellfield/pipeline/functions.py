@@ -44,7 +44,7 @@ def resolve_function(func: str | Callable[..., Any]) -> FunctionInfo:
     if registered is not None:
         return registered
     if not callable(function):
-        raise UnknownFunctionError(f"{func!r} is no function")
+        raise UnknownFunctionError(f"{func!r} is not a function")
     try:
         inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -80,7 +80,7 @@ def _import(place: str) -> ModuleType:
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
-            raise ImportError(f"{path} is no Python file")
+            raise ImportError(f"{path} is not a Python file")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:

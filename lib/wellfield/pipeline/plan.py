@@ -277,7 +277,7 @@ class Plan:
         Raises
         ------
         MetadataError
-            It is no plan.
+            It is not a plan.
         SchemaVersionError
             The plan was written by another version.
         """

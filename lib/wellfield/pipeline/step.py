@@ -153,7 +153,7 @@ def _call(item: Any) -> FunctionCall:
         func, params = item, {}
     if not (isinstance(func, str) or callable(func)) or not isinstance(params, Mapping):
         raise ConfigError(
-            f"func: {item!r} is no function; expected a name, package.module:function, file.py:function, a list of "
+            f"func: {item!r} is not a function; expected a name, package.module:function, file.py:function, a list of "
             "these or channel: function"
         )
     return FunctionCall(func, dict(params))
@@ -176,7 +176,7 @@ def load_steps(path: str | os.PathLike[str]) -> list[FunctionStep]:
     Raises
     ------
     ConfigError
-        The file is no such YAML, or a key is unknown.
+        The file is not YAML of this form, or a key is unknown.
     """
     # Jobs of wells read no YAML and check no configuration.
     import yaml

@@ -43,7 +43,7 @@ class WellInput:
     describe:
         Path → how errors name the file.
     folder:
-        The plate folder; ``None`` where the planes are no files.
+        The plate folder; ``None`` if the planes are not files.
     shape, dtypes:
         Size of the plate's planes and dtype of each channel, if known. Planes are compared with them, and a blanked
         plane gets them.

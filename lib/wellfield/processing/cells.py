@@ -179,8 +179,8 @@ def _ids(labels: _Array, shape: tuple[int, ...], function: str) -> _Array:
         )
     if labels.shape not in (shape, (1, *shape[1:])):
         raise ArrayShapeError(
-            f"{function}: labels have shape {list(labels.shape)}; expected {list(shape)}, that of the image, or one "
-            "plane of it"
+            f"{function}: labels have shape {list(labels.shape)}; expected {list(shape)}, the shape of the image, or "
+            "one plane of it"
         )
     low, high = labels.min(initial=0), labels.max(initial=0)
     if low < 0 or high > np.iinfo(np.int32).max:

@@ -127,7 +127,7 @@ def measure_objects(
 def _features(
     pixels: ObjectPixels, image: _Array, channels: Sequence[str], texture_distance: int | None
 ) -> dict[str, _Array]:
-    """Return all features of one kind of object, in all channels."""
+    """Return all features of one class of objects, in all channels."""
     parts = [_features_of_part(part, image, channels, texture_distance) for part in pixels.parts(_PART_PIXELS)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

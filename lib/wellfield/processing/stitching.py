@@ -270,6 +270,6 @@ def _corners(positions: Mapping[str, Any]) -> dict[int, tuple[int, int]]:
     if len(set(numbers)) < len(numbers):
         raise PipelineError(f"stitch: positions has fields {numbers}; expected each once")
     if unknown := [number for number, corner in zip(numbers, pixels, strict=True) if not np.isfinite(corner).all()]:
-        raise PipelineError(f"stitch: the positions of fields {unknown} are no numbers; generate them first")
+        raise PipelineError(f"stitch: the positions of fields {unknown} are not numbers; generate them first")
     corners = np.rint(pixels - pixels.min(axis=0, initial=np.inf)).astype(int)
     return {number: (y, x) for number, (y, x) in zip(numbers, corners.tolist(), strict=True)}

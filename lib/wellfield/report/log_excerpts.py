@@ -49,7 +49,7 @@ def last_lines(path: str | os.PathLike[str], clean: PathCleaner, *, well: str | 
 
     With *well*, the lines end where the section of the next well begins.
 
-    Bytes that are no UTF-8 are replaced.
+    Bytes that are not UTF-8 are replaced.
     """
     try:
         with open(path, "rb") as file:

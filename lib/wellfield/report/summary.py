@@ -123,7 +123,7 @@ def _missing_at_ingest(ingest: Mapping[str, Any]) -> dict[str, list[str]]:
 def _facts(info: Plate, ingest: Mapping[str, Any], processed: int, wells: int) -> list[str]:
     found = ingest.get("found") or {}
     facts = [info.microscope, f"{wells_of(processed, wells)} processed"]
-    for name, noun in (("fields", "field"), ("timepoints", "time point")):
+    for name, noun in (("fields", "field"), ("timepoints", "timepoint")):
         if found.get(name):
             facts.append(counted(len(found[name]), noun))
     facts.append(f"{counted(len(info.channels), 'channel')} ({', '.join(info.channels.values())})")
@@ -196,7 +196,7 @@ def _statistics(statistics: pd.DataFrame) -> dict[str, Any] | None:
         ]
         for row in statistics.iloc[:LISTED_STATISTICS].to_dict("records")
     ]
-    head = ["Readout", "Time point", "Positive", "Negative", *(s.heading for s in STATISTICS), "Note"]
+    head = ["Readout", "Timepoint", "Positive", "Negative", *(s.heading for s in STATISTICS), "Note"]
     return {"head": head, "rows": rows, "total": len(statistics)}
 
 
@@ -235,9 +235,7 @@ def _counts(wells: Mapping[str, WellSummary], treatments: Mapping[str, WellTreat
         kinds.append("failed" if entry.failed else "attention" if attention else "")
     note = "Objects of each class, summed over the fields of a well that were counted"
     if any(entry.timepoints > 1 for entry in wells.values()):
-        note += (
-            f", at time point {max(entry.timepoint for entry in wells.values())}; cell_counts.csv has all time points"
-        )
+        note += f", at timepoint {max(entry.timepoint for entry in wells.values())}; cell_counts.csv has all timepoints"
     note += ". “–” stands for no count, which is not a count of 0."
     note = note if classes else "No objects were counted."
     return {"head": head, "rows": rows, "kinds": kinds, "first_number": first, "note": note}

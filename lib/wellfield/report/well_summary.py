@@ -25,9 +25,9 @@ class WellSummary:
     counts:
         Class → number of objects, summed over fields at *timepoint*; ``None`` if no field has a count.
     timepoint:
-        The first time point of the plate that has a count.
+        The first timepoint of the plate that has a count.
     fields, counted_fields:
-        Number of fields in the table, and of fields that have a count for every class and time point.
+        Number of fields in the table, and of fields that have a count for every class and timepoint.
     missing:
         Names of the planes that the well lacks.
     left_out:

@@ -73,7 +73,7 @@ class DiskStorageBackend(StorageBackend):
         StorageError
             The file cannot be written.
         UnknownFormatError
-            The suffix is not that of a known format, or *data* does not fit the format; without a suffix, only arrays
+            The suffix belongs to no known format, or *data* does not fit the format; without a suffix, only arrays
             of numbers fit.
         MemoryTypeError
             *data* is an array that cannot be copied to host memory.
@@ -104,7 +104,7 @@ class DiskStorageBackend(StorageBackend):
         StorageError
             The file is damaged, or cannot be read.
         UnknownFormatError
-            The suffix is not that of a known format.
+            The suffix belongs to no known format.
         """
         path = found_path(valid_path(file_path))
         if is_bare(path) and not os.path.exists(path):

@@ -36,7 +36,7 @@ def read_file(path: PathLike, **options: Any) -> Any:
     StorageError
         The file cannot be read.
     UnknownFormatError
-        The suffix is not that of a known format.
+        The suffix belongs to no known format.
     """
     try:
         read = formats.reader(path)

@@ -106,7 +106,7 @@ class IndexedBackend(VirtualBackend):
         folder = self._relative(directory)
         if folder not in self._index:
             if folder in self._paths():
-                raise NotAFolderError(f"{self._title()}: {folder} is a plane, no folder", path=folder)
+                raise NotAFolderError(f"{self._title()}: {folder} is a plane, not a folder", path=folder)
             raise DataNotFoundError(f"{self._title()} has no virtual folder {folder}", path=folder)
         return folder
 

@@ -1,1 +1,1 @@
-"""What the Snakemake rules need beside the library: a function per rule, digests, resources, the job's surroundings."""
+"""The functions that the Snakemake rules call: one module for each rule, and digests, resources and run hooks."""

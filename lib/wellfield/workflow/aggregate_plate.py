@@ -1,4 +1,4 @@
-"""aggregate: join the tables of all wells, write the store's shared metadata, remove what the plate no longer has."""
+"""aggregate: join the tables of all wells, write the store's shared metadata, remove results of wells that left."""
 
 from __future__ import annotations
 

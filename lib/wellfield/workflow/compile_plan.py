@@ -1,4 +1,4 @@
-"""Stage 2a: compile the pipeline for one plate."""
+"""plan: compile the pipeline for one plate, check it against the index, write ``plan.json``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def plan_plate(
     Parameters
     ----------
     config:
-        The whole configuration. The wells of the plate come from its sheet and are no parameter of the job, so that
+        The whole configuration. The wells of the plate come from its sheet and are not a parameter of the job, so that
         asking for other wells does not compile the plan again.
     pipeline:
         The part of the configuration that decides results.
@@ -112,7 +112,7 @@ def compile_plan(index: str | os.PathLike[str], config: Config | Mapping[str, An
     PipelineError
         All mistakes of the pipeline together.
     ConfigError
-        Planes are to be read as files (``vfs.read_backend: disk``), and the plate's are no files but lie in arrays.
+        ``vfs.read_backend: disk`` reads planes as files, but the planes of this plate lie in arrays.
     MissingLibraryError
         An array library that a step runs on is not installed.
     """

@@ -1,4 +1,4 @@
-"""Which environment of ``envs/`` the jobs run in that import what the configuration names."""
+"""Choose the environment of ``envs/`` for jobs that import what the configuration names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit the illumination of a plate, once, on a fixed sample of its raw planes."""
+"""fit: estimate the illumination of a plate, once, from a fixed sample of its raw planes."""
 
 from __future__ import annotations
 

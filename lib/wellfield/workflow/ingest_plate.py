@@ -1,4 +1,4 @@
-"""Stage 1: map a plate."""
+"""ingest: read a raw folder, write the index of its planes, the mapping and the ingest report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def map_plate(
     Parameters
     ----------
     config:
-        The whole configuration. The wells of the plate come from its sheet and are no parameter of the job, so that
+        The whole configuration. The wells of the plate come from its sheet and are not a parameter of the job, so that
         asking for other wells does not map the plate again.
     layout:
         Digest of the layout, for the record.

@@ -1,4 +1,4 @@
-"""How far a plate is when a run ends, from the run's jobs, the plate's files, and the logs."""
+"""Find out how far a plate is when a run ends, from the run's jobs, the plate's files and the logs."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def refuse_unsafe(
         The results of a plate hold something that Wellfield did not write, at a place where the run writes.
     """
     if os.path.lexists(results) and not os.path.isdir(results):
-        raise DestinationExistsError(f"results: {results} is no folder; choose another for the results")
+        raise DestinationExistsError(f"results: {results} is not a folder; choose another for the results")
     if ".snakemake" in Path(os.path.abspath(results)).parts:
         raise ConfigError(f"results: {results} lies in .snakemake, which may be removed at any time; choose another")
     folders = {plate: Path(results, plate) for plate in plates}
@@ -113,7 +113,7 @@ def _refuse_overlap(results: Mapping[str, Path], raw: Mapping[str, str], scratch
             if other is not None:
                 where = "is" if number == 0 else "lies in"
                 raise ConfigError(
-                    f"the results of plate {plate}, {path}, {where} the folder of those of plate {other}, "
+                    f"the results of plate {plate}, {path}, {where} the results folder of plate {other}, "
                     f"{results[other]}; give each plate a folder of its own"
                 )
     if scratch and "env:" not in scratch:
@@ -164,7 +164,7 @@ def _refuse_foreign(plate: str, folder: Path) -> None:
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
-        raise DestinationExistsError(f"plate {plate}: {folder} is no folder, and its results go there; move it away")
+        raise DestinationExistsError(f"plate {plate}: {folder} is not a folder, and its results go there; move it away")
     if not is_results(folder):
         if (found := _any_file(folder)) is not None:
             raise DestinationExistsError(

@@ -115,7 +115,7 @@ def heatmap_values(counts: pd.DataFrame) -> tuple[dict[str, float], str]:
     shown = counted[names == names.iloc[0]]
     label = f"{names.iloc[0]} per {'field' if shown[SITE].notna().any() else 'well'}"
     if counts[TIMEPOINT].nunique() > 1:
-        label += f", time point {first_timepoint(shown)}"
+        label += f", timepoint {first_timepoint(shown)}"
     means = shown[shown[TIMEPOINT] == first_timepoint(shown)].groupby(WELL)["Count"].mean()
     return {str(well): float(value) for well, value in means.items()}, label
 

@@ -1,4 +1,4 @@
-"""Memory, time and GPUs that the jobs of a plate request, estimated from the plate index and the plan."""
+"""Estimate memory, time and GPUs of a plate's jobs from the plate index and the plan."""
 
 from __future__ import annotations
 

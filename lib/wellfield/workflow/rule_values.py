@@ -1,4 +1,4 @@
-"""The values that rules ask for: digests, wells, memory, time. Rules pass them to Snakemake and decide nothing.
+"""Compute the values that the rules pass to Snakemake: digests, wells, memory, time. Rules decide nothing.
 
 The index of a plate is there once the plate is ingested; what depends on it takes its path. The process of a single job
 compares no digests and does without the scan of the plate that they take: it gets :data:`NOT_MAIN` instead.

@@ -1,4 +1,4 @@
-"""What follows from a run having no jobs. Every run imports this, dry ones too, and so it imports little."""
+"""Remove outdated pages of plates in a run without jobs. Every run imports this module, so it imports little."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from wellfield.workflow import snakemake_api
 def remove_stale_pages(workflow: Any, results: str | os.PathLike[str]) -> None:
     """Remove the page of each plate that had no jobs: it is finished.
 
-    To be called when the process ends, as Snakemake calls no hook where nothing is to be done at all. Such a page is
-    left by a run in which a well of a finished plate was to be redone, and died. Never raises.
+    Call it when the process ends, because Snakemake calls no hook if there is nothing to do. Such a page remains if a
+    run redid a well of a finished plate and its job died. Never raises.
     """
     with suppress(Exception):
         if snakemake_api.has_scheduled(workflow) and snakemake_api.will_run(workflow):

@@ -1,4 +1,4 @@
-"""The plate sheet of a run: every job reads it as it was when the run began, whatever is typed into the file later."""
+"""Keep the plate sheet of a run: all jobs read it as it was when the run began, even if the file changes later."""
 
 from __future__ import annotations
 

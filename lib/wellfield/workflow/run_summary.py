@@ -1,4 +1,4 @@
-"""What a run says: the space its wells take before the first job, and at its end how far each plate is.
+"""Print the space that the wells of a run need before the first job, and at the end the state of each plate.
 
 A plate that is not finished gets a page, too: ``report/unfinished.html``.
 """
@@ -276,7 +276,7 @@ def renew_page(results: str | os.PathLike[str], state: PlateState, advised: Sequ
 
 
 def _counts(results: Path, state: PlateState) -> dict[str, dict[str, int]]:
-    """Return the number of objects by well that is done and class, at the first time point."""
+    """Return the number of objects by well that is done and class, at the first timepoint."""
     from wellfield.report.well_summary import summarise_wells
     from wellfield.workflow.cell_counts import cell_counts, read_counts
 

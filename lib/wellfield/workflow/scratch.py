@@ -1,4 +1,4 @@
-"""Folders for the files of a staged well on a node's own disk."""
+"""Make and remove folders on a node's own disk for the files of a staged well."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def scratch_folder(scratch: str | None, staging: str | os.PathLike[str]) -> Path
     except KeyError as error:
         raise ConfigError(f"scratch: {scratch!r} names the variable {error.args[0]}, which is not set here") from None
     if not os.path.isabs(place):
-        raise ConfigError(f"scratch: {scratch!r} is no absolute path; name a folder on the nodes' own disks")
+        raise ConfigError(f"scratch: {scratch!r} is not an absolute path; name a folder on the nodes' own disks")
     return Path(place, f"wellfield-{getpass.getuser()}-{Path(staging).name}-{uuid4().hex}")
 
 

@@ -1,4 +1,4 @@
-"""Snakemake's workflow object: the one place that reads or changes attributes that Snakemake does not document.
+"""Read and change Snakemake's undocumented attributes. No other module does.
 
 Two things can happen where a later Snakemake has no such attribute. What a run cannot do without raises a
 :class:`~wellfield.errors.SnakemakeVersionError` that names the attribute. What only saves time or tidies up is left

@@ -1,7 +1,7 @@
-"""How much space a run takes where its results lie: estimated from the plan before a well runs, and then compared.
+"""Estimate from the plan how much disk space a run needs, before a well runs, and compare it with the free space.
 
-Counted are the images of steps with ``materialize``. Not counted, as small beside them or unknown before they are made,
-are tables, regions, pictures of the report, logs, and images that functions return besides their image.
+The estimate counts the images of steps with ``materialize``. It leaves out tables, regions, pictures of the report and
+logs, which are small, and images that functions return besides their image, which are not known in advance.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def space_lines(
     wells_at_once:
         How many jobs are worked on at a time, if there are that many; 0 where that is not known.
     at_most:
-        Whether the run may be about some of the wells only. Then too little space for all of them is no error.
+        Whether the run may be about some of the wells only. Then too little space for all wells is not an error.
     to_do:
         What is said of the wells after their number.
     free:

@@ -1,4 +1,4 @@
-"""Stale results: results that do not fit the plate sheet and configuration, found before the first job.
+"""Find stale results before the first job: results that do not fit the plate sheet and the configuration.
 
 Snakemake's own records are not needed for this. Example: the folder ``.snakemake`` was removed and ``sigma`` was
 edited. Snakemake sees a plan and takes it as done. The record of the plan names another pipeline, so the plan is made

@@ -1,4 +1,4 @@
-"""Vanished wells: they have results, but no raw image any more. It was archived, or its disk is not mounted."""
+"""Find vanished wells: they have results, but their raw images are gone (archived, or the disk is not mounted)."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def test_a_sound_file_is_read_as_it_is(tmp_path: Path) -> None:
         ("no JSON", "it is not valid JSON"),
         ('{"schema_version": 1, "name"', "it is not valid JSON"),
         ("[" * 100_000, "it is not valid JSON"),
-        ('{"schema_version": 1, "of": {"x": NaN}}', "NaN is no JSON number"),
-        ('{"schema_version": 1, "of": {"x": -Infinity}}', "-Infinity is no JSON number"),
+        ('{"schema_version": 1, "of": {"x": NaN}}', "NaN is not a JSON number"),
+        ('{"schema_version": 1, "of": {"x": -Infinity}}', "-Infinity is not a JSON number"),
         ('{"name": "a", "name": "b"}', 'an object has the key "name" twice'),
         ([1], "the content is a list of 1; expected an object"),
         ({"schema_version": 1}, "the content has no 'name'"),
@@ -61,7 +61,7 @@ def test_whatever_is_wrong_is_one_line_with_the_file_the_place_and_what_to_do(
     with pytest.raises(MetadataError, match=reason) as caught:
         THING.read(path)
     text = str(caught.value)
-    assert text.startswith(f"{path} is no thing that Wellfield wrote: ")
+    assert text.startswith(f"{path} is not a valid thing: ")
     assert text.endswith("Delete it, and it is made again")
     assert "\n" not in text
     assert len(text) < 400
@@ -80,14 +80,14 @@ def test_a_missing_file_a_folder_and_a_huge_file_are_named(tmp_path: Path, monke
     with pytest.raises(MetadataError, match="is a folder"):
         THING.read(tmp_path)
     monkeypatch.setattr(checked_json, "MOST_BYTES", 10)
-    with pytest.raises(MetadataError, match=r"thing\.json is no thing that Wellfield wrote: it has \d+ bytes"):
+    with pytest.raises(MetadataError, match=r"thing\.json is not a valid thing: it has \d+ bytes"):
         THING.read(written(tmp_path, SOUND))
 
 
 @pytest.mark.parametrize("error", [KeyError("axis"), TypeError("unknown argument 'x'"), ValueError("'Z' is not valid")])
 def test_what_an_object_cannot_be_made_of_is_the_files_error_too(error: Exception) -> None:
     with (
-        pytest.raises(MetadataError, match=r"a/plan\.json is no thing that Wellfield wrote: "),
+        pytest.raises(MetadataError, match=r"a/plan\.json is not a valid thing: "),
         THING.parsing("a/plan.json"),
     ):
         raise error

@@ -16,13 +16,20 @@ from hypothesis.extra import numpy as hnp
 from wellfield.errors import ImageKindError, StorageError, UnknownFormatError, UnreadableImageError
 from wellfield.formats import tiff
 from wellfield.formats.plane_files import read_plane_header
-from wellfield.formats.tiff import Calibration, read_calibration, read_tiff, read_tiff_header, write_tiff
+from wellfield.formats.tiff import (
+    Calibration,
+    TiffCompression,
+    read_calibration,
+    read_tiff,
+    read_tiff_header,
+    write_tiff,
+)
 
 IMAGEJ = ("u1", "u2", "f4")
 OME_TYPES = ("?", "i1", "i2", "i4", "u4", "f8", "c8", "c16", *IMAGEJ)
 PLAIN = ("i8", "u8", "f2", *OME_TYPES)
 AXES = ("YX", "ZYX", "CYX", "TYX", "CZYX", "ZCYX", "TZYX", "TCYX", "TCZYX", "ZTCYX")
-CODECS = (None, "zlib", "zstd", "lzw")
+CODECS = (None, *(str(codec) for codec in TiffCompression if codec != TiffCompression.NONE))
 
 
 def values(shape: tuple[int, ...], dtype: str = "u2") -> np.ndarray[Any, Any]:
@@ -332,7 +339,7 @@ def test_a_page_of_half_the_size_is_a_copy_only_if_it_says_so(tmp_path: Path) ->
         read_tiff(tmp_path / "a.tif")
 
 
-# --- numbers that are no intensities ------------------------------------------------------------------------------
+# --- numbers that are not intensities ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "u2", "f4"])
@@ -353,7 +360,7 @@ def test_other_meanings_of_one_number_are_refused_by_name(tmp_path: Path, kind: 
     tifffile.imwrite(buffer, values((4, 5)), photometric="minisblack")
     content = patched(buffer.getvalue(), "PhotometricInterpretation", int(tifffile.PHOTOMETRIC[kind]))
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(ImageKindError, match=rf"a\.tif has pixels of the kind {kind}, which are no intensities"):
+    with pytest.raises(ImageKindError, match=rf"a\.tif has pixels of the kind {kind}, which are not intensities"):
         read_tiff(tmp_path / "a.tif")
 
 

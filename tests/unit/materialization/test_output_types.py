@@ -16,7 +16,7 @@ import tifffile
 from tests.libraries import ON_CPU, as_type
 from tests.unit.materialization.regions import draw
 from wellfield.errors import MaterializationError
-from wellfield.formats.tiff import Calibration, read_calibration
+from wellfield.formats.tiff import COMPRESSIONS, Calibration, read_calibration
 from wellfield.materialization import (
     CsvOptions,
     ImagePlace,
@@ -270,7 +270,7 @@ def test_planes_of_a_list_become_a_stack(tmp_path: Path, files: FileManager) -> 
     np.testing.assert_array_equal(found, LABELS)
 
 
-@pytest.mark.parametrize("compression", [None, "zlib", "zstd", "lzw"])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_compression_and_calibration_are_in_the_file(
     compression: str | None, tmp_path: Path, files: FileManager
 ) -> None:
@@ -278,7 +278,7 @@ def test_compression_and_calibration_are_in_the_file(
     written(TiffStackOptions(compression=compression), np.zeros((3, 64, 64), np.uint16), tmp_path, files, place)
     assert read_calibration(tmp_path / "out.tif") == Calibration(0.5, 2.0, "ZYX")
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
-        names = {None: "NONE", "zlib": "ADOBE_DEFLATE", "zstd": "ZSTD", "lzw": "LZW"}
+        names = {None: "NONE", "none": "NONE", "zlib": "ADOBE_DEFLATE", "zstd": "ZSTD", "lzw": "LZW"}
         assert file.pages.first.compression.name == names[compression]
 
 

@@ -590,5 +590,5 @@ def test_another_error_after_a_lack_of_memory_is_not_one_of_memory(fake: Any) ->
 
 
 def test_an_unknown_memory_type_is_an_error_that_says_what_there_is() -> None:
-    with pytest.raises(ValueError, match="'nunpy' is no MemoryType; expected one of numpy, cupy, torch, tensorflow"):
+    with pytest.raises(ValueError, match="'nunpy' is not a MemoryType; expected one of numpy, cupy, torch, tensorflow"):
         convert_memory(np.ones(2), "numpy", "nunpy")

@@ -99,7 +99,7 @@ def test_arrays_pass_without_a_copy_and_other_arguments_untouched() -> None:
 
 
 def test_unknown_memory_types_are_refused_when_declared() -> None:
-    with pytest.raises(ValueError, match="'nunpy' is no MemoryType; expected one of numpy, cupy, torch"):
+    with pytest.raises(ValueError, match="'nunpy' is not a MemoryType; expected one of numpy, cupy, torch"):
         memory_types(input_type="nunpy", output_type="numpy")
 
 
@@ -300,7 +300,9 @@ def test_a_promotion_to_what_the_library_would_narrow_is_refused(library: str, d
 
 
 def test_a_compute_dtype_that_nobody_has_is_refused_when_declared() -> None:
-    with pytest.raises(MemoryTypeError, match=r"compute_dtype='float33' is no dtype; expected one of bool, complex128"):
+    with pytest.raises(
+        MemoryTypeError, match=r"compute_dtype='float33' is not a dtype; expected one of bool, complex128"
+    ):
         numpy_function(compute_dtype="float33")
 
 
@@ -426,7 +428,7 @@ def test_preserve_casts_floats_and_refuses_complex_numbers() -> None:
 
 
 def test_unknown_policies_and_libraries_are_refused_when_declared() -> None:
-    with pytest.raises(ValueError, match="'rescale' is no DtypePolicy; expected one of native, preserve"):
+    with pytest.raises(ValueError, match="'rescale' is not a DtypePolicy; expected one of native, preserve"):
         numpy_function(dtype_policy="rescale")(lambda image: image)
 
 

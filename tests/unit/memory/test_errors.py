@@ -21,7 +21,7 @@ def test_numpy_is_numpy_without_a_copy() -> None:
 
 @pytest.mark.parametrize("value", [[1, 2], 3, None, np.float32(1)], ids=repr)
 def test_what_is_no_array_has_no_memory_type(value: Any) -> None:
-    with pytest.raises(MemoryTypeError, match="no array of a supported memory type"):
+    with pytest.raises(MemoryTypeError, match="is not an array of a supported memory type"):
         detect_memory_type(value)
 
 

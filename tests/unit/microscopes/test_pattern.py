@@ -152,7 +152,7 @@ def test_channels_get_numbers_and_names(tokens: tuple[str, ...], channels: Any, 
         (("A1_c1.tif", "A1_c3.tif"), {"1": "DNA"}, r"A1_c3\.tif: its channel 3 is not among"),
         (("A1_cDAPI.tif", "A1_cGFP.tif"), ("DAPI",), r"A1_cGFP\.tif: its channel GFP is not among"),
         (("A1.tif",), {"2": "DNA"}, r"A1\.tif: its channel 1 is not among"),
-        (("A1_cDAPI.tif", "A1_s2.tif"), None, r"A1_s2\.tif: its name has no channel, those of other files have \(DAPI"),
+        (("A1_cDAPI.tif", "A1_s2.tif"), None, r"A1_s2\.tif: its name has no channel, but other names have one \(DAPI"),
     ],
 )
 def test_a_channel_that_cannot_be_told_is_an_error_naming_the_file(
@@ -485,7 +485,7 @@ def test_a_channel_without_a_grey_plane_is_noted_and_others_are_mapped(write: Wr
     contents = read(folder)
     assert (contents.plate.shape, contents.plate.dtype, len(contents.planes)) == ((3, 4), "uint16", 12)
     assert sum("will fail: " in note for note in contents.notes) == 3
-    assert contents.notes[3] == "so will those of 3 more of the files sampled: A6_c2.tif, A5_c2.tif, A4_c2.tif"
+    assert contents.notes[3] == "the wells of 3 more sampled files will fail too: A6_c2.tif, A5_c2.tif, A4_c2.tif"
 
 
 def test_grey_planes_between_colours_at_both_ends_are_found(write: Write) -> None:

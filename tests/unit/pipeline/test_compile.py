@@ -201,4 +201,4 @@ def test_side_results_of_several_channels_are_told_apart_by_channel():
 @pytest.mark.parametrize("func", ["..a:b", ":b", "a:", "os:sep"])
 def test_what_is_no_function_is_explained(func):
     text = mistakes(FunctionStep(func, name="f"))
-    assert "cannot be imported" in text or "is no function" in text
+    assert "cannot be imported" in text or "is not a function" in text

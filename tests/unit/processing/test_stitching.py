@@ -226,7 +226,7 @@ def test_fields_and_positions_that_do_not_fit_are_refused():
         run(image, positions=table(CORNERS[:2], [1, 1]))
     with pytest.raises(PipelineError, match="positions has no 'x_position_px'"):
         run(image, positions={"Metadata_Site": [1, 2]})
-    with pytest.raises(PipelineError, match=r"positions of fields \[2\] are no numbers"):
+    with pytest.raises(PipelineError, match=r"positions of fields \[2\] are not numbers"):
         run(image, positions=table([(0, 0), (np.nan, 3)]))
     with pytest.raises(ArrayShapeError, match="at least one plane"):
         run(image[:0])

@@ -163,7 +163,7 @@ def test_a_good_plate_says_so_and_gives_its_facts(tmp_path: Path) -> None:
     page = write(tmp_path)
     assert "All 3 wells were processed; no plane was missing, skipped or blanked." in page.text
     assert "What went wrong" not in page.text
-    facts = "imagexpress · 3 wells processed · 2 fields · 1 time point · 2 channels (DAPI, Tubulin)"
+    facts = "imagexpress · 3 wells processed · 2 fields · 1 timepoint · 2 channels (DAPI, Tubulin)"
     assert f"{facts} · 1080 × 1280 pixels uint16 · 0.65 µm per pixel · z step 2 µm · 48 planes" in page.text
 
 
@@ -263,7 +263,7 @@ def test_counts_are_summed_per_well_and_class_next_to_the_treatment(tmp_path: Pa
         ["B02", "", "", "", "–", "–", "0", "0", "0", "0"],
         ["C10", "", "", "", "5", "–", "1", "0", "0", "0"],
     ]
-    assert "summed over the fields of a well that were counted, at time point 1;" in page.text
+    assert "summed over the fields of a well that were counted, at timepoint 1;" in page.text
     assert "elsewhere" not in page.text
 
 
@@ -300,7 +300,7 @@ def test_controls_are_described_with_their_statistics(tmp_path: Path) -> None:
     statistics = plate_statistics(values, kinds, plate="P1")
     page = write(tmp_path, statistics=statistics, treatments=controls(**kinds))
     # By hand: means 1134.5 and 12, standard deviations 141.42 and 2.828; the robust ones 148.26 and 2.9652.
-    assert page.table("Readout", "Time point") == [
+    assert page.table("Readout", "Timepoint") == [
         ["Nuclei_Count", "1", "1134 ± 141 (2)", "12 ± 2.83 (2)", "0.614", "0.596", "7.94", ""]
     ]
 
@@ -309,7 +309,7 @@ def test_a_statistic_that_cannot_be_had_is_a_dash_with_its_reason(tmp_path: Path
     kinds = {"A01": "positive", "B02": "negative", "C10": "negative"}
     statistics = plate_statistics(VALUES, kinds, plate="P1")
     page = write(tmp_path, statistics=statistics, treatments=controls(**kinds))
-    assert page.table("Readout", "Time point") == [
+    assert page.table("Readout", "Timepoint") == [
         ["Nuclei_Count", "1", "1234 (1)", "12 ± 2.83 (2)", "–", "–", "–",
          "two wells of each control are needed, found 1 positive"]
     ]  # fmt: skip
@@ -334,7 +334,7 @@ def test_statistics_of_very_many_timepoints_are_cut_and_say_so(tmp_path: Path) -
     many = pd.concat([VALUES.assign(Metadata_Timepoint=number) for number in range(1, LISTED_STATISTICS + 51)])
     statistics = plate_statistics(many, {"A01": "positive"}, plate="P1")
     page = write(tmp_path, statistics=statistics, treatments=controls(A01="positive"))
-    assert len(page.table("Readout", "Time point")) == LISTED_STATISTICS
+    assert len(page.table("Readout", "Timepoint")) == LISTED_STATISTICS
     assert "The first 200 of 250 rows; all are in plate_statistics.csv." in page.text
 
 
@@ -357,7 +357,7 @@ def test_dose_responses_are_listed_with_their_curve_or_the_reason(tmp_path: Path
         ["<b>drug", "µM", "Nuclei_Count", "0.123", "0.09 to 0.2", "1.5", "60.12", "−2", ""],
         ["water", "µM", "Nuclei_Count", "–", "–", "–", "–", "–", "no effect (p = 0.4)"],
     ]
-    assert "curves at time point 3. Not shown, for want of room: <i>." in page.text
+    assert "curves at timepoint 3. Not shown, for want of room: <i>." in page.text
 
 
 def test_a_plate_without_dose_response_has_no_such_section(tmp_path: Path) -> None:

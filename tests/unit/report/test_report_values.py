@@ -102,7 +102,7 @@ def counts(*rows: tuple[Any, ...]) -> pd.DataFrame:
 
 def test_a_heatmap_shows_the_first_timepoint_and_no_sum_over_time() -> None:
     table = counts(*(("A01", site, time, "Nuclei", 10 * time, "ok") for site in (1, 2) for time in (2, 3)))
-    assert heatmap_values(table) == ({"A01": 20}, "Nuclei per field, time point 2")
+    assert heatmap_values(table) == ({"A01": 20}, "Nuclei per field, timepoint 2")
 
 
 def test_a_heatmap_leaves_out_fields_that_were_not_seen() -> None:

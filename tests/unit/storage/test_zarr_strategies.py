@@ -172,7 +172,7 @@ def test_a_well_may_change_its_layout_and_version(store: Path, config: ZarrConfi
         assert [path.name for path in (store / "A").iterdir()] == ["01"]
 
 
-# --- names that are no plane names -------------------------------------------------------------------------------
+# --- names that are not plane names -----------------------------------------------------------------------------
 
 
 @every_config

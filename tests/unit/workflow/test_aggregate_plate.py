@@ -1,4 +1,4 @@
-"""Plate tables: one row per well, field, timepoint and object class, whatever became of the field."""
+"""Plate tables: one row per well, field, timepoint and class of objects, whatever became of the field."""
 
 import pandas as pd
 import pytest

@@ -297,7 +297,7 @@ def test_a_list_of_a_stage_that_is_none_is_named(well, content):
     (well.staging / "staged.json").write_text(
         json.dumps(content | {"schema_version": STAGE_SCHEMA_VERSION} if isinstance(content, dict) else content)
     )
-    with pytest.raises(BrokenStageError, match=r"staged\.json is no list of a staged well"):
+    with pytest.raises(BrokenStageError, match=r"staged\.json is not a valid list of a staged well"):
         well.materialize()
 
 

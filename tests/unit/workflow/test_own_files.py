@@ -158,7 +158,7 @@ def test_values_that_no_plan_has_are_the_plans_error(tmp_path: Path, place: tupl
         inner = inner[part]
     inner[place[-1]] = value
     path.write_text(json.dumps(plan))
-    with pytest.raises(WellfieldError, match=r"plan\.json is no plan that Wellfield wrote: .*Delete it"):
+    with pytest.raises(WellfieldError, match=r"plan\.json is not a valid plan: .*Delete it"):
         Plan.read(path)
 
 

@@ -134,13 +134,13 @@ def test_empty_folders_and_a_link_to_nowhere(tmp_path):
     (tmp_path / "results" / "P" / "logs" / "ingest_plate").mkdir(parents=True)
     refuse(tmp_path, {"P": "raw/P"})
     (tmp_path / "results" / "Q").symlink_to("nowhere")
-    with pytest.raises(DestinationExistsError, match="results/Q is no folder"):
+    with pytest.raises(DestinationExistsError, match="results/Q is not a folder"):
         refuse(tmp_path, {"P": "raw/P", "Q": "raw/Q"})
 
 
 def test_a_file_or_snakemakes_folder_is_no_place_for_results(tmp_path):
     file(tmp_path / "results")
-    with pytest.raises(DestinationExistsError, match="is no folder; choose another for the results"):
+    with pytest.raises(DestinationExistsError, match="is not a folder; choose another for the results"):
         refuse(tmp_path, {"P": "raw/P"})
     with pytest.raises(ConfigError, match=r"lies in \.snakemake, which may be removed"):
         refuse_unsafe(".snakemake/results", {})
@@ -261,7 +261,7 @@ def test_a_file_of_ours_that_became_a_link_is_refused(results, tmp_path, name):
 
 def test_a_damaged_record_is_named(results, tmp_path):
     file(results / "records" / "ingest_plate.json", '{"schema_version": 1}')
-    with pytest.raises(MetadataError, match=r"records/ingest_plate\.json is no record"):
+    with pytest.raises(MetadataError, match=r"records/ingest_plate\.json is not a valid record"):
         refuse(tmp_path, {"P": "raw/P"})
 
 

@@ -126,7 +126,7 @@ def test_every_job_has_a_folder_of_its_own(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("scratch", "message"),
-    [("env:NO_SUCH_VARIABLE/x", "NO_SUCH_VARIABLE, which is not set"), ("disk", "no absolute path")],
+    [("env:NO_SUCH_VARIABLE/x", "NO_SUCH_VARIABLE, which is not set"), ("disk", "is not an absolute path")],
 )
 def test_a_place_that_cannot_be_is_refused(scratch, message):
     with pytest.raises(ConfigError, match=message):

@@ -10,7 +10,7 @@ import numpy as np
 def fit_numbers(xp: Any, data: Any, dtype: str) -> tuple[Any, int]:
     """Return *data* clipped to the range of *dtype*, rounded half to even for integers, and cast; count the clipped.
 
-    The limits of wide integers are no floating-point numbers: what lies outside is put there after the cast.
+    The limits of wide integers are not floating-point numbers: values outside get the limit after the cast.
     """
     if np.dtype(dtype).kind == "f":
         most = np.finfo(dtype).max

@@ -16,7 +16,7 @@ from wellfield.memory.types import CPU, ArrayFacts, Device, DeviceKind, MemoryTy
 
 
 class TensorflowAdapter(Adapter):
-    """Eager tensors; variables and the symbols inside ``tf.function`` are no arrays."""
+    """Eager tensors; variables and the symbols inside ``tf.function`` are not arrays."""
 
     memory_type = MemoryType.TENSORFLOW
     module = "tensorflow"

@@ -29,7 +29,7 @@ from wellfield.storage.zarr.well_index import SeriesRecord
 class WellPlanes(NamedTuple):
     """The planes ``[Y, X]`` of one well by key, and those of each of its labels.
 
-    *names* are the names of the planes in the order of z, if they were given with names that are no plane names.
+    *names* are the names of the planes in the order of z, if the caller gave other names than plane names.
     """
 
     store: Path
@@ -122,7 +122,7 @@ def check_well(planes: WellPlanes) -> WellBatch:
     wells = {key.well for series in (images, *labels.values()) for key in series}
     if wells - {well}:
         raise BatchError(
-            f"a batch for well {well} holds planes of {', '.join(sorted(wells))}; expected those of one well"
+            f"a batch for well {well} holds planes of {', '.join(sorted(wells))}; expected planes of one well"
         )
     if odd := [name for name in labels if not is_label_name(name)]:
         raise BatchError(f"{store}: {odd[0]!r} cannot name a label; expected letters, digits and any of _ . -")

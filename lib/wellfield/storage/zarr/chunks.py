@@ -58,7 +58,7 @@ class ArrayLayout:
     key_prefix, separator:
         Spelling of a chunk's path: ``("c/", "/")`` for ``c/0/0``, ``("", ".")`` for ``0.0``.
     index:
-        How the index of a shard is stored; ``None`` where there are no shards, or such that are not looked into.
+        How the index of a shard is stored; ``None`` if the array has no shards, or shards whose inside is not read.
     order:
         Which of the array's axes each axis of a shard is; empty where they are in the same order.
     opaque:
@@ -157,7 +157,7 @@ def stored_planes(
         The array; its shards are opened, one by one, for their index. A shard whose index is damaged counts as if it
         held all of its chunks: reading it says what is wrong.
     files:
-        Path relative to the array, size and time of its files; those that are no chunks are passed over.
+        Path relative to the array, size and time of its files; files that are not chunks are left out.
     """
     cells: dict[tuple[int, ...], list[int]] = {}  # chunks along the outer axes → number, bytes, newest time
     match, ranks, file_grid = layout.key.fullmatch, len(layout.shape), layout.file_grid
@@ -297,7 +297,7 @@ def _shards(codecs: Checked, stored: tuple[int, ...]) -> _Shards:
     configuration = listed[-1]["configuration"]
     inner = configuration["chunk_shape"].each(lambda size: size.whole(1))
     if len(inner) != len(outer) or any(whole % part for whole, part in zip(outer, inner, strict=True)):
-        raise configuration["chunk_shape"].error(f"numbers that divide those of the shard, {list(outer)}")
+        raise configuration["chunk_shape"].error(f"numbers that divide the shard's {list(outer)}")
     if math.prod(whole // part for whole, part in zip(outer, inner, strict=True)) > LARGEST:
         raise configuration["chunk_shape"].error(f"up to {LARGEST:,} chunks in a shard of {list(outer)}")
     location = configuration.get("index_location")

@@ -83,7 +83,7 @@ class WellRecord:
     Parameters
     ----------
     names:
-        Names of the planes in the order of z, if they were given with names that are no plane names; else empty.
+        Names of the planes in the order of z, if the caller gave other names than plane names; else empty.
     positions_um:
         x and y of the stage by field, as the microscope recorded them; only known ones.
     stage_y_up:
