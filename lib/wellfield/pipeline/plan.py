@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from wellfield.config.settings import Settings, resolve_settings
@@ -289,8 +289,12 @@ class Plan:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Plan:
-        """Return the plan that a file holds; errors as :meth:`from_json`, and as of every JSON file."""
-        return cls.from_json(PLAN.read(path), source=path)
+        """Return the plan that a file holds; errors as :meth:`from_json`, and as of every JSON file.
+
+        The wells of a job share one plan: a file that did not change is not read again.
+        """
+        name = os.fspath(path)
+        return _read_plan(name, os.stat(name).st_mtime_ns if os.path.exists(name) else 0)
 
     def digest(self) -> str:
         """Return a digest of everything in the plan that results depend on."""
@@ -299,6 +303,11 @@ class Plan:
     def processing_digest(self) -> str:
         """Return a digest of what the pipeline computes, whatever is written of it and how."""
         return processing_digest(self.to_json())
+
+
+@lru_cache(maxsize=1)
+def _read_plan(path: str, mtime_ns: int) -> Plan:
+    return Plan.from_json(PLAN.read(path), source=path)
 
 
 def special_outputs_of(step: CompiledStep) -> Iterator[SpecialOutput]:

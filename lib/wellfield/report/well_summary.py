@@ -78,21 +78,28 @@ def summarise_wells(
         wells[well] = WellSummary(manifest.get("status") == WellStatus.FAILED, missing=sorted(names), left_out=left_out)
         skipped = (planes.get("skipped_fields") or {}).items()
         wells[well].skipped_fields = {str(name).removeprefix(f"{well}_"): str(reason) for name, reason in skipped}
-    shown = counts.assign(
-        Class=class_names(counts), Seen=counts["Count"].where(counts.index.isin(seen_counts(counts).index))
-    )
     timepoint = first_timepoint(counts)
-    for name, rows in shown.groupby(WELL, sort=False):
+    seen = counts["Count"].where(counts.index.isin(seen_counts(counts).index))
+    shown = counts.assign(
+        Class=class_names(counts), First=seen.where(counts[TIMEPOINT] == timepoint), Complete=seen.notna()
+    )
+    # All wells at once: a plate may have thousands.
+    for name, times in shown.groupby(WELL)[TIMEPOINT].nunique().items():
         summary = wells.setdefault(canonical_well(str(name)), WellSummary())
-        sums = rows["Seen"].where(rows[TIMEPOINT] == timepoint).groupby(rows["Class"]).sum(min_count=1)
-        summary.counts = {str(kind): None if pd.isna(value) else int(value) for kind, value in sums.items()}
-        complete = rows.groupby(SITE)["Seen"].apply(lambda values: bool(values.notna().all()))
-        summary.fields, summary.counted_fields = len(complete), int(complete.sum())
-        summary.timepoint, summary.timepoints = timepoint, int(rows[TIMEPOINT].nunique())
-        if "Status" in rows:
-            gone = rows[(rows["Status"] == FieldStatus.FIELD_ABSENT) & rows[SITE].notna()]
-            keys = zip(gone[SITE], gone[TIMEPOINT], strict=True)
-            summary.absent = list(dict.fromkeys(f"{field_name(int(site))}_t{int(time):03d}" for site, time in keys))
+        summary.timepoint, summary.timepoints = timepoint, int(times)
+    sums = shown.groupby([WELL, "Class"])["First"].sum(min_count=1)
+    for (name, kind), value in zip(sums.index, sums, strict=True):
+        wells[canonical_well(str(name))].counts[str(kind)] = None if pd.isna(value) else int(value)
+    fields = shown.groupby([WELL, SITE])["Complete"].all()
+    for (name, _), complete in zip(fields.index, fields, strict=True):
+        summary = wells[canonical_well(str(name))]
+        summary.fields, summary.counted_fields = summary.fields + 1, summary.counted_fields + bool(complete)
+    if "Status" in shown:
+        gone = shown[(shown["Status"] == FieldStatus.FIELD_ABSENT) & shown[SITE].notna()]
+        for name, site, time in zip(gone[WELL], gone[SITE], gone[TIMEPOINT], strict=True):
+            field_time = f"{field_name(int(site))}_t{int(time):03d}"
+            absent = wells[canonical_well(str(name))].absent
+            absent += [field_time] * (field_time not in absent)
     return {well: wells[well] for well in sorted(wells, key=split_well)}
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,16 @@ def write_manifest(
         "run": {
             "python": ".".join(map(str, sys.version_info[:3])),
             "wellfield": __version__,
-            **{name: version(name) for name in _LIBRARIES},
+            **_versions(),
         },
     }
     write_json(path, data, durable=True)
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Return the versions of the libraries that results depend on; looked up once for all wells of a job."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def read_manifests(results: str | os.PathLike[str], wells: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ def process_job(
             remove_stage(staged.parent / well)
         mark.touch()
     died = marked_well(mark)
-    for well in sorted(wells, key=died.__eq__):
+    for number, well in enumerate(sorted(wells, key=died.__eq__)):
         stage = staged.parent / well
         if goes_on and is_whole(stage):
             _logger.info("well %s: staged by an earlier attempt", well)
@@ -70,6 +71,8 @@ def process_job(
                     _logger.info("staged in %s", place)
                 done = process_well(index, plan_path, well, stage, illumination=illumination, scratch=place)
         _logger.info("well %s: %s, %d planes used", well, done.status, done.planes.used)
+        if not number:
+            gc.freeze()  # what is imported by now stays: the collector, which runs after each well, leaves it out
     write_job(staged, wells)
     forget(mark)
 

@@ -29,7 +29,7 @@ START_MINUTES = 5
 EXPECTED_READ, EXPECTED_WORK = 0.03, 0.03
 # How long a job is to be, so that starting it is a small part; and how many jobs each core gets at least.
 JOB_SECONDS = 10
-JOBS_PER_CORE = 3
+JOBS_PER_CORE = 2
 # How many jobs a plate makes on a cluster at most. Each is a submission, and a minute is a better job than a second.
 JOBS_ON_CLUSTER = 100
 
