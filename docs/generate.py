@@ -197,10 +197,17 @@ def command_line() -> str:
     explained = {action.dest: action.help for action in subcommands._choices_actions}
     sections = []
     for name, command in subcommands.choices.items():
-        positional = [str(one.metavar or one.dest).upper() for one in command._actions if not one.option_strings]
+        positional = [
+            str(one.metavar or one.dest).upper().join(("[", " …]") if one.nargs == "*" else ("", ""))
+            for one in command._actions
+            if not one.option_strings
+        ]
         usage = " ".join(["wellfield", name, *positional])
         options = [
-            (f"`{one.option_strings[-1]} {one.metavar or one.dest.upper()}`", one.help or "")
+            (
+                " ".join([f"`{one.option_strings[-1]}", *[one.metavar or one.dest.upper()] * (one.nargs != 0)]) + "`",
+                one.help,
+            )
             for one in command._actions
             if one.option_strings and one.dest != "help"
         ]

@@ -1,4 +1,4 @@
-"""Inspect plate folders, check a pipeline, list functions and conversions, and validate results."""
+"""Inspect plate folders, check a pipeline, list functions and conversions, do wells again, and validate results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     if sys.stdout is None:
         return _fail("the output is closed: nobody could read what this command prints")
     try:
-        options = _parser().parse_args(arguments)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        passed_on: Sequence[str] = ()
+        if arguments[:1] == ["rerun"] and "--" in arguments:
+            arguments, passed_on = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
+        options = _parser().parse_args(arguments, argparse.Namespace(passed_on=passed_on))
         return int(options.run(options))
     finally:
         sys.stdout.flush()  # flush here, where an error can still be reported
@@ -84,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="check the pipeline of a configuration against its ingested plates")
     plan.add_argument("config", metavar="CONFIG")
     plan.set_defaults(run=_plan)
+    rerun = commands.add_parser("rerun", help="print the snakemake command that does wells of a plate again")
+    rerun.add_argument("plate", metavar="PLATE")
+    rerun.add_argument("wells", metavar="WELL", nargs="*", help="B03, a list B03,B04 or a job A01-A12; none: all wells")
+    rerun.add_argument("--failed", action="store_true", help="the wells that failed")
+    rerun.add_argument("--run", dest="starts", action="store_true", help="run the command")
+    rerun.add_argument("--config", help="configuration (default: config/config.yaml)")
+    rerun.set_defaults(run=_rerun)
     validate = commands.add_parser("validate", help="check the results of a plate, or compare them with others")
     validate.add_argument("results", metavar="RESULTS/PLATE")
     validate.add_argument("--against", metavar="OTHER/PLATE", help="results that should be equal")
@@ -214,6 +225,23 @@ def _print_call(call: CompiledCall) -> None:
     for name, spec in call.outputs:
         files = ", ".join(f"{name}{option.filename_suffix}" for option in spec.options) if spec else "kept in memory"
         _say(f"       also returns: {name} ({files})")
+
+
+def _rerun(options: argparse.Namespace) -> int:
+    import shlex
+
+    from wellfield.workflow.rerun import rerun_command
+
+    if options.failed and options.wells:
+        raise ConfigError("rerun takes the names of wells or --failed, not both")
+    command = rerun_command(
+        options.plate, options.wells, failed=options.failed, config=options.config, options=options.passed_on
+    )
+    _say(shlex.join(command), flush=True)
+    if options.starts:
+        # In place of this process, so that Ctrl-C and the exit code are those of snakemake.
+        os.execv(sys.executable, [sys.executable, "-m", *command])
+    return 0
 
 
 def _validate(options: argparse.Namespace) -> int:

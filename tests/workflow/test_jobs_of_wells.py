@@ -1,6 +1,7 @@
 """Wells that share a job: the same results, and each well is done, fails, changes and dies on its own."""
 
 import json
+import shlex
 import shutil
 
 import pytest
@@ -131,6 +132,18 @@ def test_a_well_of_a_finished_job_is_done_again_by_itself(copy_together, how):
     assert main(["validate", str(copy_together.results("P1"))]) == 0
     copy_together.config["steps"][1]["params"]["sigma"] = 1.5
     assert well_jobs_of(copy_together.run()) == ["B02", "B03-C04", "C04"]
+
+
+@pytest.mark.parametrize("name", ["copy", "copy_together"])
+def test_the_command_of_rerun_does_the_wells_that_it_names(request, name, monkeypatch, capsys):
+    project = request.getfixturevalue(name)
+    before = times(project)
+    monkeypatch.chdir(project.root)
+    assert main(["rerun", "P1", "c4"]) == 0
+    snakemake, *options = shlex.split(capsys.readouterr().out)
+    assert snakemake == "snakemake"
+    assert project.run(*options).jobs == sorted([("materialize_well", "C04"), ("process_well", "C04"), *PLATE_JOBS])
+    assert [well for well, time in times(project).items() if time != before[well]] == ["C04"]
 
 
 def test_a_well_that_was_to_be_done_again_when_the_run_was_killed(copy_together):
