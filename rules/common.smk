@@ -273,7 +273,7 @@ def well_files(pattern, flag=str):
 # --- params: a job runs again when one of them changes -----------------------------------------------------------------
 
 
-# Each value is one method of RuleValues, which the rule names: asked(lambda wildcards: VALUES.raw(wildcards.plate)).
+# Rules name a method of RuleValues for each: asked(lambda wildcards: VALUES.raw(wildcards.plate)).
 @asked
 def ingest_generation(wildcards):
     """Jobs on other machines do not look at the raw plate, except the job that ingests it."""
