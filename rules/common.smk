@@ -294,7 +294,7 @@ def manifests(wildcards):
 # --- params: a job runs again when one of them changes -----------------------------------------------------------------
 
 
-# Each value is one method of RuleValues, which the rule names: asked(lambda wildcards: VALUES.raw(wildcards.plate)).
+# Rules name a method of RuleValues for each: asked(lambda wildcards: VALUES.raw(wildcards.plate)).
 @asked
 def planes(wildcards):
     plate = wildcards.plate
