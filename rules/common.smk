@@ -140,6 +140,7 @@ RUN = {
     "keep_staged": CONFIG.keep_staged,
     "started": time.time(),
     "before": {},
+    "progress": None,
     "sheet": None,
 }
 
@@ -264,6 +265,22 @@ def wanted_wells(wildcards):
     return PLATES[wildcards.plate].wells
 
 
+@functools.cache
+def show_progress():
+    """Print the progress of a run in place of Snakemake's output for each job; a module leaves the output alone."""
+    if IS_MODULE:
+        return
+    from wellfield.workflow.progress import Progress
+
+    jobs = {
+        "wells_of": lambda plate, name: VALUES.jobs(plate).wells(name),
+        "to_do": lambda: snakemake_api.needed_jobs(workflow, with_finished=True),
+    }
+    RUN["progress"] = snakemake_api.replace_output(
+        workflow, functools.partial(Progress, results=RESULTS, **jobs)
+    )
+
+
 def redo_stale(wildcards):
     """Have stale outputs made again, and remove broken ones of a run that is about to start: no file is needed for it.
 
@@ -272,6 +289,7 @@ def redo_stale(wildcards):
     if snakemake_api.will_run(workflow) and not snakemake_api.is_locked():
         remove_broken(BROKEN)
         BROKEN.clear()
+        show_progress()
     # As a module of another workflow, these are settings of the other workflow's rules too.
     if snakemake_api.is_main_workflow(workflow, SNAKEFILE):
         snakemake_api.ignore_script_times(workflow)

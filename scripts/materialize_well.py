@@ -1,9 +1,9 @@
 """Write the files of the staged wells of a job, and their manifests."""
 
-from wellfield.workflow.jobs import job, say
+from wellfield.workflow.jobs import job
 
-with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) as logger:
-    from wellfield.workflow.materialize_well import materialize_job, progress_line
+with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output):
+    from wellfield.workflow.materialize_well import materialize_job
 
     materialize_job(
         snakemake.input.staged,
@@ -11,5 +11,4 @@ with job(snakemake.log[0], threads=snakemake.threads, writes=snakemake.output) a
         snakemake.input.index,
         snakemake.output.manifest,
         keep_staged=bool(snakemake.config.get("keep_staged")),
-        done=lambda staged: say(logger, progress_line(staged)),
     )

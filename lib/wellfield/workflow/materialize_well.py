@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from socket import gethostname
 
 from wellfield.errors import BrokenStageError, DataNotFoundError
-from wellfield.faults import failure_text
-from wellfield.formatting import counted
 from wellfield.pipeline.plan import Plan
 from wellfield.plate.index import read_info, read_paths
 from wellfield.results.manifest import file_entry, read_manifest
@@ -35,12 +32,11 @@ def materialize_job(
     manifest: str | os.PathLike[str],
     *,
     keep_staged: bool = False,
-    done: Callable[[StagedWell], None] = lambda _: None,
-) -> None:
+) -> list[StagedWell]:
     """Write the wells that the file *staged* lists, and the *manifest* that stands for the job.
 
     A staged well is removed once its manifest is written, except with *keep_staged*. After a kill, wells that have
-    their manifests are not written again. *done* is called with each well that is written.
+    their manifests are not written again. Return the wells that are written.
 
     Raises
     ------
@@ -51,7 +47,7 @@ def materialize_job(
     """
     staged, manifest = Path(staged), Path(manifest)
     results, job = manifest.parents[1], manifest.stem
-    wells, found = read_job(staged), set[WellStatus]()
+    wells, done = read_job(staged), list[StagedWell]()
     try:
         for well in wells:
             stage = staged.parent / well
@@ -64,8 +60,7 @@ def materialize_job(
             if not keep_staged:
                 remove_stage(stage)
             _logger.info("well %s: %s", well, written.status)
-            found.add(written.status)
-            done(written)
+            done.append(written)
     except BrokenStageError as error:
         forget(staged)
         raise BrokenStageError(f"{error}. It is removed now; the same command stages the well again") from error
@@ -73,9 +68,10 @@ def materialize_job(
         write_job(manifest, wells)
         kept = [{"path": staged.relative_to(results).as_posix()}] if keep_staged else []
         write_record(results, WELL_RULES[-1], [file_entry(results, manifest), *kept], of={"wells": wells}, well=job)
-    if WellStatus.FAILED in found:
+    if any(well.status == WellStatus.FAILED for well in done):
         # With keep_staged too: a failed well is computed again whatever makes it run, and so is its whole job.
         forget(staged)
+    return done
 
 
 def _is_written(results: Path, well: str, staged: Path, plan_path: str | os.PathLike[str]) -> bool:
@@ -161,18 +157,3 @@ def _materialize_well(
     if staged.scratch is not None:
         remove_scratch(staged.scratch)
     return staged
-
-
-def progress_line(staged: StagedWell) -> str:
-    """Return one line on a well that is finished: how many planes, or why it failed."""
-    place = f"{staged.plate} {staged.well}"
-    if staged.error is not None:
-        return f"{place}: failed: {failure_text(staged.error)}"
-    planes = staged.planes
-    kinds = {"missing": len(planes.missing), "skipped": len(planes.skipped), "blanked": len(planes.blanked)}
-    counts = [f"{planes.used:,} planes", *(f"{number:,} {kind}" for kind, number in kinds.items() if number)]
-    left_out = planes.skipped_fields
-    if left_out:
-        name, reason = next(iter(left_out.items()))
-        counts.append(f"{counted(len(left_out), 'field')} left out ({name}: {' '.join(reason.split())})")
-    return f"{place}: done, {', '.join(counts)}"

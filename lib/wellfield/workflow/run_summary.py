@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellfield.formatting import counted, visible
 from wellfield.pipeline.plan import Plan
@@ -38,6 +38,9 @@ from wellfield.workflow.snakemake_api import (
     stop_timers,
 )
 from wellfield.workflow.space import plan_space, space_lines
+
+if TYPE_CHECKING:
+    from wellfield.workflow.progress import Progress
 
 # More names than this are cut on the terminal; the page has all.
 NAMED = 5
@@ -114,6 +117,7 @@ def end_run(
     sheet: Path | None,
     succeeded: bool,
     keep_staged: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Print how far each plate is that the run worked on; write a page for each plate that it did not finish.
 
@@ -138,7 +142,11 @@ def end_run(
         The run's copy of the plate sheet; it is removed.
     keep_staged:
         Whether staged wells stay when their results are written.
+    progress:
+        What printed the progress of the run.
     """
+    if progress is not None:
+        progress.finish()
     drop_sheet(sheet)
     with suppress(OSError, ValueError):  # nobody reads stderr any more
         try:

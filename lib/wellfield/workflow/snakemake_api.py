@@ -11,6 +11,7 @@ Every process of Snakemake imports this module, so it imports little.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from wellfield.errors import SnakemakeVersionError
 
@@ -30,6 +31,7 @@ _LOCKS = Path(".snakemake", "locks")
 _SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 Hook = Callable[..., Any]
+_Handler = TypeVar("_Handler", bound=logging.Handler)
 
 
 class Job(NamedTuple):
@@ -174,6 +176,29 @@ def ignore_script_times(workflow: Any) -> None:
         settings.rerun_triggers = frozenset(trigger for trigger in triggers if getattr(trigger, "name", "") != "CODE")
 
 
+def replace_output(workflow: Any, make: Callable[..., _Handler]) -> _Handler | None:
+    """Have the handler that *make* returns print in place of Snakemake's own, which *make* is called with; return it.
+
+    Snakemake's stays where the user asks for its output (``--verbose``, ``--printshellcmds``, ``--debug-dag``, a logger
+    plugin) or for none (``--quiet all``), and where a later Snakemake has other handlers.
+    """
+    settings = getattr(workflow, "output_settings", None)
+    logger = getattr(getattr(workflow, "logger_manager", None), "logger", None)
+    asks = any(getattr(settings, name, True) for name in ("verbose", "printshellcmds", "debug_dag", "dryrun"))
+    found = [handler for handler in getattr(logger, "handlers", ()) if handler.name == "DefaultStreamHandler"]
+    if logger is None or asks or is_silent(workflow) or len(found) != 1:
+        return None
+    quiet, stream = map(str, getattr(settings, "quiet", None) or ()), found[0].stream
+    handler = make(found[0], stream=stream, is_terminal=_is_terminal(stream), quiet=quiet)
+    logger.addHandler(handler)
+    logger.removeHandler(found[0])
+    return handler
+
+
+def _is_terminal(stream: Any) -> bool:
+    return bool(getattr(stream, "isatty", lambda: False)()) and os.environ.get("TERM") != "dumb"
+
+
 # --- jobs --------------------------------------------------------------------------------------------------------
 
 
@@ -200,9 +225,9 @@ def has_scheduled(workflow: Any) -> bool:
     return getattr(workflow, "scheduler", None) is not None
 
 
-def needed_jobs(workflow: Any) -> frozenset[Job]:
-    """Return the jobs of plates that a run is about to do."""
-    return _named(_attribute(workflow, "dag.needrun_jobs")())
+def needed_jobs(workflow: Any, *, with_finished: bool = False) -> frozenset[Job]:
+    """Return the jobs of plates that a run is about to do, and those that it has done *with_finished*."""
+    return _named(_attribute(workflow, "dag.needrun_jobs")(exclude_finished=not with_finished))
 
 
 def force_outputs(workflow: Any, outputs: Iterable[str]) -> None:

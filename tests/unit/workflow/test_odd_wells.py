@@ -19,8 +19,9 @@ from wellfield.results.well_jobs import write_job
 from wellfield.workflow.compile_plan import compile_plan
 from wellfield.workflow.ingest_plate import ingest_plate
 from wellfield.workflow.jobs import job
-from wellfield.workflow.materialize_well import materialize_job, progress_line
+from wellfield.workflow.materialize_well import materialize_job
 from wellfield.workflow.process_well import process_well
+from wellfield.workflow.progress import well_line
 
 HEAD = """
 import os, sys
@@ -64,9 +65,7 @@ class Well:
         return staged
 
     def materialize(self):
-        written = []
-        materialize_job(self.listed, self.results / "plan.json", self.index, self.manifest, done=written.append)
-        return written[0]
+        return materialize_job(self.listed, self.results / "plan.json", self.index, self.manifest)[0]
 
     def run(self):
         self.process()
@@ -117,8 +116,8 @@ def test_whatever_a_function_raises_or_returns_fails_its_well(well, tmp_path, bo
     with job(tmp_path / "log"):
         assert re.search(reason, well.failed())
     assert len((tmp_path / "log").read_bytes()) < 300_000
-    assert re.search("failed: .*" + reason, progress_line(well.staged))
-    assert len(progress_line(well.staged)) < 3_000
+    assert re.search("failed: .*" + reason, well_line(read_manifest(well.manifest)))
+    assert len(well_line(read_manifest(well.manifest))) < 3_000
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, MemoryError])
@@ -318,7 +317,7 @@ def test_a_well_of_which_every_field_is_left_out_is_done_and_says_so(plate, tmp_
     assert list(manifest["planes"]["skipped_fields"]) == ["B02_s001_t001", "B02_s002_t001"]
     assert re.search(
         r"P B02: done, 0 planes, 2 skipped, 2 fields left out \(B02_s001_t001: .*cannot be read",
-        progress_line(well.staged),
+        well_line(read_manifest(well.manifest)),
     )
 
 
@@ -329,5 +328,6 @@ def test_thousands_of_missing_planes_are_in_the_manifest_and_one_number_in_the_l
     staged = read_json(path)
     staged["planes"]["missing"] = [f"B02_s{n:05d}_w1_z001_t001.tif" for n in range(10_000)]
     write_json(path, staged)
-    assert progress_line(well.materialize()) == "P B02: done, 4 planes, 10,000 missing"
+    well.materialize()
+    assert well_line(read_manifest(well.manifest)) == "P B02: done, 4 planes, 10,000 missing"
     assert len(read_manifest(well.manifest)["planes"]["missing"]) == 10_000
