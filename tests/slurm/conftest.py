@@ -79,6 +79,7 @@ class SlurmProject(Project):
             )
 
     def run(self, *arguments: str, succeeds: bool = True) -> Run:
+        before = self.logs()
         done = subprocess.run(
             self.command(*arguments),
             check=False,
@@ -89,7 +90,7 @@ class SlurmProject(Project):
             text=True,
         )
         assert (done.returncode == 0) is succeeds, done.stdout
-        return Run(done.returncode, done.stdout)
+        return Run(done.returncode, done.stdout, log=self.new_log(before))
 
     def run_here(self, *arguments: str) -> Run:
         """Run without the cluster."""
@@ -104,7 +105,7 @@ class _Local(Project):
 def submitted(run: Run) -> dict[str, list[str]]:
     """Return the ids of the SLURM jobs of a run by what they did: rule, plate and well, as in their logs' folders."""
     found: dict[str, list[str]] = {}
-    for job, path in re.findall(r"SLURM jobid (\d+) \(log: (?:.*?)/slurm_logs/(.*)/\d+\.log\)", run.text):
+    for job, path in re.findall(r"SLURM jobid (\d+) \(log: (?:.*?)/slurm_logs/(.*)/\d+\.log\)", run.log):
         found.setdefault(path, []).append(job)
     return found
 

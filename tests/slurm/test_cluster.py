@@ -192,7 +192,7 @@ def test_a_well_whose_job_is_killed_is_submitted_again(tmp_path, project, local)
     (project.root / "go").touch()
     assert process.wait(timeout=600) == 0, (tmp_path / "output").read_text()
     assert compare_results(project.results("P1"), local.results("P1")) == []
-    assert re.search(r"Error in rule process_well", (tmp_path / "output").read_text())
+    assert re.search(r"process_well stopped", (tmp_path / "output").read_text())
 
 
 def _runs(cmdline: Path, root: Path, script: str) -> bool:

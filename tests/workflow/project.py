@@ -35,12 +35,14 @@ PLATE_JOBS = [("aggregate_plate", ""), ("check_plate", ""), ("report_plate", "")
 class Run:
     """One call of snakemake: exit code, everything it printed, and the jobs it started as (rule, well).
 
-    ``times`` says when each line was printed, in seconds after the start.
+    ``times`` says when each line was printed, in seconds after the start. ``log`` is what Snakemake wrote of a real run
+    into its own log file, where the jobs are.
     """
 
     code: int
     text: str
     times: list[float] = field(default_factory=list)
+    log: str = ""
 
     @property
     def jobs(self):
@@ -50,18 +52,23 @@ class Run:
     def plates(self):
         """The plates whose jobs it started."""
         return {
-            place.removesuffix(f" {well(place)}") for place in re.findall(r"^Job \d+: (.*): ", self.text, re.MULTILINE)
+            place.removesuffix(f" {well(place)}") for place in re.findall(r"^Job \d+: (.*): ", self._own, re.MULTILINE)
         }
 
     @property
     def finished(self):
         """The jobs that it said to have finished."""
         started = self._started()
-        numbers = re.findall(r"^Finished jobid: (\d+) ", self.text, re.MULTILINE)
+        numbers = re.findall(r"^Finished jobid: (\d+) ", self._own, re.MULTILINE)
         return sorted(started[number] for number in numbers if number in started)
 
+    @property
+    def _own(self):
+        """What Snakemake says of jobs: in its log, or on the terminal in a dry run."""
+        return self.log or self.text
+
     def _started(self):
-        found = re.findall(r"^Job (\d+): (.*): (.*)$", self.text, re.MULTILINE)
+        found = re.findall(r"^Job (\d+): (.*): (.*)$", self._own, re.MULTILINE)
         assert all(message in MESSAGES for *_, message in found), found
         return {number: (MESSAGES[message], well(place)) for number, place, message in found}
 
@@ -118,7 +125,7 @@ class Project:
         )
 
     def run(self, *arguments, succeeds=True):
-        lines, times = [], []
+        lines, times, before = [], [], self.logs()
         start = time.monotonic()
         with self.start(*arguments) as process:
             for line in process.stdout:
@@ -126,7 +133,15 @@ class Project:
                 times.append(time.monotonic() - start)
         text = "".join(lines)
         assert (process.returncode == 0) is succeeds, text
-        return Run(process.returncode, text, times)
+        return Run(process.returncode, text, times, self.new_log(before))
+
+    def logs(self):
+        """Snakemake's own logs."""
+        return sorted(self.root.glob(".snakemake/log/*.log"))
+
+    def new_log(self, before):
+        """The text of the logs that were not there before."""
+        return "".join(path.read_text() for path in self.logs() if path not in before)
 
 
 def environment():

@@ -53,6 +53,7 @@ def moment_of(run, fraction):
 
 def kill_at(project, lines, seconds):
     """Start a run, kill all of its processes *seconds* after a number of lines, and return what it printed."""
+    before = project.logs()
     with project.start() as process:
         printed = [line for _, line in zip(range(lines), process.stdout, strict=False)]
         killer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
@@ -60,7 +61,7 @@ def kill_at(project, lines, seconds):
         printed += process.stdout  # ends when no process holds the pipe any more
         killer.join()
     assert process.returncode == -signal.SIGKILL, "".join(printed)
-    return Run(process.returncode, "".join(printed))
+    return Run(process.returncode, "".join(printed), log=project.new_log(before))
 
 
 def kept_files(project):
