@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.conftest import WELLS, SlurmProject, submitted
-from tests.workflow.project import REPOSITORY
+from tests.workflow.project import REPOSITORY, Project
 from wellfield.example import ExamplePlate
 from wellfield.workflow.validate import check_results, compare_results
 
@@ -71,6 +71,22 @@ def waits(image):
     return image
 """
 
+# Kills its job once, at the third call: the first field of the second well.
+KILLS_ONCE = """
+import os
+import signal
+from pathlib import Path
+
+calls = Path(__file__).with_name("calls")
+
+def waits(image):
+    with calls.open("a") as said:
+        said.write("!")
+    if calls.stat().st_size == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return image
+"""
+
 # Is killed, as by a system without memory.
 DIES = """
 import os
@@ -98,6 +114,7 @@ def add_step(project, code):
 
 def test_wells_with_a_gpu_each_give_the_results_of_a_local_run(tmp_path, cluster, local, raw):
     project = SlurmProject(tmp_path / "project", cluster)
+    project.config["wells_per_job"] = 1
     project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv").run_here("results/P1/plan.json")
     run = project.run("--set-resources", "process_well:gpu=1")
     jobs = submitted(run)
@@ -193,6 +210,37 @@ def test_a_well_whose_job_is_killed_is_submitted_again(tmp_path, project, local)
     assert process.wait(timeout=600) == 0, (tmp_path / "output").read_text()
     assert compare_results(project.results("P1"), local.results("P1")) == []
     assert re.search(r"process_well stopped", (tmp_path / "output").read_text())
+
+
+def test_a_job_of_several_wells_that_is_killed_goes_on_with_what_is_not_done(tmp_path, cluster, local, raw):
+    project = SlurmProject(tmp_path / "project", cluster)
+    project.config["wells_per_job"] = len(WELLS)
+    project.add("P1", raw / "Plate_1", plate_map=raw / "plate_map.csv")
+    add_step(project, KILLS_ONCE)
+    run, name = project.run(), f"{WELLS[0]}-{WELLS[-1]}"
+    jobs = submitted(run)
+    assert [len(jobs[f"rule_{rule}/P1_{name}"]) for rule in ("process_well", "materialize_well")] == [2, 1]
+    log = project.results("P1", "logs", "process_well", f"{name}.log").read_text()
+    assert re.findall(r"well (\w+): staged by an earlier attempt", log) == [WELLS[0]]
+    # Two fields a well, and those that the kill interrupted.
+    assert (project.root / "calls").stat().st_size == 2 * len(WELLS) + 1
+    assert compare_results(project.results("P1"), local.results("P1")) == []
+    assert project.run().jobs == []
+
+
+def test_96_small_wells_are_few_submissions_with_the_results_of_another_cut(tmp_path, cluster):
+    wells = tuple(f"{row}{column:02d}" for row in "ABCDEFGH" for column in range(1, 13))
+    ExamplePlate(wells=wells, fields=1, channels=1, z=1, size=64).write(tmp_path / "raw")
+    here, project = Project(tmp_path / "here"), SlurmProject(tmp_path / "project", cluster)
+    here.config["wells_per_job"] = 40
+    for each in (here, project):
+        each.add("P1", tmp_path / "raw" / "Plate_1")
+    here.run()
+    run = project.run()
+    assert "P1: 96 of 96 wells done" in run.text
+    assert sum(map(len, submitted(run).values())) <= 12
+    assert compare_results(project.results("P1"), here.results("P1")) == []
+    assert check_results(project.results("P1")) == []
 
 
 def _runs(cmdline: Path, root: Path, script: str) -> bool:
