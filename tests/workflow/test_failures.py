@@ -45,8 +45,8 @@ def failed_runs(copy, plane):
     assert "What went wrong" in summary
     assert error["file"] in summary
     assert "B03: last lines of <code>logs/process_well/B03.log</code>" in summary
-    assert "INFO wellfield: well B03: failed, " in summary
-    assert re.search(r"^P1 B03: failed: .*" + re.escape(error["file"]), run.text, re.MULTILINE)
+    assert "INFO wellfield.workflow.process_well: well B03: failed, " in summary
+    assert re.search(r" P1 B03: failed: .*" + re.escape(error["file"]), run.text, re.MULTILINE)
     assert "P1: 2 of 3 wells done, 1 failed (B03), 0 planes skipped; this run: " in run.text
     assert not (results / "report" / "unfinished.html").exists()
     counts = pd.read_csv(results / "cell_counts.csv")

@@ -10,7 +10,7 @@ from tests.workflow.project import PLATE_JOBS, SMALL
 from tests.workflow.test_dying_jobs import with_function
 from wellfield.cli import main
 from wellfield.example import ExamplePlate
-from wellfield.results.well_jobs import read_jobs, write_jobs
+from wellfield.results.well_jobs import jobs_path, read_jobs, write_jobs
 from wellfield.workflow.validate import compare_results
 
 pytestmark = pytest.mark.workflow
@@ -151,6 +151,13 @@ def test_a_well_that_was_to_be_done_again_when_the_run_was_killed(copy_together)
     write_jobs(copy_together.results("P1"), jobs.without(["C04"], lambda _: True))
     assert well_jobs_of(copy_together.run()) == ["C04"]
     assert copy_together.run("--dry-run").jobs == []
+
+
+def test_wells_are_done_again_whose_jobs_nobody_knows_any_more(copy_together):
+    jobs_path(copy_together.results("P1")).unlink()
+    assert well_jobs_of(copy_together.run()) == ["B03", "C04"]
+    assert copy_together.run("--dry-run").jobs == []
+    assert not copy_together.results("P1", "wells", "B03-C04.json").exists()
 
 
 def test_a_well_of_a_finished_job_cannot_be_asked_for_alone(copy_together):

@@ -103,7 +103,8 @@ def test_a_killed_run_is_finished_by_the_same_command_with_equal_results(undistu
 def test_staged_wells_that_a_killed_run_had_half_removed_are_staged_again(copy):
     wells = {"B02": "images/projected/s001_t001_w1.npy", "B03": "staged.json"}
     targets = [f"results/P1/wells/{well}.json" for well in wells]
-    copy.run(*targets, "--forcerun", "process_well", "--notemp")
+    copy.config["keep_staged"] = True
+    copy.run(*targets, "--forcerun", "process_well")
     for well, lost in wells.items():
         (copy.results("P1", ".staging", well) / lost).unlink()
         copy.results("P1", "wells", f"{well}.json").unlink()

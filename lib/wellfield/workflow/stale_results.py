@@ -201,13 +201,15 @@ def _stale_wells(results: Path, wells: Iterable[str], plan: Path | None, jobs: W
 
 
 def _lost(results: Path, well: str, jobs: WellJobs) -> str | None:
-    """Return why a well is to be done again though its job was done before, or with other wells, so that no rule asks.
+    """Return why a well is to be done again though Snakemake asks for it in no way, because of the job that did it.
 
-    Example: the well got a job of its own, and the run was killed before it began.
+    Snakemake has no record of a well in another job than the one that did it, and would see no change of its planes.
+    Example: the well got a job of its own, and the run was killed before that began.
     """
     job = jobs.of(well)
-    if well in jobs.apart and (record := read_record(results, "", well)) and record.of.get("job") != well:
-        return "it was not done again yet by itself"
+    record = read_record(results, "", well)
+    if record is not None and (done_by := record.of.get("job")) not in (None, job):
+        return f"it was done in the job {done_by}"
     if job == well or read_record(results, "", job) is None:
         return None
     files = (WellFile.MANIFEST.of(name) for name in (well, job))
