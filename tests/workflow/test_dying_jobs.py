@@ -69,10 +69,8 @@ def test_a_killed_job_leaves_the_other_wells_a_page_and_a_run_that_goes_on(proje
     assert "Traceback" not in run.text
     text = page.read_text()
     assert "<td>B03</td><td>process_well</td><td>ended by SIGKILL" in text
-    assert re.search(
-        r"logs/process_well/B03.log</code></summary><pre>.* MB and 0 GPUs asked for; GPUs none\n.*: well B03 begins</pre>",
-        text,
-    )
+    said = r".* MB and 0 GPUs asked for; GPUs none\n.*: well B03 begins"
+    assert re.search(rf"logs/process_well/B03.log</code></summary><pre>{said}</pre>", text)
     for well in ("B02", "C04"):
         assert re.search(rf'<td>{well}</td><td class="number">[1-9]', text)
     flag.unlink()
