@@ -2,10 +2,15 @@
 
 import json
 import os
+import pty
+import re
+import subprocess
+from contextlib import suppress
 
 import pandas as pd
 import pytest
 
+from tests.workflow.project import environment
 from wellfield.example import ExamplePlate
 
 pytestmark = pytest.mark.workflow
@@ -90,3 +95,25 @@ def test_a_target_behind_the_configuration_is_named_and_works_before_it(copy):
     assert f"Snakemake took {target} for a configuration" in text
     assert "Write targets first: snakemake --cores 2 TARGET --configfile FILE" in text
     assert copy.run(target, "--configfile", mine).jobs == []
+
+
+def test_a_terminal_shows_a_bar_and_a_file_a_line_for_each_well(project, tiny_plate):
+    project.add("P", tiny_plate)
+    controller, terminal = pty.openpty()
+    surroundings = environment() | {"TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(project.command(), stdout=terminal, stderr=terminal, env=surroundings)
+    os.close(terminal)
+    text = ""
+    with suppress(OSError):  # the end of a terminal
+        while part := os.read(controller, 10_000):
+            text += part.decode()
+    os.close(controller)
+    assert process.wait() == 0, text
+    assert re.search(r"\r\x1b\[K\[#{20}\] P: 1 of 1 well, 0 failed, .* planes/s, 0:00 left\r", text)
+    assert "\x1b[KP: 1 of 1 well done, 0 failed" in text  # the summary begins where the bar was removed
+    run = project.run("--forcerun", "process_well")
+    assert re.search(r"^\d\d:\d\d:\d\d P B02: done, 1 planes? \(1 of 1\)$", run.text, re.MULTILINE)
+    assert "\x1b" not in run.text
+    assert len(run.text.splitlines()) < 40
+    assert "Job stats" in run.log
+    assert "Job stats" in project.run("--forcerun", "process_well", "--verbose").text
