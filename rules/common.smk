@@ -94,6 +94,8 @@ gc.set_threshold(50_000)
 try:
     IS_MAIN = snakemake_api.is_main_process(workflow)
     IS_MODULE = snakemake_api.is_module(workflow)
+    # Another run is at work here, and Snakemake is about to refuse this one.
+    IS_REFUSED = IS_MAIN and snakemake_api.is_locked()
     INGEST_RULE = snakemake_api.given_name(workflow, "ingest_plate")
     CONFIG = load_config(config)
     if snakemake_api.has_prefix(workflow, CONFIG.results):
@@ -251,7 +253,7 @@ def choose_jobs(plate):
         cores=snakemake_api.local_cores(workflow),
         targets=snakemake_api.target_files(workflow),
         forced=snakemake_api.forced_by_user(workflow),
-        write=snakemake_api.will_run(workflow),
+        write=snakemake_api.will_run(workflow) and not IS_REFUSED,
     )
 
 

@@ -26,8 +26,8 @@ def test_a_fresh_plate_says_what_it_takes_before_its_first_well(finished):
     assert line.endswith("are free in results")
     before, after = run.text.split(line)
     assert "compiling the pipeline" in before
-    assert "running the pipeline" not in before
-    assert after.count("running the pipeline") == len(WELLS)
+    assert ": done, 8 planes" not in before
+    assert after.count(": done, 8 planes") == len(WELLS)
 
 
 def test_a_run_that_goes_on_says_what_is_left_to_do(copy):
@@ -38,7 +38,7 @@ def test_a_run_that_goes_on_says_what_is_left_to_do(copy):
     [line] = lines_of(run, "to do; results take")
     assert line.startswith("P1: 1 well to do; results take 0 bytes to ")
     assert "staging" not in line  # which is on the node's own disk
-    assert "running the pipeline" not in run.text.split(line)[0]
+    assert ": done, 8 planes" not in run.text.split(line)[0]
     assert lines_of(copy.run(), "to do; results take") == []
 
 
@@ -49,7 +49,7 @@ def test_wells_that_arrive_later_are_told_when_the_plate_is_mapped_again(copy):
     assert run.jobs == sorted([("ingest_plate", ""), *well_jobs("D04"), *PLATE_JOBS])
     [line] = lines_of(run, "results take")
     assert line.startswith("P1: 1 well to do by the last plan; results take 13.1 to ")
-    assert "running the pipeline" not in run.text.split(line)[0]
+    assert ": done, 8 planes" not in run.text.split(line)[0]
 
 
 def test_touching_says_nothing_of_space_as_it_takes_none(copy):

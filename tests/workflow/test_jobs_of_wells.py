@@ -153,6 +153,17 @@ def test_a_well_that_was_to_be_done_again_when_the_run_was_killed(copy_together)
     assert copy_together.run("--dry-run").jobs == []
 
 
+def test_a_run_that_is_refused_changes_no_jobs_of_the_run_that_is_at_work(copy_together):
+    before = jobs_path(copy_together.results("P1")).read_bytes()
+    lock = copy_together.root / ".snakemake" / "locks" / "0.output.lock"
+    lock.write_text("results/P1/wells/B02.json\n")
+    assert "locked" in copy_together.run("--forcerun", MANIFEST, succeeds=False).text
+    assert jobs_path(copy_together.results("P1")).read_bytes() == before
+    lock.unlink()
+    copy_together.run("--forcerun", MANIFEST)
+    assert jobs_path(copy_together.results("P1")).read_bytes() != before
+
+
 def test_wells_are_done_again_whose_jobs_nobody_knows_any_more(copy_together):
     jobs_path(copy_together.results("P1")).unlink()
     assert well_jobs_of(copy_together.run()) == ["B03", "C04"]
