@@ -156,6 +156,7 @@ def test_a_well_that_was_to_be_done_again_when_the_run_was_killed(copy_together)
 def test_a_run_that_is_refused_changes_no_jobs_of_the_run_that_is_at_work(copy_together):
     before = jobs_path(copy_together.results("P1")).read_bytes()
     lock = copy_together.root / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(exist_ok=True)
     lock.write_text("results/P1/wells/B02.json\n")
     assert "locked" in copy_together.run("--forcerun", MANIFEST, succeeds=False).text
     assert jobs_path(copy_together.results("P1")).read_bytes() == before
