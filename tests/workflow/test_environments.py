@@ -40,11 +40,11 @@ def conda(tmp_path, monkeypatch):
 
 
 def environments(project, run):
-    """Rule → name of the environment that its job ran in, from what a run with one job at a time printed."""
+    """Rule → name of the environment that its job ran in, from the log of a run."""
     files = {path.read_text(): path.stem for path in (REPOSITORY / "envs").glob("*.yaml")}
     printed = re.compile(r"^Job \d+: .*: (.*)$|^Activating conda environment: (.*)$", re.MULTILINE)
     found, rule = {}, ""
-    for message, folder in printed.findall(run.text):
+    for message, folder in printed.findall(run.log):
         if message:
             rule = MESSAGES[message]
         else:

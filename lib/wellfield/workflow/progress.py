@@ -34,8 +34,8 @@ _OF_JOBS = {"job_info", "group_info", "job_started", "job_finished", "shellcmd",
 # Messages of the same kind that have no event.
 _STEPS = re.compile(
     r"(Building DAG|Select jobs|Execute \d+ job|Updating (checkpoint|jobs)|DAG of jobs will|Removing temporary"
-    r"|Touching |Using shell|Rules claiming|Group jobs:|Singularity containers:|Conda environments: ignored"
-    r"|Storing output|Job \d+ has been submitted|Submitted array job|Waiting for|Elapsed time)"
+    r"|Touching |Activating conda|Using shell|Rules claiming|Group jobs:|Singularity containers:"
+    r"|Conda environments: ignored|Storing output|Job \d+ has been submitted|Submitted array job|Waiting for|Elapsed time)"
 )
 
 
