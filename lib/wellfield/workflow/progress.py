@@ -35,7 +35,8 @@ _OF_JOBS = {"job_info", "group_info", "job_started", "job_finished", "shellcmd",
 _STEPS = re.compile(
     r"(Building DAG|Select jobs|Execute \d+ job|Updating (checkpoint|jobs)|DAG of jobs will|Removing temporary"
     r"|Touching |Activating conda|Using shell|Rules claiming|Group jobs:|Singularity containers:"
-    r"|Conda environments: ignored|Storing output|Job \d+ has been submitted|Submitted array job|Waiting for|Elapsed time)"
+    r"|Conda environments: ignored|Storing output|Job \d+ has been submitted|Submitted array job"
+    r"|Waiting for|Elapsed time)"
 )
 
 
